@@ -1,0 +1,220 @@
+"""Every error that chatlake raises, grouped by what the person who sees it has to do.
+
+    ChatlakeError                      exit 1   failed for another reason
+    ├── UsageError                     exit 2   correct the command line
+    ├── ConfigurationError             exit 4   correct the configuration
+    ├── AccountError                   exit 5   the account cannot do this; nothing is retried
+    │   ├── AuthenticationError                 401: the key is wrong
+    │   ├── PermissionDeniedError               403: the key lacks a permission
+    │   ├── MethodNotSupportedError             405: the account has no such route
+    │   └── QuotaExhaustedError                 429 that never helps to retry: quota, credit, limit
+    ├── SourceUnreachableError         exit 6   look at the network or the service, run again
+    ├── CompletionError                exit 3   one completion could not be had; the others are kept
+    │   ├── CompletionNotFoundError             404 (400 on some servers)
+    │   ├── RequestRejectedError                any other 4xx
+    │   ├── InvalidResponseError                an answer that is not what the API documents
+    │   └── RetriesExhaustedError               429, 5xx, time-outs until attempts ran out
+    ├── LakeError                      exit 1   look at the lake
+    │   ├── LakeNotFoundError                   no lake there yet: run a backup first
+    │   ├── LakeUnwritableError                 read-only, full, or permission missing
+    │   ├── CommitConflictError                 another run committed first
+    │   ├── LakeDamagedError       exit 7   run `chatlake verify`
+    │   ├── LakeFormatError        exit 7   written by a newer chatlake: upgrade
+    │   └── LakeLockedError        exit 8   another run is writing: wait for it
+    └── RunInterruptedError            exit 130 interrupted (SIGINT); run again, it goes on
+        └── RunTerminatedError         exit 143 terminated (SIGTERM)
+
+This module imports nothing of chatlake. `docs/errors.md` is generated from it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ChatlakeError(Exception):
+    """The root: `message` says what happened, `hint` what to do.
+
+    `exit_code` is the process's exit code, `kind` the word for programs (`--json`).
+    """
+
+    exit_code: ClassVar[int] = 1
+    kind: ClassVar[str] = "failed"
+    default_hint: ClassVar[str] = ""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = self.default_hint if hint is None else hint
+
+
+class UsageError(ChatlakeError):
+    """The command line is wrong."""
+
+    exit_code = 2
+    kind = "usage"
+    default_hint = "See `chatlake --help`."
+
+
+class ConfigurationError(ChatlakeError):
+    """The configuration is missing or invalid; the message names file, key path and value."""
+
+    exit_code = 4
+    kind = "configuration"
+    default_hint = "Correct the configuration; `chatlake doctor` checks it."
+
+
+class AccountError(ChatlakeError):
+    """The account cannot do this: nothing is retried (401, 403, 405, quota)."""
+
+    exit_code = 5
+    kind = "account"
+
+
+class AuthenticationError(AccountError):
+    """401: the key is missing, wrong or revoked."""
+
+    kind = "unauthorized"
+    default_hint = "Check the key that api_key refers to, and base_url and auth."
+
+
+class PermissionDeniedError(AccountError):
+    """403: the key is known and lacks a permission."""
+
+    kind = "forbidden"
+    default_hint = "Give the key read permission for stored chat completions."
+
+
+class MethodNotSupportedError(AccountError):
+    """405: this account or server does not have the route."""
+
+    kind = "not_supported"
+    default_hint = (
+        "The account cannot list stored completions; give ids with --ids-file or select.ids, "
+        "or ask the service to enable it."
+    )
+
+
+class QuotaExhaustedError(AccountError):
+    """429 for quota, credit or a spending limit: waiting does not help."""
+
+    kind = "quota"
+    default_hint = "Raise the quota or credit of the account, then run again."
+
+
+class SourceUnreachableError(ChatlakeError):
+    """The source cannot be reached: name resolution, connection, or the service as a whole."""
+
+    exit_code = 6
+    kind = "unreachable"
+    default_hint = "Check base_url, network and proxy; then run again, it goes on where it was."
+
+
+class CompletionError(ChatlakeError):
+    """One completion could not be had: it becomes a named failure, the others are kept.
+
+    `reason` is the word that the ledger keeps; `request_id` the service's name for the request.
+    """
+
+    exit_code = 3
+    kind = "completion"
+    reason: ClassVar[str] = "failed"
+    default_hint = "The next run tries again."
+
+    def __init__(self, message: str, *, hint: str | None = None, request_id: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.request_id = request_id
+
+
+class CompletionNotFoundError(CompletionError):
+    """The service does not know this completion (404; 400 on some servers)."""
+
+    kind = "not_found"
+    reason = "not_found"
+
+
+class RequestRejectedError(CompletionError):
+    """The service refused the request with another 4xx."""
+
+    kind = "rejected"
+    reason = "rejected"
+
+
+class InvalidResponseError(CompletionError):
+    """The answer is not JSON, truncated, or breaks the API's own rules (paging, ids)."""
+
+    kind = "invalid_response"
+    reason = "invalid_response"
+
+
+class RetriesExhaustedError(CompletionError):
+    """Rate limits, server errors or time-outs until attempts or time were used up."""
+
+    kind = "retries_exhausted"
+    reason = "retries_exhausted"
+
+
+class LakeError(ChatlakeError):
+    """Something is wrong with the lake."""
+
+    kind = "lake"
+
+
+class LakeNotFoundError(LakeError):
+    """There is no lake at the configured place."""
+
+    kind = "no_lake"
+    default_hint = "Run `chatlake backup` first, or check `lake` in the configuration."
+
+
+class LakeUnwritableError(LakeError):
+    """The lake cannot be written: read-only, full, or a permission is missing."""
+
+    kind = "unwritable"
+    default_hint = "Free space or permit writing, then run again; what was committed stays."
+
+
+class CommitConflictError(LakeError):
+    """A manifest of this number exists already: another run committed first."""
+
+    kind = "conflict"
+    default_hint = "Run again."
+
+
+class LakeDamagedError(LakeError):
+    """A manifest or data file is missing, truncated or altered."""
+
+    exit_code = 7
+    kind = "damaged"
+    default_hint = "Run `chatlake verify` to name every damaged file."
+
+
+class LakeFormatError(LakeError):
+    """The lake was written by a newer chatlake."""
+
+    exit_code = 7
+    kind = "format"
+    default_hint = "Upgrade chatlake."
+
+
+class LakeLockedError(LakeError):
+    """Another run is writing; the message names its host, process and start."""
+
+    exit_code = 8
+    kind = "locked"
+    default_hint = "Wait for that run to end, then run again."
+
+
+class RunInterruptedError(ChatlakeError):
+    """SIGINT: what was committed stays."""
+
+    exit_code = 130
+    kind = "interrupted"
+    default_hint = "What was committed stays; run the same command again to go on."
+
+
+class RunTerminatedError(RunInterruptedError):
+    """SIGTERM: what was committed stays."""
+
+    exit_code = 143
+    kind = "terminated"
