@@ -1,0 +1,32 @@
+"""The configuration: a YAML file as frozen, checked settings, without any secret in them."""
+
+from chatlake.config.durations import format_duration, parse_duration
+from chatlake.config.ids import IdList, parse_ids, read_ids
+from chatlake.config.load import find_settings_file, load_settings, parse_settings
+from chatlake.config.references import SecretLoader, SecretReference
+from chatlake.config.schema import json_schema
+from chatlake.config.settings import Runner, Schedule, Settings
+from chatlake.config.source import Pace, Select, Source
+from chatlake.config.template import template, write_template
+
+__all__ = [
+    "IdList",
+    "Pace",
+    "Runner",
+    "Schedule",
+    "SecretLoader",
+    "SecretReference",
+    "Select",
+    "Settings",
+    "Source",
+    "find_settings_file",
+    "format_duration",
+    "json_schema",
+    "load_settings",
+    "parse_duration",
+    "parse_ids",
+    "parse_settings",
+    "read_ids",
+    "template",
+    "write_template",
+]

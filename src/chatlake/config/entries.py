@@ -1,0 +1,194 @@
+"""Mappings and lists whose entries the user names: headers, query, metadata, ids.
+
+Their problems are reported entry by entry: `entries_error` carries them to the loader.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from pydantic_core import PydanticCustomError
+
+from chatlake.config.fields import Leaf, text_of
+from chatlake.config.ids import ID_PATTERN, is_id
+from chatlake.config.references import (
+    ENV_NAME,
+    SECRET_EXPECTED,
+    SECRET_PATTERN,
+    SecretReference,
+    Text,
+    is_secret_reference,
+    looks_like_key,
+)
+
+SECRET_WORDS = (
+    "authorization", "key", "token", "secret", "password", "cookie", "credential", "signature",
+)  # fmt: skip
+RESERVED = ("after", "limit", "order", "model")
+
+_SECRET_NAME = re.compile("|".join(SECRET_WORDS), re.IGNORECASE)
+_TOKEN = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"  # noqa: S105  RFC 9110, 5.6.2
+_WITH_SCHEME = re.compile(rf"(?P<scheme>[A-Za-z][A-Za-z-]*) (?P<reference>\$\{{{ENV_NAME}\}})")
+_VISIBLE = r"^[ -~]*$"
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a header or query parameter of this name carries a secret."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def keeps_reference(name: str, text: str) -> bool:
+    """Whether header or parameter `name` keeps its reference in `text` until it is sent."""
+    return is_secret_name(name) or is_secret_reference(text)
+
+
+def entries_error(*found: tuple[tuple[str | int, ...], str]) -> PydanticCustomError:
+    """Problems of values below the checked one: for each its location there, and the text."""
+    return PydanticCustomError("entries", "expected other entries", {"entries": found})
+
+
+def _mapping(
+    check: Callable[[str, object], Any], expected: str
+) -> Callable[[object], dict[str, Any]]:
+    def read(value: object) -> dict[str, Any]:
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise ValueError(f"expected {expected}")
+        result, problems = {}, []
+        for name, entry in value.items():
+            try:
+                result[name] = check(name, entry)
+            except ValueError as problem:
+                problems.append(((name,), str(problem)))
+        if problems:
+            raise entries_error(*problems)
+        return result
+
+    return read
+
+
+def _sent(name: str, value: object) -> str | SecretReference:
+    """The value of header or parameter `name`: text, or the reference to a secret."""
+    if isinstance(value, SecretReference):
+        return value
+    text = text_of(value, "text")
+    if is_secret_reference(text):
+        return SecretReference.parse(value if isinstance(value, Text) else text)
+    if is_secret_name(name):
+        return _with_scheme(value if isinstance(value, Text) else text)
+    if looks_like_key(text) or re.match(r"(?i)(bearer|basic)\s", text):
+        raise ValueError(f"expected {SECRET_EXPECTED}; a literal key is refused")
+    if not re.fullmatch(_VISIBLE, text):
+        raise ValueError("expected text of printable ASCII characters")
+    return text
+
+
+def _with_scheme(text: str) -> SecretReference:
+    found = _WITH_SCHEME.fullmatch(text)
+    if found is None:
+        return SecretReference.parse(text)
+    where = text.where if isinstance(text, Text) else ""
+    inner = SecretReference.parse(Text(found["reference"], written=found["reference"], where=where))
+    return SecretReference("env", inner.name, found["scheme"] + " ", where)
+
+
+def _header(name: str, value: object) -> str | SecretReference:
+    if not re.fullmatch(_TOKEN, name):
+        raise ValueError("expected the name of a header, without spaces or colons")
+    return _sent(name, value)
+
+
+def _parameter(name: str, value: object) -> str | SecretReference:
+    if name in RESERVED or name.startswith("metadata"):
+        raise ValueError("expected a parameter that chatlake does not set itself; see select")
+    if not name.strip():
+        raise ValueError("expected the name of a parameter")
+    return _sent(name, value)
+
+
+def _metadata(name: str, value: object) -> str:
+    text = text_of(value, "text")
+    if not 1 <= len(name) <= 64:
+        raise ValueError("expected a key of 1 to 64 characters")
+    if len(text) > 512:
+        raise ValueError("expected at most 512 characters")
+    return text
+
+
+def _headers(value: object) -> dict[str, str | SecretReference]:
+    read: dict[str, str | SecretReference] = _mapping(_header, "a mapping of header names")(value)
+    seen: dict[str, str] = {}
+    for name in read:
+        if name.lower() in seen:
+            first = seen[name.lower()]
+            raise entries_error(((name,), f"expected each header once; {first!r} is above"))
+        seen[name.lower()] = name
+    return read
+
+
+def _pairs(value: object) -> dict[str, str]:
+    read: dict[str, str] = _mapping(_metadata, "a mapping of metadata keys to values")(value)
+    if len(read) > 16:
+        raise ValueError("expected at most 16 pairs, as many as a completion can have")
+    return read
+
+
+def _ids(value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list | tuple):
+        raise ValueError("expected a list of completion ids")
+    expected = "expected a completion id: one word"
+    bad = [
+        ((index,), expected + ("" if isinstance(item, str) else ", in quotes"))
+        for index, item in enumerate(value)
+        if not (isinstance(item, str) and is_id(item))
+    ]
+    if bad:
+        raise entries_error(*bad)
+    return tuple(dict.fromkeys(str(item) for item in value))
+
+
+def _dump(entries: dict[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in entries.items()}
+
+
+_ANY_CASE = "|".join("".join(f"[{c.upper()}{c}]" for c in word) for word in SECRET_WORDS)
+_SENT_SCHEMA: dict[str, Any] = {
+    "type": ["object", "null"],
+    "patternProperties": {
+        _ANY_CASE: {
+            "type": "string",
+            "pattern": SECRET_PATTERN.replace("^(", rf"^([A-Za-z][A-Za-z-]* \$\{{{ENV_NAME}\}}|"),
+        }
+    },
+    "additionalProperties": {"type": "string", "pattern": _VISIBLE},
+}
+HEADERS = Leaf(
+    _headers, {**_SENT_SCHEMA, "propertyNames": {"pattern": _TOKEN}}, _dump, expands=False
+)
+QUERY = Leaf(
+    _mapping(_parameter, "a mapping of parameter names"),
+    {**_SENT_SCHEMA, "propertyNames": {"pattern": rf"^(?!({'|'.join(RESERVED)})$|metadata).*\S"}},
+    _dump,
+    expands=False,
+)
+METADATA = Leaf(
+    _pairs,
+    {
+        "type": ["object", "null"],
+        "maxProperties": 16,
+        "propertyNames": {"minLength": 1, "maxLength": 64},
+        "additionalProperties": {"type": "string", "maxLength": 512},
+    },
+    expands=False,
+)
+IDS = Leaf(
+    _ids,
+    {"type": ["array", "null"], "items": {"type": "string", "pattern": ID_PATTERN}},
+    list,
+    expands=False,
+)

@@ -1,0 +1,128 @@
+"""What is wrong with a configuration, in words that its author understands.
+
+A problem is one line: file, line, key path, the value as it is written, what is expected. Values
+that are or may be secrets, and values out of the environment, are never shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from chatlake.config.document import Document, Location
+from chatlake.config.references import Text, without_keys
+from chatlake.config.settings import Settings
+from chatlake.config.suggestions import did_you_mean
+from chatlake.errors import ConfigurationError
+
+_MOST = 20
+_HIDDEN = ("api_key", "headers", "query")
+_PLAIN = {
+    "missing": "this key is required and missing",
+    "model_type": "expected a mapping",
+    "tuple_type": "expected a list",
+}
+_OTHER = "expected another value"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing to correct; `unset` is the environment variable that would have to be set."""
+
+    location: Location
+    line: int
+    text: str
+    unset: str = ""
+
+
+def key_path(location: Location) -> str:
+    """`location` as people write it: `sources[0].pace.concurrency`."""
+    path = ""
+    for step in location:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        else:
+            shown = without_keys(step if step.isprintable() else ascii(step))
+            path += f".{shown}" if path else shown
+    return path or "the file"
+
+
+def from_validation(error: ValidationError, document: Document) -> Iterator[Problem]:
+    """The problems in `error`, which arose from `document.data`."""
+    for entry in error.errors(include_url=False, include_input=False):
+        location = tuple(entry["loc"])
+        context = entry.get("ctx", {})
+        if entry["type"] == "extra_forbidden":
+            yield Problem(location, document.line(location), _unknown_key(location))
+        elif entry["type"] == "missing":
+            yield Problem(location, document.line(location), _PLAIN["missing"])
+        elif entry["type"] == "entries":
+            for below, text in context["entries"]:
+                yield _wrong((*location, *below), text, document)
+        else:
+            text = (
+                str(context["error"]) if "error" in context else _PLAIN.get(entry["type"], _OTHER)
+            )
+            yield _wrong(location, text, document)
+
+
+def as_error(problems: list[Problem], shown: str) -> ConfigurationError:
+    """One error that lists `problems`, a line each, in the order of the file `shown`."""
+    ordered = sorted(problems, key=lambda problem: problem.line)
+    lines = [f"{shown}:{p.line}: {key_path(p.location)}: {p.text}" for p in ordered[:_MOST]]
+    if len(ordered) > _MOST:
+        lines.append(f"… and {len(ordered) - _MOST} more")
+    unset = dict.fromkeys(p.unset for p in ordered if p.unset)
+    hint = "; ".join(f"export {name}=…" for name in unset) if len(unset) == len(ordered) else None
+    return ConfigurationError("\n".join(lines), hint=hint)
+
+
+def _wrong(location: Location, text: str, document: Document) -> Problem:
+    return Problem(location, document.line(location), f"got {_shown(location, document)}, {text}")
+
+
+def _shown(location: Location, document: Document) -> str:
+    value: Any = document.data
+    for step in location:
+        value = value[step]
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    if any(step in _HIDDEN for step in location):
+        return "a value (not shown)"
+    if not isinstance(value, str):
+        return str(value).lower()
+    text = value.written if isinstance(value, Text) else value
+    text = re.sub(r"://[^/]*@", "://…@", text)
+    text = re.sub(r"(://[^?]*\?).*", r"\1…", text)
+    text = without_keys(text)
+    return repr(text if len(text) <= 60 else text[:59] + "…")
+
+
+def _unknown_key(location: Location) -> str:
+    key = str(location[-1])
+    sections = dict(_sections(Settings, ()))
+    place = tuple(step for step in location[:-1] if isinstance(step, str))
+    own = list(sections[place].model_fields)
+    others = [path for path, model in sections.items() if key in model.model_fields]
+    if others:
+        where = ".".join(others[0]).replace("sources", "sources[…]")
+        return f"unknown key; {key!r} belongs " + (
+            f"under {where}" if where else "at the top level"
+        )
+    return "unknown key" + (did_you_mean(key, own) or f"; expected one of {', '.join(own)}")
+
+
+def _sections(
+    model: type[BaseModel], place: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], type[BaseModel]]]:
+    yield place, model
+    for name, field in model.model_fields.items():
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from _sections(kind, (*place, name))

@@ -1,0 +1,174 @@
+"""References to what the file does not hold: `${NAME}`, `${NAME:-default}`, `secret:NAME`.
+
+Two kinds of values refer to something else:
+
+- A *secret* (`api_key`, a header that carries one) is kept as a `SecretReference`: it is read
+  when it is needed, and never stored in the settings.
+- Any other text is expanded once, when the file is loaded. `$${` stands for a plain `${`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from chatlake.errors import ConfigurationError
+
+SecretLoader = Callable[[str], str]
+"""Returns the value of a Prefect Secret block; LookupError or ValueError if there is none."""
+
+ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+BLOCK_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]*"
+SECRET_PATTERN = rf"^(\$\{{{ENV_NAME}\}}|secret:{BLOCK_NAME})$"
+SECRET_EXPECTED = (
+    "a reference alone: ${NAME} for an environment variable "  # noqa: S105  no secret
+    "or secret:NAME for a Prefect Secret"
+)
+
+_SECRET = re.compile(rf"\$\{{(?P<env>{ENV_NAME})\}}|secret:(?P<prefect>{BLOCK_NAME})")
+_REFERENCE = re.compile(r"\$\$\{|\$\{(?P<body>[^{}]*)\}|(?P<open>\$\{)")
+_BODY = re.compile(rf"(?P<name>{ENV_NAME})(?P<default>:-.*)?", re.DOTALL)
+_KEY_LIKE = re.compile(r"\b(?:(?:sk|pk|rk|ghp|gho|xox[a-z])[-_]|eyJ)[-_.A-Za-z0-9]{12,}")
+_LONG_WORD = re.compile(r"\b(?=[A-Za-z]*[0-9])[A-Za-z0-9]{32,}\b")
+
+
+class Text(str):
+    """A string from the file that remembers how it was `written` and `where` it stands.
+
+    `str(text)` is the expanded value; error messages show `written`, so that nothing which
+    came out of the environment is printed.
+    """
+
+    __slots__ = ("where", "written")
+
+    written: str
+    where: str
+
+    def __new__(cls, value: str, *, written: str, where: str) -> Text:
+        """A text of this value."""
+        text = super().__new__(cls, value)
+        text.written = written
+        text.where = where
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class SecretReference:
+    """Where a secret is kept: an environment variable or a Prefect Secret block.
+
+    `prefix` goes before the value (`Bearer `, in a header); `where` is file, line and key path,
+    for messages. Neither this object nor its text ever holds the secret.
+    """
+
+    kind: Literal["env", "prefect"]
+    name: str
+    prefix: str = ""
+    where: str = field(default="", compare=False)
+
+    @classmethod
+    def parse(cls, text: str) -> SecretReference:
+        """The reference in `text`; raises ValueError, without showing `text`, for a literal."""
+        found = _SECRET.fullmatch(text)
+        if found is None or looks_like_key(text):
+            raise ValueError(f"expected {SECRET_EXPECTED}; a literal key is refused")
+        where = text.where if isinstance(text, Text) else ""
+        if found["env"]:
+            return cls("env", found["env"], where=where)
+        return cls("prefect", found["prefect"], where=where)
+
+    def __str__(self) -> str:
+        reference = f"${{{self.name}}}" if self.kind == "env" else f"secret:{self.name}"
+        return self.prefix + reference
+
+    def __repr__(self) -> str:
+        return f"SecretReference({str(self)!r})"
+
+    def resolve(self, secret_loader: SecretLoader | None = None) -> str:
+        """The secret, surrounding whitespace removed, after `prefix`.
+
+        Raises ConfigurationError, naming the reference and never the value: an unset or empty
+        variable, no such block, no `secret_loader` given for a block, or a value that no HTTP
+        header can carry.
+        """
+        value = self._from_environment() if self.kind == "env" else self._from_block(secret_loader)
+        value = value.strip()
+        if not value:
+            raise self._error(f"{self} is empty", self._remedy())
+        if not (value.isascii() and value.isprintable()):
+            raise self._error(f"{self} holds characters that no HTTP header can carry")
+        return self.prefix + value
+
+    def _from_environment(self) -> str:
+        value = os.environ.get(self.name)
+        if value is None:
+            raise self._error(f"the environment variable {self.name} is not set", self._remedy())
+        return value
+
+    def _from_block(self, secret_loader: SecretLoader | None) -> str:
+        if secret_loader is None:
+            raise self._error(f"{self} is a Prefect Secret, which cannot be read here")
+        try:
+            return str(secret_loader(self.name))
+        except (LookupError, ValueError):
+            message = f"there is no Prefect Secret block named {self.name!r}"
+        raise self._error(message, self._remedy())
+
+    def _remedy(self) -> str:
+        if self.kind == "env":
+            return f"export {self.name}=…"
+        return f"Create the Secret block {self.name!r} in Prefect, or refer to ${{NAME}}."
+
+    def _error(self, message: str, hint: str | None = None) -> ConfigurationError:
+        return ConfigurationError(f"{self.where}: {message}" if self.where else message, hint=hint)
+
+
+def expand(text: str, environ: Mapping[str, str]) -> str:
+    """`text` with each `${NAME}` and `${NAME:-default}` replaced from `environ`.
+
+    Raises ValueError for a variable that is unset or empty and has no default, and for a
+    reference that is not well formed.
+    """
+    return _REFERENCE.sub(lambda found: _value(found, environ), text)
+
+
+def _value(found: re.Match[str], environ: Mapping[str, str]) -> str:
+    if found[0] == "$${":
+        return "${"
+    body = _BODY.fullmatch(found["body"] or "")
+    if found["open"] or body is None:
+        raise ValueError(
+            "expected references like ${NAME} or ${NAME:-default}; for a plain ${ write $${"
+        )
+    value = environ.get(body["name"], "")
+    if value:
+        return value
+    if body["default"] is None:
+        state = "is empty" if body["name"] in environ else "is not set"
+        raise UnsetVariableError(body["name"], state)
+    return body["default"].removeprefix(":-")
+
+
+class UnsetVariableError(ValueError):
+    """A reference without default to a variable, `name`, that is unset or empty."""
+
+    def __init__(self, name: str, state: str) -> None:
+        super().__init__(f"the environment variable {name} {state}")
+        self.name = name
+
+
+def is_secret_reference(text: str) -> bool:
+    """Whether `text` is one reference and nothing else."""
+    return _SECRET.fullmatch(text) is not None
+
+
+def looks_like_key(text: str) -> bool:
+    """Whether `text` has the shape of an API key, so that it must not be printed."""
+    return _KEY_LIKE.search(text) is not None
+
+
+def without_keys(text: str) -> str:
+    """`text`, for a message, with all that may be an API key replaced by an ellipsis."""
+    return _LONG_WORD.sub("…", _KEY_LIKE.sub("…", text))

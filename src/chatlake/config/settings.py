@@ -1,0 +1,139 @@
+"""The configuration as frozen values; the keys and defaults of the file, version 1."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PrivateAttr, model_validator
+
+from chatlake.config import entries, places, schedules
+from chatlake.config.fields import EMPTY_IS_DEFAULT, choice, format_version, whole_number, words
+from chatlake.config.references import SecretLoader
+from chatlake.config.source import Section, Source, absolute
+from chatlake.config.suggestions import did_you_mean
+from chatlake.errors import ConfigurationError, UsageError
+
+VERSION = 1
+
+
+class Schedule(Section):
+    """When `chatlake serve` backs up."""
+
+    cron: Annotated[str, schedules.CRON] = Field(
+        default="0 2 * * *",
+        description="Minute, hour, day, month, weekday.",
+        examples=["0 2 * * *"],
+    )
+    timezone: Annotated[str, schedules.TIMEZONE] = Field(
+        default="UTC", description="The time zone of `cron`.", examples=["UTC", "Europe/Berlin"]
+    )
+
+
+class Runner(Section):
+    """On what the Prefect flows run the batches of a backup."""
+
+    kind: Annotated[
+        Literal["threads", "processes", "dask", "ray"],
+        choice("threads", "processes", "dask", "ray"),
+    ] = Field(default="threads", description="Prefect's task runner.")
+    workers: Annotated[int, whole_number(1, 1024)] = Field(
+        default=2, description="Batches under way at once."
+    )
+    batch_size: Annotated[int, whole_number(1, 100_000)] = Field(
+        default=500, description="Completions in one task."
+    )
+    address: Annotated[str, words("the address of a cluster", r"^\S+$")] | None = Field(
+        default=None,
+        description="The Dask or Ray cluster; null: a local one.",
+        examples=["tcp://scheduler:8786"],
+    )
+
+    @model_validator(mode="after")
+    def _cluster(self) -> Runner:
+        if self.address is not None and self.kind not in ("dask", "ray"):
+            problem = f"expected an address only with kind dask or ray, and kind is {self.kind}"
+            raise entries.entries_error((("address",), problem))
+        return self
+
+
+class Settings(Section):
+    """The whole configuration, as `load_settings` returns it."""
+
+    version: Annotated[Literal[1], format_version(VERSION)] = Field(
+        description="The version of this file's format."
+    )
+    lake: Annotated[str, places.LAKE] = Field(
+        description="Where the lake is: a folder, relative to this file, or s3://, gs://, az://.",
+        examples=["data/lake", "s3://bucket/lake"],
+    )
+    sources: tuple[Source, ...] = Field(
+        description="What is backed up.", json_schema_extra={"minItems": 1}
+    )
+    schedule: Schedule = Field(default=Schedule(), description="When `chatlake serve` backs up.")
+    access: Annotated[Literal["private", "group"], choice("private", "group")] = Field(
+        default="private", description="Who may read the lake: private 0700/0600, group 0750/0640."
+    )
+    runner: Annotated[Runner, EMPTY_IS_DEFAULT] = Field(
+        default=Runner(), description="On what the Prefect flows run the batches."
+    )
+    _path: Path = PrivateAttr(Path("chatlake.yaml"))
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Remember the file that `context` names."""
+        self._path = Path(os.path.abspath((context or {}).get("path", "chatlake.yaml")))  # noqa: PTH100  links stay
+
+    @model_validator(mode="after")
+    def _sources(self) -> Settings:
+        if not self.sources:
+            raise entries.entries_error((("sources",), "expected at least one entry"))
+        names = [source.name for source in self.sources]
+        again = [index for index, name in enumerate(names) if name in names[:index]]
+        if again:
+            problem = "expected another name, each source has its own"
+            raise entries.entries_error(*((("sources", i, "name"), problem) for i in again))
+        return self
+
+    @property
+    def path(self) -> Path:
+        """The configuration file, absolute; relative paths in it start from its folder."""
+        return self._path
+
+    @property
+    def lake_location(self) -> str:
+        """The lake's absolute path, or its URL without a slash at the end."""
+        return self.lake if "://" in self.lake else absolute(self._path.parent, self.lake)
+
+    def source(self, name: str) -> Source:
+        """The source of this name; raises UsageError, naming those there are."""
+        for source in self.sources:
+            if source.name == name:
+                return source
+        names = [source.name for source in self.sources]
+        raise UsageError(
+            f"there is no source {name!r} in {self.path}{did_you_mean(name, names)}",
+            hint=f"Sources: {', '.join(names)}.",
+        )
+
+    def check_secrets(
+        self, secret_loader: SecretLoader | None = None, *, sources: Iterable[str] | None = None
+    ) -> None:
+        """Resolve every secret of `sources` (names; all by default) and forget it again.
+
+        Raises one ConfigurationError, a line for each that cannot be had.
+        """
+        problems = []
+        chosen = self.sources if sources is None else [self.source(name) for name in sources]
+        for source in chosen:
+            for key, reference in source.secrets().items():
+                try:
+                    reference.resolve(secret_loader)
+                except ConfigurationError as problem:
+                    place = "" if reference.where else f"source {source.name}: {key}: "
+                    problems.append((place + problem.message, problem.hint))
+        if problems:
+            text = "\n".join(message for message, _ in problems)
+            hints = dict.fromkeys(hint for _, hint in problems)
+            raise ConfigurationError(text, hint="\n".join(hints))

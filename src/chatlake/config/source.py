@@ -1,0 +1,206 @@
+"""One source: its address, its key, what of it is backed up, and how fast.
+
+Every field's description also stands in the JSON Schema that editors show. Durations are
+`timedelta`, instants are aware and in UTC, paths are absolute.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from chatlake.config import entries, places
+from chatlake.config.durations import parse_duration
+from chatlake.config.fields import EMPTY_IS_DEFAULT, choice, duration, whole_number, words
+from chatlake.config.ids import IdList, read_ids, unique_ids
+from chatlake.config.references import SecretLoader, SecretReference
+from chatlake.errors import ConfigurationError
+
+
+def _duration(default: str, description: str) -> Any:
+    value = parse_duration(default)
+    return Field(default=value, description=description, json_schema_extra={"default": default})
+
+
+class Section(BaseModel):
+    """What all parts of the configuration have in common: frozen, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Select(Section):
+    """Which completions of a source are backed up; empty means all of them."""
+
+    ids: Annotated[tuple[str, ...], entries.IDS] = Field(
+        default=(), description="Just these completions.", examples=[["chatcmpl-abc123"]]
+    )
+    ids_file: Annotated[Path, places.PATH] | None = Field(
+        default=None,
+        description="A file with one completion id a line, relative to this file.",
+        examples=["ids.txt"],
+    )
+    model: Annotated[str, words("the name of a model", r"^\S(.*\S)?$")] | None = Field(
+        default=None, description="Only completions of this model.", examples=["gpt-4o"]
+    )
+    metadata: Annotated[dict[str, str], entries.METADATA] = Field(
+        default={},
+        description="Only completions with all of these pairs.",
+        examples=[{"team": "search"}],
+    )
+    created_after: Annotated[datetime, places.INSTANT] | None = Field(
+        default=None,
+        description="Only completions created at this instant or later (UTC without offset).",
+        examples=["2026-01-31", "2026-01-31T08:00:00Z"],
+    )
+    created_before: Annotated[datetime, places.INSTANT] | None = Field(
+        default=None,
+        description="Only completions created before this instant (UTC without offset).",
+        examples=["2026-02-28"],
+    )
+
+    @field_validator("ids_file")
+    @classmethod
+    def _absolute(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        folder = (info.context or {}).get("folder", Path())
+        return None if path is None else Path(absolute(folder, str(path)))
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Select:
+        after, before = self.created_after, self.created_before
+        if after is not None and before is not None and after >= before:
+            problem = "expected a time later than created_after"
+            raise entries.entries_error((("created_before",), problem))
+        return self
+
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that change when model, metadata or a time bound changes.
+
+        The lists of ids do not enter: they select by themselves, beside the listing.
+        """
+        bounds = [at and at.isoformat() for at in (self.created_after, self.created_before)]
+        text = json.dumps([self.model, sorted(self.metadata.items()), bounds])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def chosen_ids(self) -> IdList | None:
+        """`ids` and those in `ids_file`, or None if neither key is used: then all are meant.
+
+        Raises ConfigurationError if the file is unreadable or holds something else.
+        """
+        if self.ids_file is None:
+            return IdList(self.ids) if self.ids else None
+        read = read_ids(self.ids_file, error=ConfigurationError)
+        both = unique_ids((*self.ids, *read.ids))
+        return IdList(both.ids, both.duplicates + read.duplicates)
+
+
+class Pace(Section):
+    """How fast, and how persistently, a source is asked."""
+
+    concurrency: Annotated[int, whole_number(1, 1024)] = Field(
+        default=32, description="Requests under way at once, at most."
+    )
+    requests_per_minute: Annotated[int, whole_number(1, 1_000_000)] | None = Field(
+        default=None, description="Requests a minute, at most; null: as the service permits."
+    )
+    timeout: Annotated[timedelta, duration()] = _duration("60s", "How long one request may take.")
+    max_attempts: Annotated[int, whole_number(1, 100)] = Field(
+        default=8, description="How often one request is tried before it is a failure."
+    )
+    give_up_after: Annotated[timedelta, duration()] = _duration(
+        "15m", "How long one request is tried again before it is a failure."
+    )
+
+
+class Source(Section):
+    """One account or server whose stored completions are backed up."""
+
+    name: Annotated[
+        str, words("a name of a-z, 0-9, _ and -, at most 64 long", "^[a-z0-9_-]{1,64}$")
+    ] = Field(
+        description="The source's name in the lake (a partition): do not change it later.",
+        examples=["openai"],
+    )
+    base_url: Annotated[str, places.BASE_URL] = Field(
+        description="The API's address, without /chat/completions.",
+        examples=["https://api.openai.com/v1", "https://RESOURCE.openai.azure.com/openai/v1"],
+    )
+    api_key: Annotated[SecretReference, places.SECRET] = Field(
+        description="Where the key is kept: ${NAME} or secret:NAME (Prefect). Never the key.",
+        examples=["${OPENAI_API_KEY}", "secret:openai-key"],
+    )
+    auth: Annotated[Literal["bearer", "api-key"], choice("bearer", "api-key")] = Field(
+        default="bearer",
+        description="How the key is sent: `Authorization: Bearer`, or `api-key` (Azure).",
+    )
+    headers: Annotated[Mapping[str, str | SecretReference], entries.HEADERS] = Field(
+        default={},
+        description="More headers for every request; a secret one must be a reference.",
+        examples=[{"OpenAI-Project": "proj_abc123"}],
+    )
+    query: Annotated[Mapping[str, str | SecretReference], entries.QUERY] = Field(
+        default={},
+        description="More parameters for every request; a secret one must be a reference.",
+        examples=[{"api-version": "2025-02-01-preview"}],
+    )
+    select: Annotated[Select, EMPTY_IS_DEFAULT] = Field(
+        default=Select(), description="Which completions are backed up; without it, all."
+    )
+    lookback: Annotated[timedelta, duration(zero=True)] = _duration(
+        "24h", "How far behind the newest backed-up completion each run lists again."
+    )
+    full_sweep_every: Annotated[timedelta, duration()] | None = _duration(
+        "7d", "How often everything is listed again, to find what changed; null: only with --full."
+    )
+    retention: Annotated[timedelta, duration()] = _duration(
+        "30d", "How long the source keeps completions; only warnings depend on it."
+    )
+    images: Annotated[Literal["store", "reference"], choice("store", "reference")] = Field(
+        default="store",
+        description="store: keep embedded images; reference: keep links and hashes only.",
+    )
+    pace: Annotated[Pace, EMPTY_IS_DEFAULT] = Field(
+        default=Pace(), description="How fast, and how persistently, the source is asked."
+    )
+
+    def secrets(self) -> dict[str, SecretReference]:
+        """Every reference to a secret, by its key path within the source."""
+        sent = {f"headers.{name}": value for name, value in self.headers.items()}
+        sent |= {f"query.{name}": value for name, value in self.query.items()}
+        kept = {key: value for key, value in sent.items() if isinstance(value, SecretReference)}
+        return {"api_key": self.api_key, **kept}
+
+    def resolved_headers(self, secret_loader: SecretLoader | None = None) -> dict[str, str]:
+        """`headers` with their secrets; `api_key` is not among them. Raises as `resolve`."""
+        return _resolved(self.headers, secret_loader)
+
+    def resolved_query(self, secret_loader: SecretLoader | None = None) -> dict[str, str]:
+        """`query` with its secrets. Raises as `SecretReference.resolve`."""
+        return _resolved(self.query, secret_loader)
+
+
+def _resolved(
+    sent: Mapping[str, str | SecretReference], secret_loader: SecretLoader | None
+) -> dict[str, str]:
+    return {
+        name: value.resolve(secret_loader) if isinstance(value, SecretReference) else value
+        for name, value in sent.items()
+    }
+
+
+def absolute(folder: Path, path: str) -> str:
+    """`path`, with `~` expanded, absolute from `folder`; `..` by name, as a shell's cd does."""
+    return os.path.abspath(folder / os.path.expanduser(path))  # noqa: PTH100, PTH111  links stay
