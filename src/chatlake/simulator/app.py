@@ -1,0 +1,182 @@
+"""The ASGI application: authorisation, pace, faults, then the route.
+
+It speaks ASGI itself: a framework would cost more time a request than making the answer does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+from starlette.types import ASGIApp
+
+from chatlake.simulator import answers, mischief, operations, wire
+from chatlake.simulator.admin import ADMIN_PREFIX, admin_app
+from chatlake.simulator.answers import Answer
+from chatlake.simulator.dice import Dice
+from chatlake.simulator.limiter import Bucket, Headers
+from chatlake.simulator.mischief import Mischief
+from chatlake.simulator.requests import Page, Route, page, route
+from chatlake.simulator.scenario import Faults, Scenario
+from chatlake.simulator.statistics import Statistics
+from chatlake.simulator.wire import Receive, Send
+from chatlake.simulator.world import World
+
+_SIMPLE: dict[str, Callable[[World, str], Answer]] = {
+    "get": operations.get,
+    "delete": operations.delete,
+    "create": lambda _world, _id: answers.method_not_supported(
+        "This simulator holds stored completions; it creates none."
+    ),
+}
+
+
+class Simulator:
+    """The stand-in API as an ASGI application.
+
+    `on_death` is called once when `Faults.dies_after` is reached. `clock` gives monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        faults: Faults | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.scenario = scenario
+        self.world = World(scenario, clock)
+        self.statistics = Statistics()
+        self.on_death: Callable[[], None] = lambda: None
+        self._clock = clock
+        self._number = 0
+        self._bucket = (
+            None
+            if scenario.requests_per_minute is None
+            else Bucket(scenario.requests_per_minute, scenario.burst, clock())
+        )
+        self._admin: ASGIApp = admin_app(self)
+        self.set_faults(faults or Faults())
+
+    def set_faults(self, faults: Faults) -> None:
+        """Replaces the faults; their counts, and the time to an outage, begin anew."""
+        self.mischief = Mischief(faults, Dice(self.scenario.seed))
+        self._faults_since = self._clock()
+        self._requests_left = faults.dies_after
+
+    def report(self) -> dict[str, Any]:
+        """Statistics and the faults that happened."""
+        return {**self.statistics.report(), "faults": dict(self.mischief.counts)}
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        if scope["type"] != "http":
+            return
+        path = scope["path"]
+        if path.startswith(ADMIN_PREFIX):
+            await self._admin(scope, receive, send)
+            return
+        found = route(scope["method"], path, scope["query_string"])
+        name = found.name if found else "unknown"
+        self._number += 1
+        self.statistics.begin(name, self._clock())
+        status = 0
+        try:
+            status = await self._answer(scope, receive, send, found)
+        finally:
+            self.statistics.end(status)
+
+    async def _answer(
+        self, scope: dict[str, Any], receive: Receive, send: Send, found: Route | None
+    ) -> int:
+        number, began = self._number, self._clock()
+        if self._is_dead():
+            await wire.broken("reset", send, receive)
+            return 0
+        if self.scenario.latency_ms:
+            await asyncio.sleep(self.scenario.latency_ms / 1000)
+        fault: str | None = None
+        refused, told = self._gate(scope, found)
+        if found is not None and refused is None:
+            with_after = b"after=" in scope["query_string"]
+            fault = self.mischief.draw(found.name, with_after=with_after)
+            if fault in mischief.CONNECTION:
+                await wire.broken(fault, send, receive)
+                return 0
+            answer = await self._made(scope, receive, found, fault)
+        else:
+            answer = refused or answers.unknown_url(scope["method"], scope["path"])
+        if told:
+            answer = dataclasses.replace(answer, headers=[*answer.headers, *told])
+        sent = wire.Delivery(send, receive, number, int((self._clock() - began) * 1000))
+        await sent.deliver(answer, fault, pause=self.mischief.faults.slow_seconds)
+        return answer.status
+
+    def _is_dead(self) -> bool:
+        if self._requests_left is None:
+            return False
+        self._requests_left -= 1
+        if self._requests_left == -1:
+            self.on_death()
+        return self._requests_left < 0
+
+    def _refused(self, scope: dict[str, Any]) -> Answer | None:
+        key = b""
+        for name, value in scope["headers"]:
+            if name == b"api-key":
+                key = value
+            elif name == b"authorization" and value[:7].lower() == b"bearer ":
+                key = value[7:].strip()
+        if not key:
+            return answers.missing_api_key()
+        wanted = self.scenario.api_key
+        if wanted is not None and key != wanted.encode():
+            return answers.invalid_api_key()
+        return None
+
+    def _gate(self, scope: dict[str, Any], found: Route | None) -> tuple[Answer | None, Headers]:
+        """What keeps the request from its route, if anything, and headers about the pace."""
+        refused = self._refused(scope)
+        if refused is not None or found is None:
+            return refused, []
+        now = self._clock()
+        if self.mischief.in_outage(now - self._faults_since):
+            code = "service_unavailable_error"
+            return answers.unavailable(code, self.mischief.retry_after()), []
+        if self._bucket is None:
+            return None, []
+        wait = self._bucket.take(now)
+        told = self._bucket.headers(self.scenario.rate_headers, wait)
+        if not wait:
+            return None, told
+        self.statistics.rate_limited += 1
+        return answers.rate_limited([]), told
+
+    async def _made(
+        self, scope: dict[str, Any], receive: Receive, found: Route, fault: str | None
+    ) -> Answer:
+        """The route's answer, or the fault's."""
+        if fault in mischief.ANSWERING:
+            return self.mischief.answer(fault)
+        if found.name == "update":
+            body = await wire.body_of(receive)
+            answer = operations.update(self.world, found.completion_id, body)
+        elif found.name in {"list", "messages"}:
+            answer = self._paged(scope["query_string"], found, fault)
+        else:
+            answer = _SIMPLE[found.name](self.world, found.completion_id)
+        return answer if fault is None else mischief.spoiled(fault, found.name, answer)
+
+    def _paged(self, query: bytes, found: Route, fault: str | None) -> Answer:
+        asked = page(query)
+        if not isinstance(asked, Page):
+            return asked
+        if found.name == "list":
+            return operations.list_completions(self.world, asked, fault)
+        index = self.world.index_of(found.completion_id)
+        if index is not None and self.mischief.is_missing(index):
+            return answers.not_found(found.completion_id, ogx=self.scenario.ogx)
+        return operations.list_messages(self.world, found.completion_id, asked, fault)

@@ -1,0 +1,95 @@
+"""Reading a request: which route it is, and its query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from chatlake.simulator.answers import Answer, invalid_value
+from chatlake.simulator.world import Filters
+
+DEFAULT_LIMIT = 20
+MAX_LIMIT = 100
+
+# OpenAI; Azure without api-version; Azure with it (section "Azure OpenAI" in api-facts).
+_VERSIONED = "/openai/chat/completions"
+_BASES = ("/v1/chat/completions", "/openai/v1/chat/completions", _VERSIONED)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a request goes: `name` is list, get, messages, update, delete or create."""
+
+    name: str
+    completion_id: str = ""
+
+
+def route(method: str, path: str, query: bytes) -> Route | None:
+    """The route of a request, None if there is none."""
+    for base in _BASES:
+        if path.startswith(base):
+            break
+    else:
+        return None
+    if base == _VERSIONED and b"api-version=" not in query:
+        return None
+    rest = path[len(base) :].rstrip("/")
+    if not rest:
+        name = {"GET": "list", "POST": "create"}.get(method)
+        return Route(name) if name else None
+    completion_id, _, tail = rest[1:].partition("/")
+    if not rest.startswith("/") or tail not in {"", "messages"}:
+        return None
+    if tail:
+        return Route("messages", completion_id) if method == "GET" else None
+    name = {"GET": "get", "POST": "update", "DELETE": "delete"}.get(method)
+    return Route(name, completion_id) if name else None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a list or messages request asks for; `order` is empty when it was not given."""
+
+    after: str | None
+    limit: int
+    order: str
+    filters: Filters
+
+
+def page(query: bytes) -> Page | Answer:
+    """The query of a list, or the 400 that it earns.
+
+    Metadata filters are `metadata[key]=value`, brackets raw or percent-encoded.
+    """
+    after, limit, order, model = None, DEFAULT_LIMIT, "", None
+    metadata: list[tuple[str, str]] = []
+    for key, value in parse_qsl(query.decode("ascii", "replace"), keep_blank_values=True):
+        if key == "after":
+            after = value
+        elif key == "limit":
+            try:
+                limit = int(value)
+            except ValueError:
+                return invalid_value("limit", f"Invalid 'limit': {value!r} is not an integer.")
+            if not 1 <= limit <= MAX_LIMIT:
+                return _limit_error(limit)
+        elif key == "order":
+            if value not in {"asc", "desc"}:
+                return invalid_value("order", f"Invalid 'order': {value!r}, not 'asc' or 'desc'.")
+            order = value
+        elif key == "model":
+            model = value
+        elif key.startswith("metadata[") and key.endswith("]"):
+            metadata.append((key[len("metadata[") : -1], value))
+    return Page(after, limit, order, Filters(model, tuple(metadata)))
+
+
+def _limit_error(limit: int) -> Answer:
+    side, sign, bound = ("above", "<=", MAX_LIMIT) if limit > MAX_LIMIT else ("below", ">=", 1)
+    word = "maximum" if side == "above" else "minimum"
+    return invalid_value(
+        "limit",
+        f"Invalid 'limit': integer {side} {word} value. Expected a value {sign} {bound}, but got "
+        f"{limit} instead.",
+        f"integer_{side}_{word[:3]}_value",
+    )
