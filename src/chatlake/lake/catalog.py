@@ -1,0 +1,162 @@
+"""`catalog.duckdb`: views over exactly the files that one commit lists.
+
+It is built beside and swapped by rename: who reads the old one keeps the old commit, who opens it
+anew sees the new commit, and nobody a mix. It holds absolute paths, because DuckDB resolves
+relative ones from the reader's working directory; `ledger.lake` says which place and which commit
+it was built for, so that a moved lake is noticed.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import closing
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Final, Self
+
+import duckdb
+
+from chatlake import __version__
+from chatlake.errors import LakeDamagedError, LakeError, LakeUnwritableError
+from chatlake.lake import failpoints
+from chatlake.lake.ledger import ledger_tables
+from chatlake.lake.schema import SCHEMAS
+from chatlake.lake.storage import Storage
+from chatlake.lake.views import (
+    VIEWS,
+    column_descriptions,
+    fill_in,
+    quoted,
+    reader,
+    view_description,
+    view_sql,
+)
+from chatlake.model.manifest import FORMAT, LakeState
+
+CATALOG: Final = "catalog.duckdb"
+# The oldest storage version that DuckDB still writes: every DuckDB since 1.0 opens it.
+_STORAGE_VERSION: Final = "v1.0.0"
+# Nothing that the catalogue needs lies outside DuckDB's own wheel: never look on the network.
+_SETTINGS: Final = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogStamp:
+    """What a catalogue was built for and by: the lake's place, commit, format; the version."""
+
+    location: str
+    number: int
+    format: int = FORMAT
+    chatlake: str = __version__
+
+    @classmethod
+    def of(cls, storage: Storage, number: int) -> Self:
+        """Return the stamp of a catalogue that this chatlake builds there for this commit."""
+        return cls(storage.location, number)
+
+
+def connect(path: str) -> duckdb.DuckDBPyConnection:
+    """Open the catalogue at `path` read-only, TimeZone UTC.
+
+    In a database of its own: DuckDB would hand out one that this process opened before the swap.
+    Raises duckdb.Error where there is no catalogue, or a corrupt one.
+    """
+    connection = duckdb.connect(config=dict(_SETTINGS))
+    try:
+        connection.execute(f"ATTACH {quoted(path)} AS lake (READ_ONLY)")
+        connection.execute("USE lake")
+        connection.execute("SET TimeZone = 'UTC'")
+    except duckdb.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def read_stamp(path: str) -> CatalogStamp | None:
+    """Return what the catalogue at `path` was built for; None if it is missing or corrupt."""
+    if not Path(path).is_file():
+        return None
+    try:
+        with closing(connect(path)) as connection:
+            row = connection.execute(
+                "SELECT location, number, format, chatlake FROM ledger.lake"
+            ).fetchone()
+    except duckdb.Error:
+        return None
+    return None if row is None else CatalogStamp(*row)
+
+
+def empty_path(table: str) -> str:
+    """Return the path of the file with the table's columns and no rows."""
+    return f"schema/{table}/source=none/created_date=1970-01-01/empty.parquet"
+
+
+def build_catalog(storage: Storage, state: LakeState, empties: Storage) -> bytes:
+    """Return a catalogue with all views over the files of `state`, as the bytes of its file.
+
+    `empties` holds the empty files (see `empty_path`): every view needs one file at least.
+    LakeUnwritableError if there is no room for temporary files, LakeDamagedError if a listed file
+    is missing.
+    """
+    readers = {
+        table: reader(
+            [
+                _url(empties, empty_path(table)),
+                *(_url(storage, file.path) for file in state.table_files(table)),
+            ]
+        )
+        for table in SCHEMAS
+    }
+    try:
+        with tempfile.TemporaryDirectory(prefix="chatlake-") as folder:
+            path = Path(folder) / CATALOG
+            _build(str(path), CatalogStamp.of(storage, state.number), state, readers)
+            data = path.read_bytes()
+    except OSError as error:
+        raise LakeUnwritableError(f"Cannot build the catalogue: {error}") from error
+    except duckdb.Error as error:
+        why = str(error).splitlines()[0]
+        raise LakeDamagedError(f"Cannot build the catalogue: {why}") from error
+    failpoints.reach("catalog.built")
+    return data
+
+
+def _build(path: str, stamp: CatalogStamp, state: LakeState, readers: dict[str, str]) -> None:
+    with closing(duckdb.connect(config=dict(_SETTINGS))) as connection:
+        run = connection.execute
+        run(f"ATTACH {quoted(path)} AS lake (STORAGE_VERSION '{_STORAGE_VERSION}')")
+        run("USE lake")
+        run("BEGIN")
+        run("CREATE SCHEMA ledger")
+        run(
+            "CREATE TABLE ledger.lake "
+            "(location VARCHAR, number BIGINT, format INTEGER, chatlake VARCHAR)"
+        )
+        run("INSERT INTO ledger.lake VALUES (?, ?, ?, ?)", astuple(stamp))
+        for name, rows in ledger_tables(state).items():
+            connection.register("ledger_rows", rows)
+            run(f"CREATE TABLE ledger.{name} AS FROM ledger_rows")
+            connection.unregister("ledger_rows")
+        for view in VIEWS:
+            run(fill_in(view_sql(view), readers))
+            run(f"COMMENT ON VIEW {view} IS {quoted(view_description(view))}")
+        columns = run(
+            "SELECT table_name, column_name FROM duckdb_columns() "
+            "WHERE database_name = 'lake' AND schema_name = 'main'"
+        ).fetchall()
+        for view, column in columns:
+            text = column_descriptions(view)[column]
+            run(f'COMMENT ON COLUMN {view}."{column}" IS {quoted(text)}')
+        run("COMMIT")
+        run("USE memory")
+        run("DETACH lake")
+
+
+def _url(storage: Storage, path: str) -> str:
+    url = storage.url(path)
+    if url is None:
+        raise LakeError(f"DuckDB cannot read {storage.location}")
+    return url

@@ -1,0 +1,108 @@
+"""When the catalogue is built, and where: in the lake, or in a temporary folder."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+import weakref
+from collections.abc import Callable
+from typing import Final
+
+from chatlake.errors import LakeError
+from chatlake.lake.catalog import CATALOG, CatalogStamp, build_catalog, empty_path, read_stamp
+from chatlake.lake.local import LocalStorage
+from chatlake.lake.parts import empty_file
+from chatlake.lake.schema import SCHEMAS
+from chatlake.lake.storage import Storage
+from chatlake.model.manifest import LakeState
+
+# Refreshing during a run costs at most this share of the run's time.
+_SHARE: Final = 0.05
+
+
+class CatalogKeeper:
+    """Keeps one lake's catalogue true to its state; does nothing where DuckDB cannot read."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._took_s = 0.0
+        self._ended_at = float("-inf")
+        self._private: LocalStorage | None = None
+        self._private_number = -1
+
+    @property
+    def path(self) -> str:
+        """Where the lake's catalogue lies. LakeError where DuckDB cannot read."""
+        path = self._storage.local_path(CATALOG)
+        if path is None:
+            raise LakeError(f"DuckDB cannot read {self._storage.location}")
+        return path
+
+    def write_empty_files(self) -> None:
+        """See that the lake has one empty file for each table."""
+        for table in SCHEMAS:
+            _write_empty_file(self._storage, table)
+
+    def is_current(self, state: LakeState) -> bool:
+        """Say whether the lake's catalogue shows this commit, at the place where the lake is."""
+        stamp = read_stamp(self.path)
+        return stamp == CatalogStamp.of(self._storage, state.number) and self._has_empty_files()
+
+    def is_usable(self) -> bool:
+        """Say whether it shows some commit at the place where the lake is."""
+        stamp = read_stamp(self.path)
+        return (
+            stamp is not None
+            and stamp == CatalogStamp.of(self._storage, stamp.number)
+            and self._has_empty_files()
+        )
+
+    def refresh(
+        self, state: LakeState, *, force: bool, may_swap: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Swap in a catalogue of `state`, unless it is there; without `force` not too often.
+
+        `may_swap` is asked before the lake is touched, and again when the catalogue is built.
+        """
+        if self._storage.local_path(CATALOG) is None:
+            return
+        begun_at = time.monotonic()
+        if not force and self._took_s > _SHARE * (begun_at - self._ended_at):
+            return
+        if self.is_current(state) or not may_swap():
+            return
+        self.write_empty_files()
+        data = build_catalog(self._storage, state, self._storage)
+        if not may_swap():
+            return
+        self._storage.replace(CATALOG, data)
+        self._ended_at = time.monotonic()
+        self._took_s = self._ended_at - begun_at
+
+    def build_privately(self, state: LakeState) -> str:
+        """Return the path of a catalogue of `state` in a folder that goes with this process."""
+        if self._private is None:
+            folder = tempfile.mkdtemp(prefix="chatlake-")
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            # The lake's own path below it: all paths of a view must have the same `key=value`s.
+            self._private = LocalStorage(folder + self._storage.location)
+            for table in SCHEMAS:
+                _write_empty_file(self._private, table)
+        if self._private_number != state.number:
+            self._private.replace(CATALOG, build_catalog(self._storage, state, self._private))
+            self._private_number = state.number
+        return f"{self._private.location}/{CATALOG}"
+
+    def _has_empty_files(self) -> bool:
+        return all(self._storage.size(empty_path(table)) for table in SCHEMAS)
+
+
+def _write_empty_file(storage: Storage, table: str) -> None:
+    data = empty_file(table)
+    try:
+        if storage.read(empty_path(table)) == data:
+            return
+    except FileNotFoundError:
+        pass
+    storage.replace(empty_path(table), data)

@@ -1,0 +1,107 @@
+"""Named points between the steps of a commit where a test may make the process fail.
+
+The order of a commit is a promise (a killed run loses nothing and doubles nothing), and a promise
+is only tested if the process can be stopped at each of its steps. `reach` costs one look at an
+empty dictionary when nothing is armed.
+
+A test in the same process uses `active`; a test of a whole command sets the environment variable
+`CHATLAKE_FAILPOINT` to `NAME:kill` or `NAME:error`, with `:N` for the Nth time it is reached.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from chatlake.errors import UsageError
+
+VARIABLE: Final = "CHATLAKE_FAILPOINT"
+
+NAMES: Final[tuple[str, ...]] = (
+    "part.written",
+    "part.synced",
+    "part.renamed",
+    "part.folder_synced",
+    "commit.started",
+    "manifest.written",
+    "manifest.synced",
+    "manifest.linked",
+    "manifest.folder_synced",
+    "commit.applied",
+    "checkpoint.written",
+    "checkpoint.synced",
+    "checkpoint.linked",
+    "checkpoint.folder_synced",
+    "catalog.built",
+    "catalog.written",
+    "catalog.synced",
+    "catalog.swapped",
+    "catalog.folder_synced",
+)
+"""Every point, in the order in which a commit reaches them."""
+
+_armed: dict[str, Callable[[], None]] = {}
+
+
+class FailPointError(RuntimeError):
+    """What an armed point raises when a test asks for nothing more special."""
+
+
+def reach(name: str) -> None:
+    """Do what a test has armed at this point; as a rule nothing."""
+    if _armed and (action := _armed.get(name)) is not None:
+        action()
+
+
+@contextmanager
+def active(name: str, error: BaseException | None = None, *, nth: int = 1) -> Iterator[None]:
+    """Raise `error` (or FailPointError) when `name` is reached for the `nth` time, inside."""
+    failure = FailPointError(f"fail-point {name}") if error is None else error
+
+    def fail() -> None:
+        raise failure
+
+    _arm(name, fail, nth)
+    try:
+        yield
+    finally:
+        _armed.pop(name, None)
+
+
+def arm_from(setting: str) -> None:
+    """Arm what `NAME:kill|error[:N]` says until the process ends; UsageError if it is wrong."""
+    name, _, rest = setting.partition(":")
+    what, _, nth = rest.partition(":")
+    if name not in NAMES or what not in {"kill", "error"} or not (nth.isdigit() or nth == ""):
+        raise UsageError(
+            f"{VARIABLE}={setting} is not understood",
+            hint=f"NAME:kill or NAME:error, with :N for the Nth time. Names: {', '.join(NAMES)}",
+        )
+
+    def fail() -> None:
+        if what == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise FailPointError(f"fail-point {name}")
+
+    _arm(name, fail, int(nth or 1))
+
+
+def _arm(name: str, action: Callable[[], None], nth: int) -> None:
+    if name not in NAMES:
+        raise ValueError(f"no fail-point is called {name!r}")
+    left = nth
+
+    def count_down() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            action()
+
+    _armed[name] = count_down
+
+
+if os.environ.get(VARIABLE):
+    arm_from(os.environ[VARIABLE])

@@ -1,0 +1,287 @@
+"""A lake: what the backup writes to and every command reads from."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from chatlake import __version__
+from chatlake.backup.ports import Columns, Rows, StoredVersion
+from chatlake.errors import CommitConflictError, LakeError, LakeNotFoundError, LakeUnwritableError
+from chatlake.lake import failpoints, manifests, parts
+from chatlake.lake.catalog import connect
+from chatlake.lake.catalog_keeper import CatalogKeeper
+from chatlake.lake.local import Access, LocalStorage
+from chatlake.lake.schema import SCHEMAS
+from chatlake.lake.storage import TEMPORARY_SUFFIX, LockHolder, Storage, StoredFile
+from chatlake.model.manifest import LakeState, Manifest, PartFile, format_time
+from chatlake.model.partitions import Partition
+from chatlake.model.tables import COLUMNS, COMPLETIONS, HISTORY, IMAGES
+
+if TYPE_CHECKING:
+    import duckdb
+
+_URL: Final = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+_PARTITION: Final = re.compile(r"/(source|created_date)=")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND: Final = 1_000_000
+
+
+class Lake:
+    """The lake on one storage, and what its newest manifest lists (`backup.ports.LakeStore`)."""
+
+    def __init__(self, storage: Storage) -> None:
+        """Load the state. LakeDamagedError, LakeFormatError (see `manifests.load_state`)."""
+        self.storage = storage
+        self.location = storage.location
+        self._state = manifests.load_state(storage)
+        self._catalog = CatalogKeeper(storage)
+        self._holds_lock = False
+
+    @classmethod
+    def open(
+        cls,
+        location: str | os.PathLike[str],
+        *,
+        access: Access = "private",
+        create: bool = False,
+    ) -> Lake:
+        """Open the lake in a folder; with `create`, make it if there is none.
+
+        `access` is who may read what this process writes. LakeNotFoundError without a lake;
+        LakeError for a URL; LakeDamagedError, LakeFormatError; with `create` LakeUnwritableError.
+        """
+        place = os.fspath(location)
+        if match := _URL.match(place):
+            raise LakeError(
+                f"{place}: lakes on {match[1]}:// need chatlake[s3], which this version lacks",
+                hint="Give a folder of this machine as `lake`.",
+            )
+        storage = LocalStorage(place, access)
+        if _PARTITION.search(storage.location):
+            raise LakeError(
+                f"{storage.location}: DuckDB would read a folder of this path as a partition",
+                hint="Put the lake where no folder is named source=… or created_date=…",
+            )
+        exists = any(next(storage.list(folder), None) for folder in (manifests.FOLDER, "schema"))
+        if not exists and not create:
+            raise LakeNotFoundError(f"There is no lake at {storage.location}")
+        lake = cls(storage)
+        if not exists:
+            lake.create()
+        return lake
+
+    def create(self) -> None:
+        """Write what a lake without commits has: empty files and a catalogue with every view."""
+        self._catalog.write_empty_files()
+        self.ensure_catalog()
+
+    @property
+    def state(self) -> LakeState:
+        """What the newest manifest lists."""
+        return self._state
+
+    def refresh(self) -> bool:
+        """Take in what other processes have committed; return whether there was anything."""
+        return manifests.refresh_state(self.storage, self._state)
+
+    @contextmanager
+    def lock(self, run_id: str = "") -> Iterator[None]:
+        """Be the only writer inside the block, on the newest state; LakeLockedError if another is.
+
+        At its end the catalogue shows the last commit.
+        """
+        with self.storage.lock(_this_process(run_id)):
+            self._holds_lock = True
+            try:
+                self.refresh()
+                try:
+                    yield
+                except BaseException:
+                    # The reason why the run ended matters more than a catalogue that lags behind.
+                    with suppress(LakeError):
+                        self.refresh_catalog(force=True)
+                    raise
+                self.refresh_catalog(force=True)
+            finally:
+                self._holds_lock = False
+
+    def stored_versions(self, partition: Partition) -> dict[str, StoredVersion]:
+        """Return completion id -> version for every completion of the partition."""
+        found: dict[str, StoredVersion] = {}
+        moments: dict[int, datetime] = {}  # few: a batch has one for all its rows
+        for file in self._state.partition_files(partition, COMPLETIONS):
+            names = "completion_id", "digest", "first_seen_at"
+            for key, digest, micros in zip(*self._read(file, *names), strict=True):
+                if micros not in moments:
+                    moments[micros] = _EPOCH + timedelta(microseconds=micros)
+                found[key] = StoredVersion(digest, moments[micros])
+        return found
+
+    def stored_images(self, partition: Partition) -> set[str]:
+        """Return the SHA-256 (hex) of every image of the partition."""
+        files = self._state.partition_files(partition, IMAGES)
+        return {key for file in files for key in self._read(file, "sha256")[0]}
+
+    def resume_points(self, source: str, *, before: int) -> Iterator[tuple[str, int]]:
+        """Yield (completion id, created) of stored completions created before `before`.
+
+        Newest first, one for each second, without those known to be deleted; lazily, partition by
+        partition. Both times are UTC seconds.
+        """
+        newest = Partition.of(source, before)
+        for partition in reversed(self._state.partitions(source)):
+            if partition > newest:
+                continue
+            by_second: dict[int, str] = {}
+            for file in self._state.partition_files(partition, COMPLETIONS):
+                names = "completion_id", "created_at", "deleted_at"
+                for key, micros, deleted in zip(*self._read(file, *names), strict=True):
+                    if deleted is None:
+                        by_second[micros // _SECOND] = key
+            for second in sorted(by_second, reverse=True):
+                if second < before:
+                    yield by_second[second], second
+
+    def write_parts(self, rows: Rows) -> list[PartFile]:
+        """Write one durable Parquet file for each table and partition; nothing lists them yet."""
+        written = (
+            parts.write_part(self.storage, table, partition, [parts.to_table(table, columns)])
+            for (table, partition), columns in rows.items()
+        )
+        return [file for file in written if file is not None]
+
+    def superseded(self, partition: Partition, completion_ids: Container[str]) -> Columns | None:
+        """Return the present versions of these completions as rows of the table `history`.
+
+        `observed_at` is when the version was fetched; `change` is 'created' for the first version,
+        else 'changed'. Versions without a digest (messages never had) are none. None without rows.
+        """
+        names = "completion_id", "synced_at", "first_seen_at", "created_at", "raw", "raw_exact"
+        rows: list[tuple[Any, ...]] = []
+        for file in self._state.partition_files(partition, COMPLETIONS):
+            for row in zip(*self._read(file, *names, "digest"), strict=True):
+                key, synced, first_seen, created, raw, raw_exact, digest = row
+                if key in completion_ids and digest is not None:
+                    change = "created" if synced == first_seen else "changed"
+                    rows.append((key, synced, change, created, raw, raw_exact, digest))
+        if not rows:
+            return None
+        return dict(zip(COLUMNS[HISTORY], map(list, zip(*rows, strict=True)), strict=True))
+
+    def without_completions(
+        self, partition: Partition, completion_ids: Container[str], tables: Sequence[str]
+    ) -> tuple[list[PartFile], list[str]]:
+        """Rewrite the partition's files that hold rows of these completions, without them.
+
+        Returns the files written and the paths to remove; a file left empty is only removed.
+        """
+        files = [f for table in tables for f in self._state.partition_files(partition, table)]
+        return self._without(files, "completion_id", completion_ids)
+
+    def without_images(
+        self, files: Iterable[PartFile], known: Container[str]
+    ) -> tuple[list[PartFile], list[str]]:
+        """Rewrite those of `files` (table images) that hold an image of `known`, without it."""
+        return self._without(files, "sha256", known)
+
+    def commit(self, manifest: Manifest) -> None:
+        """Make `manifest` the newest: fills in number, time and version, then shows it to readers.
+
+        CommitConflictError, and nothing changed, when another run committed first. Any other
+        LakeError may come after the commit is durable; `state` then holds it.
+        """
+        # A run that was killed after a commit leaves its checkpoint to the next one.
+        manifests.ensure_checkpoint(self.storage, self._state, chatlake=__version__)
+        given = manifest.number, manifest.created_at, manifest.chatlake
+        manifest.number = self._state.number + 1
+        manifest.created_at = format_time(datetime.now(UTC))
+        manifest.chatlake = __version__
+        failpoints.reach("commit.started")
+        try:
+            # Applied as read back: the caller may go on changing its figures.
+            self._state.apply(manifests.append_commit(self.storage, manifest))
+        except BaseException as error:
+            if not isinstance(error, CommitConflictError):
+                # It may have its name although a later step failed: what is there counts.
+                with suppress(LakeError):
+                    self.refresh()
+            if self._state.number < manifest.number:
+                manifest.number, manifest.created_at, manifest.chatlake = given
+            raise
+        failpoints.reach("commit.applied")
+        manifests.ensure_checkpoint(self.storage, self._state, chatlake=__version__)
+        self.refresh_catalog()
+
+    def refresh_catalog(self, *, force: bool = False) -> None:
+        """Swap in a catalogue of `state`; without `force` not if that takes too much of the time.
+
+        The caller holds the lock.
+        """
+        self._catalog.refresh(self._state, force=force)
+
+    def catalog_is_current(self) -> bool:
+        """Say whether the catalogue shows `state`, at the place where the lake now is."""
+        return self._catalog.is_current(self._state)
+
+    def ensure_catalog(self) -> str:
+        """Return the path of a catalogue of the newest commit, written anew if need be.
+
+        Where the lake cannot be written, it is one in a temporary folder that this process removes
+        at its end. While another run writes, it is the one that this run keeps fresh.
+        """
+        self.refresh()
+        if not self._catalog.is_current(self._state):
+            try:
+                self._catalog.refresh(self._state, force=True, may_swap=self._may_swap)
+            except LakeUnwritableError:
+                return self._catalog.build_privately(self._state)
+            if not self._catalog.is_usable():
+                return self._catalog.build_privately(self._state)
+        return self._catalog.path
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """Open the views read-only, on the newest commit; TimeZone UTC."""
+        return connect(self.ensure_catalog())
+
+    def leftovers(self) -> Iterator[StoredFile]:
+        """Yield the files that no manifest lists: temporary, removed, or of a killed run."""
+        for file in self.storage.list():
+            folder, _, name = file.path.rpartition("/")
+            is_data = folder.partition("/")[0] in SCHEMAS and file.path not in self._state.files
+            if is_data or (name.startswith("_") and name.endswith(TEMPORARY_SUFFIX)):
+                yield file
+
+    def _read(self, file: PartFile, *names: str) -> list[list[Any]]:
+        return parts.read_columns(self.storage, file, *names)
+
+    def _may_swap(self) -> bool:
+        # A reader does not take the lock, which would turn a backup away, but leaves the catalogue
+        # alone when a run writes or has committed meanwhile: that run swaps in a newer one.
+        if self._holds_lock:
+            return True
+        return self.storage.lock_holder() is None and not self.refresh()
+
+    def _without(
+        self, files: Iterable[PartFile], column: str, unwanted: Container[str]
+    ) -> tuple[list[PartFile], list[str]]:
+        written: list[PartFile] = []
+        removed: list[str] = []
+        for file in files:
+            hits = {key for key in self._read(file, column)[0] if key in unwanted}
+            if not hits:
+                continue
+            removed.append(file.path)
+            rest = parts.rewrite_without(self.storage, file, column, hits)
+            if rest is not None:
+                written.append(rest)
+        return written, removed
+
+
+def _this_process(run_id: str) -> LockHolder:
+    return LockHolder(socket.gethostname(), os.getpid(), format_time(datetime.now(UTC)), run_id)

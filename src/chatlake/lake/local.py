@@ -1,0 +1,264 @@
+"""A lake in a folder of this machine.
+
+Order of a write: temporary name, flush, fsync, then one atomic step that gives the final name
+(rename, or a hard link where the name must be new), then fsync of the folder. So a file has its
+final name only when all of its bytes are on the disk.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, Final, Literal
+
+from chatlake.errors import LakeError, LakeUnwritableError
+from chatlake.lake import failpoints
+from chatlake.lake.local_lock import LocalLock
+from chatlake.lake.storage import TEMPORARY_SUFFIX, LockHolder, StoredFile, checked, step_of
+
+Access = Literal["private", "group"]
+
+# Folders and files; the process's umask narrows them further, nothing ever widens them.
+_MODES: Final[dict[str, tuple[int, int]]] = {"private": (0o700, 0o600), "group": (0o750, 0o640)}
+_LOCK: Final = ".lock"
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_LINKS: Final = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+
+
+class LocalStorage:
+    """Files below a folder, which is made when the first file is written."""
+
+    def __init__(self, location: str | os.PathLike[str], access: Access = "private") -> None:
+        # One true name: the catalogue notices a moved lake by it, whatever link leads there.
+        self._root = Path(os.path.realpath(location))
+        self.location = str(self._root)
+        self._folder_mode, self._file_mode = _MODES[access]
+
+    def read(self, path: str) -> bytes:
+        """Return the whole file."""
+        with self.open_input(path) as file, _reading(self._at(path)):
+            return file.read()
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Write a file that must not exist yet; False if it does.
+
+        On a file system without hard links the lake's lock alone keeps two writers apart.
+        """
+        target = self._at(path)
+        step = step_of(path)
+        with _writing(target):
+            temporary = self._write_temporary(target, data, step)
+            try:
+                try:
+                    os.link(temporary, target)
+                except FileExistsError:
+                    return False
+                except OSError as error:
+                    if error.errno not in _NO_LINKS:
+                        raise
+                    if target.exists():
+                        return False
+                    temporary.rename(target)
+                failpoints.reach(f"{step}.linked")
+            finally:
+                temporary.unlink(missing_ok=True)
+            _sync_folder(target.parent)
+            failpoints.reach(f"{step}.folder_synced")
+        return True
+
+    def replace(self, path: str, data: bytes) -> None:
+        """Write a file, new or in place of the old one; readers of the old one keep it."""
+        target = self._at(path)
+        step = step_of(path)
+        with _writing(target):
+            temporary = self._write_temporary(target, data, step)
+            try:
+                temporary.replace(target)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+            failpoints.reach("catalog.swapped" if step == "catalog" else f"{step}.renamed")
+            _sync_folder(target.parent)
+            failpoints.reach(f"{step}.folder_synced")
+
+    @contextmanager
+    def open_output(self, path: str) -> Iterator[BinaryIO]:
+        """Write a large new file: it appears when the block ends well, else nothing is left."""
+        target = self._at(path)
+        step = step_of(path)
+        with _writing(target):
+            temporary = self._temporary_beside(target)
+            try:
+                with self._open_new(temporary) as file:
+                    yield file
+                    failpoints.reach(f"{step}.written")
+                    _sync(file)
+                failpoints.reach(f"{step}.synced")
+                temporary.rename(target)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+            failpoints.reach(f"{step}.renamed")
+            _sync_folder(target.parent)
+            failpoints.reach(f"{step}.folder_synced")
+
+    def open_input(self, path: str) -> BinaryIO:
+        """Open a file to read and seek in."""
+        target = self._at(path)
+        with _reading(target):
+            return target.open("rb")
+
+    def list(self, folder: str = "") -> Iterator[StoredFile]:
+        """Yield every file below a folder, temporary ones too, by path."""
+        start = self._at(folder) if folder else self._root
+        with _reading(start):
+            found = sorted(_walk(start))
+        for path in found:
+            try:
+                with _reading(path):
+                    status = path.stat()
+            except FileNotFoundError:  # removed meanwhile
+                continue
+            modified_at = datetime.fromtimestamp(status.st_mtime, UTC)
+            yield StoredFile(path.relative_to(self._root).as_posix(), status.st_size, modified_at)
+
+    def size(self, path: str) -> int | None:
+        """Return the size in bytes; None if the file is absent."""
+        target = self._at(path)
+        try:
+            with _reading(target):
+                return target.stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def delete(self, path: str) -> None:
+        """Remove a file; nothing happens if it is absent."""
+        target = self._at(path)
+        with _writing(target):
+            target.unlink(missing_ok=True)
+
+    def local_path(self, path: str) -> str | None:
+        """Return the absolute path."""
+        return str(self._at(path))
+
+    def url(self, path: str) -> str | None:
+        """Return the absolute path: DuckDB reads it from any working directory."""
+        return str(self._at(path))
+
+    @contextmanager
+    def lock(self, holder: LockHolder) -> Iterator[None]:
+        """Be the only writer inside the block."""
+        with _writing(self._root):
+            self._make_folder(self._root)
+            lock = LocalLock.take(self._root / _LOCK, holder, self._file_mode)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def lock_holder(self) -> LockHolder | None:
+        """Return who holds the lock; None if it is free."""
+        with _reading(self._root):
+            return LocalLock.holder(self._root / _LOCK)
+
+    def _at(self, path: str) -> Path:
+        return self._root / checked(path)
+
+    def _temporary_beside(self, target: Path) -> Path:
+        self._make_folder(target.parent)
+        return target.parent / f"_{uuid.uuid4()}{TEMPORARY_SUFFIX}"
+
+    def _open_new(self, path: Path) -> BinaryIO:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        return os.fdopen(os.open(path, flags, self._file_mode), "wb")
+
+    def _write_temporary(self, target: Path, data: bytes, step: str) -> Path:
+        temporary = self._temporary_beside(target)
+        try:
+            with self._open_new(temporary) as file:
+                file.write(data)
+                failpoints.reach(f"{step}.written")
+                _sync(file)
+            failpoints.reach(f"{step}.synced")
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        return temporary
+
+    def _make_folder(self, folder: Path) -> None:
+        if folder.is_dir():
+            return
+        if folder == self._root:
+            # What lies above the lake is not the lake's: the umask alone decides there.
+            folder.parent.mkdir(parents=True, exist_ok=True)
+        else:
+            self._make_folder(folder.parent)
+        with suppress(FileExistsError):
+            folder.mkdir(self._folder_mode)
+        if not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+        _sync_folder(folder.parent)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    try:
+        entries = list(os.scandir(folder))
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(Path(entry.path))
+        else:
+            yield Path(entry.path)
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        place = error.filename or path
+        hint = None
+        if error.errno in _FULL:
+            hint = (
+                "Free space (or raise the quota) there, then run again; what was committed stays."
+            )
+        elif error.errno in {errno.EACCES, errno.EPERM}:
+            hint = "Give this user permission to write there, then run again."
+        elif error.errno == errno.EROFS:
+            hint = "Mount the file system writable, or put the lake elsewhere."
+        raise LakeUnwritableError(
+            f"Cannot write {place}: {error.strerror or error}", hint=hint
+        ) from error
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        place = error.filename or path
+        raise LakeError(
+            f"Cannot read {place}: {error.strerror or error}",
+            hint="Give this user permission to read there, or check the disk.",
+        ) from error

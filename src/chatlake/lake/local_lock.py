@@ -1,0 +1,108 @@
+"""The lock of a lake in a folder: `flock` on `.lock`, which the kernel frees when its holder dies.
+
+The file holds who has the lock, for the message to the one who is refused; it is never removed,
+since a removed file that somebody still locks would let a third one in.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from chatlake.errors import LakeLockedError
+from chatlake.lake.storage import LockHolder
+
+# Two short waits in one: somebody who only looks (`holder`) has the lock for microseconds, and a
+# holder writes its name just after it has the lock.
+_TRIES: Final = 10
+_PAUSE_S: Final = 0.01
+
+_held: set[int] = set()
+
+
+def _let_go_in_child() -> None:
+    # A forked child shares the open file, so its copy would keep the lock after the parent's death.
+    for descriptor in _held:
+        with suppress(OSError):
+            os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)
+
+
+class LocalLock:
+    """A lock that is held. The descriptor is closed on exec and in forked children."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._process = os.getpid()
+        _held.add(descriptor)
+
+    @classmethod
+    def take(cls, path: Path, holder: LockHolder, mode: int) -> LocalLock:
+        """Take the lock and write down the holder. LakeLockedError; OSError."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
+        try:
+            _lock(descriptor)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, msgspec.json.encode(holder) + b"\n", 0)
+        except BlockingIOError:
+            os.close(descriptor)
+            other = _wait_for_name(path)
+            who = str(other) if other else "another process"
+            raise LakeLockedError(f"{path.parent} is being written by {who}") from None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return cls(descriptor)
+
+    def release(self) -> None:
+        """Free the lock; nothing happens in a forked child, which does not hold it."""
+        if self._process != os.getpid():
+            return
+        _held.discard(self._descriptor)
+        with suppress(OSError):
+            os.ftruncate(self._descriptor, 0)
+        os.close(self._descriptor)
+
+    @staticmethod
+    def holder(path: Path) -> LockHolder | None:
+        """Return who holds the lock at `path`; None if nobody does. OSError."""
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            # Shared and at once given back: two who only look do not refuse each other.
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _wait_for_name(path) or LockHolder("unknown host", 0, "an unknown time")
+        finally:
+            os.close(descriptor)
+        return None
+
+
+def _lock(descriptor: int) -> None:
+    for left in reversed(range(_TRIES)):
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not left:
+                raise
+        time.sleep(_PAUSE_S)
+    return None
+
+
+def _wait_for_name(path: Path) -> LockHolder | None:
+    for _ in range(_TRIES):
+        with suppress(OSError, msgspec.DecodeError):
+            return msgspec.json.decode(path.read_bytes(), type=LockHolder)
+        time.sleep(_PAUSE_S)
+    return None

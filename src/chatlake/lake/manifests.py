@@ -1,0 +1,171 @@
+"""Manifests on the storage: numbered commits, each created only if absent, and checkpoints.
+
+    manifests/000000000001.json              what commit 1 added and removed
+    manifests/checkpoint-000000000032.json   the whole state after commit 32
+
+Every file is one JSON object that begins with the SHA-256 of its other text, so that a changed byte
+is noticed when the lake is opened. Opening reads the newest checkpoint and the commits after it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+
+import msgspec
+
+from chatlake.errors import CommitConflictError, LakeDamagedError, LakeFormatError
+from chatlake.lake.storage import Storage
+from chatlake.model.manifest import (
+    CHECKPOINT_EVERY,
+    FORMAT,
+    Checkpoint,
+    LakeState,
+    Manifest,
+    format_time,
+)
+
+FOLDER: Final = "manifests"
+_NAME: Final = re.compile(rf"{FOLDER}/(checkpoint-)?(\d{{12}})\.json")
+_HEAD: Final = b'{"sha256":"%b",'
+_HEAD_SIZE: Final = len(_HEAD % (b"0" * 64))
+
+Document = TypeVar("Document", Manifest, Checkpoint)
+
+
+class _Header(msgspec.Struct):
+    format: int
+
+
+def manifest_path(number: int) -> str:
+    """Return the path of commit `number`."""
+    return f"{FOLDER}/{number:012}.json"
+
+
+def checkpoint_path(number: int) -> str:
+    """Return the path of the checkpoint after commit `number`."""
+    return f"{FOLDER}/checkpoint-{number:012}.json"
+
+
+def load_state(storage: Storage) -> LakeState:
+    """Return what the newest manifest lists.
+
+    LakeDamagedError names the file that is missing, truncated or altered; LakeFormatError if a
+    newer chatlake wrote it. A damaged checkpoint does no harm while older files still tell all.
+    """
+    commits, checkpoints = _numbers(storage)
+    damage: LakeDamagedError | None = None
+    state = LakeState()
+    for number in sorted(checkpoints, reverse=True):
+        try:
+            state = LakeState.from_checkpoint(
+                _read(storage, checkpoint_path(number), Checkpoint, number)
+            )
+            break
+        except LakeDamagedError as error:
+            damage = damage or error
+    newest = max(commits | checkpoints, default=0)
+    if damage is not None and not commits.issuperset(range(state.number + 1, newest + 1)):
+        raise damage
+    _apply_until(storage, state, newest)
+    return state
+
+
+def refresh_state(storage: Storage, state: LakeState) -> bool:
+    """Apply the commits after the state's own; return whether there were any."""
+    commits, checkpoints = _numbers(storage)
+    newest = max(commits | checkpoints, default=0)
+    before = state.number
+    _apply_until(storage, state, newest)
+    return state.number > before
+
+
+def append_commit(storage: Storage, manifest: Manifest) -> Manifest:
+    """Write commit `manifest.number`; return it as others will read it.
+
+    CommitConflictError, and nothing changed, if that number is taken.
+    """
+    text = seal(msgspec.json.encode(manifest))
+    path = manifest_path(manifest.number)
+    if not storage.create(path, text):
+        raise CommitConflictError(f"Another run committed {storage.location}/{path} first")
+    return _unseal(text, f"{storage.location}/{path}", Manifest)
+
+
+def ensure_checkpoint(storage: Storage, state: LakeState, *, chatlake: str) -> None:
+    """Write the checkpoint of `state` if one belongs after its commit and there is none yet."""
+    path = checkpoint_path(state.number)
+    if state.number % CHECKPOINT_EVERY or not state.number or storage.size(path) is not None:
+        return
+    checkpoint = state.checkpoint(created_at=format_time(datetime.now(UTC)), chatlake=chatlake)
+    storage.create(path, seal(msgspec.json.encode(checkpoint)))
+
+
+def find_damage(storage: Storage) -> Iterator[str]:
+    """Read every manifest and checkpoint; yield one line for each that is missing or damaged.
+
+    Opening reads only what it needs, so this is how `verify` looks at the older ones.
+    """
+    commits, checkpoints = _numbers(storage)
+    newest = max(commits | checkpoints, default=0)
+    for number in range(1, newest + 1):
+        try:
+            _read(storage, manifest_path(number), Manifest, number)
+            if number in checkpoints:
+                _read(storage, checkpoint_path(number), Checkpoint, number)
+        except (LakeDamagedError, LakeFormatError) as error:
+            yield error.message
+
+
+def _numbers(storage: Storage) -> tuple[set[int], set[int]]:
+    commits: set[int] = set()
+    checkpoints: set[int] = set()
+    for file in storage.list(FOLDER):
+        match = _NAME.fullmatch(file.path)
+        if match is not None:
+            (checkpoints if match[1] else commits).add(int(match[2]))
+    return commits, checkpoints
+
+
+def _apply_until(storage: Storage, state: LakeState, newest: int) -> None:
+    for number in range(state.number + 1, newest + 1):
+        state.apply(_read(storage, manifest_path(number), Manifest, number))
+
+
+def _read(storage: Storage, path: str, kind: type[Document], number: int) -> Document:
+    place = f"{storage.location}/{path}"
+    try:
+        text = storage.read(path)
+    except FileNotFoundError as error:
+        raise LakeDamagedError(f"{place} is missing") from error
+    document = _unseal(text, place, kind)
+    if document.number != number:
+        raise LakeDamagedError(f"{place} holds number {document.number}")
+    return document
+
+
+def seal(text: bytes) -> bytes:
+    """Return a document, given as compact JSON, with its SHA-256 as the first key."""
+    return _HEAD % hashlib.sha256(text).hexdigest().encode() + text[1:] + b"\n"
+
+
+def _unseal(text: bytes, place: str, kind: type[Document]) -> Document:
+    # The format first: a later one may be sealed or built in another way.
+    try:
+        header = msgspec.json.decode(text, type=_Header)
+    except msgspec.DecodeError as error:
+        raise LakeDamagedError(f"{place} is damaged: {error}") from error
+    if header.format > FORMAT:
+        raise LakeFormatError(
+            f"{place} has format {header.format}; this chatlake reads up to format {FORMAT}"
+        )
+    inner = b"{" + text[_HEAD_SIZE:-1]
+    if seal(inner) != text:
+        raise LakeDamagedError(f"{place} was altered: its SHA-256 is another than it says")
+    try:
+        return msgspec.json.decode(inner, type=kind)
+    except msgspec.DecodeError as error:
+        raise LakeDamagedError(f"{place} is damaged: {error}") from error

@@ -1,0 +1,251 @@
+"""Part files: Parquet written once, with size and SHA-256 known when it is durable.
+
+zstd level 3; row groups of at most 50,000 rows and about 64 MiB of data (16 MiB of images); bloom
+filters on the ids, so that a look-up of one id skips nearly every row group.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, BinaryIO, Final, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from chatlake import __version__
+from chatlake.errors import LakeDamagedError
+from chatlake.lake.schema import FEW_VALUED_COLUMNS, ID_COLUMNS, JSON, SCHEMAS, TIME
+from chatlake.lake.storage import Storage
+from chatlake.model.manifest import FORMAT, PartFile, format_time
+from chatlake.model.partitions import Partition
+from chatlake.model.tables import IMAGES
+
+MAX_GROUP_ROWS: Final = 50_000
+MAX_GROUP_BYTES: Final = 64 << 20
+MAX_IMAGE_GROUP_BYTES: Final = 16 << 20
+BLOOM_FALSE_POSITIVES: Final = 0.01
+
+
+def to_table(table: str, columns: dict[str, list[Any]]) -> pa.Table:
+    """Build an Arrow table from columns of plain values (names as in `model.tables.COLUMNS`).
+
+    Times: aware datetimes, or whole microseconds since 1970 (faster). JSON and text: str or UTF-8
+    bytes. metadata: lists of (key, value). Any value may be None.
+    """
+    schema = SCHEMAS[table]
+    arrays = [_to_array(columns[field.name], field.type) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def write_part(
+    storage: Storage,
+    table: str,
+    partition: Partition,
+    batches: Iterable[pa.Table],
+    *,
+    expected_rows: int | None = None,
+) -> PartFile | None:
+    """Write one durable part file of `batches` (same schema); None, and no file, without rows.
+
+    Each batch begins a row group. `expected_rows` in all (as a rule those of the first batch) sizes
+    the bloom filters.
+    """
+    batches = (batch for batch in batches if batch.num_rows)
+    first = next(batches, None)
+    if first is None:
+        return None
+    path = f"{table}/{partition.folder}/part-{uuid.uuid4()}.parquet"
+    rows = 0
+    low, high = day_range(partition)
+    if "created_at" in first.column_names:
+        low, high = high, low
+    with storage.open_output(path) as file:
+        sink = _HashingSink(file)
+        expected_rows = expected_rows or first.num_rows
+        with _open_writer(cast("BinaryIO", sink), first.schema, table, expected_rows) as writer:
+            for batch in _chain(first, batches):
+                rows += batch.num_rows
+                if "created_at" in batch.column_names:
+                    span: Any = pc.min_max(batch["created_at"]).as_py()
+                    low = min(low, span["min"] or low)
+                    high = max(high, span["max"] or high)
+                for group in row_groups(table, batch):
+                    writer.write_table(group, row_group_size=MAX_GROUP_ROWS)
+    if low > high:  # not one row says when it was created
+        low, high = day_range(partition)
+    return PartFile(
+        table=table,
+        path=path,
+        rows=rows,
+        bytes=sink.size,
+        sha256=sink.sha256.hexdigest(),
+        source=partition.source,
+        created_date=partition.created_date,
+        min_created_at=format_time(low),
+        max_created_at=format_time(high),
+    )
+
+
+def row_groups(table: str, rows: pa.Table) -> Iterator[pa.Table]:
+    """Cut rows into row groups: by count first, then by halves until each is small enough."""
+    limit = MAX_IMAGE_GROUP_BYTES if table == IMAGES else MAX_GROUP_BYTES
+    for start in range(0, rows.num_rows, MAX_GROUP_ROWS):
+        yield from _halve(rows.slice(start, MAX_GROUP_ROWS), limit)
+
+
+def day_range(partition: Partition) -> tuple[datetime, datetime]:
+    """Return the first and the last microsecond of the partition's day, UTC."""
+    start = datetime.combine(date.fromisoformat(partition.created_date), time(), UTC)
+    return start, start + timedelta(days=1, microseconds=-1)
+
+
+def empty_file(table: str) -> bytes:
+    """Return a Parquet file with the table's columns and no rows."""
+    buffer = io.BytesIO()
+    with _open_writer(buffer, SCHEMAS[table], table, 0):
+        pass
+    return buffer.getvalue()
+
+
+@contextmanager
+def open_part(storage: Storage, path: str) -> Iterator[pq.ParquetFile]:
+    """Open a part file to read; LakeDamagedError, naming it, if it is missing or unreadable."""
+    try:
+        with storage.open_input(path) as file, pq.ParquetFile(file) as part:
+            yield part
+    except FileNotFoundError as error:
+        raise LakeDamagedError(f"{storage.location}/{path} is missing") from error
+    except (pa.ArrowException, OSError, EOFError) as error:
+        why = str(error).splitlines()[0]
+        raise LakeDamagedError(f"{storage.location}/{path} cannot be read: {why}") from error
+
+
+def read_columns(storage: Storage, file: PartFile, *names: str) -> list[list[Any]]:
+    """Read some columns of a part file: plain values, times as microseconds since 1970."""
+    with open_part(storage, file.path) as part:
+        rows = part.read(columns=list(names))
+        return [_to_list(rows[name]) for name in names]
+
+
+def rewrite_without(
+    storage: Storage, file: PartFile, column: str, unwanted: Iterable[Any]
+) -> PartFile | None:
+    """Write the file's rows whose `column` is none of `unwanted` into a new file.
+
+    Row group by row group, so that a large file needs little memory. None if no row is left.
+    """
+    gone = pa.array(list(unwanted), pa.string())
+
+    def kept() -> Iterator[pa.Table]:
+        with open_part(storage, file.path) as part:
+            for index in range(part.num_row_groups):
+                rows = part.read_row_group(index)
+                yield rows.filter(pc.invert(pc.is_in(rows[column], value_set=gone)))
+
+    return write_part(storage, file.table, file.partition, kept(), expected_rows=file.rows)
+
+
+class _HashingSink:
+    """A file to write to that hashes and counts what passes."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> int:
+        self.sha256.update(data)
+        self.size += len(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def writable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return False
+
+    def seekable(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Stay open: who opened the file closes it, after fsync."""
+
+
+def _open_writer(sink: BinaryIO, schema: pa.Schema, table: str, rows: int) -> pq.ParquetWriter:
+    distinct = max(1, min(rows, MAX_GROUP_ROWS))
+    names = [name for name in ID_COLUMNS if name in schema.names]
+    return pq.ParquetWriter(
+        sink,
+        schema.with_metadata(
+            {
+                "chatlake.format": str(FORMAT),
+                "chatlake.version": __version__,
+                "chatlake.table": table,
+            }
+        ),
+        compression="zstd",
+        compression_level=3,
+        use_dictionary=cast("Any", list(_leaf_paths(schema))),
+        write_statistics=True,
+        bloom_filter_options={
+            name: {"ndv": distinct, "fpp": BLOOM_FALSE_POSITIVES} for name in names
+        },
+    )
+
+
+def _leaf_paths(schema: pa.Schema) -> Iterator[str]:
+    """Yield the Parquet paths of the columns that repeat their values."""
+    for field in schema:
+        if field.name not in FEW_VALUED_COLUMNS:
+            continue
+        if pa.types.is_map(field.type):
+            yield f"{field.name}.key_value.key"
+            yield f"{field.name}.key_value.value"
+        elif pa.types.is_list(field.type):
+            yield f"{field.name}.list.element"
+        else:
+            yield field.name
+
+
+def _halve(rows: pa.Table, limit: int) -> Iterator[pa.Table]:
+    if rows.num_rows <= 1 or rows.nbytes <= limit:
+        yield rows
+        return
+    middle = rows.num_rows // 2
+    yield from _halve(rows.slice(0, middle), limit)
+    yield from _halve(rows.slice(middle), limit)
+
+
+def _chain(first: pa.Table, rest: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    yield first
+    yield from rest
+
+
+def _to_list(column: pa.ChunkedArray[Any]) -> list[Any]:
+    # Through int64: Arrow takes a microsecond for each datetime with a time zone.
+    return column.cast(pa.int64()).to_pylist() if column.type == TIME else column.to_pylist()
+
+
+def _to_array(values: list[Any], kind: pa.DataType) -> pa.Array[Any] | pa.ChunkedArray[Any]:
+    if kind == JSON:
+        # Arrow's stubs know neither what an extension array is made of nor chunks of it.
+        stored: Any = _to_array(values, JSON.storage_type)
+        chunks = stored.chunks if isinstance(stored, pa.ChunkedArray) else [stored]
+        json: Any = JSON
+        return pa.chunked_array([pa.ExtensionArray.from_storage(json, c) for c in chunks], json)
+    if pa.types.is_timestamp(kind):
+        known = next((value for value in values if value is not None), None)
+        if isinstance(known, int):
+            return pa.array(values, pa.int64()).cast(TIME)
+    return cast("pa.Array[Any]", pa.array(values, kind))

@@ -1,0 +1,26 @@
+-- One row for each tool call that a message makes, of functions and of custom tools.
+CREATE VIEW tool_calls AS
+WITH calls AS (
+    SELECT
+        source, completion_id, message_id, direction, created_at,
+        unnest(range(json_array_length(tool_calls)::BIGINT))::INTEGER AS call_index,
+        unnest(json_extract(tool_calls, '$[*]')) AS call
+    FROM messages
+    WHERE json_array_length(tool_calls) > 0
+),
+named AS (
+    SELECT
+        *,
+        coalesce(call ->> '$.function.name', call ->> '$.custom.name') AS tool_name,
+        coalesce(call ->> '$.function.arguments', call ->> '$.custom.input') AS arguments_text
+    FROM calls
+)
+SELECT
+    source, completion_id, message_id, direction, call_index,
+    call ->> '$.id' AS tool_call_id,
+    call ->> '$.type' AS tool_type,
+    tool_name,
+    arguments_text,
+    CASE WHEN json_valid(arguments_text) THEN arguments_text::JSON END AS arguments,
+    created_at
+FROM named;

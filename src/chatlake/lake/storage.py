@@ -1,0 +1,121 @@
+"""Where the bytes of a lake lie: the few operations that a folder or an object store must offer.
+
+Paths are relative to the lake, in POSIX form, without `..`: `manifests/000000000001.json`. Every
+write is durable and visible as a whole when its call returns, or not at all. A missing file is a
+FileNotFoundError; anything else that the place refuses is a LakeUnwritableError (writing) or a
+LakeError (reading).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import BinaryIO, Final, Protocol
+
+import msgspec
+
+from chatlake.errors import LakeError
+
+TEMPORARY_SUFFIX: Final = ".tmp"
+"""Temporary names begin with `_` and end so: neither DuckDB's nor pyarrow's globs read them."""
+
+
+class LockHolder(msgspec.Struct, frozen=True):
+    """Who writes to a lake: host, process id, start (RFC 3339, UTC) and run."""
+
+    host: str
+    pid: int
+    started_at: str
+    run_id: str = ""
+
+    def __str__(self) -> str:
+        run = f", run {self.run_id}" if self.run_id else ""
+        return f"process {self.pid} on {self.host}, since {self.started_at}{run}"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file that lies there: its path, size in bytes, and last change (UTC)."""
+
+    path: str
+    size: int
+    modified_at: datetime
+
+
+class Storage(Protocol):
+    """One lake's place."""
+
+    location: str
+
+    def read(self, path: str) -> bytes:
+        """Return the whole file. FileNotFoundError if it is absent."""
+        ...
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Write a file that must not exist yet; False, and nothing changed, if it does.
+
+        Of several writers at the same instant exactly one gets True.
+        """
+        ...
+
+    def replace(self, path: str, data: bytes) -> None:
+        """Write a file, new or in place of the old one; readers of the old one keep it."""
+        ...
+
+    def open_output(self, path: str) -> AbstractContextManager[BinaryIO]:
+        """Write a large new file: it appears when the block ends well, else nothing is left."""
+        ...
+
+    def open_input(self, path: str) -> BinaryIO:
+        """Open a file to read and seek in. FileNotFoundError if it is absent."""
+        ...
+
+    def list(self, folder: str = "") -> Iterator[StoredFile]:
+        """Yield every file below a folder, temporary ones too, by path; none if it is absent."""
+        ...
+
+    def size(self, path: str) -> int | None:
+        """Return the size in bytes; None if the file is absent."""
+        ...
+
+    def delete(self, path: str) -> None:
+        """Remove a file; nothing happens if it is absent."""
+        ...
+
+    def local_path(self, path: str) -> str | None:
+        """Return the absolute path of a file on this machine; None if the place has none."""
+        ...
+
+    def url(self, path: str) -> str | None:
+        """Return the name by which DuckDB reads the file; None if it cannot."""
+        ...
+
+    def lock(self, holder: LockHolder) -> AbstractContextManager[None]:
+        """Be the only writer inside the block.
+
+        LakeLockedError, naming the other's host, process and start, if there is one. The lock of a
+        process that died is free at once. Processes that this one starts never hold it.
+        """
+        ...
+
+    def lock_holder(self) -> LockHolder | None:
+        """Return who holds the lock; None if it is free."""
+        ...
+
+
+def checked(path: str) -> str:
+    """Return `path` if it stays within the lake; LakeError if it does not."""
+    parts = path.split("/")
+    if not path or "\\" in path or "\0" in path or any(part in {"", ".", ".."} for part in parts):
+        raise LakeError(f"{path!r} is no path within a lake", hint="Look at the lake's manifests.")
+    return path
+
+
+def step_of(path: str) -> str:
+    """Return the word that names the fail-points of writing this file."""
+    folder, _, name = path.rpartition("/")
+    if folder == "manifests":
+        return "checkpoint" if name.startswith("checkpoint-") else "manifest"
+    return "catalog" if name.startswith("catalog") else "part"

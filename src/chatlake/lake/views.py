@@ -1,0 +1,104 @@
+"""The views of the catalogue: their SQL, and one sentence on each of their columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from typing import Any, Final
+
+import pyarrow as pa
+
+from chatlake.lake.ledger import LEDGER
+from chatlake.lake.schema import describe
+from chatlake.model.tables import COMPLETIONS, CONTENT_PARTS, HISTORY, IMAGES, MESSAGES
+
+VIEWS: Final = (
+    "completions", "messages", "content_parts", "text_parts", "image_parts", "images", "tool_calls",
+    "metadata", "transcripts", "daily_usage", "completion_history", "runs", "failures",
+)  # fmt: skip
+"""Every view, each after those that it reads."""
+
+_BASE: Final = {
+    "completions": COMPLETIONS, "messages": MESSAGES, "content_parts": CONTENT_PARTS,
+    "text_parts": CONTENT_PARTS, "image_parts": CONTENT_PARTS, "images": IMAGES,
+    "tool_calls": MESSAGES, "metadata": COMPLETIONS, "transcripts": COMPLETIONS,
+    "daily_usage": COMPLETIONS, "completion_history": HISTORY,
+}  # fmt: skip
+_OWN: Final[dict[str, dict[str, str]]] = {
+    "images": {"reference_count": "Content parts of the same source and day that show it."},
+    "tool_calls": {
+        "call_index": "Position of the call in the message from 0.",
+        "tool_call_id": "Id of the call.",
+        "tool_type": "'function' or 'custom'.",
+        "tool_name": "Name of the tool.",
+        "arguments_text": "Arguments, or a custom tool's input, exactly as the model wrote them.",
+        "arguments": "Arguments as JSON; NULL where the model wrote no valid JSON.",
+    },
+    "metadata": {"key": "Key of the metadata.", "value": "Its value."},
+    "transcripts": {
+        "message_count": "Number of input and output messages.",
+        "transcript": "Roles and texts in order, a blank line between two messages.",
+        "total_tokens": "Tokens of prompt and reply.",
+    },
+    "daily_usage": {
+        "completions": "Number of completions.",
+        "messages": "Sum of their input and output messages.",
+        "images": "Sum of their image parts.",
+        "prompt_tokens": "Sum of the tokens of the prompts.",
+        "completion_tokens": "Sum of the tokens of the replies.",
+        "total_tokens": "Sum of the tokens of prompts and replies.",
+    },
+    "completion_history": {"observed_at": "When a backup saw this first, UTC."},
+}
+_PLACEHOLDER: Final = re.compile(r"\{\{(\w+)\}\}")
+
+
+def view_sql(view: str) -> str:
+    """Return the statement that creates a view, with `{{table}}` where its files are read."""
+    return files(__package__).joinpath(f"sql/{view}.sql").read_text(encoding="utf-8")
+
+
+def view_description(view: str) -> str:
+    """Return the sentence at the top of the view's SQL."""
+    return view_sql(view).partition("\n")[0].removeprefix("-- ")
+
+
+def column_descriptions(view: str) -> dict[str, str]:
+    """Return column -> description of every column that the view may have."""
+    if view in LEDGER:
+        return {field.name: _description(field) for field in LEDGER[view]}
+    return {**describe(_BASE[view]), **_OWN.get(view, {})}
+
+
+def fill_in(sql: str, readers: Mapping[str, str]) -> str:
+    """Put the expression that reads each table's files in place of `{{table}}`."""
+    return _PLACEHOLDER.sub(lambda match: readers[match[1]], sql)
+
+
+def reader(paths: Iterable[str]) -> str:
+    """Return the expression that reads a table's files.
+
+    The first must be the empty one, which has every column. All files of a table have the same
+    columns, so DuckDB need not open each of them to plan a query (union_by_name would: with 10,000
+    files ten times the time of a query on one day).
+    """
+    listed = ", ".join(quoted(_literal(path)) for path in paths)
+    return (
+        f"read_parquet([{listed}], hive_partitioning = true, "
+        "hive_types = {'source': VARCHAR, 'created_date': DATE})"
+    )
+
+
+def _literal(path: str) -> str:
+    # DuckDB takes every path of the list for a glob; `[*]` is a glob for the star itself.
+    return re.sub(r"([*?\[])", r"[\1]", path)
+
+
+def quoted(text: str) -> str:
+    """Return an SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _description(field: pa.Field[Any]) -> str:
+    return (field.metadata or {})[b"description"].decode()

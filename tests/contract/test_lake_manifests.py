@@ -1,0 +1,203 @@
+"""Manifests: what was committed is loaded again, and damage is named, never passed over."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from chatlake.errors import CommitConflictError, LakeDamagedError, LakeFormatError
+from chatlake.lake import manifests
+from chatlake.lake.memory import MemoryStorage
+from chatlake.model.manifest import (
+    CHECKPOINT_EVERY,
+    Cursor,
+    Failure,
+    LakeState,
+    Manifest,
+    PartFile,
+    SourceRun,
+)
+
+
+def part(name: str) -> PartFile:
+    """One listed file, which no storage need have."""
+    path = f"completions/source=openai/created_date=2026-01-02/{name}.parquet"
+    return PartFile("completions", path, 1, 2, "00", "openai", "2026-01-02", "", "")
+
+
+def commit(storage: MemoryStorage, number: int, **more: object) -> Manifest:
+    """Append one commit that adds the file of its number, with a checkpoint where one is due."""
+    manifest = Manifest(number=number, added=[part(f"part-{number}")], **more)  # type: ignore[arg-type]
+    read = manifests.append_commit(storage, manifest)
+    if number % CHECKPOINT_EVERY == 0:
+        manifests.ensure_checkpoint(storage, manifests.load_state(storage), chatlake="")
+    return read
+
+
+def store(commits: int) -> MemoryStorage:
+    """Return a storage with so many commits."""
+    storage = MemoryStorage()
+    for number in range(1, commits + 1):
+        commit(storage, number)
+    return storage
+
+
+def names(state: LakeState) -> list[str]:
+    """Return the names of the listed files, in order of commit."""
+    return [path.rpartition("/")[2].removesuffix(".parquet") for path in state.files]
+
+
+def test_an_empty_place_has_state_zero() -> None:
+    """Without manifests the number is 0 and nothing is listed."""
+    state = manifests.load_state(MemoryStorage())
+    assert state.number == 0
+    assert state.files == {}
+
+
+def test_everything_committed_is_loaded_again() -> None:
+    """Files, cursors, runs and failures come back; removed files and resolved failures do not."""
+    storage = MemoryStorage()
+    run = SourceRun(run_id="r", source="openai", status="running", mode="full", started_at="")
+    gaps = [
+        Failure(source="openai", completion_id=key, reason="not_found", detail="") for key in "ab"
+    ]
+    commit(storage, 1, runs=[run], failures=gaps, cursors={"openai": Cursor("x", 1)})
+    commit(storage, 2, removed=[part("part-1").path], resolved=[("openai", "a")])
+    state = manifests.load_state(storage)
+    assert state.number == 2
+    assert names(state) == ["part-2"]
+    assert state.cursors == {"openai": Cursor("x", 1)}
+    assert state.runs == {("r", "openai"): run}
+    assert list(state.failures) == [("openai", "b")]
+
+
+def test_a_taken_number_is_a_conflict_that_changes_nothing() -> None:
+    """The second commit of one number is refused, and the first one stays as it was."""
+    storage = store(1)
+    before = storage.read(manifests.manifest_path(1))
+    with pytest.raises(CommitConflictError, match="first"):
+        manifests.append_commit(storage, Manifest(number=1, run_id="other"))
+    assert storage.read(manifests.manifest_path(1)) == before
+
+
+def test_refresh_takes_in_what_others_committed() -> None:
+    """A state loaded earlier catches up, over a checkpoint too."""
+    storage = store(CHECKPOINT_EVERY - 1)
+    state = manifests.load_state(storage)
+    assert manifests.refresh_state(storage, state) is False
+    commit(storage, CHECKPOINT_EVERY)
+    commit(storage, CHECKPOINT_EVERY + 1)
+    assert manifests.refresh_state(storage, state) is True
+    assert names(state) == [f"part-{n}" for n in range(1, CHECKPOINT_EVERY + 2)]
+
+
+def test_opening_reads_one_checkpoint_and_the_commits_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With 70 commits, opening reads checkpoint 64 and commits 65 to 70 only."""
+    storage = store(70)
+    read: list[str] = []
+    original = storage.read
+
+    def read_and_note(path: str) -> bytes:
+        read.append(path)
+        return original(path)
+
+    monkeypatch.setattr(storage, "read", read_and_note)
+    state = manifests.load_state(storage)
+    assert read == [manifests.checkpoint_path(64)] + [
+        manifests.manifest_path(n) for n in range(65, 71)
+    ]
+    assert names(state) == [f"part-{n}" for n in range(1, 71)]
+
+
+def test_any_changed_byte_of_a_manifest_is_noticed() -> None:
+    """Whichever byte of a commit is changed, opening fails with exit code 7 and names the file."""
+    storage = store(1)
+    path = manifests.manifest_path(1)
+    text = storage.read(path)
+    for position in range(len(text)):
+        changed = bytearray(text)
+        changed[position] ^= 1
+        storage.replace(path, bytes(changed))
+        with pytest.raises((LakeDamagedError, LakeFormatError), match="000000000001") as caught:
+            manifests.load_state(storage)
+        assert caught.value.exit_code == 7
+
+
+@pytest.mark.parametrize("keep", [0, 1, 50, -1])
+def test_a_truncated_manifest_is_named(keep: int) -> None:
+    """A commit that is cut anywhere is damage, named by its path."""
+    storage = store(3)
+    path = manifests.manifest_path(2)
+    storage.replace(path, storage.read(path)[:keep])
+    with pytest.raises(LakeDamagedError, match=path):
+        manifests.load_state(storage)
+
+
+def test_a_missing_manifest_is_named() -> None:
+    """A gap in the numbers is damage, named by the path that should be there."""
+    storage = store(3)
+    storage.delete(manifests.manifest_path(2))
+    with pytest.raises(LakeDamagedError, match=f"{manifests.manifest_path(2)} is missing"):
+        manifests.load_state(storage)
+
+
+def test_a_manifest_under_another_s_name_is_damage() -> None:
+    """A commit that was copied over another one is noticed."""
+    storage = store(2)
+    storage.replace(manifests.manifest_path(2), storage.read(manifests.manifest_path(1)))
+    with pytest.raises(LakeDamagedError, match="holds number 1"):
+        manifests.load_state(storage)
+
+
+def test_a_damaged_checkpoint_does_no_harm_while_the_commits_are_there() -> None:
+    """Opening falls back to the older checkpoint, or to the first commit."""
+    storage = store(70)
+    for number in (64, 32):
+        path = manifests.checkpoint_path(number)
+        storage.replace(path, storage.read(path)[:99])
+        assert names(manifests.load_state(storage)) == [f"part-{n}" for n in range(1, 71)]
+
+
+def test_a_damaged_checkpoint_that_is_needed_is_named() -> None:
+    """Where the commits before it are gone, the damaged checkpoint is the error."""
+    storage = store(40)
+    storage.delete(manifests.manifest_path(5))
+    path = manifests.checkpoint_path(32)
+    storage.replace(path, b"{}")
+    with pytest.raises(LakeDamagedError, match=path):
+        manifests.load_state(storage)
+
+
+def test_a_newer_format_says_upgrade() -> None:
+    """A commit or checkpoint of a later format, however built, is refused with that advice."""
+    for path in (manifests.manifest_path(33), manifests.checkpoint_path(32)):
+        storage = store(32)
+        storage.replace(path, b'{"format": 2, "number": [], "shape": "unknown"}')
+        with pytest.raises(LakeFormatError, match="format 2") as caught:
+            manifests.load_state(storage)
+        assert caught.value.hint == "Upgrade chatlake."
+
+
+def test_unknown_keys_are_tolerated() -> None:
+    """A later version of the same format may add keys: they are ignored."""
+    storage = store(1)
+    path = manifests.manifest_path(2)
+    document = {"format": 1, "number": 2, "added": [], "novelty": {"x": 1}}
+    storage.replace(path, manifests.seal(json.dumps(document, separators=(",", ":")).encode()))
+    assert manifests.load_state(storage).number == 2
+
+
+def test_find_damage_names_every_old_manifest_too() -> None:
+    """What opening need not read is still examined: each bad file gives one line."""
+    storage = store(40)
+    assert list(manifests.find_damage(storage)) == []
+    storage.delete(manifests.manifest_path(3))
+    storage.replace(manifests.manifest_path(7), b"")
+    assert manifests.load_state(storage).number == 40
+    lines = list(manifests.find_damage(storage))
+    assert len(lines) == 2
+    assert manifests.manifest_path(3) in lines[0]
+    assert manifests.manifest_path(7) in lines[1]

@@ -1,0 +1,85 @@
+"""A disk that is full at any step of a commit: the error says so, and the lake stays whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from chatlake.errors import LakeUnwritableError
+from chatlake.lake import Lake, failpoints, manifests
+from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest
+from tests import lake_rows as rows
+from tests.lake_writer import commit
+
+WRITING = [
+    name for name in failpoints.NAMES if name.split(".")[0] in {"part", "manifest", "checkpoint"}
+]
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_full_at(tmp_path: Path, name: str) -> None:
+    """The writer gets LakeUnwritableError; later, with room again, it goes on without a loss."""
+    lake = Lake.open(tmp_path / "lake", create=True)
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with lake.lock():
+        for _ in range(CHECKPOINT_EVERY - 1):
+            lake.commit(Manifest())
+        with failpoints.active(name, full), pytest.raises(LakeUnwritableError) as caught:
+            commit(lake, "a")
+    assert "No space left" in caught.value.message
+    assert "Free space" in caught.value.hint
+
+    again = Lake.open(lake.location)
+    happened = failpoints.NAMES.index(name) >= failpoints.NAMES.index("manifest.linked")
+    assert set(again.stored_versions(rows.DAY)) == ({"a"} if happened else set())
+    assert not any(file.path.endswith(".tmp") for file in again.storage.list())
+    with again.lock():
+        commit(again, "b")
+    assert set(again.stored_versions(rows.DAY)) == ({"a", "b"} if happened else {"b"})
+    assert list(manifests.find_damage(again.storage)) == []
+
+
+@pytest.mark.parametrize("name", [n for n in failpoints.NAMES if n.startswith("catalog.")])
+def test_a_catalogue_that_cannot_be_written_leaves_the_commit(tmp_path: Path, name: str) -> None:
+    """The commit is durable before the catalogue: readers get it all the same."""
+    lake = Lake.open(tmp_path / "lake", create=True)
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def write() -> None:
+        with lake.lock():
+            commit(lake, "a")
+
+    with failpoints.active(name, full), pytest.raises((LakeUnwritableError, OSError)):
+        write()
+    with Lake.open(lake.location).connect() as connection:
+        assert connection.execute("SELECT completion_id FROM completions").fetchall() == [("a",)]
+
+
+def test_a_commit_that_failed_after_it_happened_is_in_the_state(tmp_path: Path) -> None:
+    """When only the folder's fsync failed, state and manifest say that the commit is there."""
+    lake = Lake.open(tmp_path / "lake", create=True)
+    broken = OSError(errno.EIO, os.strerror(errno.EIO))
+    with lake.lock():
+        manifest = Manifest(run_id="r")
+        with failpoints.active("manifest.linked", broken), pytest.raises(LakeUnwritableError):
+            lake.commit(manifest)
+        assert lake.state.number == manifest.number == 1
+        lake.commit(Manifest())
+    assert Lake.open(lake.location).state.number == 2
+
+
+def test_the_same_process_goes_on_after_a_full_disk(tmp_path: Path) -> None:
+    """A lake object whose commit failed before it happened can commit the same manifest again."""
+    lake = Lake.open(tmp_path / "lake", create=True)
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with lake.lock():
+        manifest = Manifest(run_id="r")
+        with failpoints.active("manifest.synced", full), pytest.raises(LakeUnwritableError):
+            lake.commit(manifest)
+        assert manifest == Manifest(run_id="r")
+        assert lake.state.number == 0
+        lake.commit(manifest)
+        assert lake.state.number == 1

@@ -1,0 +1,51 @@
+"""A process that writes to a lake, for tests that kill it.
+
+python -m tests.lake_writer LAKE KEY…              commit one completion with two messages per KEY
+python -m tests.lake_writer LAKE --unlocked KEY…   the same, racing others without the lock
+python -m tests.lake_writer LAKE --hold            take the lock, say so, and wait to be killed
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from chatlake.errors import CommitConflictError
+from chatlake.lake import Lake
+from chatlake.model.manifest import Manifest
+from tests import lake_rows as rows
+
+
+def commit(lake: Lake, key: str) -> None:
+    """Commit a completion and its two messages, in two tables and one manifest."""
+    messages = [rows.message(key, 0), rows.message(key, 1)]
+    found = {
+        ("completions", rows.DAY): rows.columns("completions", [rows.completion(key)]),
+        ("messages", rows.DAY): rows.columns("messages", messages),
+    }
+    manifest = Manifest(added=lake.write_parts(found))
+    while True:
+        try:
+            return lake.commit(manifest)
+        except CommitConflictError:
+            lake.refresh()
+
+
+def main() -> None:
+    """Do what the arguments say."""
+    lake = Lake.open(sys.argv[1])
+    if sys.argv[2:] == ["--hold"]:
+        with lake.lock("held"):
+            print("held", flush=True)
+            time.sleep(60)
+    elif sys.argv[2] == "--unlocked":
+        for key in sys.argv[3:]:
+            commit(lake, key)
+    else:
+        with lake.lock("writer"):
+            for key in sys.argv[2:]:
+                commit(lake, key)
+
+
+if __name__ == "__main__":
+    main()
