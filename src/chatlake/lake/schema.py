@@ -92,7 +92,7 @@ _TABLES: Final[dict[str, tuple[_Column, ...]]] = {
         ("model", TEXT, _MODEL),
         ("raw", JSON, "The message as the API sent it; stored images replaced by references."),
         ("raw_exact", TEXT, _EXACT),
-        ("echo_raw", JSON, "For an output that /messages sent too: that object, as it was sent."),
+        ("echo_raw", TEXT, "For an output that /messages sent too: that object, as it was sent."),
     ),
     CONTENT_PARTS: (
         ("completion_id", TEXT, _ID),
