@@ -21,7 +21,7 @@ from chatlake.lake.schema import SCHEMAS
 from chatlake.lake.storage import TEMPORARY_SUFFIX, LockHolder, Storage, StoredFile
 from chatlake.model.manifest import LakeState, Manifest, PartFile, format_time
 from chatlake.model.partitions import Partition
-from chatlake.model.tables import COLUMNS, COMPLETIONS, HISTORY, IMAGES
+from chatlake.model.tables import COLUMNS, COMPLETIONS, HISTORY, IMAGES, MISSED
 
 if TYPE_CHECKING:
     import duckdb
@@ -116,11 +116,11 @@ class Lake:
         found: dict[str, StoredVersion] = {}
         moments: dict[int, datetime] = {}  # few: a batch has one for all its rows
         for file in self._state.partition_files(partition, COMPLETIONS):
-            names = "completion_id", "digest", "first_seen_at"
-            for key, digest, micros in zip(*self._read(file, *names), strict=True):
+            names = "completion_id", "digest", "first_seen_at", "deleted_at"
+            for key, digest, micros, deleted in zip(*self._read(file, *names), strict=True):
                 if micros not in moments:
                     moments[micros] = _EPOCH + timedelta(microseconds=micros)
-                found[key] = StoredVersion(digest, moments[micros])
+                found[key] = StoredVersion(digest, moments[micros], deleted is not None)
         return found
 
     def stored_images(self, partition: Partition) -> set[str]:
@@ -183,6 +183,24 @@ class Lake:
         """
         files = [f for table in tables for f in self._state.partition_files(partition, table)]
         return self._without(files, "completion_id", completion_ids)
+
+    def missed(self, partition: Partition) -> set[str]:
+        """Return the completions that the last full sweep missed, for the first time."""
+        files = self._state.partition_files(partition, MISSED)
+        return {key for file in files for key in self._read(file, "completion_id")[0]}
+
+    def mark_deleted(
+        self, partition: Partition, completion_ids: Container[str], deleted_at: int
+    ) -> tuple[list[PartFile], list[str]]:
+        """Rewrite the partition's completions with `deleted_at` (microseconds) for these."""
+        written: list[PartFile] = []
+        removed: list[str] = []
+        for file in self._state.partition_files(partition, COMPLETIONS):
+            keys = [key for key in self._read(file, "completion_id")[0] if key in completion_ids]
+            if keys:
+                removed.append(file.path)
+                written.append(parts.rewrite_deleted(self.storage, file, keys, deleted_at))
+        return written, removed
 
     def without_images(
         self, files: Iterable[PartFile], known: Container[str]

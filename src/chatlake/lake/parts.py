@@ -151,6 +151,28 @@ def rewrite_without(
     return write_part(storage, file.table, file.partition, kept(), expected_rows=file.rows)
 
 
+def rewrite_deleted(
+    storage: Storage, file: PartFile, completion_ids: list[str], deleted_at: int
+) -> PartFile:
+    """Write the file anew with `deleted_at` (microseconds since 1970) set for these completions."""
+    gone = pa.array(completion_ids, pa.string())
+    moment = pa.scalar(deleted_at, pa.timestamp("us", tz="UTC"))
+
+    def marked() -> Iterator[pa.Table]:
+        with open_part(storage, file.path) as part:
+            for index in range(part.num_row_groups):
+                rows = part.read_row_group(index)
+                hit = pc.is_in(rows["completion_id"], value_set=gone)
+                column = pc.if_else(hit, moment, rows["deleted_at"])
+                place = rows.schema.get_field_index("deleted_at")
+                yield rows.set_column(place, rows.schema.field(place), column)
+
+    written = write_part(storage, file.table, file.partition, marked(), expected_rows=file.rows)
+    if written is None:
+        raise LakeDamagedError(f"{file.path}: the manifest lists {file.rows} rows, it holds none")
+    return written
+
+
 class _HashingSink:
     """A file to write to that hashes and counts what passes."""
 

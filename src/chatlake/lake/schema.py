@@ -10,7 +10,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from chatlake.model.tables import COMPLETIONS, CONTENT_PARTS, HISTORY, IMAGES, MESSAGES
+from chatlake.model.tables import COMPLETIONS, CONTENT_PARTS, HISTORY, IMAGES, MESSAGES, MISSED
 
 TEXT: Final = pa.string()
 TIME: Final = pa.timestamp("us", tz="UTC")
@@ -127,6 +127,11 @@ _TABLES: Final[dict[str, tuple[_Column, ...]]] = {
         ("raw", JSON, "This version of the completion, as the API sent it."),
         ("raw_exact", TEXT, _EXACT),
         ("digest", pa.binary(DIGEST_BYTES), _VERSION),
+    ),
+    MISSED: (
+        ("completion_id", TEXT, _ID),
+        ("missed_at", TIME, "When a full sweep missed the completion for the first time, UTC."),
+        ("run_id", TEXT, "The run of that sweep."),
     ),
 }  # fmt: skip
 

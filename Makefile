@@ -1,0 +1,76 @@
+# Every target sets itself up from a bare Python >= 3.11: no virtual environment is needed before.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	command -v $$p >/dev/null 2>&1 && \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && \
+	{ echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+OTHER_DUCKDB := $(VENV)/duckdb-1.5
+LOG := $(VENV)/install.log
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "chatlake needs Python 3.11 or newer; none was found. Install it, or: make PYTHON=/path/to/python"; exit 1; }
+	@echo "chatlake: setting up $(VENV) with $$($(PYTHON) --version): about 120 packages, a minute or two, once"
+	@$(PYTHON) -m venv --clear $(VENV) || { echo "cannot create a virtual environment: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
+	@$(BIN)/pip install --quiet --require-hashes -r requirements.lock >$(LOG) 2>&1 || { tail -n 20 $(LOG); exit 1; }
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable . >>$(LOG) 2>&1 || { tail -n 20 $(LOG); exit 1; }
+	@touch $@
+
+.PHONY: setup
+setup: $(READY) ## install everything into .venv
+
+.PHONY: demo
+demo: ## the product in one command: stand-in API, Prefect backup flow, SQL
+	@echo "chatlake demo: backs up a stand-in API with a Prefect flow, then asks the lake three questions"
+	@$(MAKE) --no-print-directory setup
+	@$(BIN)/chatlake demo
+
+# The catalogue must open in the oldest DuckDB that is supported too: the tests ask this one.
+$(OTHER_DUCKDB)/.ready: $(READY) tests/contract/duckdb-1.5.lock
+	@$(PYTHON) -m venv --clear --without-pip $(OTHER_DUCKDB)
+	@$(BIN)/pip --python $(OTHER_DUCKDB)/bin/python install --quiet --require-hashes -r tests/contract/duckdb-1.5.lock >>$(LOG) 2>&1 || { tail -n 20 $(LOG); exit 1; }
+	@touch $@
+
+.PHONY: test
+test: $(OTHER_DUCKDB)/.ready ## run the tests
+	@CHATLAKE_OTHER_DUCKDB_PYTHON=$(abspath $(OTHER_DUCKDB))/bin/python $(BIN)/python -m pytest $(TESTS)
+
+.PHONY: lint
+lint: setup ## style and layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@# flows/ is the package chatlake.flows: the layers are checked as they are installed
+	@rm -rf build/layers && mkdir -p build/layers && cp -R src/chatlake build/layers/ && cp -R flows build/layers/chatlake/
+	@cd build/layers && ../../$(BIN)/lint-imports --no-cache --config ../../.importlinter
+
+.PHONY: types
+types: setup ## strict type check
+	@$(BIN)/mypy
+
+.PHONY: docs
+docs: setup ## write the generated docs anew
+	@$(BIN)/python docs/generate.py
+
+.PHONY: docs-check
+docs-check: setup
+	@$(BIN)/python docs/generate.py --check
+
+.PHONY: wheel
+wheel: setup ## build the wheel and try it away from the sources
+	@$(BIN)/python tests/wheel/try_wheel.py
+
+.PHONY: check
+check: test lint types docs-check wheel ## all of it
+
+.PHONY: clean
+clean: ## remove what these targets made
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info data/demo

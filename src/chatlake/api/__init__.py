@@ -1,0 +1,1 @@
+"""The HTTP side: requests, their pace, their retries, their errors. Only here is httpx imported."""

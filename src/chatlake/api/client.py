@@ -1,0 +1,231 @@
+"""A source of stored completions over HTTP: the `CompletionApi` of the backup."""
+
+from __future__ import annotations
+
+import asyncio
+import random as random_module
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from chatlake.api.auth import request_headers, secret_texts
+from chatlake.api.pacing import PauseTooLongError, SharedPace
+from chatlake.api.retry import AskAgainError, GivenUpError, Kind, Patience, RetryPolicy
+from chatlake.api.routes import (
+    Routes,
+    completion_route,
+    list_parameters,
+    list_route,
+    messages_route,
+)
+from chatlake.api.transport import Answer, ExchangeError, Failure, Wire
+from chatlake.backup.ports import RequestFigures
+from chatlake.errors import (
+    ChatlakeError,
+    CompletionNotFoundError,
+    InvalidResponseError,
+    RetriesExhaustedError,
+    SourceUnreachableError,
+)
+from chatlake.model.error_body import one_line, read_refusal
+from chatlake.model.pace import Outcome, Pace
+from chatlake.model.retry_after import rate_limit, retry_after_s
+
+T = TypeVar("T")
+
+
+def _ignore(seconds: float, why: str) -> None:
+    """Tell nobody."""
+
+
+class ApiClient:
+    """One source. Use it in one event loop and `aclose` it there.
+
+    `auth`: "bearer" or "api-key". `concurrency`: requests under way at once.
+    `requests_per_minute`: upper bound of the pace, None for none. `timeout_s`: for one request as a
+    whole. `max_attempts`, `give_up_after_s`: see `chatlake.api.retry`. `clock`: monotonic seconds;
+    `random`: uniform in [0, 1). `on_wait(seconds, why)` is called before each wait for a retry.
+    ConfigurationError where base_url, the key or a header cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        key: str,
+        auth: str = "bearer",
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        concurrency: int = 32,
+        requests_per_minute: float | None = None,
+        timeout_s: float = 60.0,
+        max_attempts: int = 8,
+        give_up_after_s: float = 900.0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = random_module.random,
+        on_wait: Callable[[float, str], None] = _ignore,
+    ) -> None:
+        self.figures = RequestFigures()
+        self._secrets = secret_texts(key, headers or {})
+        self._routes = Routes(base_url, query or {})
+        self._wire = Wire(
+            scheme=self._routes.scheme,
+            host=self._routes.host,
+            headers=request_headers(key, auth, headers or {}),
+            connections=concurrency,
+            timeout_s=timeout_s,
+        )
+        self._clock = clock
+        self._pace = SharedPace(
+            Pace(concurrency=concurrency, requests_per_minute=requests_per_minute),
+            clock=clock,
+            sleep=sleep,
+        )
+        self._answered_at: float | None = None
+        self._retries = RetryPolicy(
+            max_attempts=max_attempts,
+            give_up_after_s=give_up_after_s,
+            clock=clock,
+            sleep=sleep,
+            random=random,
+            has_answered=lambda: self._answered_at is not None,
+            on_wait=on_wait,
+        )
+
+    async def list_completions(
+        self,
+        read: Callable[[bytes], T],
+        *,
+        after: str | None,
+        limit: int,
+        order: str = "asc",
+        model: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> T:
+        """GET /chat/completions; see `CompletionApi`."""
+        parameters = list_parameters(after, limit, order, model=model, metadata=metadata)
+        return await self._get(read, list_route(), parameters)
+
+    async def get_completion(self, read: Callable[[bytes], T], completion_id: str) -> T:
+        """GET /chat/completions/{id}; see `CompletionApi`."""
+        return await self._get(read, completion_route(completion_id), [])
+
+    async def list_messages(
+        self,
+        read: Callable[[bytes], T],
+        completion_id: str,
+        *,
+        after: str | None,
+        limit: int,
+        settle: bool,
+    ) -> T:
+        """GET /chat/completions/{id}/messages; see `CompletionApi`."""
+        parameters = list_parameters(after, limit, "asc")
+        return await self._get(read, messages_route(completion_id), parameters, settle=settle)
+
+    async def aclose(self) -> None:
+        """Close all connections; may be called twice."""
+        await self._wire.aclose()
+
+    async def _get(
+        self,
+        read: Callable[[bytes], T],
+        route: str,
+        parameters: list[tuple[str, str]],
+        *,
+        settle: bool = False,
+    ) -> T:
+        url = self._routes.url(route, parameters)
+        begun_at = self._clock()
+
+        async def attempt(patience: Patience) -> T:
+            answer = await self._send(url, route, patience)
+            return self._read(answer, read, route, settle=settle)
+
+        try:
+            return await self._retries.run(attempt)
+        except GivenUpError as given_up:
+            error = self._last_word(given_up, begun_at)
+        raise error  # not from within `except`: what led to it may repeat an unscrubbed body
+
+    async def _send(self, url: str, route: str, patience: Patience) -> Answer:
+        """Send one request when the pace permits: every request passes through here."""
+        try:
+            ticket = await self._pace.start(waits_until=patience.ends_at)
+        except PauseTooLongError as pause:
+            error = RetriesExhaustedError(f"{route}: the service asked all requests to wait")
+            raise AskAgainError(Kind.REFUSED, error, retry_after_s=pause.seconds) from None
+        outcome, pause_s, limit = Outcome.UNKNOWN, None, None
+        self.figures.requests += 1
+        self.figures.retries += patience.note_sending()
+        try:
+            answer = await self._wire.get(url)
+            self._answered_at = self._clock()
+            outcome = _outcome(answer.status)
+            limit = rate_limit(answer.headers)
+            if outcome is not Outcome.ACCEPTED:
+                pause_s = retry_after_s(answer.headers, now=datetime.now(UTC))
+            self.figures.rate_limited += answer.status == 429
+        except ExchangeError as error:
+            if error.answered:
+                self._answered_at = self._clock()
+            raise self._exchange_failure(error, route) from None
+        finally:
+            self._pace.finish(ticket, outcome, retry_after_s=pause_s, limit=limit)
+        return answer
+
+    def _read(self, answer: Answer, read: Callable[[bytes], T], route: str, *, settle: bool) -> T:
+        if not 200 <= answer.status < 300:
+            raise self._refusal(answer, route, settle=settle)
+        try:
+            return read(answer.body)
+        except InvalidResponseError as error:
+            message = one_line(f"{route}: {error.message}", self._secrets)
+        unreadable = InvalidResponseError(message, request_id=answer.request_id)
+        raise AskAgainError(Kind.UNREADABLE, unreadable)
+
+    def _refusal(self, answer: Answer, route: str, *, settle: bool) -> Exception:
+        refusal = read_refusal(
+            answer.status, answer.headers, answer.body, route=route, secrets=self._secrets
+        )
+        if refusal.retryable:
+            wait_s = retry_after_s(answer.headers, now=datetime.now(UTC))
+            return AskAgainError(Kind.REFUSED, refusal.error, retry_after_s=wait_s)
+        if settle and isinstance(refusal.error, CompletionNotFoundError):
+            return AskAgainError(Kind.UNSETTLED, refusal.error)
+        return refusal.error
+
+    def _exchange_failure(self, error: ExchangeError, route: str) -> Exception:
+        message = one_line(f"{route}: {error.words}", self._secrets)
+        if error.failure is Failure.UNUSABLE_ADDRESS:
+            return SourceUnreachableError(message)
+        if error.failure is Failure.BROKEN_ANSWER:
+            broken = InvalidResponseError(message, request_id=error.request_id)
+            return AskAgainError(Kind.UNREADABLE, broken)
+        lost = RetriesExhaustedError(message, request_id=error.request_id)
+        return AskAgainError(Kind.UNREACHABLE, lost)
+
+    def _last_word(self, given_up: GivenUpError, begun_at: float) -> ChatlakeError:
+        """Return the error of a request that was given up.
+
+        A source that answered nothing since the request began cannot be reached; one that answered
+        other requests meanwhile has trouble with this one only.
+        """
+        error = given_up.last.error
+        if not isinstance(error, RetriesExhaustedError):
+            return error
+        message = f"{error.message}; {given_up.why}"
+        answered = self._answered_at is not None and self._answered_at >= begun_at
+        if given_up.last.kind is Kind.UNREACHABLE and not answered:
+            return SourceUnreachableError(message)
+        return RetriesExhaustedError(message, request_id=error.request_id)
+
+
+def _outcome(status: int) -> Outcome:
+    if status == 429:
+        return Outcome.LIMITED
+    if status == 503:
+        return Outcome.OVERLOADED
+    return Outcome.ACCEPTED if status < 500 else Outcome.UNKNOWN

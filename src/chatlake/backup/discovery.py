@@ -1,0 +1,154 @@
+"""Discovery: which completions are there, and which of them the lake does not hold yet.
+
+The list is read ascending, from `lookback` behind the newest backed-up completion: what is done is
+then always a prefix of it. There is no time filter and no `updated_at` in the API, and a row can
+appear late, behind the newest one already seen; hence the lookback, and the digest.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+
+from chatlake.backup.items import Asked, Listed, SourceJob
+from chatlake.backup.known import KnownCompletions
+from chatlake.backup.ports import CompletionApi, LakeStore
+from chatlake.backup.progress import FinishedPrefix
+from chatlake.errors import CompletionNotFoundError, RequestRejectedError
+from chatlake.model.digest import completion_digest
+from chatlake.model.manifest import Failure
+from chatlake.model.objects import Completion, read_completion_page
+from chatlake.model.paging import PAGE_LIMIT, Pager
+from chatlake.model.partitions import Partition
+
+logger = logging.getLogger(__name__)
+
+
+class Discovery:
+    """Finds the completions of one job. `position`: creation time listed up to (UTC seconds)."""
+
+    def __init__(
+        self, job: SourceJob, api: CompletionApi, lake: LakeStore, known: KnownCompletions
+    ) -> None:
+        self.prefix = FinishedPrefix()
+        self.ascending = True
+        self.start: int | None = None
+        self.position: int | None = None
+        self._job = job
+        self._api = api
+        self._lake = lake
+        self._known = known
+
+    async def gaps(self) -> AsyncIterator[Asked]:
+        """Yield the completions that earlier runs could not have: they are tried first."""
+        if self._job.ids is None:
+            for completion_id, failure in self._open_failures().items():
+                yield Asked(completion_id, failure)
+
+    async def items(self) -> AsyncIterator[Asked | Listed]:
+        """Yield what there is: the given ids, else what the list holds."""
+        if self._job.ids is not None:
+            failures = self._open_failures()
+            for completion_id in dict.fromkeys(self._job.ids):
+                yield Asked(completion_id, failures.get(completion_id))
+            return
+        async for completion in self._list():
+            listed = self.examine(completion, listed=True)
+            if listed is not None:
+                yield listed
+
+    def examine(self, completion: Completion, *, listed: bool) -> Listed | None:
+        """Compare a completion with the lake; None when this run has met it already."""
+        partition = Partition.of(self._job.name, completion.created)
+        known = self._known.take(partition, completion.id)
+        if known.in_hand:
+            return None
+        sequence = self.prefix.add(completion.id, completion.created) if listed else None
+        return Listed(completion, completion_digest(completion.sent), known.version, sequence)
+
+    def _open_failures(self) -> dict[str, Failure]:
+        failures = self._lake.state.failures
+        return {key[1]: failures[key] for key in failures if key[0] == self._job.name}
+
+    async def _list(self) -> AsyncIterator[Completion]:
+        job = self._job
+        async for page in self._pages():
+            for completion in page:
+                if job.created_before is not None and completion.created >= job.created_before:
+                    if self.ascending:
+                        return
+                    continue
+                self.start = completion.created if self.start is None else self.start
+                self.position = completion.created
+                if job.created_after is not None and completion.created < job.created_after:
+                    continue
+                if _matches(completion, job):
+                    yield completion
+
+    async def _pages(self) -> AsyncIterator[list[Completion]]:
+        starts = self._starts()
+        recent: deque[str] = deque(maxlen=2 * PAGE_LIMIT)
+        pager = Pager(next(starts, None))
+        while not pager.done:
+            after = pager.cursor
+            try:
+                page = await self._page(pager)
+            except (CompletionNotFoundError, RequestRejectedError):
+                if after is None:
+                    raise
+                # The cursor's completion was deleted: go on after an older one.
+                older = recent.pop() if recent else next(starts, None)
+                logger.info(
+                    "%s: cursor %s is gone, going on after %s", self._job.name, after, older
+                )
+                pager = Pager(older)
+                continue
+            if self.ascending and _descends(page):
+                logger.warning(
+                    "%s: the service ignores order=asc; every run lists everything", self._job.name
+                )
+                self.ascending = False
+                if after is not None:
+                    pager = Pager()
+                    continue
+            recent.extend(completion.id for completion in page[:-1])
+            yield page
+
+    async def _page(self, pager: Pager) -> list[Completion]:
+        return await self._api.list_completions(
+            lambda body: pager.feed(read_completion_page(body)),
+            after=pager.cursor,
+            limit=PAGE_LIMIT,
+            model=self._job.model,
+            metadata=self._job.metadata,
+        )
+
+    def _starts(self) -> Iterator[str]:
+        """Yield ids to start after, the best first; when they are used up: the beginning."""
+        cursor = self._lake.state.cursors.get(self._job.name)
+        if cursor is None or self._job.mode == "full" or cursor.selection != self._job.selection:
+            return
+        points = self._lake.resume_points(
+            self._job.name, before=cursor.created - self._job.lookback
+        )
+        # Neighbours are often deleted together: each further step goes twice as far back.
+        step, skip = 1, 0
+        for completion_id, _ in points:
+            if skip:
+                skip -= 1
+                continue
+            yield completion_id
+            skip, step = step - 1, step * 2
+
+
+def _matches(completion: Completion, job: SourceJob) -> bool:
+    """Whether the metadata filter holds; servers that ignore it send everything."""
+    metadata = completion.fields.metadata
+    if not isinstance(metadata, dict):
+        return True
+    return all(metadata.get(key, value) == value for key, value in job.metadata.items())
+
+
+def _descends(page: list[Completion]) -> bool:
+    return len(page) > 1 and page[0].created > page[-1].created

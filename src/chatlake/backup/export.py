@@ -1,0 +1,254 @@
+"""Exporting: fetch the messages of what was found, flatten, and write part files.
+
+Many completions are fetched at once; rows gather in a buffer that is written when it holds
+`FLUSH_BYTES` or is `FLUSH_SECONDS` old. While a buffer is written the next one fills, and when that
+one is full too, fetching waits: memory is bounded whatever the size of the source.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from datetime import UTC, datetime
+from typing import Any
+
+from chatlake.backup.items import Asked, Flush, Listed, Outcome, SourceJob
+from chatlake.backup.known import KnownImages
+from chatlake.backup.messages import fetch_messages
+from chatlake.backup.ports import CompletionApi, LakeStore
+from chatlake.backup.rows import RowBuffer
+from chatlake.errors import (
+    CompletionError,
+    CompletionNotFoundError,
+    RetriesExhaustedError,
+    SourceUnreachableError,
+)
+from chatlake.model.flatten import FlatCompletion, Observation, flatten
+from chatlake.model.manifest import Failure, format_time
+from chatlake.model.objects import read_completion
+from chatlake.model.partitions import Partition
+
+logger = logging.getLogger(__name__)
+
+FLUSH_BYTES = 64 * 1024 * 1024
+FLUSH_SECONDS = 10.0  # the promise is 15, writing and committing included
+Item = Asked | Listed
+Examine = Callable[..., Listed | None]
+
+
+class Exporter:
+    """Exports completions of one job. One instance serves one `export` call."""
+
+    def __init__(
+        self,
+        job: SourceJob,
+        api: CompletionApi,
+        lake: LakeStore,
+        images: KnownImages,
+        *,
+        run_id: str,
+        examine: Examine,
+        flush_bytes: int = FLUSH_BYTES,
+        flush_seconds: float = FLUSH_SECONDS,
+    ) -> None:
+        self._job = job
+        self._api = api
+        self._lake = lake
+        self._images = images
+        self._run_id = run_id
+        self._examine = examine
+        self._flush_bytes = flush_bytes
+        self._flush_seconds = flush_seconds
+        self._buffer = RowBuffer(keep_images=job.keep_images)
+        self._flush = Flush()
+        self._flushing = asyncio.Lock()
+        self._exhausted_in_a_row = 0
+
+    async def export(
+        self, items: AsyncIterator[Item], take: Callable[[Flush], Awaitable[None]]
+    ) -> None:
+        """Export all items; hand what is durable to `take`, flush by flush.
+
+        When it raises, or is cancelled, everything fetched until then is still handed over.
+        """
+        try:
+            await self._run(items, take)
+        finally:
+            await self._hand_over(take)
+
+    async def _run(
+        self, items: AsyncIterator[Item], take: Callable[[Flush], Awaitable[None]]
+    ) -> None:
+        queue: asyncio.Queue[Item | None] = asyncio.Queue(maxsize=2 * self._job.concurrency)
+        try:
+            async with asyncio.TaskGroup() as group:
+                timer = group.create_task(self._hand_over_regularly(take))
+                workers = [
+                    group.create_task(self._work(queue, take)) for _ in range(self._job.concurrency)
+                ]
+                async for item in items:
+                    await queue.put(item)
+                for _ in workers:
+                    await queue.put(None)
+                await asyncio.gather(*workers)
+                timer.cancel()
+        except* Exception as group_error:  # noqa: BLE001 - raised again, the first of them
+            raise _first(group_error) from None
+
+    async def _work(
+        self, queue: asyncio.Queue[Item | None], take: Callable[[Flush], Awaitable[None]]
+    ) -> None:
+        while (item := await queue.get()) is not None:
+            await self._export_one(item)
+            if self._buffer.bytes >= self._flush_bytes:
+                await self._hand_over(take)
+
+    async def _hand_over_regularly(self, take: Callable[[Flush], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(self._flush_seconds)
+            await self._hand_over(take)
+
+    async def _hand_over(self, take: Callable[[Flush], Awaitable[None]]) -> None:
+        async with self._flushing:
+            if self._flush.outcomes:
+                buffer, flush = self._buffer, self._flush
+                self._buffer = RowBuffer(keep_images=self._job.keep_images)
+                self._flush = Flush()
+                await _to_its_end(self._write_and_take(buffer, flush, take))
+
+    async def _write_and_take(
+        self, buffer: RowBuffer, flush: Flush, take: Callable[[Flush], Awaitable[None]]
+    ) -> None:
+        await asyncio.to_thread(self._write, buffer, flush)
+        await take(flush)
+
+    def _write(self, buffer: RowBuffer, flush: Flush) -> None:
+        for partition, images in buffer.images().items():
+            for sha256 in self._images.of(partition) & images.keys():
+                del images[sha256]
+            flush.images[partition] = set(images)
+        flush.parts = self._lake.write_parts(buffer.columns())
+
+    async def _export_one(self, item: Item) -> None:
+        try:
+            if isinstance(item, Listed):
+                await self._export_listed(item)
+            else:
+                await self._export_asked(item)
+        except RetriesExhaustedError as error:
+            self._exhausted_in_a_row += 1
+            if self._exhausted_in_a_row > self._job.concurrency:
+                raise SourceUnreachableError(
+                    f"{self._job.name}: the service keeps failing: {error.message}"
+                ) from error
+
+    async def _export_asked(self, item: Asked) -> None:
+        try:
+            completion = await self._api.get_completion(read_completion, item.completion_id)
+        except CompletionNotFoundError as error:
+            # A gap whose completion is gone can never be filled: it is closed, not tried for ever.
+            gone = item.earlier is not None and self._job.ids is None
+            self._fail(item.completion_id, error, gone=gone)
+            return
+        except CompletionError as error:
+            self._fail(item.completion_id, error)
+            _raise_if_exhausted(error)
+            return
+        listed = self._examine(completion, listed=False)
+        if listed is not None:
+            await self._export_listed(listed)
+
+    async def _export_listed(self, item: Listed) -> None:
+        completion, previous = item.completion, item.previous
+        partition = Partition.of(self._job.name, completion.created)
+        if item.is_unchanged:
+            self._flush.outcomes.append(
+                Outcome(completion.id, "unchanged", partition, item.sequence)
+            )
+            return
+        now = datetime.now(UTC)
+        first_seen = now if previous is None else previous.first_seen_at
+        seen = Observation(self._run_id, _microseconds(now), _microseconds(first_seen))
+        try:
+            messages = await fetch_messages(
+                self._api, completion.id, settle=item.sequence is not None
+            )
+        except CompletionError as error:
+            if previous is None:
+                self._store(item, partition, flatten(completion, None, seen))
+            self._fail(completion.id, error, item=item, partition=partition)
+            _raise_if_exhausted(error)
+            return
+        self._exhausted_in_a_row = 0
+        flat = flatten(completion, messages, seen)
+        self._store(item, partition, flat)
+        complete_before = previous is not None and previous.digest is not None
+        self._flush.outcomes.append(
+            Outcome(
+                completion.id,
+                "changed" if complete_before else "new",
+                partition,
+                item.sequence,
+                messages=len(flat.messages),
+                content_parts=len(flat.content_parts),
+                images=flat.image_count,
+            )
+        )
+
+    def _store(self, item: Listed, partition: Partition, flat: FlatCompletion) -> None:
+        self._buffer.add(partition, flat)
+        if item.previous is not None:
+            self._flush.replaced.setdefault(partition, set()).add(item.completion.id)
+
+    def _fail(
+        self,
+        completion_id: str,
+        error: CompletionError,
+        *,
+        item: Listed | None = None,
+        partition: Partition | None = None,
+        gone: bool = False,
+    ) -> None:
+        logger.warning("%s: %s: %s", self._job.name, completion_id, error.message)
+        now = format_time(datetime.now(UTC))
+        failure = Failure(
+            source=self._job.name,
+            completion_id=completion_id,
+            reason=error.reason,
+            detail=error.message,
+            request_id=error.request_id,
+            created=item.completion.created if item else None,
+            run_id=self._run_id,
+            first_attempt_at=now,
+            last_attempt_at=now,
+        )
+        sequence = item.sequence if item else None
+        self._flush.outcomes.append(
+            Outcome(completion_id, "failed", partition, sequence, failure=failure, gone=gone)
+        )
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Await `work`; when cancelled, let it end first: a commit is never left half way."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
+
+
+def _raise_if_exhausted(error: CompletionError) -> None:
+    if isinstance(error, RetriesExhaustedError):
+        raise error
+
+
+def _microseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1_000_000)
+
+
+def _first(group: BaseExceptionGroup[Exception]) -> Exception:
+    """Return the first single error of a group: later ones are mostly its consequences."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,108 @@
+"""What a backup works on, and what became of it. Plain data: it may cross processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from chatlake.backup.ports import RequestFigures, StoredVersion
+from chatlake.model.manifest import Failure, PartFile
+from chatlake.model.objects import Completion
+from chatlake.model.partitions import Partition
+
+Kind = Literal["new", "changed", "unchanged", "failed"]
+Mode = Literal["incremental", "full", "ids"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceJob:
+    """What to back up from one source.
+
+    `ids`: just these completions; None: discover by listing. `created_after`, `created_before`:
+    UTC seconds, inclusive and exclusive. `lookback`: seconds behind the newest backed-up completion
+    that are listed again. `full_sweep_every`: seconds after which an incremental run becomes a full
+    one; None: never. `selection`: fingerprint of the filters. `keep_images`: whether the bytes of
+    embedded images are stored.
+    """
+
+    name: str
+    mode: Mode = "incremental"
+    ids: tuple[str, ...] | None = None
+    model: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    created_after: int | None = None
+    created_before: int | None = None
+    lookback: int = 86_400
+    full_sweep_every: int | None = None
+    selection: str = ""
+    keep_images: bool = True
+    concurrency: int = 32
+
+    @property
+    def filters(self) -> str:
+        """The filters in words, empty where there are none."""
+        words = [f"model {self.model}"] if self.model else []
+        words += [f"metadata {key}={value}" for key, value in self.metadata.items()]
+        return ", ".join(words)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A completion that was found: `previous` is what the lake holds of it, None if nothing.
+
+    `sequence` is its place in the ascending list, None where it was not found by listing.
+    """
+
+    completion: Completion
+    digest: bytes
+    previous: StoredVersion | None
+    sequence: int | None
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the lake holds just this, messages included, and as present at the source."""
+        stored = self.previous
+        return stored is not None and stored.digest == self.digest and not stored.deleted
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A completion to be asked for by id; `earlier` is its open failure, if it has one."""
+
+    completion_id: str
+    earlier: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one completion, and how many rows it gave.
+
+    `partition` is None where the completion itself could not be had. `gone`: it no longer exists at
+    the source, so that its gap can never be filled.
+    """
+
+    completion_id: str
+    kind: Kind
+    partition: Partition | None = None
+    sequence: int | None = None
+    failure: Failure | None = None
+    gone: bool = False
+    messages: int = 0
+    content_parts: int = 0
+    images: int = 0
+
+
+@dataclass(slots=True)
+class Flush:
+    """Durable part files that no manifest lists yet, and the outcomes that they hold.
+
+    `replaced`: ids whose older rows have to go when this is committed. `images`: SHA-256 of the
+    images in `parts`. `requests`: those sent where the run's own API client does not count them.
+    """
+
+    parts: list[PartFile] = field(default_factory=list)
+    replaced: dict[Partition, set[str]] = field(default_factory=dict)
+    images: dict[Partition, set[str]] = field(default_factory=dict)
+    outcomes: list[Outcome] = field(default_factory=list)
+    requests: RequestFigures = field(default_factory=RequestFigures)

@@ -1,0 +1,93 @@
+"""What the lake already holds, read partition by partition and kept for the newest few."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from chatlake.backup.ports import LakeStore, StoredVersion
+from chatlake.model.partitions import Partition
+
+_PARTITIONS_KEPT = 3  # an ascending list touches one day, at midnight two
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A completion that the lake holds, or that this run has taken in hand."""
+
+    version: StoredVersion | None
+    in_hand: bool
+
+
+class KnownCompletions:
+    """Completion ids with the version stored, and whether this run has met them already.
+
+    Memory is bounded by the completions of a few days, and by what is in hand: a partition is
+    forgotten once three newer ones were used and everything taken in hand of it is settled.
+    """
+
+    def __init__(self, lake: LakeStore) -> None:
+        self._lake = lake
+        self._partitions: dict[Partition, dict[str, Known]] = {}
+        self._unsettled: Counter[Partition] = Counter()
+        self._note: Callable[[Partition, dict[str, Known]], None] = lambda *_: None
+
+    def take(self, partition: Partition, completion_id: str) -> Known:
+        """Take a completion in hand; returns what was known of it before."""
+        known = self._load(partition)
+        before = known.get(completion_id, Known(None, in_hand=False))
+        if not before.in_hand:
+            known[completion_id] = Known(before.version, in_hand=True)
+            self._unsettled[partition] += 1
+        return before
+
+    def on_forget(self, note: Callable[[Partition, dict[str, Known]], None]) -> None:
+        """Call `note` with each partition before it is forgotten."""
+        self._note = note
+
+    def loaded(self) -> list[Partition]:
+        """Return the partitions that are not forgotten."""
+        return list(self._partitions)
+
+    def entries(self, partition: Partition) -> dict[str, Known]:
+        """Return what is known of a loaded partition."""
+        return self._partitions[partition]
+
+    def stored(self, partition: Partition) -> dict[str, Known]:
+        """Return what the lake holds of a partition, without keeping it."""
+        stored = self._lake.stored_versions(partition)
+        return {name: Known(version, in_hand=False) for name, version in stored.items()}
+
+    def settle(self, partitions: Iterable[Partition]) -> None:
+        """Count completions as committed, one for each time their partition is named."""
+        self._unsettled.subtract(partitions)
+        for partition in list(self._partitions)[:-_PARTITIONS_KEPT]:
+            if self._unsettled[partition] <= 0:
+                self._note(partition, self._partitions.pop(partition))
+                del self._unsettled[partition]
+
+    def _load(self, partition: Partition) -> dict[str, Known]:
+        known = self._partitions.pop(partition, None)
+        if known is None:
+            known = self.stored(partition)
+        self._partitions[partition] = known  # the newest stands last
+        return known
+
+
+class KnownImages:
+    """SHA-256 of the images stored in each partition."""
+
+    def __init__(self, lake: LakeStore) -> None:
+        self._lake = lake
+        self._partitions: dict[Partition, set[str]] = {}
+
+    def of(self, partition: Partition) -> set[str]:
+        """Return the images of a partition; the set may be added to."""
+        known = self._partitions.pop(partition, None)
+        if known is None:
+            known = self._lake.stored_images(partition)
+            while len(self._partitions) >= _PARTITIONS_KEPT:
+                del self._partitions[next(iter(self._partitions))]
+        self._partitions[partition] = known
+        return known

@@ -1,0 +1,28 @@
+"""Fetching all messages of one completion, page by page."""
+
+from __future__ import annotations
+
+from chatlake.backup.ports import CompletionApi
+from chatlake.model.objects import Message, read_message_page
+from chatlake.model.paging import PAGE_LIMIT, Pager
+
+
+async def fetch_messages(api: CompletionApi, completion_id: str, *, settle: bool) -> list[Message]:
+    """Return the messages of a completion, oldest first.
+
+    `settle`: wait out late visibility before a 404 counts. Raises AccountError,
+    SourceUnreachableError or CompletionError.
+    """
+    pager = Pager()
+    messages: dict[str, Message] = {}
+    while not pager.done:
+        page = await api.list_messages(
+            lambda body: pager.feed(read_message_page(body)),
+            completion_id,
+            after=pager.cursor,
+            limit=PAGE_LIMIT,
+            settle=settle and pager.cursor is None,
+        )
+        for message in page:
+            messages.setdefault(message.id, message)
+    return list(messages.values())

@@ -1,0 +1,39 @@
+"""How far the ascending list is done without a gap."""
+
+from __future__ import annotations
+
+from collections import deque
+
+
+class FinishedPrefix:
+    """Completions are listed in order and finish in any order; the cursor follows the prefix."""
+
+    def __init__(self) -> None:
+        self.last: tuple[str, int] | None = None
+        self._next_sequence = 0
+        self._waiting: deque[tuple[int, str, int]] = deque()
+        self._finished: set[int] = set()
+
+    def add(self, completion_id: str, created: int) -> int:
+        """Take in the next completion of the list; returns its sequence number."""
+        sequence = self._next_sequence
+        self._next_sequence += 1
+        self._waiting.append((sequence, completion_id, created))
+        return sequence
+
+    def finish(self, sequence: int) -> None:
+        """Mark a completion as stored, or as a named failure."""
+        self._finished.add(sequence)
+
+    def advance(self) -> tuple[str, int] | None:
+        """Return (id, created) of the last completion of the finished prefix, None at the start."""
+        while self._waiting and self._waiting[0][0] in self._finished:
+            sequence, completion_id, created = self._waiting.popleft()
+            self._finished.discard(sequence)
+            self.last = (completion_id, created)
+        return self.last
+
+    @property
+    def unfinished(self) -> int:
+        """How many completions were listed and are not finished."""
+        return len(self._waiting) - len(self._finished)

@@ -1,0 +1,65 @@
+"""Rows waiting to be written, by table and partition."""
+
+from __future__ import annotations
+
+from chatlake.backup.ports import Columns
+from chatlake.model.flatten import FlatCompletion, Row
+from chatlake.model.image_references import EmbeddedImage
+from chatlake.model.partitions import Partition
+from chatlake.model.tables import COLUMNS, COMPLETIONS, CONTENT_PARTS, IMAGES, MESSAGES
+
+_ROW_BYTES = 700  # a tuple of some 20 values and what of them is not text, measured
+
+
+class RowBuffer:
+    """Collects flattened completions; `bytes` is about how much memory they take.
+
+    `keep_images`: whether the bytes of embedded images are kept, or only their hashes.
+    """
+
+    def __init__(self, *, keep_images: bool) -> None:
+        self.bytes = 0
+        self._keep_images = keep_images
+        self._rows: dict[tuple[str, Partition], list[Row]] = {}
+        self._images: dict[Partition, dict[str, EmbeddedImage]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._rows)
+
+    def add(self, partition: Partition, flat: FlatCompletion) -> None:
+        """Take in the rows of one completion."""
+        rows = 1 + len(flat.messages) + len(flat.content_parts)
+        self.bytes += flat.text_bytes + _ROW_BYTES * rows
+        self._extend(COMPLETIONS, partition, [flat.completion])
+        self._extend(MESSAGES, partition, flat.messages)
+        self._extend(CONTENT_PARTS, partition, flat.content_parts)
+        if self._keep_images and flat.images:
+            waiting = self._images.setdefault(partition, {})
+            for sha256, image in flat.images.items():
+                if sha256 not in waiting:
+                    waiting[sha256] = image
+                    self.bytes += len(image.data)
+
+    def images(self) -> dict[Partition, dict[str, EmbeddedImage]]:
+        """Return the images that wait, by partition and SHA-256."""
+        return self._images
+
+    def columns(self) -> dict[tuple[str, Partition], Columns]:
+        """Return all rows as columns, those of the images included."""
+        for partition, images in self._images.items():
+            rows = [
+                (image.sha256, image.media_type, len(image.data), *image.size(), image.data)
+                for image in images.values()
+            ]
+            self._extend(IMAGES, partition, rows)
+        self._images = {}
+        return {key: columns_of(key[0], rows) for key, rows in self._rows.items()}
+
+    def _extend(self, table: str, partition: Partition, rows: list[Row]) -> None:
+        if rows:
+            self._rows.setdefault((table, partition), []).extend(rows)
+
+
+def columns_of(table: str, rows: list[Row]) -> Columns:
+    """Turn rows of a table into its columns."""
+    return dict(zip(COLUMNS[table], map(list, zip(*rows, strict=True)), strict=True))

@@ -1,0 +1,218 @@
+"""One backup: each source in turn, discovered, exported and committed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from chatlake.backup.commit import Committer
+from chatlake.backup.discovery import Discovery
+from chatlake.backup.export import Exporter, Item
+from chatlake.backup.items import Asked, Flush, SourceJob
+from chatlake.backup.known import KnownCompletions, KnownImages
+from chatlake.backup.ports import CompletionApi, LakeStore, Observer
+from chatlake.backup.schedule import with_due_sweep
+from chatlake.backup.sweep import Sweep, SweepResult, sweeps_everything
+from chatlake.errors import ChatlakeError
+from chatlake.model.manifest import Failure, SourceRun, format_time
+
+logger = logging.getLogger(__name__)
+
+Take = Callable[[Flush], Awaitable[None]]
+ExportItems = Callable[[AsyncIterator[Item], Take], Awaitable[None]]
+OpenApi = Callable[[SourceJob], AbstractAsyncContextManager[CompletionApi]]
+"""Opens the API of a source, to be closed by the context manager."""
+Strategy = Callable[[SourceJob, str], ExportItems]
+"""Another way to export than in this process: (job, run id) -> export of items."""
+
+
+@dataclass(slots=True)
+class SourceReport:
+    """What a run did for one source. `error`: what ended it early, if anything did."""
+
+    run: SourceRun
+    failures: list[Failure] = field(default_factory=list)
+    error: ChatlakeError | None = None
+
+
+@dataclass(slots=True)
+class BackupReport:
+    """What a run did. `seconds`: wall time. `stopped_by`: the signal that ended it, if one did."""
+
+    run_id: str
+    started_at: str
+    lake: str
+    dry_run: bool = False
+    seconds: float = 0.0
+    sources: list[SourceReport] = field(default_factory=list)
+    stopped_by: int | None = None
+
+    @property
+    def status(self) -> str:
+        """The worst status of the sources, where something was stored at least incomplete."""
+        statuses = {source.run.status for source in self.sources}
+        if "interrupted" in statuses:
+            return "interrupted"
+        if "failed" in statuses:
+            return "failed" if statuses == {"failed"} else "incomplete"
+        return "incomplete" if "incomplete" in statuses else "complete"
+
+    @property
+    def exit_code(self) -> int:
+        """0 complete, 3 with named failures, else the code of the first error or the signal."""
+        if self.stopped_by is not None:
+            return 128 + self.stopped_by
+        for source in self.sources:
+            if source.error is not None:
+                return source.error.exit_code
+        return 0 if self.status == "complete" else 3
+
+
+def new_run_id() -> str:
+    """Return an id for a run: sortable by its start, unique."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
+
+
+async def back_up(
+    jobs: Sequence[SourceJob],
+    open_api: OpenApi,
+    lake: LakeStore,
+    observer: Observer,
+    *,
+    report: BackupReport,
+    strategy: Strategy | None = None,
+) -> None:
+    """Back up each job's source into `report`; one source's error does not stop the others.
+
+    The caller holds the lake's lock. LakeError ends the run; on cancellation what was fetched is
+    committed, and the report ends as interrupted.
+    """
+    started = time.monotonic()
+    for configured in jobs:
+        job = with_due_sweep(configured, lake.state)
+        observer.source_started(job.name, job.mode)
+        async with open_api(job) as api:
+            source = _SourceBackup(job, api, lake, observer, report.run_id)
+            report.sources.append(source.report)
+            try:
+                if report.dry_run:
+                    await source.look()
+                else:
+                    await source.back_up(strategy)
+            finally:
+                report.seconds = round(time.monotonic() - started, 3)
+
+
+def new_report(lake: str, *, dry_run: bool = False) -> BackupReport:
+    """Return the report of a run that begins now."""
+    return BackupReport(new_run_id(), format_time(datetime.now(UTC)), lake, dry_run)
+
+
+class _SourceBackup:
+    def __init__(
+        self, job: SourceJob, api: CompletionApi, lake: LakeStore, observer: Observer, run_id: str
+    ) -> None:
+        now = format_time(datetime.now(UTC))
+        run = SourceRun(
+            run_id=run_id, source=job.name, status="running", mode=job.mode, started_at=now
+        )
+        self.report = SourceReport(run)
+        self._job = job
+        self._api = api
+        self._lake = lake
+        self._observer = observer
+        self._images = KnownImages(lake)
+        self._completions = KnownCompletions(lake)
+        self._discovery = Discovery(job, api, lake, self._completions)
+        self._sweep = Sweep(job, lake, run_id) if sweeps_everything(job) else None
+        if self._sweep is not None:
+            self._completions.on_forget(self._sweep.passed)
+        self._committer = Committer(
+            job,
+            run,
+            lake,
+            prefix=self._discovery.prefix,
+            completions=self._completions,
+            images=self._images,
+            observer=observer,
+            requests=lambda: api.figures,
+            resumable=lambda: self._discovery.ascending,
+        )
+
+    async def back_up(self, strategy: Strategy | None) -> None:
+        """Export everything that discovery finds; the report says how it went."""
+        here: ExportItems = self._export_here
+        export = here if strategy is None else strategy(self._job, self.report.run.run_id)
+        try:
+            await here(self._discovery.gaps(), self._committer.take)
+            await export(self._items(), self._committer.take)
+        except asyncio.CancelledError:
+            await self._end("interrupted")
+            raise
+        except ChatlakeError as error:
+            self.report.error = error
+            await self._end("failed")
+        else:
+            sweep = await asyncio.to_thread(self._swept)
+            await self._end("incomplete" if self._committer.failures else "complete", sweep)
+
+    async def _export_here(self, items: AsyncIterator[Item], take: Take) -> None:
+        exporter = Exporter(
+            self._job,
+            self._api,
+            self._lake,
+            self._images,
+            run_id=self.report.run.run_id,
+            examine=self._discovery.examine,
+        )
+        await exporter.export(items, take)
+
+    async def look(self) -> None:
+        """Count what a backup would do, without fetching messages or writing anything."""
+        run = self.report.run
+        try:
+            async for item in self._discovery.items():
+                run.listed += 1
+                if isinstance(item, Asked) or item.previous is None or item.previous.digest is None:
+                    run.new += 1
+                elif item.is_unchanged:
+                    run.unchanged += 1
+                else:
+                    run.changed += 1
+                self._observer.progressed(self._job.name, run, self._fraction())
+        except ChatlakeError as error:
+            self.report.error = error
+        run.status = "failed" if self.report.error else "complete"
+        run.requests = self._api.figures.requests
+
+    async def _items(self) -> AsyncIterator[Item]:
+        async for item in self._discovery.items():
+            yield item
+            self._observer.progressed(self._job.name, self.report.run, self._fraction())
+
+    def _fraction(self) -> float | None:
+        """How much of the list is read, by the time that it covers; None where unknown."""
+        if self._job.ids is not None:
+            return self.report.run.listed / max(1, len(self._job.ids))
+        start, position = self._discovery.start, self._discovery.position
+        end = self._job.created_before or time.time()
+        if start is None or position is None or end <= start or not self._discovery.ascending:
+            return None
+        return min(1.0, (position - start) / (end - start))
+
+    def _swept(self) -> SweepResult | None:
+        """What a full sweep found gone; None where this run was none, or its list was empty."""
+        if self._sweep is None or self._discovery.position is None:
+            return None
+        return self._sweep.finish(self._completions)
+
+    async def _end(self, status: str, sweep: SweepResult | None = None) -> None:
+        error = self.report.error
+        await self._committer.finish(status, None if error is None else error.message, sweep)
+        self.report.failures = list(self._committer.failures.values())

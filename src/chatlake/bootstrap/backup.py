@@ -1,0 +1,90 @@
+"""Runs a backup from settings: secrets, lake, lock, loop, signals, catalogue."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from types import FrameType
+
+from chatlake.backup.items import SourceJob
+from chatlake.backup.ports import Observer
+from chatlake.backup.run import BackupReport, Strategy, back_up, new_report
+from chatlake.bootstrap.runtime import Runtime, forget_runtime, share_runtime
+from chatlake.bootstrap.secrets import load_prefect_secret
+from chatlake.config import Settings
+from chatlake.errors import LakeNotFoundError, RunInterruptedError, RunTerminatedError
+from chatlake.lake.lake import Lake
+from chatlake.lake.memory import MemoryStorage
+
+
+def open_lake(settings: Settings, *, create: bool = False) -> Lake:
+    """Open the configured lake. LakeNotFoundError where there is none and `create` is False."""
+    return Lake.open(settings.lake_location, access=settings.access, create=create)
+
+
+def run_backup(
+    settings: Settings,
+    jobs: Sequence[SourceJob],
+    observer: Observer,
+    *,
+    dry_run: bool = False,
+    strategy: Strategy | None = None,
+) -> BackupReport:
+    """Back up and return the report; `strategy`: how batches are exported, None: in this process.
+
+    SIGINT and SIGTERM (in the main thread) end it early: what was fetched is committed, and the
+    report says so. ConfigurationError, LakeLockedError and other LakeErrors are raised.
+    """
+    settings.check_secrets(load_prefect_secret, sources=[job.name for job in jobs])
+    lake = _lake_to_look_at(settings) if dry_run else open_lake(settings, create=True)
+    report = new_report(settings.lake_location, dry_run=dry_run)
+    lock = contextlib.nullcontext() if dry_run else lake.lock(report.run_id)
+    with lock, _interruptible(report):
+        runtime = Runtime(settings, lake, observer)
+        share_runtime(report.run_id, runtime)
+        try:
+            runtime.loop.run(
+                back_up(jobs, runtime.open_api, lake, observer, report=report, strategy=strategy)
+            )
+        finally:
+            forget_runtime(report.run_id)
+            runtime.close()
+    return report
+
+
+def _lake_to_look_at(settings: Settings) -> Lake:
+    """Open the lake for a dry run: where there is none, an empty one in memory stands for it."""
+    try:
+        return open_lake(settings)
+    except LakeNotFoundError:
+        return Lake(MemoryStorage())
+
+
+@contextlib.contextmanager
+def _interruptible(report: BackupReport) -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into an early end that the report names.
+
+    Elsewhere than in the main thread signals are not ours to handle.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+        report.stopped_by = number
+        raise (RunTerminatedError if number == signal.SIGTERM else RunInterruptedError)(
+            "stopped by a signal"
+        )
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except RunInterruptedError:
+        if report.stopped_by is None:
+            raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

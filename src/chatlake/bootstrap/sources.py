@@ -1,0 +1,76 @@
+"""From the configuration's sources to jobs and API clients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from chatlake.api.client import ApiClient
+from chatlake.backup.items import SourceJob
+from chatlake.backup.ports import Observer
+from chatlake.bootstrap.secrets import load_prefect_secret
+from chatlake.config import Settings, Source
+
+
+def jobs_for(
+    settings: Settings,
+    *,
+    names: Sequence[str] = (),
+    ids: Sequence[str] | None = None,
+    full: bool = False,
+) -> list[SourceJob]:
+    """Return what to back up: of all sources, or of those named; `ids`: just these completions.
+
+    UsageError for a name that the configuration does not have.
+    """
+    sources = [settings.source(name) for name in dict.fromkeys(names)] or list(settings.sources)
+    return [job_for(source, ids=ids, full=full) for source in sources]
+
+
+def job_for(source: Source, *, ids: Sequence[str] | None = None, full: bool = False) -> SourceJob:
+    """Return what to back up from one source."""
+    select = source.select
+    chosen = select.chosen_ids() if ids is None else None
+    given = tuple(ids) if ids is not None else None if chosen is None else tuple(chosen.ids)
+    return SourceJob(
+        name=source.name,
+        mode="ids" if given is not None else "full" if full else "incremental",
+        ids=given,
+        model=select.model,
+        metadata=dict(select.metadata),
+        created_after=_seconds(select.created_after),
+        created_before=_seconds(select.created_before),
+        lookback=int(source.lookback.total_seconds()),
+        full_sweep_every=None
+        if source.full_sweep_every is None
+        else int(source.full_sweep_every.total_seconds()),
+        selection=select.fingerprint(),
+        keep_images=source.images == "store",
+        concurrency=source.pace.concurrency,
+    )
+
+
+def new_client(source: Source, observer: Observer, *, share: int = 1) -> ApiClient:
+    """Return a client for a source; its secrets are resolved here and nowhere else.
+
+    `share`: among how many processes the source's pace is divided.
+    """
+    pace = source.pace
+    cap = pace.requests_per_minute
+    return ApiClient(
+        base_url=source.base_url,
+        key=source.api_key.resolve(load_prefect_secret),
+        auth=source.auth,
+        headers=source.resolved_headers(load_prefect_secret),
+        query=source.resolved_query(load_prefect_secret),
+        concurrency=max(1, pace.concurrency // share),
+        requests_per_minute=None if cap is None else max(1, cap // share),
+        timeout_s=pace.timeout.total_seconds(),
+        max_attempts=pace.max_attempts,
+        give_up_after_s=pace.give_up_after.total_seconds(),
+        on_wait=lambda seconds, why: observer.waiting(source.name, seconds, why),
+    )
+
+
+def _seconds(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.timestamp())

@@ -1,0 +1,1 @@
+"""The pure core: API objects, flattening, paging, partitions, manifests. No I/O."""

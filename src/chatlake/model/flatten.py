@@ -1,0 +1,247 @@
+"""Flattening: from API objects to rows of the lake's tables.
+
+Pure functions. The rules are the lake's contract (docs/schema.md): what the API sent stands in
+`raw`; missing stays NULL, never 0 and never an empty string; nothing is dropped because its shape
+is unknown. Rows are tuples in the order of `tables.COLUMNS`; times are microseconds since 1970.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from chatlake.model.content import Content, Reply, image_url_of, read_replies, without_echo
+from chatlake.model.digest import completion_digest
+from chatlake.model.image_references import (
+    EmbeddedImage,
+    decode_data_url,
+    insert_references,
+    is_data_url,
+)
+from chatlake.model.json_text import SentObject, spell_out_lone_surrogates
+from chatlake.model.message_ids import MessageIds
+from chatlake.model.objects import NULL, Completion, Message
+from chatlake.model.values import entry, float_or_none, int_or_none, text_or_none
+
+Row = tuple[Any, ...]
+
+INPUT, OUTPUT = "input", "output"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """When and by which run a completion was seen. Times in microseconds since 1970, UTC."""
+
+    run_id: str
+    synced_at: int
+    first_seen_at: int
+
+
+@dataclass(slots=True)
+class FlatCompletion:
+    """The rows of one completion, and the images that it embeds, by SHA-256.
+
+    `image_count`: how many of its parts are images, embedded or linked.
+    """
+
+    completion: Row
+    messages: list[Row] = field(default_factory=list)
+    content_parts: list[Row] = field(default_factory=list)
+    images: dict[str, EmbeddedImage] = field(default_factory=dict)
+    image_count: int = 0
+
+    @property
+    def text_bytes(self) -> int:
+        """About how much memory the rows take: the length of their texts."""
+        return sum(
+            len(value)
+            for rows in ([self.completion], self.messages, self.content_parts)
+            for row in rows
+            for value in row
+            if isinstance(value, str)
+        )
+
+
+def flatten(
+    completion: Completion, messages: Sequence[Message] | None, seen: Observation
+) -> FlatCompletion:
+    """Turn a completion and its messages into rows.
+
+    `messages` are the objects of `/messages`, oldest first; None where they could not be had: the
+    completion then has its replies only, and no digest, so that the next run tries again.
+    """
+    replies = read_replies(completion)
+    inputs, echoes = without_echo(messages or (), replies or ())
+    ids = MessageIds(completion.id, (reply.index for reply in replies or ()))
+    rows = _Rows(completion)
+    for message in inputs:
+        rows.add_message(
+            Content(message.fields, message.sent), ids.of_input(message.id), direction=INPUT
+        )
+    for position, reply in enumerate(replies or ()):
+        rows.add_message(
+            reply.content,
+            ids.of_reply(reply.index),
+            direction=OUTPUT,
+            choice_index=reply.index,
+            finish_reason=_finish_reason(reply),
+            echo=echoes.get(position),
+        )
+    reasons = None if replies is None else [_finish_reason(reply) for reply in replies]
+    rows.add_completion(seen, reasons, is_whole=messages is not None)
+    return rows.flat
+
+
+class _Rows:
+    """Collects the rows of one completion."""
+
+    def __init__(self, completion: Completion) -> None:
+        self.flat = FlatCompletion(completion=())
+        self._completion = completion
+        self._images: dict[str, EmbeddedImage | None] = {}
+        self._references: dict[str, str] = {}
+        self._model = text_or_none(completion.fields.model)
+        self._created_at = (
+            None if completion.fields.created is None else completion.created * 1_000_000
+        )
+
+    def add_message(
+        self,
+        content: Content,
+        message_id: str,
+        *,
+        direction: str,
+        choice_index: int | None = None,
+        finish_reason: str | None = None,
+        echo: SentObject | None = None,
+    ) -> None:
+        index, before = len(self.flat.messages), len(self.flat.content_parts)
+        self._add_parts(content, (self._completion.id, message_id, index, direction))
+        fields = content.fields
+        self.flat.messages.append(
+            (
+                self._completion.id,
+                message_id,
+                index,
+                direction,
+                choice_index,
+                text_or_none(fields.role),
+                text_or_none(fields.name),
+                content.content,
+                content.text,
+                text_or_none(fields.refusal),
+                text_or_none(fields.tool_call_id),
+                _json_column("tool_calls", fields.tool_calls, content.sent),
+                finish_reason,
+                len(self.flat.content_parts) - before,
+                self._created_at,
+                self._model,
+                *self._raw(content.sent),
+                None if echo is None else self._exact(echo),
+            )
+        )
+
+    def _add_parts(self, content: Content, head: tuple[Any, ...]) -> None:
+        if content.is_plain and not content.parts:
+            tail = (None, None, None, None, None, content.part_source, self._created_at, None)
+            self.flat.content_parts.append((*head, 0, "text", content.content, *tail))
+        for index, (part, sent) in enumerate(content.parts):
+            url = image_url_of(part.image_url)
+            image = None if url is None else self._image(url)
+            kind = text_or_none(part.type)
+            self.flat.image_count += kind == "image_url"
+            self.flat.content_parts.append(
+                (
+                    *head,
+                    index,
+                    kind,
+                    part.text if isinstance(part.text, str) else None,
+                    None if url is None or is_data_url(url) else url,
+                    text_or_none(entry(part.image_url, "detail")),
+                    image.sha256 if image else None,
+                    image.media_type if image else None,
+                    len(image.data) if image else None,
+                    content.part_source,
+                    self._created_at,
+                    self._raw(sent)[0],
+                )
+            )
+
+    def _image(self, url: str) -> EmbeddedImage | None:
+        if url not in self._images:
+            image = self._images[url] = decode_data_url(url)
+            if image is not None:
+                self.flat.images.setdefault(image.sha256, image)
+                if image.reference is not None:
+                    self._references[url] = image.reference
+        return self._images[url]
+
+    def add_completion(
+        self, seen: Observation, finish_reasons: list[str | None] | None, *, is_whole: bool
+    ) -> None:
+        """Add its own row, after all messages; `is_whole`: whether the inputs are among them."""
+        completion, fields, sent = self._completion, self._completion.fields, self._completion.sent
+        usage = fields.usage
+        self.flat.completion = (
+            completion.id,
+            self._created_at,
+            self._model,
+            text_or_none(fields.service_tier),
+            text_or_none(fields.system_fingerprint),
+            text_or_none(fields.request_id),
+            finish_reasons,
+            int_or_none(entry(usage, "prompt_tokens")),
+            int_or_none(entry(usage, "completion_tokens")),
+            int_or_none(entry(usage, "total_tokens")),
+            int_or_none(entry(usage, "prompt_tokens_details", "cached_tokens")),
+            int_or_none(entry(usage, "completion_tokens_details", "reasoning_tokens")),
+            float_or_none(fields.temperature),
+            float_or_none(fields.top_p),
+            float_or_none(fields.presence_penalty),
+            float_or_none(fields.frequency_penalty),
+            int_or_none(fields.seed),
+            _json_column("tool_choice", fields.tool_choice, sent),
+            _json_column("tools", fields.tools, sent),
+            _json_column("response_format", fields.response_format, sent),
+            text_or_none(fields.input_user),
+            _pairs(fields.metadata),
+            None if finish_reasons is None else len(finish_reasons),
+            len(self.flat.messages) if is_whole else None,
+            self.flat.image_count if is_whole else None,
+            seen.first_seen_at,
+            seen.synced_at,
+            None,
+            seen.run_id,
+            *self._raw(sent),
+            completion_digest(sent) if is_whole else None,
+        )
+
+    def _raw(self, sent: SentObject) -> tuple[str, str | None]:
+        """Return `raw` (valid for strict readers) and `raw_exact` (only where the two differ)."""
+        exact = self._exact(sent)
+        if sent.text is sent.clean:
+            return exact, None
+        valid = spell_out_lone_surrogates(exact.encode()).decode()
+        return valid, None if valid == exact else exact
+
+    def _exact(self, sent: SentObject) -> str:
+        """Return the exact text, with references for the images met so far."""
+        return insert_references(sent.text, self._references).decode()
+
+
+def _json_column(key: str, value: msgspec.Raw, within: SentObject) -> str | None:
+    text = bytes(value)
+    return None if text == NULL else within.member(key, text).valid_text().decode()
+
+
+def _pairs(metadata: object) -> list[tuple[str, str | None]] | None:
+    if not isinstance(metadata, dict):
+        return None
+    return [(key, text_or_none(value)) for key, value in metadata.items()]
+
+
+def _finish_reason(reply: Reply) -> str | None:
+    return text_or_none(reply.choice.finish_reason)

@@ -1,0 +1,131 @@
+r"""Embedded images: decoded once, replaced in `raw` by a reference, put back by the export.
+
+A data URL whose image is stored becomes `chatlake-image:<sha256>;<prefix>`, `prefix` being all of
+the URL before the base64 text (`data:image/png;base64,`). That is done only where encoding the
+bytes again gives the very same text; else `raw` keeps the image as it was sent.
+
+A text that held such a reference by itself must survive: its `:` is written as the JSON escape
+`\u003a`, which leaves the value as it is and is never taken for a reference.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import io
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import imagesize
+import msgspec
+
+_DATA_URL = re.compile(r"data:([^,]*?);base64,", re.IGNORECASE)
+_PLAIN_PREFIX = re.compile(r"[A-Za-z0-9/+.;:=_,-]*")
+_DATA_URL_TOKEN = re.compile(rb'"data:[^"\\]*(?:\\.[^"\\]*)*"', re.IGNORECASE | re.DOTALL)
+_MARK = b"chatlake-image:"
+_HIDDEN_MARK = rb"chatlake-image\u003a"
+_REFERENCE = re.compile(rb'"chatlake-image:([0-9a-f]{64});([A-Za-z0-9/+.;:=_,-]*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedImage:
+    """An image that a data URL held. `sha256` is the hex digest of `data`.
+
+    `media_type` is what the URL says, None where it says nothing; `reference` stands for the URL in
+    `raw`, None where the URL could not be restored from it exactly.
+    """
+
+    sha256: str
+    media_type: str | None
+    data: bytes
+    reference: str | None
+
+    def size(self) -> tuple[int | None, int | None]:
+        """Return width and height in pixels as the file's header says, None where unknown."""
+        try:
+            width, height = map(int, imagesize.get(io.BytesIO(self.data)))
+        except Exception:  # noqa: BLE001 - a broken header may raise anything; the bytes are kept
+            return None, None
+        return (width, height) if 0 < width < 2**31 and 0 < height < 2**31 else (None, None)
+
+
+def is_data_url(url: str) -> bool:
+    """Whether the URL carries its content itself (RFC 2397)."""
+    return url[:5].lower() == "data:"
+
+
+def decode_data_url(url: str) -> EmbeddedImage | None:
+    """Decode a base64 data URL; None where it is none or its base64 cannot be decoded."""
+    match = _DATA_URL.match(url)
+    if match is None:
+        return None
+    payload = url[match.end() :]
+    data = _decode_base64(payload)
+    if not data:
+        return None
+    sha256 = hashlib.sha256(data).hexdigest()
+    prefix = match.group(0)
+    restorable = (
+        _PLAIN_PREFIX.fullmatch(prefix) and base64.b64encode(data).decode("ascii") == payload
+    )
+    return EmbeddedImage(
+        sha256=sha256,
+        media_type=match.group(1).split(";", 1)[0].strip().lower() or None,
+        data=data,
+        reference=f"{_MARK.decode()}{sha256};{prefix}" if restorable else None,
+    )
+
+
+def _decode_base64(payload: str) -> bytes | None:
+    try:
+        return binascii.a2b_base64(payload, strict_mode=True)
+    except (binascii.Error, ValueError):
+        pass
+    # Line breaks and missing padding are common and harmless; anything else is damage.
+    compact = "".join(payload.split()).rstrip("=")
+    try:
+        return binascii.a2b_base64(compact + "=" * (-len(compact) % 4), strict_mode=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def insert_references(text: bytes, references: Mapping[str, str]) -> bytes:
+    """Replace data URLs in a JSON text by references; `references`: URL -> what stands for it."""
+    if _MARK in text:
+        text = text.replace(_MARK, _HIDDEN_MARK)
+    if not references:
+        return text
+
+    def reference(match: re.Match[bytes]) -> bytes:
+        found = references.get(_string(match.group()))
+        return match.group() if found is None else b'"%b"' % found.encode()
+
+    return _DATA_URL_TOKEN.sub(reference, text)
+
+
+def _string(token: bytes) -> str:
+    """Return what a JSON string says, however its characters are escaped; empty where invalid."""
+    try:
+        return msgspec.json.decode(token, type=str)
+    except msgspec.DecodeError:
+        return ""
+
+
+def restore_references(text: bytes, load: Callable[[str], bytes | None]) -> bytes:
+    """Put embedded images back: the inverse of `insert_references`.
+
+    `load` returns the bytes of an image by SHA-256, None where the lake does not have it (the
+    reference then stays).
+    """
+    if _MARK not in text:
+        return text
+
+    def data_url(match: re.Match[bytes]) -> bytes:
+        data = load(match.group(1).decode("ascii"))
+        if data is None:
+            return match.group(0)
+        return b'"%b%b"' % (match.group(2), base64.b64encode(data))
+
+    return _REFERENCE.sub(data_url, text)

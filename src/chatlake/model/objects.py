@@ -1,0 +1,254 @@
+"""Decoding of what the API sends: pages, completions, messages.
+
+Only `id` is required of an object; every other field may be missing, null or of another type than
+documented (api-facts: "carry what comes, require nothing but `id`"), so fields are typed `Any` and
+read with care by the flattening.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from chatlake.errors import InvalidResponseError
+from chatlake.model.json_text import SentObject, read_sent
+
+T = TypeVar("T")
+
+NULL = b"null"
+_NULL = msgspec.Raw(NULL)
+
+
+class _Page(msgspec.Struct):
+    data: msgspec.Raw
+    has_more: bool | None = None
+
+
+class CompletionFields(msgspec.Struct):
+    """The fields of a stored completion that have a column of their own."""
+
+    id: Any = None
+    model: Any = None
+    created: Any = None
+    request_id: Any = None
+    tool_choice: msgspec.Raw = _NULL
+    usage: Any = None
+    seed: Any = None
+    top_p: Any = None
+    temperature: Any = None
+    presence_penalty: Any = None
+    frequency_penalty: Any = None
+    system_fingerprint: Any = None
+    input_user: Any = None
+    service_tier: Any = None
+    tools: msgspec.Raw = _NULL
+    metadata: Any = None
+    choices: msgspec.Raw = _NULL
+    response_format: msgspec.Raw = _NULL
+
+
+class MessageFields(msgspec.Struct):
+    """The fields of a stored message that have a column of their own."""
+
+    id: Any = None
+    role: Any = None
+    name: Any = None
+    content: msgspec.Raw = _NULL
+    content_parts: msgspec.Raw = _NULL
+    refusal: Any = None
+    tool_call_id: Any = None
+    tool_calls: msgspec.Raw = _NULL
+
+
+class ChoiceFields(msgspec.Struct):
+    """One of the replies of a completion."""
+
+    index: Any = None
+    finish_reason: Any = None
+    message: msgspec.Raw = _NULL
+
+
+class PartFields(msgspec.Struct):
+    """One part of a message's content."""
+
+    type: Any = None
+    text: Any = None
+    image_url: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A stored completion: its id, its creation (UTC seconds), its fields and its exact text.
+
+    `created` is 0 where the server does not say (`fields.created` is None then).
+    """
+
+    id: str
+    created: int
+    fields: CompletionFields
+    sent: SentObject
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A stored message: its id, its fields and its exact text."""
+
+    id: str
+    fields: MessageFields
+    sent: SentObject
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a list; `has_more` is None where the server does not say."""
+
+    items: tuple[T, ...]
+    has_more: bool | None
+
+
+_PAGE = msgspec.json.Decoder(_Page)
+_COMPLETION = msgspec.json.Decoder(CompletionFields)
+_MESSAGE = msgspec.json.Decoder(MessageFields)
+_CHOICE = msgspec.json.Decoder(ChoiceFields)
+_PART = msgspec.json.Decoder(PartFields | str)
+_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def read_completion_page(body: bytes) -> Page[Completion]:
+    """Decode a page of `GET /chat/completions`; InvalidResponseError where it is not one."""
+    items, has_more = _split_page(body)
+    return Page(tuple(_completion(item) for item in items), has_more)
+
+
+def read_message_page(body: bytes) -> Page[Message]:
+    """Decode a page of `GET …/messages`; InvalidResponseError where it is not one."""
+    items, has_more = _split_page(body)
+    return Page(tuple(_stored_message(item) for item in items), has_more)
+
+
+def read_completion(body: bytes) -> Completion:
+    """Decode the answer of `GET /chat/completions/{id}`; InvalidResponseError where it is none."""
+    return _completion(_checked(read_sent(body), "a completion"))
+
+
+def read_choices(
+    completion: Completion,
+) -> list[tuple[ChoiceFields, MessageFields, SentObject]] | None:
+    """Decode the replies of a completion: each choice, its message, and the message's exact text.
+
+    None where `choices` is no array. A choice, or a message in it, that is no object has no fields.
+    """
+    array = completion.sent.member("choices", bytes(completion.fields.choices))
+    choices = _elements(array)
+    if choices is None:
+        return None
+    replies = []
+    for sent in choices:
+        choice, whole = _fields(_CHOICE, sent) or (ChoiceFields(), sent)
+        said = whole.member("message", bytes(choice.message))
+        message, said = _fields(_MESSAGE, said) or (MessageFields(), said)
+        replies.append((choice, message, said))
+    return replies
+
+
+def read_parts(array: SentObject) -> list[tuple[PartFields, SentObject]]:
+    """Decode an array of content parts; none where it is no array.
+
+    A part that is a plain string is a text; any other that is no object has no fields.
+    """
+    parts = []
+    for text in _elements(array) or ():
+        part, sent = _fields(_PART, text) or (PartFields(), text)
+        parts.append((PartFields("text", part) if isinstance(part, str) else part, sent))
+    return parts
+
+
+def _split_page(body: bytes) -> tuple[list[SentObject], bool | None]:
+    whole = _checked(read_sent(body), "a page")
+    try:
+        page = _PAGE.decode(whole.clean)
+        array = whole.member("data", bytes(page.data))
+        return array.elements(map(bytes, _ARRAY.decode(array.clean))), page.has_more
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise _unreadable("a page", whole, error) from error
+
+
+def _completion(sent: SentObject) -> Completion:
+    fields, sent = _required_fields(_COMPLETION, sent, "a completion")
+    return Completion(_id(fields.id, "a completion"), _created(fields), fields, sent)
+
+
+def _stored_message(sent: SentObject) -> Message:
+    fields, sent = _required_fields(_MESSAGE, sent, "a message")
+    return Message(_id(fields.id, "a message"), fields, sent)
+
+
+def _id(value: object, what: str) -> str:
+    if isinstance(value, str) and value:
+        return value
+    raise InvalidResponseError(f"the service sent {what} without an id")
+
+
+def _created(fields: CompletionFields) -> int:
+    created = fields.created
+    if created is None:
+        return 0
+    if isinstance(created, bool) or not isinstance(created, int | float):
+        raise InvalidResponseError(
+            f"completion {fields.id}: `created` is {created!r}, expected seconds since 1970"
+        )
+    if not 0 <= created < 253402300800:  # the year 10000: the end of dates
+        raise InvalidResponseError(f"completion {fields.id}: `created` {created} is no date")
+    return int(created)
+
+
+def _required_fields(
+    decoder: msgspec.json.Decoder[T], sent: SentObject, what: str
+) -> tuple[T, SentObject]:
+    try:
+        return _decode(decoder, sent)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise _unreadable(what, sent, error) from error
+
+
+def _fields(decoder: msgspec.json.Decoder[T], sent: SentObject) -> tuple[T, SentObject] | None:
+    try:
+        return _decode(decoder, sent)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def _elements(array: SentObject) -> list[SentObject] | None:
+    try:
+        return array.elements(map(bytes, _ARRAY.decode(array.clean)))
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def _decode(decoder: msgspec.json.Decoder[T], sent: SentObject) -> tuple[T, SentObject]:
+    try:
+        return decoder.decode(sent.clean), sent
+    except msgspec.ValidationError:  # so is a number that no double can hold
+        tame = sent.with_tame_numbers()
+        if tame is sent:
+            raise
+        return decoder.decode(tame.clean), tame
+
+
+def _checked(sent: SentObject, what: str) -> SentObject:
+    """Refuse text that is no UTF-8: msgspec does not look into what it skips."""
+    try:
+        if not sent.text.isascii():
+            sent.text.decode()
+    except UnicodeDecodeError as error:
+        raise _unreadable(what, sent, error) from error
+    return sent
+
+
+def _unreadable(what: str, sent: SentObject, error: Exception) -> InvalidResponseError:
+    start = sent.text[:80].decode("utf-8", "replace")
+    return InvalidResponseError(
+        f"the service answered {what} that cannot be read ({error}): {start!r}"
+    )

@@ -1,0 +1,122 @@
+"""The pace of one source: when the next request may leave. Pure: clock values are passed in.
+
+Four things hold a request back: a free slot (`concurrency`, reached in a few round trips from 12,
+so that the first limit met refuses few requests), a pause that the service asked for
+(`Retry-After` holds all requests of the source), the rate that was found (`RateFinder`), and the
+configured upper bound.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+
+from chatlake.model.rate_finder import RateFinder, Ticket
+from chatlake.model.retry_after import RateLimit
+
+_START_SLOTS = 12
+_ANSWERS_PER_SLOT = 5
+_BURST_S = 0.01
+_WHOLE = 1 - 1e-6  # a request's worth of credit, but for rounding
+_LONGEST_RESET_S = 120.0
+
+
+class Outcome(enum.Enum):
+    """How a request ended, as far as the pace is concerned."""
+
+    ACCEPTED = "answered, if only to say no"
+    LIMITED = "refused for its rate: 429"
+    OVERLOADED = "refused for the load: 503; a single one may be chance"
+    UNKNOWN = "failed in a way that says nothing about the pace"
+
+
+class Pace:
+    """Decides when the requests of one source leave. Times are seconds of one monotonic clock.
+
+    `concurrency`: requests under way at once. `requests_per_minute`: upper bound, None for none.
+    """
+
+    def __init__(self, *, concurrency: int, requests_per_minute: float | None = None) -> None:
+        self.in_flight = 0
+        self.paused_until = -math.inf
+        self._concurrency = concurrency
+        self._slots = float(min(concurrency, _START_SLOTS))
+        self._highest_rate = math.inf if requests_per_minute is None else requests_per_minute / 60
+        self._finder = RateFinder()
+        self._remaining: int | None = None
+        self._stated_by = 0
+        self._credit = 1.0
+        self._credit_at = -math.inf
+
+    def delay_s(self, now: float) -> float:
+        """Return the seconds until a request may leave: 0 for now, inf until another one ends."""
+        if self._free_slots() <= 0:
+            return math.inf
+        blocked_until = max(self.paused_until, self._finder.hold_until)
+        if blocked_until > now:
+            return blocked_until - now
+        rate = self._rate(now)
+        credit = self._credit_now(now, rate)
+        return 0.0 if credit >= _WHOLE else (1 - credit) / rate
+
+    def start(self, now: float) -> Ticket:
+        """Take a slot for a request that leaves now; `finish` must follow with the ticket."""
+        self._credit = self._credit_now(now, self._rate(now)) - 1
+        self._credit_at = now
+        self.in_flight += 1
+        return self._finder.sent(now)
+
+    def finish(
+        self,
+        now: float,
+        ticket: Ticket,
+        outcome: Outcome,
+        *,
+        retry_after_s: float | None = None,
+        limit: RateLimit | None = None,
+    ) -> None:
+        """Give the slot back and learn from how the request ended.
+
+        `retry_after_s`: the pause that the service asks for. `limit`: its rate headers; an answer
+        that says that nothing remains is as good as a refusal, and costs none.
+        """
+        self.in_flight -= 1
+        if ticket.number > self._stated_by:
+            self._stated_by = ticket.number
+            self._remaining = None if limit is None else limit.remaining
+        nothing_left = limit is not None and limit.remaining == 0
+        if outcome is Outcome.LIMITED and limit and nothing_left and retry_after_s is None:
+            retry_after_s = _believable(limit.reset_s)
+        if retry_after_s:
+            self.paused_until = max(self.paused_until, now + retry_after_s)
+        match outcome:
+            case Outcome.ACCEPTED:
+                self._slots = min(self._concurrency, self._slots + 1 / _ANSWERS_PER_SLOT)
+                self._finder.accepted(now, ticket)
+                if nothing_left:
+                    self._finder.exhausted(now, ticket)
+            case Outcome.LIMITED:
+                self._finder.refused(now, ticket, pause_s=retry_after_s)
+            case Outcome.OVERLOADED:
+                certain = retry_after_s is not None
+                self._finder.refused(now, ticket, certain=certain, pause_s=retry_after_s)
+            case Outcome.UNKNOWN:
+                self._finder.lost()
+
+    def _free_slots(self) -> int:
+        slots = int(self._slots)
+        if self._remaining is not None:
+            slots = min(slots, max(1, self._remaining))
+        return slots - self.in_flight
+
+    def _rate(self, now: float) -> float:
+        return min(self._highest_rate, self._finder.rate(now))
+
+    def _credit_now(self, now: float, rate: float) -> float:
+        """Return how many requests may leave at once: what has accrued, and never a real burst."""
+        return min(1 + rate * _BURST_S, self._credit + (now - self._credit_at) * rate)
+
+
+def _believable(reset_s: float | None) -> float | None:
+    """Return a reset that is a short time: some services send a moment or a day instead."""
+    return reset_s if reset_s is not None and reset_s <= _LONGEST_RESET_S else None

@@ -1,0 +1,203 @@
+"""Finding the rate that a service allows, from its refusals alone.
+
+The routes of stored completions send no rate headers, so the limit is met first and kept to then.
+The idea: a service that refuses a request for its rate has nothing left at that moment. Between two
+refusals it has therefore granted just what it refills, and requests granted / seconds between is
+the limit itself: whatever the latency and the burst, and the more exact the further apart.
+
+At the first refusal nothing is sent until the requests under way are answered: all their refusals
+are one event. The search that follows begins at what they were granted, and ends with the second
+refusal, which gives the first measure (`RateCurve` has what happens in between).
+
+Some refusals are not about the rate: a gateway that refuses one in fifty whatever is asked of it.
+They are known by going on, soon, after each of several decreases in a row. They are then ignored
+for some seconds, at the rate that held before them, and put to the test again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from chatlake.model.rate_curve import RateCurve
+
+_SETTLING_S = 0.25  # enough for some refill to be seen, little enough to lose none of it
+_LONGEST_SETTLING_S = 1.0
+_MEMORY_S = 15.0
+_RECENT = 16
+_OVERLOAD = 0.5  # share of refusals among the recent answers: the limit is far below the rate
+_HOPELESS = 0.75
+_SOON = 100  # answers
+_DECREASES_IN_VAIN = 6
+_SHORTEST_IGNORING_S, _LONGEST_IGNORING_S = 10.0, 80.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A request under way: its number in the order of sending (from 1), and when it was sent."""
+
+    number: int
+    sent_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """A moment at which the service had nothing left, with the failed requests known by then."""
+
+    number: int
+    sent_at: float
+    failed: int
+
+    def granted_until(self, later: _Mark) -> int:
+        return later.number - self.number - (later.failed - self.failed)
+
+
+class RateFinder:
+    """The rate to send at. Tell it of every request sent, and exactly once how it ended.
+
+    `hold_until`: nothing is to be sent before. Times are seconds of one monotonic clock.
+    """
+
+    def __init__(self) -> None:
+        self.hold_until = float("-inf")
+        self._curve = RateCurve()
+        self._sent = Ticket(0, 0.0)
+        self._failed = 0
+        self._answers = 0
+        self._latency_s = 0.0
+        self._recent: deque[bool] = deque(maxlen=_RECENT)
+        self._marks: deque[_Mark] = deque(maxlen=8)
+        self._settling: _Mark | None = None
+        self._barren = 0  # events in a row between which nothing was granted
+        self._barrier = 0  # the last request sent before the last decrease
+        self._decreased_at_answer = 0
+        self._decreases_in_vain = 0
+        self._rate_before = self._curve.rate
+        self._ignoring_s = _SHORTEST_IGNORING_S
+        self._ignore_until = float("-inf")
+
+    def rate(self, now: float) -> float:
+        """Return the requests per second to send at."""
+        if self._settling and now >= self.hold_until:
+            self._settle(self._settling)
+        return self._curve.rate
+
+    def sent(self, now: float) -> Ticket:
+        """Note a request that leaves now."""
+        self._sent = Ticket(self._sent.number + 1, now)
+        return self._sent
+
+    def accepted(self, now: float, ticket: Ticket) -> None:
+        """Note an answer that was no refusal."""
+        self._answers += 1
+        self._recent.append(False)
+        weight = 0.1 if self._latency_s else 1.0
+        self._latency_s += weight * (now - ticket.sent_at - self._latency_s)
+        if not self._settling:
+            self._barren = 0
+            self._curve.grow(now)
+
+    def lost(self) -> None:
+        """Note a request whose end says nothing about the pace."""
+        self._failed += 1
+
+    def refused(
+        self, now: float, ticket: Ticket, *, certain: bool = True, pause_s: float | None = None
+    ) -> None:
+        """Note a refusal. One that is not `certain` to be for the rate counts in numbers only.
+
+        `pause_s`: the pause that came with it.
+        """
+        self._failed += 1
+        self._answers += 1
+        self._recent.append(True)
+        if now < self._ignore_until:
+            if self._refused_share() < _HOPELESS:
+                return
+            self._ignore_until = now
+        if certain or self._refused_share() >= _OVERLOAD:
+            self._decrease(now, ticket, pause_s)
+
+    def exhausted(self, now: float, ticket: Ticket) -> None:
+        """Note, after `accepted`, that the answer said that nothing remains: like a refusal."""
+        self._decrease(now, ticket)
+
+    def _decrease(self, now: float, ticket: Ticket, pause_s: float | None = None) -> None:
+        if self._settling and ticket.number < self._settling.number:  # answers overtake each other
+            self._settling = _Mark(ticket.number, ticket.sent_at, self._settling.failed)
+        if self._settling or ticket.number <= self._barrier:
+            return  # the same event: the request was under way when the rate went down
+        self._barrier = self._sent.number
+        mark = _Mark(ticket.number, ticket.sent_at, self._failed)
+        if not self._marks:
+            self._rate_before = self._curve.rate
+            self._decreases_in_vain = 0
+            self._begin_settling(now, mark)
+            return
+        soon = self._answers - self._decreased_at_answer < _SOON
+        self._decreased_at_answer = self._answers
+        if not soon:
+            self._rate_before = self._curve.rate
+            self._decreases_in_vain = 0
+        elif not self._curve.is_searching:
+            self._decreases_in_vain += 1
+        if self._decreases_in_vain >= _DECREASES_IN_VAIN:
+            self._ignore_for_a_while(now)
+        elif self._refused_share() >= _OVERLOAD:
+            self._begin_settling(now, mark)
+        else:
+            self._measure(mark, pause_s)
+            self.hold_until = now + 2 / self._curve.rate  # a little slack, against jitter
+
+    def _refused_share(self) -> float:
+        return sum(self._recent) / len(self._recent) if len(self._recent) >= 4 else 0.0
+
+    def _begin_settling(self, now: float, mark: _Mark) -> None:
+        settling_s = max(_SETTLING_S, min(_LONGEST_SETTLING_S, 1.25 * self._latency_s))
+        self.hold_until = now + settling_s * 2 ** min(self._barren, 4)
+        self._settling = mark
+
+    def _settle(self, first: _Mark) -> None:
+        """Begin the search, at what the requests that were under way were granted."""
+        last = _Mark(self._sent.number, self._sent.sent_at, self._failed)
+        granted = first.granted_until(last)
+        seconds = max(last.sent_at - first.sent_at, self._latency_s, 0.001)
+        if granted > 0 or not self._barren:
+            rate = min(self._curve.rate, max(granted + 0.5, 1.5) / seconds)
+            self._curve.search(rate, doubling_s=2.0)
+        else:
+            self._curve.search(min(self._curve.rate / 4, 4.0), doubling_s=0.5)
+        self._barren = 0 if granted > 0 else self._barren + 1
+        self._settling = None
+        self._barrier = last.number
+        self._recent.clear()
+        self._marks.clear()
+        self._marks.append(first)
+
+    def _measure(self, mark: _Mark, pause_s: float | None) -> None:
+        """Set the rate by what was granted since an earlier refusal.
+
+        Of the refusals remembered the one that gives the highest rate counts: a pause, or a time in
+        which little was asked for, can only lower the measure.
+        """
+        while len(self._marks) > 1 and mark.sent_at - self._marks[0].sent_at > _MEMORY_S:
+            self._marks.popleft()
+        limit, limit_granted = 0.0, 0
+        for earlier in self._marks:
+            granted, seconds = earlier.granted_until(mark), mark.sent_at - earlier.sent_at
+            if granted > 0 and seconds > 0 and (granted - 0.5) / seconds > limit:
+                limit, limit_granted = (granted - 0.5) / seconds, granted
+        if limit_granted:
+            self._curve.tune(limit, granted=limit_granted, pause_s=pause_s)
+        else:
+            seconds = max(mark.sent_at - self._marks[0].sent_at, 0.001)
+            self._curve.search(min(self._curve.rate / 2, 1 / seconds), doubling_s=0.5)
+        self._marks.append(mark)
+
+    def _ignore_for_a_while(self, now: float) -> None:
+        self._ignore_until = now + self._ignoring_s
+        self._ignoring_s = min(_LONGEST_IGNORING_S, 2 * self._ignoring_s)
+        self._decreases_in_vain = 0
+        self._marks.clear()
+        self._recent.clear()
+        self._curve.set_free(self._rate_before)

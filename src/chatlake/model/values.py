@@ -1,0 +1,49 @@
+"""Careful reading of single values: a field may hold anything, a column holds one type or NULL."""
+
+from __future__ import annotations
+
+import msgspec
+
+_INT64 = 1 << 63
+_INT32 = 1 << 31
+
+
+def text_or_none(value: object) -> str | None:
+    """Return a string as it is, NULL as None, anything else as its JSON text."""
+    if value is None or isinstance(value, str):
+        return value
+    return msgspec.json.encode(value).decode()
+
+
+def int_or_none(value: object) -> int | None:
+    """Return a whole number of at most 64 bits, signed; None for anything else."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if -_INT64 <= value < _INT64 else None
+
+
+def index_or_none(value: object) -> int | None:
+    """Return a whole number that can number things, from 0 to below 2**31; None for any other."""
+    number = int_or_none(value)
+    return number if number is not None and 0 <= number < _INT32 else None
+
+
+def float_or_none(value: object) -> float | None:
+    """Return a number as a float; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+def entry(value: object, *path: str) -> object:
+    """Follow keys into nested objects; None where one is missing or no object."""
+    for key in path:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(key)
+    return value

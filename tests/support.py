@@ -1,0 +1,87 @@
+"""What many tests need: a configuration for a server, a backup, the lake's rows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import msgspec
+
+from chatlake.backup.run import BackupReport
+from chatlake.bootstrap.backup import open_lake, run_backup
+from chatlake.bootstrap.observers import SilentObserver
+from chatlake.bootstrap.sources import jobs_for
+from chatlake.config import Settings, load_settings
+
+KEY = "sk-test-9f8e7d6c5b4a"
+KEY_VARIABLE = "CHATLAKE_TEST_KEY"
+NOW = 1_760_000_000
+"""The simulator's present in tests, UTC seconds: their data are the same every day."""
+
+
+def write_config(folder: Path, base_url: str, **source: Any) -> Path:
+    """Write a configuration with one source, `openai`; `source` adds to it or replaces."""
+    folder.mkdir(parents=True, exist_ok=True)
+    document = {
+        "version": 1,
+        "lake": "lake",
+        "sources": [
+            {
+                "name": "openai",
+                "base_url": base_url,
+                "api_key": f"${{{KEY_VARIABLE}}}",
+                **source,
+            }
+        ],
+    }
+    path = folder / "chatlake.yaml"
+    path.write_bytes(msgspec.yaml.encode(document))
+    return path
+
+
+def settings_for(folder: Path, base_url: str, **source: Any) -> Settings:
+    """Write such a configuration and load it."""
+    return load_settings(write_config(folder, base_url, **source))
+
+
+def backup(
+    settings: Settings, *, ids: Sequence[str] | None = None, full: bool = False, **options: Any
+) -> BackupReport:
+    """Back up in this process, quietly, with the tests' key."""
+    with mock.patch.dict(os.environ, {KEY_VARIABLE: KEY}):
+        jobs = jobs_for(settings, ids=ids, full=full)
+        return run_backup(settings, jobs, SilentObserver(), **options)
+
+
+def figures(report: BackupReport) -> dict[str, int]:
+    """Return the figures of the only source that say what was found."""
+    (source,) = report.sources
+    names = ("listed", "new", "changed", "unchanged", "failed")
+    return {name: getattr(source.run, name) for name in names}
+
+
+def rows(settings: Settings, query: str) -> list[tuple[Any, ...]]:
+    """Ask the lake's views."""
+    connection = open_lake(settings).connect()
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+def part_files(settings: Settings) -> set[str]:
+    """Return every data file in the lake's folder, by its path there."""
+    lake = Path(settings.lake_location)
+    return {
+        str(path.relative_to(lake))
+        for path in lake.rglob("*.parquet")
+        if path.relative_to(lake).parts[0] != "schema"
+    }
+
+
+def metadata_of(completion: Mapping[str, Any]) -> dict[str, str]:
+    """Return the metadata of a completion as the API sent it."""
+    return dict(completion["metadata"] or {})
