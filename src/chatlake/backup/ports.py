@@ -151,6 +151,28 @@ class LakeStore(Protocol):
         """
         ...
 
+    def missing_files(self) -> list[PartFile]:
+        """Return the listed files that do not exist or have another size than listed."""
+        ...
+
+    def forget_digests(
+        self, partition: Partition, *, without: Container[str]
+    ) -> tuple[list[PartFile], list[str]]:
+        """Rewrite the partition's completions without digest, so that they are fetched again.
+
+        `without`: paths not to be read. Returns the files written and the paths they replace.
+        """
+        ...
+
+    def messages_without_completion(
+        self, partition: Partition, *, without: Container[str]
+    ) -> dict[str, int]:
+        """Return completion id -> created_at (microseconds) of messages without a completion.
+
+        `without`: paths not to be read.
+        """
+        ...
+
     def missed(self, partition: Partition) -> set[str]:
         """Return the completions that the last full sweep missed, for the first time."""
         ...

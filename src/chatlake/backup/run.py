@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from chatlake.backup.commit import Committer
 from chatlake.backup.discovery import Discovery
 from chatlake.backup.export import Exporter, Item
+from chatlake.backup.heal import heal
 from chatlake.backup.items import Asked, Flush, SourceJob
 from chatlake.backup.known import KnownCompletions, KnownImages
 from chatlake.backup.ports import CompletionApi, LakeStore, Observer
@@ -150,6 +151,8 @@ class _SourceBackup:
         here: ExportItems = self._export_here
         export = here if strategy is None else strategy(self._job, self.report.run.run_id)
         try:
+            now = round(datetime.now(UTC).timestamp() * 1_000_000)
+            await asyncio.to_thread(heal, self._lake, self.report.run, now)
             await here(self._discovery.gaps(), self._committer.take)
             await export(self._items(), self._committer.take)
         except asyncio.CancelledError:

@@ -21,7 +21,7 @@ from chatlake.lake.schema import SCHEMAS
 from chatlake.lake.storage import TEMPORARY_SUFFIX, LockHolder, Storage, StoredFile
 from chatlake.model.manifest import LakeState, Manifest, PartFile, format_time
 from chatlake.model.partitions import Partition
-from chatlake.model.tables import COLUMNS, COMPLETIONS, HISTORY, IMAGES, MISSED
+from chatlake.model.tables import COLUMNS, COMPLETIONS, HISTORY, IMAGES, MESSAGES, MISSED
 
 if TYPE_CHECKING:
     import duckdb
@@ -184,6 +184,31 @@ class Lake:
         files = [f for table in tables for f in self._state.partition_files(partition, table)]
         return self._without(files, "completion_id", completion_ids)
 
+    def missing_files(self) -> list[PartFile]:
+        """Return the listed files that do not exist or have another size than listed."""
+        files = list(self._state.files.values())
+        return [file for file in files if self.storage.size(file.path) != file.bytes]
+
+    def forget_digests(
+        self, partition: Partition, *, without: Container[str]
+    ) -> tuple[list[PartFile], list[str]]:
+        """Rewrite the partition's completions without digest, so that they are fetched again."""
+        files = self._partition_files(partition, COMPLETIONS, without)
+        written = [parts.rewrite_with_nulls(self.storage, file, "digest") for file in files]
+        return written, [file.path for file in files]
+
+    def messages_without_completion(
+        self, partition: Partition, *, without: Container[str]
+    ) -> dict[str, int]:
+        """Return completion id -> created_at (microseconds) of messages without a completion."""
+        found: dict[str, int] = {}
+        for file in self._partition_files(partition, MESSAGES, without):
+            found.update(zip(*self._read(file, "completion_id", "created_at"), strict=True))
+        for file in self._partition_files(partition, COMPLETIONS, without):
+            for key in self._read(file, "completion_id")[0]:
+                found.pop(key, None)
+        return found
+
     def missed(self, partition: Partition) -> set[str]:
         """Return the completions that the last full sweep missed, for the first time."""
         files = self._state.partition_files(partition, MISSED)
@@ -274,6 +299,12 @@ class Lake:
             is_data = folder.partition("/")[0] in SCHEMAS and file.path not in self._state.files
             if is_data or (name.startswith("_") and name.endswith(TEMPORARY_SUFFIX)):
                 yield file
+
+    def _partition_files(
+        self, partition: Partition, table: str, without: Container[str]
+    ) -> list[PartFile]:
+        files = self._state.partition_files(partition, table)
+        return [file for file in files if file.path not in without]
 
     def _read(self, file: PartFile, *names: str) -> list[list[Any]]:
         return parts.read_columns(self.storage, file, *names)

@@ -25,12 +25,13 @@ _RUNS: Final[tuple[tuple[str, pa.DataType, str], ...]] = (
     ("failed", COUNT, "Completions that could not be had; see failures."),
     ("messages", COUNT, "Messages stored."),
     ("content_parts", COUNT, "Content parts stored."),
-    ("images", COUNT, "Embedded images stored."),
+    ("images", COUNT, "Image parts stored, embedded or linked."),
     ("requests", COUNT, "Requests sent."),
     ("retries", COUNT, "Requests sent again."),
     ("rate_limited", COUNT, "Answers 429."),
     ("files_added", COUNT, "Files added to the lake."),
     ("bytes_added", COUNT, "Size of the files added, in bytes."),
+    ("healed_files", COUNT, "Files found missing, whose content was asked for again."),
     ("error", TEXT, "What ended the run, if something did."),
 )
 

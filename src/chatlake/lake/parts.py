@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, BinaryIO, Final, cast
@@ -158,16 +158,33 @@ def rewrite_deleted(
     gone = pa.array(completion_ids, pa.string())
     moment = pa.scalar(deleted_at, pa.timestamp("us", tz="UTC"))
 
-    def marked() -> Iterator[pa.Table]:
+    def deleted(rows: pa.Table) -> Any:
+        hit = pc.is_in(rows["completion_id"], value_set=gone)
+        return pc.if_else(hit, moment, rows["deleted_at"])
+
+    return _rewrite_column(storage, file, "deleted_at", deleted)
+
+
+def rewrite_with_nulls(storage: Storage, file: PartFile, column: str) -> PartFile:
+    """Write the file anew with nothing but NULL in `column`."""
+
+    def nulls(rows: pa.Table) -> Any:
+        return pa.nulls(rows.num_rows, rows.schema.field(column).type)
+
+    return _rewrite_column(storage, file, column, nulls)
+
+
+def _rewrite_column(
+    storage: Storage, file: PartFile, column: str, values: Callable[[pa.Table], Any]
+) -> PartFile:
+    def rewritten() -> Iterator[pa.Table]:
         with open_part(storage, file.path) as part:
             for index in range(part.num_row_groups):
                 rows = part.read_row_group(index)
-                hit = pc.is_in(rows["completion_id"], value_set=gone)
-                column = pc.if_else(hit, moment, rows["deleted_at"])
-                place = rows.schema.get_field_index("deleted_at")
-                yield rows.set_column(place, rows.schema.field(place), column)
+                place = rows.schema.get_field_index(column)
+                yield rows.set_column(place, rows.schema.field(place), values(rows))
 
-    written = write_part(storage, file.table, file.partition, marked(), expected_rows=file.rows)
+    written = write_part(storage, file.table, file.partition, rewritten(), expected_rows=file.rows)
     if written is None:
         raise LakeDamagedError(f"{file.path}: the manifest lists {file.rows} rows, it holds none")
     return written

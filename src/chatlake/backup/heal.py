@@ -1,0 +1,77 @@
+"""Healing: when listed files are missing, fetch again what the source still has.
+
+A file that is gone, or has another size than the manifest says, is dropped from the list by a
+commit of its own; what it left half is marked as incomplete (no digest), so that this run, or the
+next if this one is killed, fetches it again. What the source no longer has stays as it is left.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from chatlake.backup.ports import LakeStore
+from chatlake.backup.rows import columns_of
+from chatlake.model.manifest import Cursor, Manifest, PartFile, SourceRun
+from chatlake.model.partitions import Partition
+from chatlake.model.tables import COLUMNS, COMPLETIONS, CONTENT_PARTS, IMAGES, MESSAGES
+
+logger = logging.getLogger(__name__)
+
+_FETCHED_WITH_MESSAGES = {MESSAGES, CONTENT_PARTS, IMAGES}
+
+
+def heal(lake: LakeStore, run: SourceRun, now: int) -> None:
+    """Drop the source's files that are missing; counts them in `run.healed_files`.
+
+    `now`: microseconds since 1970. Nothing is committed where nothing is missing.
+    """
+    lost = [file for file in lake.missing_files() if file.source == run.source]
+    if not lost:
+        return
+    manifest = Manifest(
+        run_id=run.run_id,
+        removed=[file.path for file in lost],
+        cursors={run.source: Cursor("", 0, "")},  # everything is listed again
+        runs=[run],
+    )
+    for file in lost:
+        logger.warning(
+            "%s is missing or not whole: what the source still has of %s %s is fetched again",
+            file.path,
+            file.source,
+            file.created_date,
+        )
+    by_partition: dict[Partition, list[PartFile]] = {}
+    for file in lost:
+        by_partition.setdefault(file.partition, []).append(file)
+    for partition, files in by_partition.items():
+        tables = {file.table for file in files}
+        gone = {file.path for file in files}
+        if tables & _FETCHED_WITH_MESSAGES:
+            added, removed = lake.forget_digests(partition, without=gone)
+            manifest.added += added
+            manifest.removed += removed
+        if COMPLETIONS in tables:
+            manifest.added += _stand_ins(lake, partition, gone, run.run_id, now)
+    run.healed_files += len(lost)
+    lake.commit(manifest)
+
+
+def _stand_ins(
+    lake: LakeStore, partition: Partition, gone: set[str], run_id: str, now: int
+) -> list[PartFile]:
+    """Write a bare row for each completion whose messages are left without it."""
+    orphans = lake.messages_without_completion(partition, without=gone)
+    if not orphans:
+        return []
+    rows = []
+    for completion_id, created_at in sorted(orphans.items()):
+        known = {
+            "completion_id": completion_id,
+            "created_at": created_at,
+            "first_seen_at": now,
+            "synced_at": now,
+            "run_id": run_id,
+        }
+        rows.append(tuple(known.get(column) for column in COLUMNS[COMPLETIONS]))
+    return lake.write_parts({(COMPLETIONS, partition): columns_of(COMPLETIONS, rows)})
