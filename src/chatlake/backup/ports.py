@@ -81,7 +81,7 @@ class CompletionApi(Protocol):
         """GET /chat/completions/{id}/messages, ascending.
 
         `settle`: the completion was just listed, so a 404 may be late visibility (1-6 s,
-        api-facts): ask again over some seconds before CompletionNotFoundError.
+        api-behaviour): ask again over some seconds before CompletionNotFoundError.
         """
         ...
 

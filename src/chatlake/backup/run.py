@@ -58,7 +58,7 @@ class BackupReport:
     def status(self) -> str:
         """The worst status of the sources, where something was stored at least incomplete."""
         statuses = {source.run.status for source in self.sources}
-        if "interrupted" in statuses:
+        if "interrupted" in statuses or self.stopped_by is not None:
             return "interrupted"
         if "failed" in statuses:
             return "failed" if statuses == {"failed"} else "incomplete"

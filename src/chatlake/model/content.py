@@ -66,7 +66,7 @@ class Content:
         return NULL in {bytes(calls), bytes(others)} or _same_json(calls, others)
 
     def _spellings(self) -> set[str]:
-        """The text, and `content`, which joins the parts' texts in another way (api-facts)."""
+        """The text, and `content`, which joins the parts' texts in another way (api-behaviour)."""
         return {said for said in (self.content, self.text) if said} or {""}
 
     def _others(self) -> list[bytes]:

@@ -57,8 +57,8 @@ class SourceRun(msgspec.Struct, kw_only=True):
 
     `status`: running, complete, incomplete, failed or interrupted. `mode`: incremental, full or
     ids. `seconds`: wall time so far. `requests` counts every request sent, `retries` those sent
-    again, `rate_limited` the answers 429. `bytes_added`: size of the files added. `healed_files`: listed
-    files found missing, whose content was asked for again.
+    again, `rate_limited` the answers 429. `bytes_added`: size of the files added. `healed_files`:
+    listed files found missing, whose content was asked for again.
     """
 
     run_id: str

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 class MessageIds:
     """Names the messages of one completion.
 
-    The API's own ids begin with the completion's id (`<completion id>-<n>`, api-facts) and stay as
-    they are. One that does not is put behind it, since another completion may have the same. One
+    The API's own ids begin with the completion's id (`<completion id>-<n>`, api-behaviour) and stay
+    as they are. One that does not is put behind it, since another completion may have the same. One
     that an earlier message or a reply has already gets `#2`, `#3` … behind it.
     """
 

@@ -1,8 +1,8 @@
 """Decoding of what the API sends: pages, completions, messages.
 
 Only `id` is required of an object; every other field may be missing, null or of another type than
-documented (api-facts: "carry what comes, require nothing but `id`"), so fields are typed `Any` and
-read with care by the flattening.
+documented (api-behaviour: "carry what comes, require nothing but `id`"), so fields are typed `Any`
+and read with care by the flattening.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The pace of one source: when the next request may leave. Pure: clock values are passed in.
 
-Four things hold a request back: a free slot (`concurrency`, reached in a few round trips from 12,
+Four things hold a request back: a free slot (`concurrency`, reached in a few round trips from 18,
 so that the first limit met refuses few requests), a pause that the service asked for
 (`Retry-After` holds all requests of the source), the rate that was found (`RateFinder`), and the
 configured upper bound.
@@ -14,8 +14,9 @@ import math
 from chatlake.model.rate_finder import RateFinder, Ticket
 from chatlake.model.retry_after import RateLimit
 
-_START_SLOTS = 12
-_ANSWERS_PER_SLOT = 5
+_START_SLOTS = 18
+_CAUTIOUS_ANSWERS = 80  # by then a bucket of one second's worth of 3,000 a minute is empty
+_CAUTIOUS_GROWTH, _GROWTH = 1 / 10, 1 / 3  # slots for each answer
 _BURST_S = 0.01
 _WHOLE = 1 - 1e-6  # a request's worth of credit, but for rounding
 _LONGEST_RESET_S = 120.0
@@ -41,6 +42,7 @@ class Pace:
         self.paused_until = -math.inf
         self._concurrency = concurrency
         self._slots = float(min(concurrency, _START_SLOTS))
+        self._answers = 0
         self._highest_rate = math.inf if requests_per_minute is None else requests_per_minute / 60
         self._finder = RateFinder()
         self._remaining: int | None = None
@@ -91,7 +93,7 @@ class Pace:
             self.paused_until = max(self.paused_until, now + retry_after_s)
         match outcome:
             case Outcome.ACCEPTED:
-                self._slots = min(self._concurrency, self._slots + 1 / _ANSWERS_PER_SLOT)
+                self._grow_slots()
                 self._finder.accepted(now, ticket)
                 if nothing_left:
                     self._finder.exhausted(now, ticket)
@@ -102,6 +104,11 @@ class Pace:
                 self._finder.refused(now, ticket, certain=certain, pause_s=retry_after_s)
             case Outcome.UNKNOWN:
                 self._finder.lost()
+
+    def _grow_slots(self) -> None:
+        self._answers += 1
+        growth = _CAUTIOUS_GROWTH if self._answers <= _CAUTIOUS_ANSWERS else _GROWTH
+        self._slots = min(self._concurrency, self._slots + growth)
 
     def _free_slots(self) -> int:
         slots = int(self._slots)

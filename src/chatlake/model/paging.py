@@ -2,7 +2,7 @@
 
 Feed it each decoded page; it says which items are new, where to go on, and when the list has
 ended. It raises where a silent end would lose data: a page without items that claims more, a
-cursor that repeats (the official client's pager stops silently on the first; api-facts).
+cursor that repeats (the official client's pager stops silently on the first; api-behaviour).
 A page that was refused leaves the state as it was, so the same page may be asked for again.
 """
 
@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 from chatlake.errors import InvalidResponseError
 from chatlake.model.objects import Page
 
-PAGE_LIMIT = 100  # more is undocumented (api-facts)
+PAGE_LIMIT = 100  # more is undocumented (api-behaviour)
 _REMEMBERED = 10 * PAGE_LIMIT
 
 

@@ -1,4 +1,4 @@
-"""Bodies of the service's own errors, as recorded (section "Errors" in api-facts)."""
+"""Bodies of the service's own errors, as recorded (section "Errors" in api-behaviour)."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Bucket:
     def headers(self, style: RateHeaders, wait: float) -> Headers:
         """What an answer says about the limit; `wait` is what `take` returned.
 
-        `x-ratelimit-reset-requests` is a Go duration (section "Errors" in api-facts).
+        `x-ratelimit-reset-requests` is a Go duration (section "Errors" in api-behaviour).
         """
         told: Headers = []
         if style == "x-ratelimit":

@@ -1,4 +1,4 @@
-"""The same store as OGX (formerly Llama Stack) would answer it: section "OGX" in api-facts."""
+"""The same store as OGX (formerly Llama Stack) would answer it: section "OGX" in api-behaviour."""
 
 from __future__ import annotations
 

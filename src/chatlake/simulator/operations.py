@@ -119,7 +119,7 @@ def update(world: World, completion_id: str, body: bytes) -> Answer:
 def checked_metadata(value: object) -> dict[str, str]:
     """`value` as metadata: at most 16 pairs, key up to 64, value up to 512 characters.
 
-    Raises ValueError otherwise (section "Routes" in api-facts).
+    Raises ValueError otherwise (section "Routes" in api-behaviour).
     """
     try:
         pairs = msgspec.convert(value, dict[str, str])

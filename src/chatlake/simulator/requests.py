@@ -11,7 +11,7 @@ from chatlake.simulator.world import Filters
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
 
-# OpenAI; Azure without api-version; Azure with it (section "Azure OpenAI" in api-facts).
+# OpenAI; Azure without api-version; Azure with it (section "Azure OpenAI" in api-behaviour).
 _VERSIONED = "/openai/chat/completions"
 _BASES = ("/v1/chat/completions", "/openai/v1/chat/completions", _VERSIONED)
 

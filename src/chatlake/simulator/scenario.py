@@ -19,7 +19,7 @@ class Scenario:
     """The stored completions and the account's habits; the same values give the same bytes.
 
     Completion i is a pure function of (`seed`, i) and the time fields: none is kept in memory.
-    The rules are those of the section "Routes" and "Life of a stored completion" in api-facts.
+    The rules are those of the section "Routes" and "Life of a stored completion" in api-behaviour.
     Raises UsageError for a value out of its range.
     """
 

@@ -1,0 +1,76 @@
+"""The commands, registered. What they need is imported when they run: `--help` is quick."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chatlake import __version__
+from chatlake.cli import backup, doctor, export, init, simulate, sql, status
+from chatlake.cli.options import examples
+from chatlake.cli.output import say
+
+app = typer.Typer(
+    name="chatlake",
+    help="Back up stored chat completions into Parquet files that DuckDB queries.",
+    epilog=examples("chatlake init", "chatlake doctor", "chatlake backup", "chatlake status"),
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        say(f"chatlake {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", help="Log everything, show tracebacks; may stand anywhere."),
+    ] = False,
+) -> None:
+    pass
+
+
+def _demo(
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            "--directory",
+            metavar="DIR",
+            help="Where the demo's lake is kept; by default data/demo or a temporary folder.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Show it all in one command, without a key.
+
+    Starts the simulator, backs it up with the Prefect flow, and asks the lake three questions.
+    """
+    from chatlake.cli.demo import run_demo  # noqa: PLC0415
+
+    raise typer.Exit(run_demo(directory))
+
+
+app.command("init", epilog=init.EXAMPLES)(init.init)
+app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
+app.command("backup", epilog=backup.EXAMPLES)(backup.backup)
+app.command("status", epilog=status.EXAMPLES)(status.status)
+app.command("sql", epilog=sql.EXAMPLES)(sql.sql)
+app.add_typer(export.app, name="export")
+app.command(
+    "simulate", epilog=simulate.EXAMPLES, add_help_option=False, context_settings=simulate.CONTEXT
+)(simulate.simulate)
+app.command("demo", epilog=examples("chatlake demo", "chatlake demo --directory ./demo"))(_demo)

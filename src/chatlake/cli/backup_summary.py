@@ -1,0 +1,149 @@
+"""What a backup did, for people: figures on standard output, problems on standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from chatlake.backup.items import SourceJob
+from chatlake.backup.run import BackupReport, SourceReport
+from chatlake.bootstrap.backup import open_lake
+from chatlake.cli.backup_json import status
+from chatlake.cli.output import note, paint, printable, say, show_error, warn
+from chatlake.cli.table import Cell, Layout, lines
+from chatlake.cli.words import count, duration, shortened, size
+from chatlake.config import Settings
+from chatlake.errors import LakeError
+from chatlake.model.manifest import Failure, SourceRun
+
+NOTHING_STORED = "the source answers with an empty list: it keeps no completions for this key"
+NOTHING_STORED_HINT = (
+    "Only requests that send store=true are kept, in the key's own project; "
+    "with zero data retention nothing ever is."
+)
+_FAILURES_SHOWN = 10
+_COLUMNS = (
+    ("listed", "listed"), ("new", "new"), ("changed", "changed"), ("unchanged", "unchanged"),
+    ("deleted", "deleted"), ("failed", "failed"), ("messages", "messages"),
+    ("parts", "content_parts"), ("images", "images"),
+)  # fmt: skip
+_SHOWN_IF_ANY = ("changed", "deleted")
+_HEADLINES = {
+    "complete": ("Backup complete", "green"),
+    "incomplete": ("Backup incomplete", "yellow"),
+    "failed": ("Backup failed", "red"),
+    "interrupted": ("Backup interrupted", "yellow"),
+}
+
+
+def show_summary(report: BackupReport) -> None:
+    """Write the figures of each source, and where the lake is."""
+    text, style = _HEADLINES[status(report)]
+    if report.dry_run:
+        text, style = "Dry run, nothing was written. A backup would do this", "bold"
+    runs = [source.run for source in report.sources]
+    say(
+        f"{paint(text, style)}: {count(sum(run.listed for run in runs), 'completion')} "
+        f"in {duration(report.seconds)}"
+    )
+    if runs:
+        say()
+        _show_figures(report)
+        say()
+    added = sum(run.files_added for run in runs)
+    octets = sum(run.bytes_added for run in runs)
+    grown = f" (+{count(added, 'file')}, {size(octets)})" if added else ""
+    say(f"Lake: {report.lake}{grown}")
+    for run in runs:
+        say(f"{run.source}: {_requests(run)}")
+
+
+def _requests(run: SourceRun) -> str:
+    text = count(run.requests, "request")
+    if run.retries:
+        text += f", {count(run.retries)} of them sent again"
+    if run.rate_limited:
+        text += f", {count(run.rate_limited, 'time')} rate limited"
+    return text
+
+
+def _show_figures(report: BackupReport) -> None:
+    runs = [source.run for source in report.sources]
+    columns = [
+        (header, [getattr(run, name) for run in runs])
+        for header, name in _COLUMNS
+        if header not in _SHOWN_IF_ANY or any(getattr(run, name) for run in runs)
+    ]
+    rows = [
+        [Cell(run.source), *(Cell(count(figures[i])) for _, figures in columns)]
+        for i, run in enumerate(runs)
+    ]
+    headers = ["source", *(header for header, _ in columns)]
+    for line in lines(Layout(headers, [False] + [True] * len(columns)), rows, "", ""):
+        say("  " + line)
+
+
+def show_problems(report: BackupReport, jobs: Sequence[SourceJob], settings: Settings) -> None:
+    """Write failures, errors and warnings to standard error, each with what to do."""
+    _show_failures(report)
+    by_name = {job.name: job for job in jobs}
+    for source in report.sources:
+        if source.error is not None:
+            show_error(f"{source.run.source}: {source.error.message}", source.error.hint)
+        elif source.run.listed == 0 and report.stopped_by is None:
+            _explain_nothing(source, by_name[source.run.source], settings)
+    if report.stopped_by is not None:
+        stored = sum(source.run.new + source.run.changed for source in report.sources)
+        note(
+            f"{paint('stopped:', 'yellow', sys.stderr)} {count(stored, 'completion')} of this run "
+            "committed; run the same command again to go on"
+        )
+
+
+def _show_failures(report: BackupReport) -> None:
+    failures = [failure for source in report.sources for failure in source.failures]
+    if not failures:
+        return
+    note(f"{count(len(failures), 'completion')} could not be had:")
+    for failure in failures[:_FAILURES_SHOWN]:
+        note(f"  {printable(failure.completion_id)}  {failure.reason}: {_detail(failure)}")
+    more = len(failures) - _FAILURES_SHOWN
+    if more > 0:
+        note(f"  … and {count(more)} more: chatlake sql 'FROM failures'")
+    note("Everything else was stored; the next backup tries these again.")
+
+
+def _detail(failure: Failure) -> str:
+    """Return what happened, without the route and the id, which the line names already."""
+    detail = failure.detail
+    if detail.startswith("/"):
+        detail = detail.partition(": ")[2]
+    return shortened(printable(detail.replace(failure.completion_id, "…")), 200)
+
+
+def _explain_nothing(source: SourceReport, job: SourceJob, settings: Settings) -> None:
+    name = source.run.source
+    filters = filters_of(job)
+    if filters:
+        warn(f"{name}: no completion matches {filters}", "Check `select` in the configuration.")
+    elif job.ids is not None:
+        warn(f"{name}: no completion ids are selected", "Check select.ids and select.ids_file.")
+    elif not _holds(settings, name):
+        warn(f"{name}: {NOTHING_STORED}", NOTHING_STORED_HINT)
+
+
+def filters_of(job: SourceJob) -> str:
+    """Return what narrows the listing of a job, in words; empty where nothing does."""
+    words = [job.filters] if job.filters else []
+    for word, at in (("after", job.created_after), ("before", job.created_before)):
+        if at is not None:
+            words.append(f"created {word} {datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC")
+    return ", ".join(words)
+
+
+def _holds(settings: Settings, source: str) -> bool:
+    try:
+        return bool(open_lake(settings).state.partitions(source))
+    except LakeError:
+        return False

@@ -1,0 +1,78 @@
+"""The checks of `chatlake doctor` that look at the lake and the machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from chatlake.bootstrap.backup import open_lake
+from chatlake.cli.checks import Check, failed, passed, warning
+from chatlake.cli.words import count, size
+from chatlake.config import Settings
+from chatlake.errors import ChatlakeError, LakeNotFoundError, LakeUnwritableError
+
+_LOW_DISK = 1024**3
+_PACKAGES = ("chatlake", "duckdb", "pyarrow", "prefect")
+
+
+def lake_checks(settings: Settings) -> Iterator[Check]:
+    """Look whether the lake can be read and written, how full the disk is, who holds the lock."""
+    place = settings.lake_location
+    holder = None
+    try:
+        lake = open_lake(settings)
+    except LakeNotFoundError:
+        yield passed("lake", f"{place}: none yet, the first backup makes it")
+    except ChatlakeError as error:
+        yield failed("lake", error)
+        if "://" in place:
+            return
+    else:
+        yield passed("lake", f"{place}: {count(lake.state.number, 'commit')}")
+        holder = lake.storage.lock_holder()
+    folder = _nearest_folder(Path(place))
+    yield _writable(folder)
+    free = shutil.disk_usage(folder).free
+    if free < _LOW_DISK:
+        yield warning("disk", f"only {size(free)} free at {folder}", "Free space there.")
+    else:
+        yield passed("disk", f"{size(free)} free")
+    if holder is None:
+        yield passed("lock", "free")
+    else:
+        yield warning("lock", f"a backup is running: {holder}", "Wait for it before the next one.")
+
+
+def versions_check() -> Check:
+    """Name the versions of what matters when something is reported."""
+    found = [f"{name} {_version(name)}" for name in _PACKAGES]
+    return passed("versions", f"{found[0]}, python {platform.python_version()}, "
+                  + ", ".join(found[1:]))  # fmt: skip
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _nearest_folder(place: Path) -> Path:
+    """Return the lake's folder, or what is there of the path to it."""
+    return next((folder for folder in (place, *place.parents) if folder.is_dir()), Path("/"))
+
+
+def _writable(folder: Path) -> Check:
+    try:
+        handle, name = tempfile.mkstemp(prefix="_doctor-", suffix=".tmp", dir=folder)
+        os.close(handle)
+        Path(name).unlink()
+    except OSError as error:
+        reason = f"Cannot write {folder}: {error.strerror or error}"
+        return failed("writable", LakeUnwritableError(reason))
+    return passed("writable", str(folder))

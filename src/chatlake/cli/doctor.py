@@ -1,0 +1,67 @@
+"""`chatlake doctor`: checks everything that a backup needs, and says what to do about the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from chatlake.cli.options import ConfigOption, JsonOption, examples
+from chatlake.cli.output import paint, printable, say, write_json
+
+if TYPE_CHECKING:
+    from chatlake.cli.checks import Check
+
+EXAMPLES = examples("chatlake doctor", "chatlake doctor --json")
+_MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
+
+
+def doctor(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
+    """Check everything that a backup needs.
+
+    Configuration, keys, each route of each source, lake, disk, lock, versions; changes nothing.
+
+    The exit code is that of the worst failure: 4 configuration, 5 not authorised, 6 unreachable,
+    7 lake damaged, 1 anything else.
+    """
+    from chatlake.cli.checks import exit_code  # noqa: PLC0415
+
+    checks = []
+    for check in _checks(config):
+        checks.append(check)
+        if not as_json:
+            _show(check)
+    if as_json:
+        write_json([check.as_document() for check in checks])
+    raise typer.Exit(exit_code(checks))
+
+
+def _checks(config: Path | None) -> Iterator[Check]:
+    from chatlake.cli.checks import failed, passed  # noqa: PLC0415
+    from chatlake.cli.checks_lake import lake_checks, versions_check  # noqa: PLC0415
+    from chatlake.cli.checks_source import source_checks  # noqa: PLC0415
+    from chatlake.config import load_settings  # noqa: PLC0415
+    from chatlake.errors import ConfigurationError  # noqa: PLC0415
+
+    try:
+        settings = load_settings(config)
+    except ConfigurationError as error:
+        yield failed("configuration", error)
+    else:
+        yield passed("configuration", f"{settings.path} is valid")
+        for source in settings.sources:
+            yield from source_checks(settings, source)
+        yield from lake_checks(settings)
+    yield versions_check()
+
+
+def _show(check: Check) -> None:
+    mark, style = _MARKS[check.level]
+    first, *rest = check.detail.splitlines() or [""]
+    say(f"{paint(mark, style)} {check.check}: {printable(first)}")
+    for line in rest:
+        say(f"  {printable(line)}")
+    for line in check.remedy.splitlines():
+        say(f"  {paint('→', 'dim')} {printable(line)}")

@@ -1,0 +1,92 @@
+"""The one place where an error becomes words on standard error and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from chatlake.cli.app import app
+from chatlake.cli.logs import set_up_logging
+from chatlake.cli.output import show_error, write_json
+from chatlake.cli.redaction import redacted, redacted_traceback
+from chatlake.errors import ChatlakeError, UsageError
+
+PROGRAM = "chatlake"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line (`sys.argv` by default) and return its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    words, debug = _debug_first(words)
+    as_json = "--json" in _options(words)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    set_up_logging(debug=debug)
+    try:
+        code = _run(words)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who read our output has enough of it (`| head`): nothing to say, and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        show_error("interrupted")
+        return 130
+    except Exception as problem:  # noqa: BLE001 - everything ends here, as one or two lines
+        error = _as_error(problem)
+        if as_json:
+            write_json({"error": as_document(error)})
+        show_error(error.message, error.hint)
+        if debug:
+            print(redacted_traceback(problem), file=sys.stderr)
+        return error.exit_code
+    return code
+
+
+def as_document(error: ChatlakeError) -> dict[str, str]:
+    """Return an error as `--json` shows it."""
+    return {"kind": error.kind, "message": error.message, "hint": error.hint}
+
+
+def _run(words: list[str]) -> int:
+    command = typer.main.get_command(app)
+    if os.environ.get(f"_{PROGRAM.upper()}_COMPLETE"):  # the shell asks for completions
+        command.main(words, prog_name=PROGRAM)
+    try:
+        with command.make_context(PROGRAM, words) as context:
+            command.invoke(context)
+    except typer.Exit as done:
+        return done.exit_code
+    return 0
+
+
+def _as_error(problem: Exception) -> ChatlakeError:
+    if isinstance(problem, ChatlakeError):
+        return problem
+    # typer brings a click of its own, or uses click itself: its errors are known by this method.
+    if hasattr(problem, "format_message"):
+        context = getattr(problem, "ctx", None)
+        command = context.command_path if context is not None else PROGRAM
+        message = " ".join(problem.format_message().split()).rstrip(".")
+        message = message.replace("Value error, ", "")
+        return UsageError(message[:1].lower() + message[1:], hint=f"See `{command} --help`.")
+    text = redacted(" ".join(f"{type(problem).__name__}: {problem}".split()).rstrip(": "))
+    return ChatlakeError(f"unexpected error: {text} (run with --debug for the traceback)")
+
+
+def _debug_first(words: list[str]) -> tuple[list[str], bool]:
+    """Let `--debug` stand anywhere: it is an option of the program, wherever it was written."""
+    options = _options(words)
+    if "--debug" not in options:
+        return words, False
+    rest = [word for word in options if word != "--debug"] + words[len(options) :]
+    return ["--debug", *(rest or ["--help"])], True
+
+
+def _options(words: list[str]) -> list[str]:
+    """Return the words before `--`, behind which nothing is an option."""
+    return words[: words.index("--")] if "--" in words else words

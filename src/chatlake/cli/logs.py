@@ -1,0 +1,37 @@
+"""What the library logs, on standard error.
+
+Only chatlake's own loggers speak, also with `--debug`: those of HTTP libraries may print headers,
+and so the key.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+# Every failure is a line of its report, and a row of the lake's ledger.
+_TOLD_IN_THE_REPORT = "chatlake.backup.export"
+
+
+class _ToStandardError(logging.Handler):
+    """Looks the stream up for each line: a progress bar puts another one in its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        try:
+            print(self.format(record), file=sys.stderr, flush=True)
+        except OSError:
+            self.handleError(record)
+
+
+def set_up_logging(*, debug: bool) -> None:
+    """Show warnings, with `debug` everything that chatlake logs."""
+    logger = logging.getLogger("chatlake")
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+    handler = _ToStandardError()
+    form = "%(asctime)s %(levelname)s %(name)s: %(message)s" if debug else "warning: %(message)s"
+    handler.setFormatter(logging.Formatter(form))
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG if debug else logging.WARNING)
+    logging.getLogger(_TOLD_IN_THE_REPORT).setLevel(logging.DEBUG if debug else logging.ERROR)

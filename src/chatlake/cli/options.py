@@ -1,0 +1,27 @@
+"""Options that several commands share, and how a command's help shows its example."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="The configuration; by default $CHATLAKE_CONFIG, else ./chatlake.yaml, "
+        "else ./config/chatlake.yaml.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="One JSON document on standard output, nothing else there.")
+]
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a command's help; its lines stay as they are."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -1,0 +1,76 @@
+"""`chatlake sql`: a question to the views, read-only."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chatlake.cli.options import ConfigOption, JsonOption, examples
+from chatlake.errors import UsageError
+
+EXAMPLES = examples(
+    "chatlake sql 'SELECT model, count(*) FROM completions GROUP BY ALL'",
+    "chatlake sql 'SELECT * FROM messages LIMIT 5' --format json",
+    "chatlake sql 'FROM completions' --format parquet --output completions.parquet",
+    "chatlake sql - < question.sql",
+    "chatlake sql 'SHOW TABLES'",
+)
+
+
+class Format(StrEnum):
+    """How a result is written."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    jsonl = "jsonl"
+    markdown = "markdown"
+    parquet = "parquet"
+
+
+def sql(
+    query: Annotated[
+        str, typer.Argument(metavar="QUERY", help="One SELECT; - reads it from standard input.")
+    ],
+    config: ConfigOption = None,
+    style: Annotated[
+        Format | None,
+        typer.Option(
+            "--format",
+            metavar="|".join(Format),
+            help="csv, jsonl and parquet stream: they may be as large as the lake. "
+            "Times are ISO 8601 in UTC, bytes base64.",
+            show_default="table",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", metavar="FILE", help="Write there; a file of that name is replaced."
+        ),
+    ] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the lake's views with SQL, read-only.
+
+    SHOW TABLES lists the views, DESCRIBE completions the columns of one. Allowed are SELECT,
+    DESCRIBE, SHOW, SUMMARIZE and EXPLAIN. An error in the SQL ends with exit code 2.
+    """
+    if as_json and style not in (None, Format.json):
+        raise UsageError(f"--json and --format {style} exclude each other", hint="Give one.")
+    style = Format.json if as_json else style or Format.table
+    if style is Format.parquet and output is None and sys.stdout.isatty():
+        raise UsageError(
+            "Parquet is not for a terminal", hint="Add --output FILE, or redirect the output."
+        )
+    from chatlake.bootstrap.backup import open_lake  # noqa: PLC0415
+    from chatlake.cli.sql_answer import write_answer  # noqa: PLC0415
+    from chatlake.config import load_settings  # noqa: PLC0415
+
+    text = sys.stdin.read() if query == "-" else query
+    write_answer(open_lake(load_settings(config)), text, style.value, output)

@@ -1,0 +1,31 @@
+"""`chatlake status`: what is in the lake, and what is not in it yet."""
+
+from __future__ import annotations
+
+from chatlake.cli.options import ConfigOption, JsonOption, examples
+from chatlake.cli.output import write_json
+
+EXAMPLES = examples("chatlake status", "chatlake status --json")
+
+
+def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
+    """Show what is backed up, and what is not yet.
+
+    Also the last runs, the open gaps, and how long the source keeps what is not backed up yet.
+    Asks no source and needs no key.
+    """
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from chatlake.bootstrap.backup import open_lake  # noqa: PLC0415
+    from chatlake.cli.status_facts import gather  # noqa: PLC0415
+    from chatlake.cli.status_json import status_document  # noqa: PLC0415
+    from chatlake.cli.status_text import show_status  # noqa: PLC0415
+    from chatlake.config import load_settings  # noqa: PLC0415
+
+    settings = load_settings(config)
+    lake = open_lake(settings)
+    facts = gather(lake.state, settings, lake.storage.lock_holder(), datetime.now(UTC))
+    if as_json:
+        write_json(status_document(lake.location, facts))
+    else:
+        show_status(lake.location, facts)

@@ -1,0 +1,119 @@
+"""What `chatlake status` tells, from the newest manifest alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from chatlake.config import Settings, Source
+from chatlake.lake.storage import LockHolder
+from chatlake.model.manifest import Failure, LakeState, SourceRun, parse_time
+from chatlake.model.tables import COMPLETIONS
+
+_LISTING = ("incremental", "full")
+_REACHED_THE_END = ("complete", "incomplete")
+
+
+@dataclass(slots=True)
+class SourceFacts:
+    """One source of the configuration or of the lake.
+
+    `rows`: by table. `covered_until`: everything created at the source before this instant is
+    stored or a named gap; None where that was never so. `expires_in`: how long the source keeps
+    the oldest completion that may not be stored yet, negative when it may be gone.
+    """
+
+    name: str
+    configured: bool
+    rows: Counter[str] = field(default_factory=Counter)
+    files: int = 0
+    bytes: int = 0
+    oldest: datetime | None = None
+    newest: datetime | None = None
+    last_complete_run: SourceRun | None = None
+    covered_until: datetime | None = None
+    retention: timedelta | None = None
+    expires_in: timedelta | None = None
+    gaps: list[Failure] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class StatusFacts:
+    """The whole lake; `runs` newest first, `holder` writes to it now, `now` is UTC."""
+
+    commit: int
+    sources: list[SourceFacts]
+    runs: list[SourceRun]
+    holder: LockHolder | None
+    now: datetime
+
+
+def gather(
+    state: LakeState, settings: Settings, holder: LockHolder | None, now: datetime
+) -> StatusFacts:
+    """Collect what there is to tell."""
+    configured = {source.name: source for source in settings.sources}
+    names = [*configured]
+    known = {file.source for file in state.files.values()}
+    known |= {failure.source for failure in state.failures.values()}
+    names += sorted(known - configured.keys())
+    runs = sorted(
+        (_as_seen_now(run, holder) for run in state.runs.values()),
+        key=lambda run: (run.started_at, run.source),
+        reverse=True,
+    )
+    sources = [_source(name, configured.get(name), state, runs, now) for name in names]
+    return StatusFacts(state.number, sources, runs, holder, now)
+
+
+def _as_seen_now(run: SourceRun, holder: LockHolder | None) -> SourceRun:
+    """Return the run; one that says it is running, while nobody holds the lock, was killed."""
+    if run.status != "running" or (holder is not None and holder.run_id in ("", run.run_id)):
+        return run
+    return msgspec.structs.replace(run, status="killed")
+
+
+def _source(
+    name: str, source: Source | None, state: LakeState, runs: list[SourceRun], now: datetime
+) -> SourceFacts:
+    facts = SourceFacts(name, configured=source is not None)
+    for file in state.files.values():
+        if file.source == name:
+            facts.files += 1
+            facts.bytes += file.bytes
+            facts.rows[file.table] += file.rows
+            if file.table == COMPLETIONS:
+                oldest, newest = parse_time(file.min_created_at), parse_time(file.max_created_at)
+                facts.oldest = oldest if facts.oldest is None else min(oldest, facts.oldest)
+                facts.newest = newest if facts.newest is None else max(newest, facts.newest)
+    own = [run for run in runs if run.source == name]
+    facts.last_complete_run = next((run for run in own if run.status == "complete"), None)
+    facts.gaps = [failure for failure in state.failures.values() if failure.source == name]
+    facts.covered_until = _covered_until(name, state, own)
+    if source is not None and facts.covered_until is not None:
+        facts.retention = source.retention
+        moments = [facts.covered_until]
+        moments += [_moment(gap.created) for gap in facts.gaps if gap.created is not None]
+        facts.expires_in = min(moments) + source.retention - now
+    return facts
+
+
+def _covered_until(name: str, state: LakeState, runs: list[SourceRun]) -> datetime | None:
+    """Return until when the source is backed up, but for named gaps.
+
+    A run that read the list to its end has seen whatever was created before it began; one that
+    ended early has seen what lies before its cursor.
+    """
+    whole = [r for r in runs if r.mode in _LISTING and r.status in _REACHED_THE_END]
+    moments = [parse_time(run.started_at) for run in whole]
+    cursor = state.cursors.get(name)
+    if cursor is not None:
+        moments.append(_moment(cursor.created))
+    return max(moments, default=None)
+
+
+def _moment(created: int) -> datetime:
+    return datetime.fromtimestamp(created, UTC)
