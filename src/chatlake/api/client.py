@@ -77,20 +77,19 @@ class ApiClient:
             connections=concurrency,
             timeout_s=timeout_s,
         )
-        self._clock = clock
         self._pace = SharedPace(
             Pace(concurrency=concurrency, requests_per_minute=requests_per_minute),
             clock=clock,
             sleep=sleep,
         )
-        self._answered_at: float | None = None
+        self._answers = 0
         self._retries = RetryPolicy(
             max_attempts=max_attempts,
             give_up_after_s=give_up_after_s,
             clock=clock,
             sleep=sleep,
             random=random,
-            has_answered=lambda: self._answered_at is not None,
+            has_answered=lambda: self._answers > 0,
             on_wait=on_wait,
         )
 
@@ -138,7 +137,7 @@ class ApiClient:
         settle: bool = False,
     ) -> T:
         url = self._routes.url(route, parameters)
-        begun_at = self._clock()
+        answers_before = self._answers
 
         async def attempt(patience: Patience) -> T:
             answer = await self._send(url, route, patience)
@@ -147,7 +146,7 @@ class ApiClient:
         try:
             return await self._retries.run(attempt)
         except GivenUpError as given_up:
-            error = self._last_word(given_up, begun_at)
+            error = self._last_word(given_up, answers_before)
         raise error  # not from within `except`: what led to it may repeat an unscrubbed body
 
     async def _send(self, url: str, route: str, patience: Patience) -> Answer:
@@ -162,15 +161,14 @@ class ApiClient:
         self.figures.retries += patience.note_sending()
         try:
             answer = await self._wire.get(url)
-            self._answered_at = self._clock()
+            self._answers += 1
             outcome = _outcome(answer.status)
             limit = rate_limit(answer.headers)
             if outcome is not Outcome.ACCEPTED:
                 pause_s = retry_after_s(answer.headers, now=datetime.now(UTC))
             self.figures.rate_limited += answer.status == 429
         except ExchangeError as error:
-            if error.answered:
-                self._answered_at = self._clock()
+            self._answers += error.answered
             raise self._exchange_failure(error, route) from None
         finally:
             self._pace.finish(ticket, outcome, retry_after_s=pause_s, limit=limit)
@@ -207,7 +205,7 @@ class ApiClient:
         lost = RetriesExhaustedError(message, request_id=error.request_id)
         return AskAgainError(Kind.UNREACHABLE, lost)
 
-    def _last_word(self, given_up: GivenUpError, begun_at: float) -> ChatlakeError:
+    def _last_word(self, given_up: GivenUpError, answers_before: int) -> ChatlakeError:
         """Return the error of a request that was given up.
 
         A source that answered nothing since the request began cannot be reached; one that answered
@@ -217,8 +215,7 @@ class ApiClient:
         if not isinstance(error, RetriesExhaustedError):
             return error
         message = f"{error.message}; {given_up.why}"
-        answered = self._answered_at is not None and self._answered_at >= begun_at
-        if given_up.last.kind is Kind.UNREACHABLE and not answered:
+        if given_up.last.kind is Kind.UNREACHABLE and self._answers == answers_before:
             return SourceUnreachableError(message)
         return RetriesExhaustedError(message, request_id=error.request_id)
 

@@ -141,6 +141,8 @@ class Wire:
         if failure is Failure.TIMED_OUT and not isinstance(error, httpx.ConnectTimeout):
             return f"no whole answer within {self._timeout_s:g} s"
         cause = error.__cause__ or error
+        if isinstance(cause, aiohttp.ServerDisconnectedError):
+            return "the server closed the connection without an answer"
         return str(cause) or type(cause).__name__
 
 

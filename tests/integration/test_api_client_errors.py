@@ -1,0 +1,88 @@
+"""The one place where exceptions of httpx, aiohttp and sockets become our own."""
+
+from __future__ import annotations
+
+import inspect
+import ssl
+from collections.abc import Iterator
+
+import aiohttp
+import httpx
+import pytest
+from httpx_aiohttp.transport import AIOHTTP_EXC_MAP
+
+from chatlake.api.transport import Failure, classify
+
+
+def exceptions_of(module: object) -> list[type[Exception]]:
+    """Return the exception classes that a module shows."""
+    members = (value for _, value in inspect.getmembers(module))
+    return [m for m in members if inspect.isclass(m) and issubclass(m, Exception)]
+
+
+def subclasses(root: type[Exception]) -> Iterator[type[Exception]]:
+    """Yield a class and all below it."""
+    yield root
+    for below in root.__subclasses__():
+        yield from subclasses(below)
+
+
+def make(kind: type[Exception]) -> Exception:
+    """Build an exception without its arguments."""
+    return kind.__new__(kind)
+
+
+@pytest.mark.parametrize("kind", exceptions_of(httpx), ids=lambda kind: kind.__name__)
+def test_every_exception_of_httpx_is_mapped(kind: type[Exception]) -> None:
+    """Each exception class that httpx has, also one that a later version adds, is known here."""
+    assert isinstance(classify(make(kind), answered=False), Failure)
+    assert isinstance(classify(make(kind), answered=True), Failure)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    sorted({*subclasses(aiohttp.ClientError), *AIOHTTP_EXC_MAP}, key=lambda kind: kind.__name__),
+    ids=lambda kind: kind.__name__,
+)
+def test_every_exception_of_aiohttp_is_mapped(kind: type[Exception]) -> None:
+    """Whatever the transport lets through unmapped, or maps from, is known here."""
+    assert isinstance(classify(make(kind), answered=False), Failure)
+
+
+def test_mistakes_are_not_mapped() -> None:
+    """A mistake in this program is no failure of the network."""
+    assert classify(KeyError("x"), answered=False) is None
+    assert classify(TypeError("x"), answered=True) is None
+
+
+@pytest.mark.parametrize(
+    ("outer", "cause", "answered", "expected"),
+    [
+        (httpx.ConnectTimeout, aiohttp.ServerDisconnectedError, False, Failure.UNREACHABLE),
+        (httpx.ConnectTimeout, aiohttp.ConnectionTimeoutError, False, Failure.TIMED_OUT),
+        (httpx.ReadTimeout, aiohttp.SocketTimeoutError, True, Failure.TIMED_OUT),
+        (httpx.ConnectError, aiohttp.ClientConnectorDNSError, False, Failure.UNREACHABLE),
+        (
+            httpx.ConnectError,
+            aiohttp.ClientConnectorCertificateError,
+            False,
+            Failure.UNUSABLE_ADDRESS,
+        ),
+        (httpx.ReadError, aiohttp.ClientPayloadError, True, Failure.BROKEN_ANSWER),
+        (httpx.DecodingError, None, True, Failure.BROKEN_ANSWER),
+        (httpx.UnsupportedProtocol, None, False, Failure.UNUSABLE_ADDRESS),
+        (TimeoutError, None, True, Failure.TIMED_OUT),
+        (ConnectionResetError, None, True, Failure.BROKEN_ANSWER),
+        (ssl.SSLError, None, False, Failure.UNREACHABLE),
+    ],
+)
+def test_kinds_of_failure(
+    outer: type[Exception],
+    cause: type[Exception] | None,
+    answered: bool,
+    expected: Failure,
+) -> None:
+    """The cause behind the transport's loose mapping decides, and whether headers had come."""
+    error = make(outer)
+    error.__cause__ = make(cause) if cause else None
+    assert classify(error, answered=answered) is expected
