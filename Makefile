@@ -10,6 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OTHER_DUCKDB := $(VENV)/duckdb-1.5
+JOBS ?= 2
 LOG := $(VENV)/install.log
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -42,19 +43,22 @@ $(OTHER_DUCKDB)/.ready: $(READY) tests/contract/duckdb-1.5.lock
 
 .PHONY: test
 test: $(OTHER_DUCKDB)/.ready ## run the tests
-	@CHATLAKE_OTHER_DUCKDB_PYTHON=$(abspath $(OTHER_DUCKDB))/bin/python $(BIN)/python -m pytest $(TESTS)
+	@CHATLAKE_OTHER_DUCKDB_PYTHON=$(abspath $(OTHER_DUCKDB))/bin/python $(BIN)/python -m pytest -n $(JOBS) --dist loadscope $(TESTS)
+
+# flows/ is the package chatlake.flows: layers and types are checked on the tree as installed.
+INSTALLED_TREE := rm -rf build/tree && mkdir -p build/tree && cp -R src/chatlake build/tree/ && cp -R flows build/tree/chatlake/
 
 .PHONY: lint
 lint: setup ## style and layers
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@# flows/ is the package chatlake.flows: the layers are checked as they are installed
-	@rm -rf build/layers && mkdir -p build/layers && cp -R src/chatlake build/layers/ && cp -R flows build/layers/chatlake/
-	@cd build/layers && ../../$(BIN)/lint-imports --no-cache --config ../../.importlinter
+	@$(INSTALLED_TREE)
+	@cd build/tree && ../../$(BIN)/lint-imports --no-cache --config ../../.importlinter
 
 .PHONY: types
 types: setup ## strict type check
-	@$(BIN)/mypy
+	@$(INSTALLED_TREE)
+	@cd build/tree && ../../$(BIN)/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache
 
 .PHONY: docs
 docs: setup ## write the generated docs anew

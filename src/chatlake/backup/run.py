@@ -161,6 +161,10 @@ class _SourceBackup:
         except ChatlakeError as error:
             self.report.error = error
             await self._end("failed")
+        except Exception as error:
+            self.report.error = ChatlakeError(f"unexpected error: {error!r}")
+            await self._end("failed")
+            raise
         else:
             sweep = await asyncio.to_thread(self._swept)
             await self._end("incomplete" if self._committer.failures else "complete", sweep)

@@ -8,7 +8,7 @@ process makes one for itself, with its share of the pace.
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -53,19 +53,28 @@ class Runtime:
             self._clients[job.name] = new_client(source, self._observer, share=self._share)
         yield self._clients[job.name]
 
-    async def export(self, job: SourceJob, run_id: str, items: Sequence[Item]) -> list[Flush]:
-        """Export a batch; returns durable part files and outcomes for the run to commit."""
-        flushes: list[Flush] = []
-
-        async def collect(flush: Flush) -> None:
-            flushes.append(flush)
-
-        async def each() -> AsyncIterator[Item]:
-            for item in items:
-                yield item
-
+    async def export(
+        self,
+        job: SourceJob,
+        run_id: str,
+        items: Sequence[Item],
+        collect: Callable[[Flush], None],
+    ) -> None:
+        """Export a batch; `collect` gets durable part files and outcomes for the run to commit."""
         async with self.open_api(job) as api:
-            before = RequestFigures() + api.figures
+            counted = api.figures + RequestFigures()
+
+            async def take(flush: Flush) -> None:
+                nonlocal counted
+                if not self.counts_requests:
+                    flush.requests = api.figures - counted
+                    counted = api.figures + RequestFigures()
+                collect(flush)
+
+            async def each() -> AsyncIterator[Item]:
+                for item in items:
+                    yield item
+
             known = KnownCompletions(self.lake)
             exporter = Exporter(
                 job,
@@ -75,10 +84,7 @@ class Runtime:
                 run_id=run_id,
                 examine=Discovery(job, api, self.lake, known).examine,
             )
-            await exporter.export(each(), collect)
-            if not self.counts_requests and flushes:
-                flushes[-1].requests = api.figures - before
-        return flushes
+            await exporter.export(each(), take)
 
     def close(self) -> None:
         """Close clients and loop."""
@@ -100,13 +106,20 @@ def forget_runtime(run_id: str) -> None:
 
 
 def export_batch(
-    config: str, job: SourceJob, run_id: str, items: Sequence[Item], *, processes: int = 1
-) -> list[Flush]:
+    config: str,
+    job: SourceJob,
+    run_id: str,
+    items: Sequence[Item],
+    collect: Callable[[Flush], None],
+    *,
+    processes: int = 1,
+) -> None:
     """Export a batch of a run, in whatever process this is.
 
     `config`: the configuration file, read again where the run itself lives in another process;
-    `processes`: how many of them share the source's pace. Raises what stopped the export:
-    AccountError, SourceUnreachableError, LakeUnwritableError.
+    `collect` gets what is durable, flush by flush, also when the export then fails; `processes`:
+    how many of them share the source's pace. Raises what stopped the export: AccountError,
+    SourceUnreachableError, LakeUnwritableError.
     """
     with _RUNTIMES_LOCK:
         runtime = _RUNTIMES.get(run_id)
@@ -115,4 +128,4 @@ def export_batch(
             lake = Lake.open(settings.lake_location, access=settings.access)
             runtime = Runtime(settings, lake, SilentObserver(), share=max(2, processes))
             _RUNTIMES[run_id] = runtime
-    return runtime.loop.run(runtime.export(job, run_id, items))
+    runtime.loop.run(runtime.export(job, run_id, items, collect))

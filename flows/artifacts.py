@@ -1,0 +1,111 @@
+"""Artifacts of a run: its figures as markdown, its failures as a table. No content, no secret."""
+
+from __future__ import annotations
+
+import logging
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from chatlake.backup.run import BackupReport
+from chatlake.errors import ChatlakeError
+from chatlake.model.manifest import SourceRun
+
+logger = logging.getLogger("chatlake.flows")
+
+REPORT_KEY = "chatlake-report"
+FAILURES_KEY = "chatlake-failures"
+FAILURES_SHOWN = 1000
+_FIGURES = (
+    "listed", "new", "changed", "unchanged", "deleted", "failed", "messages", "content_parts",
+    "images", "requests", "retries", "rate_limited",
+)  # fmt: skip
+
+
+def leave_artifacts(report: BackupReport) -> None:
+    """Leave both artifacts; a run never fails because Prefect would not take them."""
+    failures = [failure for source in report.sources for failure in source.failures]
+    shown = failures[:FAILURES_SHOWN]
+    rest = "" if len(shown) == len(failures) else f", the first {len(shown):,} of them here"
+    try:
+        create_markdown_artifact(
+            report_markdown(report), key=REPORT_KEY, description=f"Backup {report.run_id}"
+        )
+        create_table_artifact(
+            [
+                {
+                    "source": failure.source,
+                    "completion_id": failure.completion_id,
+                    "reason": failure.reason,
+                    "detail": failure.detail,
+                    "request_id": failure.request_id,
+                }
+                for failure in shown
+            ],
+            key=FAILURES_KEY,
+            description=f"{len(failures):,} completions could not be had{rest}",
+        )
+    except Exception as error:  # noqa: BLE001 - what is in the lake counts
+        logger.warning("Prefect did not take the run's artifacts: %s", error)
+
+
+def leave_error(error: ChatlakeError) -> None:
+    """Leave the report of a run that ended before it began."""
+    try:
+        create_markdown_artifact(
+            f"## Backup: failed\n\n{_cell(error.kind)}: {_cell(error.message)}\n\n{error.hint}\n",
+            key=REPORT_KEY,
+        )
+        create_table_artifact([], key=FAILURES_KEY, description="nothing was asked for")
+    except Exception as problem:  # noqa: BLE001 - the error itself counts
+        logger.warning("Prefect did not take the run's artifacts: %s", problem)
+
+
+def report_markdown(report: BackupReport) -> str:
+    """The run's figures: one column a source."""
+    runs = [source.run for source in report.sources]
+    heads = [f"`{run.source}`" for run in runs]
+    lines = [
+        f"## Backup: {report.status}",
+        "",
+        f"| | {' | '.join(heads)} |",
+        f"|:--|{'--:|' * len(runs)}",
+        _row("status", [run.status for run in runs]),
+        _row("mode", [run.mode for run in runs]),
+        *(_row(name.replace("_", " "), [_number(run, name) for run in runs]) for name in _FIGURES),
+        _row("files added", [_number(run, "files_added") for run in runs]),
+        _row("size added", [_size(run.bytes_added) for run in runs]),
+        _row("seconds", [f"{run.seconds:,.1f}" for run in runs]),
+        "",
+    ]
+    lines += [
+        f"**{source.run.source}: {_cell(source.error.kind)}**: {_cell(source.error.message)} "
+        f"{_cell(source.error.hint)}\n"
+        for source in report.sources
+        if source.error is not None
+    ]
+    lines += [
+        f"- lake: `{report.lake}`",
+        f"- run: `{report.run_id}`, started {report.started_at}, {report.seconds:,.1f} seconds",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _row(name: str, cells: list[str]) -> str:
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def _number(run: SourceRun, name: str) -> str:
+    return f"{getattr(run, name):,}"
+
+
+def _size(count: int) -> str:
+    size, units = float(count), ["bytes", "KiB", "MiB", "GiB", "TiB"]
+    while size >= 1024 and len(units) > 1:
+        size /= 1024
+        units.pop(0)
+    return f"{size:,.0f} bytes" if units[0] == "bytes" else f"{size:,.1f} {units[0]}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,120 @@
+"""A batch: one Prefect task's worth of completions, and how many that should be."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import overload
+
+from chatlake.backup.export import Item
+from chatlake.backup.items import Flush, Listed, SourceJob
+from chatlake.errors import ChatlakeError
+
+BATCH_SECONDS = 8.0  # a commit at least every 15 is promised
+FIRST_BATCH = 64
+GROWTH_AFTER = 100  # batches: then twice the size, so that a huge source is hundreds of tasks
+GROWTH_LIMIT = 16
+
+
+class BatchItems(Sequence[Item]):
+    """The items of a batch. Iterating ends early once `stopped` is set: the rest is left undone.
+
+    Sent to another process they are just the items.
+    """
+
+    def __init__(self, items: Sequence[Item], stopped: threading.Event | None = None) -> None:
+        self._items = items
+        self._stopped = stopped
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Item]: ...
+    def __getitem__(self, index: int | slice) -> Item | Sequence[Item]:
+        return self._items[index]
+
+    def __iter__(self) -> Iterator[Item]:
+        for item in self._items:
+            if self._stopped is not None and self._stopped.is_set():
+                return
+            yield item
+
+    def __reduce__(self) -> tuple[type[BatchItems], tuple[Sequence[Item]]]:
+        return BatchItems, (self._items,)
+
+
+class Batch:
+    """What one task does: may cross processes, and holds no secret.
+
+    `config`: path of the configuration file; `processes`: among how many the source's pace is
+    divided. No dataclass: Prefect walks through those, and would look at every item.
+    """
+
+    def __init__(
+        self,
+        config: str,
+        job: SourceJob,
+        run_id: str,
+        number: int,
+        items: BatchItems,
+        *,
+        processes: int,
+    ) -> None:
+        self.config = config
+        self.job = job
+        self.run_id = run_id
+        self.number = number
+        self.items = items
+        self.processes = processes
+
+
+@dataclass(slots=True, weakref_slot=True)
+class BatchResult:
+    """What a batch gave: descriptions of the files it wrote, and the seconds that it took."""
+
+    flushes: list[Flush] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class BatchError(Exception):
+    """What ended a batch early, and what it had exported until then."""
+
+    def __init__(self, error: ChatlakeError, result: BatchResult) -> None:
+        super().__init__(error, result)
+        self.error = error
+        self.result = result
+
+
+class BatchSizes:
+    """How many completions the next batch fetches: it begins small and follows the pace.
+
+    `largest`: at most; `requests_per_second`: the pace of one worker, where one is set.
+    """
+
+    def __init__(self, largest: int, requests_per_second: float | None = None) -> None:
+        self._largest = largest
+        self._batches = 0
+        first = min(FIRST_BATCH, largest)
+        if requests_per_second is not None:
+            first = min(first, int(requests_per_second * BATCH_SECONDS))
+        self.size = max(1, first)
+
+    def measured(self, fetched: int, seconds: float) -> None:
+        """Learn from a batch. A far smaller one than the present size tells nothing."""
+        self._batches += 1
+        if 2 * fetched < self.size:
+            return
+        fitting = int(fetched / max(seconds, 0.001) * BATCH_SECONDS)
+        growth = min(GROWTH_LIMIT, 1 << (self._batches // GROWTH_AFTER))
+        self.size = max(1, min(fitting, 2 * self.size, growth * self._largest))
+
+
+def is_fetched(item: Item) -> bool:
+    """Say whether the item needs requests; one that is stored unchanged does not."""
+    if isinstance(item, Listed):
+        return item.previous is None or item.previous.digest != item.digest
+    return True

@@ -1,0 +1,141 @@
+"""The flows as scripts: arguments and configuration are checked before Prefect is imported."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from chatlake.bootstrap.sources import jobs_for
+from chatlake.config import Settings, load_settings
+from chatlake.errors import ChatlakeError, RunInterruptedError, RunTerminatedError
+from chatlake.flows.jobs import job_for_ids
+from chatlake.flows.session import in_own_session
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+
+_EXIT_CODES = """\
+exit codes: 0 complete, 2 wrong usage, 3 some completions could not be had, 4 configuration,
+5 not authorised, 6 source unreachable, 7 lake damaged, 8 locked, 130 and 143 interrupted"""
+
+
+def backup_command(arguments: Sequence[str] | None = None) -> int:
+    """Run the flow `backup` from the command line; returns the exit code."""
+    parser = _parser("backup", "Back up what is new, as a Prefect flow run.")
+    parser.add_argument(
+        "--source", action="append", metavar="NAME", help="only this source (may be repeated)"
+    )
+    parser.add_argument("--full", action="store_true", help="list everything again")
+    values = parser.parse_args(arguments)
+
+    def start(settings: Settings) -> State[Any]:
+        from chatlake.flows.backup import backup  # noqa: PLC0415 - imports Prefect
+
+        return backup(
+            str(settings.path), sources=values.source, full=values.full, return_state=True
+        )
+
+    return _run(
+        values.config, lambda settings: jobs_for(settings, names=values.source or ()), start
+    )
+
+
+def export_command(arguments: Sequence[str] | None = None) -> int:
+    """Run the flow `export_completions` from the command line; returns the exit code."""
+    parser = _parser("export_completions", "Export just these completions, as a Prefect flow run.")
+    parser.add_argument(
+        "--ids-file", metavar="FILE", required=True, help="completion ids, one a line"
+    )
+    parser.add_argument("--source", metavar="NAME", help="needed where there are several")
+    values = parser.parse_args(arguments)
+    ids_file = str(Path(values.ids_file).absolute())
+
+    def start(settings: Settings) -> State[Any]:
+        from chatlake.flows.export_completions import export_completions  # noqa: PLC0415
+
+        return export_completions(
+            ids_file=ids_file, config=str(settings.path), source=values.source, return_state=True
+        )
+
+    return _run(
+        values.config,
+        lambda settings: [job_for_ids(settings, None, ids_file, values.source)],
+        start,
+    )
+
+
+def _parser(name: str, description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"python flows/{name}.py",
+        description=f"{description} Without PREFECT_API_URL a Prefect server is started for it.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="configuration [$CHATLAKE_CONFIG, ./chatlake.yaml, ./config/chatlake.yaml]",
+    )
+    return parser
+
+
+def _run(
+    config: Path | None,
+    check: Callable[[Settings], object],
+    start: Callable[[Settings], State[Any]],
+) -> int:
+    try:
+        settings = load_settings(config)
+        check(settings)
+        settings.check_secrets(_later)
+    except ChatlakeError as error:
+        return _told(error)
+    print("Starting Prefect, which may take half a minute …", file=sys.stderr, flush=True)
+    return in_own_session(lambda: _run_flow(settings, start))
+
+
+def _run_flow(settings: Settings, start: Callable[[Settings], State[Any]]) -> int:
+    # Prefect's server is stopped at exit: a plain SIGTERM would leave it behind.
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        state = _tagged(start, settings)
+        outcome = None if state.is_completed() else state.result(raise_on_failure=False)
+    except ChatlakeError as error:
+        return _told(error)
+    except KeyboardInterrupt:
+        return _told(RunInterruptedError("interrupted"))
+    if isinstance(outcome, ChatlakeError):
+        return _told(outcome)
+    if not state.is_completed():
+        return _told(ChatlakeError(state.message or f"the flow run ended as {state.name}"))
+    print(f"{state.name}: {state.message}", flush=True)
+    return 0
+
+
+def _tagged(start: Callable[[Settings], State[Any]], settings: Settings) -> State[Any]:
+    from prefect import tags  # noqa: PLC0415 - takes seconds
+
+    with tags("chatlake"):
+        return start(settings)
+
+
+def _later(_name: str) -> str:
+    """Stand in for a Prefect Secret: the run itself reads it, once Prefect is there."""
+    return "read later"
+
+
+def _told(error: ChatlakeError) -> int:
+    print(f"Error: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(error.hint, file=sys.stderr)
+    return error.exit_code
+
+
+def _terminated(_number: int, _frame: FrameType | None) -> None:
+    raise RunTerminatedError("terminated")

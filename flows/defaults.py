@@ -1,0 +1,52 @@
+"""Prefect settings for chatlake's own runs; whatever the user has set stays."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+DEFAULTS = {
+    # Without an API address a server is started for the run; a fresh home takes it half a minute.
+    "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+    # Nobody is told that chatlake runs here: neither by that server nor by the client.
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    # The engine logs with the standard library; this brings its messages into the runs' logs.
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "chatlake",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+}
+_OLDER_NAMES = {"PREFECT_SERVER_EPHEMERAL_ENABLED": "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"}
+
+
+def set_defaults() -> None:
+    """Set `DEFAULTS` in the environment, but for what it or the active Prefect profile holds."""
+    profile = _active_profile()
+    for name, value in DEFAULTS.items():
+        names = {name, _OLDER_NAMES.get(name, name)}
+        if names.isdisjoint(os.environ) and names.isdisjoint(profile):
+            os.environ[name] = value
+
+
+def hear_engine() -> None:
+    """Let what the engine logs as information reach Prefect, unless a level is set already."""
+    logger = logging.getLogger("chatlake")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
+
+
+def _active_profile() -> Mapping[str, object]:
+    """Read the active profile as Prefect does; empty where there is none, or none is readable."""
+    home = Path(os.environ.get("PREFECT_HOME") or "~/.prefect")
+    path = Path(os.environ.get("PREFECT_PROFILES_PATH") or home / "profiles.toml")
+    try:
+        with path.expanduser().open("rb") as file:
+            document = tomllib.load(file)
+        name = os.environ.get("PREFECT_PROFILE") or document["active"]
+        profile = document["profiles"][name]
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError):
+        return {}
+    return profile if isinstance(profile, dict) else {}

@@ -1,0 +1,94 @@
+"""One backup as a Prefect flow run: the engine, its tasks, its artifacts, its final state."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prefect.client.schemas.objects import State
+from prefect.states import Cancelled, Completed, Failed
+
+from chatlake.backup.items import SourceJob
+from chatlake.backup.run import BackupReport
+from chatlake.bootstrap.backup import run_backup
+from chatlake.config import Settings, load_settings
+from chatlake.config.references import without_keys
+from chatlake.errors import (
+    ChatlakeError,
+    CompletionError,
+    RunInterruptedError,
+    RunTerminatedError,
+)
+from chatlake.flows.artifacts import leave_artifacts, leave_error
+from chatlake.flows.defaults import hear_engine
+from chatlake.flows.observer import LogObserver, counts
+from chatlake.flows.tasks import new_task_runner, prefect_strategy
+
+logger = logging.getLogger("chatlake.flows")
+
+ChooseJobs = Callable[[Settings], Sequence[SourceJob]]
+
+
+def run_in_flow(config: str | None, choose: ChooseJobs) -> State[None]:
+    """Back up what `choose` chooses, inside a flow run; returns the state that tells the truth.
+
+    Every state but Completed has a ChatlakeError as its data: it names the exit code.
+    """
+    hear_engine()
+    try:
+        settings = load_settings(None if config is None else Path(config))
+        jobs = choose(settings)
+        with new_task_runner(settings.runner) as task_runner:
+            strategy = prefect_strategy(settings, task_runner)
+            report = run_backup(settings, jobs, LogObserver(), strategy=strategy)
+    except ChatlakeError as error:
+        leave_error(error)
+        return _failed(error)
+    except Exception as error:
+        leave_error(ChatlakeError(without_keys(f"{type(error).__name__}: {error}")))
+        raise
+    leave_artifacts(report)
+    return final_state(report)
+
+
+def final_state(report: BackupReport) -> State[None]:
+    """Return Completed, Cancelled, Failed, or Failed under the name Incomplete."""
+    summary = "; ".join(f"{source.run.source}: {counts(source.run)}" for source in report.sources)
+    if report.stopped_by is not None:
+        kind = (
+            RunTerminatedError
+            if report.exit_code == RunTerminatedError.exit_code
+            else RunInterruptedError
+        )
+        stopped = kind(f"stopped by a signal; {summary}")
+        return Cancelled(message=stopped.message, data=stopped)
+    for source in report.sources:
+        if source.error is not None:
+            return _failed(source.error, f"{source.run.source}: ")
+    failed = sum(len(source.failures) for source in report.sources)
+    if failed:
+        listed = sum(source.run.listed for source in report.sources)
+        incomplete = CompletionError(f"{failed:,} of {listed:,} completions could not be had")
+        return Failed(name="Incomplete", message=incomplete.message, data=incomplete)
+    return Completed(message=summary)
+
+
+def flow_run_name(sources: Sequence[str]) -> str:
+    """Name a flow run by its sources and the minute of its start."""
+    return f"{', '.join(sources) or 'all sources'} {datetime.now(UTC):%Y-%m-%d %H:%M}"
+
+
+def source_names(config: str | None) -> list[str]:
+    """Return the names of the configuration's sources; none where it is invalid."""
+    try:
+        settings = load_settings(None if config is None else Path(config))
+    except ChatlakeError:
+        return []
+    return [source.name for source in settings.sources]
+
+
+def _failed(error: ChatlakeError, where: str = "") -> State[None]:
+    message = " ".join(f"{where}{error.kind}: {error.message} {error.hint}".split())
+    return Failed(message=message, data=error)

@@ -1,0 +1,57 @@
+"""A session of its own for a run and the Prefect server that is started for it.
+
+A terminal sends Ctrl-C to every process of its foreground group: the server would be gone before
+the run could tell it how it ended. And whatever becomes of the run, no server may stay behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+_FORWARDED = {
+    signal.SIGINT: signal.SIGINT,
+    signal.SIGTERM: signal.SIGTERM,
+    signal.SIGHUP: signal.SIGTERM,  # the terminal was closed
+}
+
+
+def in_own_session(work: Callable[[], int]) -> int:
+    """Do `work` in a process of its own session; returns the exit code.
+
+    A signal goes on to that process, which ends in order; a second one ends it, and all that it
+    has started, at once. Call it while this process has no other thread. In the new process it
+    returns what `work` returns, to be passed on to the exit.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    process = os.fork()
+    if process == 0:
+        os.setsid()
+        return work()
+    return _watched(process)
+
+
+def _watched(process: int) -> int:
+    signals = 0
+
+    def forward(number: int, _frame: FrameType | None) -> None:
+        nonlocal signals
+        signals += 1
+        with contextlib.suppress(ProcessLookupError):
+            if signals == 1:
+                os.kill(process, _FORWARDED[signal.Signals(number)])
+            else:
+                os.killpg(process, signal.SIGKILL)
+
+    for number in _FORWARDED:
+        signal.signal(number, forward)
+    _, status = os.waitpid(process, 0)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code

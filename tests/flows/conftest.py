@@ -1,0 +1,54 @@
+"""One Prefect server for all tests of the flows, in a home of its own."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+_HOME = tempfile.mkdtemp(prefix="chatlake-prefect-")
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
+# Before any test imports Prefect, which reads it once: nothing of the user's is read or changed.
+os.environ["PREFECT_HOME"] = _HOME
+for name in ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_PROFILE"):
+    os.environ.pop(name, None)
+
+from chatlake.simulator import Running, Scenario, running  # noqa: E402
+from tests.flows.prefect_server import COUNT, Prefect  # noqa: E402
+from tests.support import KEY, KEY_VARIABLE, NOW, write_config  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[Prefect]:
+    """Run Prefect's own test server: half a minute to start, so one for all."""
+    from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL
+    from prefect.testing.utilities import prefect_test_harness
+
+    try:
+        with prefect_test_harness(server_startup_timeout=110):
+            url = str(PREFECT_SERVER_DATABASE_CONNECTION_URL.value())
+            yield Prefect(Path(url.partition(":///")[2]))
+    finally:
+        # The harness stops its server when Python ends, and would log it to a stream of pytest.
+        logging.getLogger("prefect").setLevel(logging.ERROR)
+
+
+@pytest.fixture
+def server() -> Iterator[Running]:
+    """Serve some mixed completions, to the tests' key only."""
+    with running(Scenario(completions=COUNT, seed=5, now=NOW, api_key=KEY)) as server:
+        yield server
+
+
+@pytest.fixture
+def config(server: Running, tmp_path: Path) -> Iterator[Path]:
+    """Point a configuration at it, and have its key in the environment."""
+    with mock.patch.dict(os.environ, {KEY_VARIABLE: KEY}):
+        yield write_config(tmp_path, server.base_url)

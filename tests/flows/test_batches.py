@@ -1,0 +1,278 @@
+"""Batches without Prefect: how they are gathered, committed, and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import pickle
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from chatlake.backup.export import Item
+from chatlake.backup.items import Asked, Flush, Outcome, SourceJob
+from chatlake.errors import AuthenticationError, InvalidResponseError
+from chatlake.flows.batch import Batch, BatchItems, BatchResult, BatchSizes
+from chatlake.flows.batches import BatchedExport
+
+Work = Callable[[Batch], Awaitable[BatchResult]]
+
+
+def on_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run an asynchronous test on an event loop of its own."""
+
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        asyncio.run(test(*args, **kwargs))
+
+    return run
+
+
+async def asked(count: int) -> AsyncIterator[Item]:
+    """Yield so many items."""
+    for number in range(count):
+        yield Asked(f"chatcmpl-{number}")
+
+
+def done(batch: Batch, seconds: float = 1.0) -> BatchResult:
+    """Return the result of a batch whose items all went well."""
+    outcomes = [Outcome(item.completion_id, "new") for item in batch.items if _is_asked(item)]
+    return BatchResult([Flush(outcomes=outcomes)], seconds)
+
+
+def _is_asked(item: Item) -> bool:
+    return isinstance(item, Asked)
+
+
+class Committed:
+    """Collects what the flow would commit."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self.nearly_all = asyncio.Event()
+
+    async def take(self, flush: Flush) -> None:
+        """Take a flush, giving way as a real commit does."""
+        await asyncio.sleep(0)
+        self.ids += [outcome.completion_id for outcome in flush.outcomes]
+        if len(self.ids) >= 90:
+            self.nearly_all.set()
+
+
+def exporter(work: Work, *, workers: int = 2, size: int = 10) -> BatchedExport:
+    """Return an export in batches of `size`, done by `work`."""
+    sizes = BatchSizes(size)
+    return BatchedExport("c.yaml", SourceJob("openai"), "run", work, sizes, workers=workers)
+
+
+@on_a_loop
+async def test_every_item_is_in_one_batch() -> None:
+    """Whatever the sizes, each item is exported and committed exactly once."""
+    committed = Committed()
+
+    async def work(batch: Batch) -> BatchResult:
+        await asyncio.sleep(0.001 * (batch.number % 3))
+        return done(batch)
+
+    await exporter(work).export(asked(1003), committed.take)
+
+    assert sorted(committed.ids) == sorted(f"chatcmpl-{n}" for n in range(1003))
+
+
+@on_a_loop
+async def test_the_window_is_bounded() -> None:
+    """Never more batches are under way than twice the workers."""
+    under_way, most = 0, 0
+
+    async def work(batch: Batch) -> BatchResult:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.001)
+        under_way -= 1
+        return done(batch)
+
+    await exporter(work, workers=3).export(asked(500), Committed().take)
+
+    assert most == 6
+
+
+@on_a_loop
+async def test_a_slow_batch_does_not_hold_up_the_commits_of_others() -> None:
+    """A batch is committed when it has ended, whatever became of those before it."""
+    committed, go_on = Committed(), asyncio.Event()
+
+    async def work(batch: Batch) -> BatchResult:
+        if batch.number == 1:
+            await go_on.wait()
+        return done(batch)
+
+    task = asyncio.create_task(exporter(work).export(asked(100), committed.take))
+    await committed.nearly_all.wait()
+    go_on.set()
+    await task
+
+    assert len(committed.ids) == 100
+
+
+@on_a_loop
+async def test_an_error_of_a_batch_ends_the_export_and_keeps_the_others() -> None:
+    """The error is raised as it is, and what other batches fetched is committed."""
+    committed = Committed()
+
+    async def work(batch: Batch) -> BatchResult:
+        if batch.number == 2:
+            raise AuthenticationError("the key is wrong")
+        await asyncio.sleep(0.02)
+        return done(batch)
+
+    with pytest.raises(AuthenticationError, match="the key is wrong"):
+        await exporter(work).export(asked(10_000), committed.take)
+
+    # Those under way looked at their items before they were told to stop, or after.
+    assert set(committed.ids) <= {f"chatcmpl-{n}" for n in (*range(10), *range(20, 50))}
+
+
+@on_a_loop
+async def test_batches_under_way_stop_when_another_fails() -> None:
+    """Once an error is known, batches take up no further items."""
+    looked_at: list[Item] = []
+
+    async def work(batch: Batch) -> BatchResult:
+        if batch.number == 1:
+            raise AuthenticationError("the key is wrong")
+        await asyncio.sleep(0.01)
+        looked_at.extend(batch.items)
+        return BatchResult()
+
+    with pytest.raises(AuthenticationError):
+        await exporter(work).export(asked(1000), Committed().take)
+
+    assert looked_at == []
+
+
+@on_a_loop
+async def test_an_error_of_the_list_is_raised_after_the_commits() -> None:
+    """What was listed before the list failed is exported or left undone, never lost half way."""
+    committed = Committed()
+
+    async def broken() -> AsyncIterator[Item]:
+        async for item in asked(25):
+            yield item
+        raise InvalidResponseError("not JSON")
+
+    async def work(batch: Batch) -> BatchResult:
+        return done(batch)
+
+    with pytest.raises(InvalidResponseError, match="not JSON"):
+        await exporter(work).export(broken(), committed.take)
+
+    assert len(committed.ids) >= 20
+
+
+@on_a_loop
+async def test_cancelling_commits_what_is_under_way() -> None:
+    """An interrupted run waits for its batches, which stop early, and commits what they have."""
+    committed, begun = Committed(), asyncio.Event()
+
+    async def work(batch: Batch) -> BatchResult:
+        begun.set()
+        result = done(batch)
+        await asyncio.sleep(0.02)
+        return result
+
+    task = asyncio.create_task(exporter(work, workers=1).export(asked(10_000), committed.take))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert len(committed.ids) in (10, 20)
+
+
+@on_a_loop
+async def test_a_batch_that_fills_slowly_sets_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Items wait for their batch to be full for a limited time only."""
+    monkeypatch.setattr("chatlake.flows.batches.FILL_SECONDS", 0.02)
+    seen = asyncio.Event()
+
+    async def slowly() -> AsyncIterator[Item]:
+        yield Asked("chatcmpl-first")
+        await seen.wait()
+        yield Asked("chatcmpl-second")
+
+    async def work(batch: Batch) -> BatchResult:
+        seen.set()
+        return done(batch)
+
+    committed = Committed()
+    async with asyncio.timeout(5):
+        await exporter(work).export(slowly(), committed.take)
+
+    assert committed.ids == ["chatcmpl-first", "chatcmpl-second"]
+
+
+def test_sizes_follow_the_pace() -> None:
+    """A batch grows while it is quicker than its time, to the limit, and shrinks when slower."""
+    sizes = BatchSizes(500)
+    first = sizes.size
+    for _ in range(5):
+        sizes.measured(sizes.size, sizes.size / 1000)
+    fast = sizes.size
+    sizes.measured(fast, fast / 20)
+
+    assert (first, fast, sizes.size) == (64, 500, 160)
+
+
+def test_a_set_pace_makes_the_first_batch_small() -> None:
+    """With 30 requests a minute the first batch is not an hour."""
+    assert BatchSizes(500, requests_per_second=0.5).size == 4
+    assert BatchSizes(500, requests_per_second=0.001).size == 1
+
+
+def test_a_small_rest_does_not_shrink_the_batches() -> None:
+    """A batch that the list's end cut short says little about the pace."""
+    sizes = BatchSizes(500)
+    sizes.measured(3, 2.0)
+
+    assert sizes.size == 64
+
+
+def test_batches_grow_with_a_huge_source() -> None:
+    """After hundreds of batches they are bigger, so that a huge source is no flood of tasks."""
+    sizes = BatchSizes(500)
+    for _ in range(1000):
+        sizes.measured(sizes.size, sizes.size / 100_000)
+
+    assert sizes.size == 500 * 16
+
+
+def test_stopped_items_end_early() -> None:
+    """Iterating over a batch ends once the run is to stop; in another process it is all items."""
+    stopped = threading.Event()
+    items = BatchItems([Asked("a"), Asked("b")], stopped)
+    iterator = iter(items)
+    first = next(iterator)
+    stopped.set()
+
+    assert first == Asked("a")
+    assert list(iterator) == []
+    assert list(pickle.loads(pickle.dumps(items))) == [Asked("a"), Asked("b")]
+
+
+@on_a_loop
+async def test_ids_are_not_sent_with_every_batch() -> None:
+    """The job of a batch says that ids were given, and leaves the list of them at home."""
+    jobs = []
+
+    async def work(batch: Batch) -> BatchResult:
+        jobs.append(batch.job)
+        return done(batch)
+
+    job = SourceJob("openai", mode="ids", ids=tuple(f"chatcmpl-{n}" for n in range(1000)))
+    export = BatchedExport("c.yaml", job, "run", work, BatchSizes(500), workers=2)
+    await export.export(asked(3), Committed().take)
+
+    assert [job.ids for job in jobs] == [()]

@@ -1,0 +1,333 @@
+"""The flows against the simulator, with a Prefect server: data, states, artifacts, logs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import msgspec
+import pytest
+
+from chatlake.bootstrap.backup import open_lake
+from chatlake.bootstrap.runtime import export_batch
+from chatlake.config import load_settings
+from chatlake.errors import AuthenticationError, ChatlakeError, LakeLockedError
+from chatlake.flows.artifacts import FAILURES_KEY, REPORT_KEY
+from chatlake.flows.backup import backup
+from chatlake.flows.export_completions import export_completions
+from chatlake.simulator import Faults, Running
+from tests.flows.prefect_server import COUNT, Prefect
+from tests.support import KEY, KEY_VARIABLE, part_files, rows
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+
+def run(flow: Any, *args: Any, **parameters: Any) -> Any:
+    """Run a flow in this process; returns its final state."""
+    return flow(*args, **parameters, return_state=True)
+
+
+def run_id(state: Any) -> Any:
+    """Return the flow run that a state belongs to."""
+    return state.state_details.flow_run_id
+
+
+def stored_ids(config: Path) -> list[str]:
+    """Return the ids of the completions in the lake, sorted."""
+    query = "SELECT completion_id FROM completions ORDER BY ALL"
+    return [row[0] for row in rows(load_settings(config), query)]
+
+
+def error_of(state: Any) -> ChatlakeError:
+    """Return the error that a state carries."""
+    error = state.result(raise_on_failure=False)
+    assert isinstance(error, ChatlakeError)
+    return error
+
+
+def test_a_backup_stores_everything_and_completes(
+    server: Running, config: Path, prefect_server: Prefect
+) -> None:
+    """Every completion and message of the source is in the lake, and the state says so."""
+    state = run(backup, str(config))
+
+    assert prefect_server.state(run_id(state)) == (
+        "COMPLETED", "Completed", f"openai: {COUNT} new, 0 failed",
+    )  # fmt: skip
+    assert stored_ids(config) == sorted(server.ids())
+    query = "SELECT completion_id, message_id FROM messages WHERE direction = 'input'"
+    truth = [
+        (item["completion"]["id"], message["id"])
+        for item in server.truth()
+        for message in item["messages"]
+    ]
+    assert sorted(rows(load_settings(config), query)) == sorted(truth)
+
+
+def test_a_second_backup_adds_nothing(config: Path, prefect_server: Prefect) -> None:
+    """What is stored already is looked at, not fetched or written again."""
+    run(backup, str(config))
+    files = part_files(load_settings(config))
+
+    state = run(backup, str(config))
+
+    kind, _, message = prefect_server.state(run_id(state))
+    assert kind == "COMPLETED"
+    assert message.startswith("openai: 0 new, ")
+    assert part_files(load_settings(config)) == files
+
+
+def test_the_run_leaves_its_figures_and_its_log(config: Path, prefect_server: Prefect) -> None:
+    """A markdown artifact has the figures, and the engine's log is in the run's log."""
+    state = run(backup, str(config))
+
+    artifacts = prefect_server.artifacts(run_id(state))
+    report = artifacts[REPORT_KEY]
+    assert report.startswith("## Backup: complete\n")
+    assert f"| listed | {COUNT} |" in report
+    assert f"| new | {COUNT} |" in report
+    assert load_settings(config).lake_location in report
+    assert msgspec.json.decode(artifacts[FAILURES_KEY]) == []
+    assert "openai: incremental backup begins" in prefect_server.logs(run_id(state))
+
+
+def test_failures_make_the_run_incomplete(
+    server: Running, config: Path, prefect_server: Prefect
+) -> None:
+    """A run with gaps is a failed run named Incomplete, with a table that names each gap."""
+    server.set_faults(Faults(missing=0.05))
+
+    state = run(backup, str(config))
+
+    failed = rows(load_settings(config), "SELECT completion_id FROM failures ORDER BY ALL")
+    assert 0 < len(failed) < COUNT
+    assert prefect_server.state(run_id(state)) == (
+        "FAILED", "Incomplete", f"{len(failed)} of {COUNT} completions could not be had",
+    )  # fmt: skip
+    assert error_of(state).exit_code == 3
+    table = msgspec.json.decode(prefect_server.artifacts(run_id(state))[FAILURES_KEY])
+    assert sorted(row["completion_id"] for row in table) == [row[0] for row in failed]
+    assert {(row["source"], row["reason"]) for row in table} == {("openai", "not_found")}
+    assert all(row["request_id"] and row["detail"] for row in table)
+    assert len(stored_ids(config)) == COUNT
+
+
+def test_a_wrong_key_fails_with_the_reason(config: Path, prefect_server: Prefect) -> None:
+    """A key that the service refuses ends the run at once, and the state says why."""
+    with mock.patch.dict(os.environ, {KEY_VARIABLE: "sk-test-another-key"}):
+        state = run(backup, str(config))
+
+    kind, name, message = prefect_server.state(run_id(state))
+    assert (kind, name) == ("FAILED", "Failed")
+    assert message.startswith("openai: unauthorized: ")
+    assert isinstance(error_of(state), AuthenticationError)
+    assert error_of(state).exit_code == 5
+    assert "unauthorized" in prefect_server.artifacts(run_id(state))[REPORT_KEY]
+
+
+def test_an_error_in_a_task_ends_the_run_with_the_same_error(
+    server: Running, config: Path, prefect_server: Prefect
+) -> None:
+    """A key revoked in the middle: exit code 5, no retry, and what was fetched is committed."""
+    server.set_faults(Faults(error_401=100, routes="messages"))
+
+    state = run(backup, str(config))
+
+    assert isinstance(error_of(state), AuthenticationError)
+    assert prefect_server.state(run_id(state))[2].startswith("openai: unauthorized: ")
+    assert server.stats()["faults"]["error_401"] <= 2
+    settings = load_settings(config)
+    assert rows(settings, "SELECT DISTINCT status FROM runs") == [("failed",)]
+    stored = rows(settings, "SELECT count(DISTINCT completion_id) FROM messages")
+    assert stored == rows(settings, "SELECT count(*) FROM completions")
+
+
+def test_a_crashed_batch_is_tried_again_once(
+    config: Path, prefect_server: Prefect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that dies of something unforeseen is run once more, and the run completes."""
+    crashes = _crash(monkeypatch, times=1)
+
+    state = run(backup, str(config))
+
+    assert prefect_server.state(run_id(state))[2] == f"openai: {COUNT} new, 0 failed"
+    assert crashes == []
+
+
+def test_a_batch_that_crashes_again_fails_the_run(
+    config: Path, prefect_server: Prefect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unforeseen error that repeats fails the run, and the lake's ledger says so too."""
+    _crash(monkeypatch, times=100)
+
+    state = run(backup, str(config))
+
+    kind, _, message = prefect_server.state(run_id(state))
+    assert kind == "FAILED"
+    assert "RuntimeError('a bug')" in message
+    assert rows(load_settings(config), "SELECT DISTINCT status FROM runs") == [("failed",)]
+
+
+def _crash(monkeypatch: pytest.MonkeyPatch, times: int) -> list[Exception]:
+    """Let batches crash; returns the crashes that are still to come."""
+    crashes: list[Exception] = [RuntimeError("a bug")] * times
+
+    def crash(*args: Any, **options: Any) -> Any:
+        if crashes:
+            raise crashes.pop()
+        return export_batch(*args, **options)
+
+    monkeypatch.setattr("chatlake.flows.tasks.export_batch", crash)
+    return crashes
+
+
+def test_a_locked_lake_fails_clearly(config: Path, prefect_server: Prefect) -> None:
+    """While another run writes, the run fails as locked, and says who writes."""
+    with open_lake(load_settings(config), create=True).lock("another-run"):
+        state = run(backup, str(config))
+
+    assert prefect_server.state(run_id(state))[2].startswith("locked: ")
+    assert isinstance(error_of(state), LakeLockedError)
+    assert f"{os.getpid()}" in error_of(state).message
+    assert "locked" in prefect_server.artifacts(run_id(state))[REPORT_KEY]
+
+
+def test_a_wrong_configuration_fails_clearly(tmp_path: Path, prefect_server: Prefect) -> None:
+    """A deployment whose configuration is invalid fails with the file and the key."""
+    path = tmp_path / "chatlake.yaml"
+    path.write_text("version: 1\nlake: lake\nsource: []\n")
+
+    state = run(backup, str(path))
+
+    message = prefect_server.state(run_id(state))[2]
+    assert message.startswith("configuration: ")
+    assert "source" in message
+    assert error_of(state).exit_code == 4
+
+
+@pytest.mark.parametrize("kind", ["dask", "ray"])
+def test_a_runner_that_is_not_there_is_named(kind: str, config: Path) -> None:
+    """Dask and Ray are not in this version: a configuration error, nothing is fetched."""
+    config.write_text(config.read_text() + f"\nrunner: {{kind: {kind}}}\n")
+
+    error = error_of(run(backup, str(config)))
+
+    assert error.exit_code == 4
+    assert f"chatlake[{kind}]" in error.message
+
+
+def test_processes_store_the_same(server: Running, config: Path) -> None:
+    """Batches in other processes give the same lake, and the requests are counted."""
+    config.write_text(config.read_text() + "\nrunner: {kind: processes, workers: 2}\n")
+
+    state = run(backup, str(config))
+
+    assert state.is_completed(), state.message
+    assert stored_ids(config) == sorted(server.ids())
+    ((requests,),) = rows(load_settings(config), "SELECT requests FROM runs")
+    assert requests >= COUNT
+
+
+def test_just_these_completions(server: Running, config: Path, prefect_server: Prefect) -> None:
+    """The messages of the ids asked for are in the lake, each once, and of no others."""
+    asked = server.ids()[10:20]
+
+    state = run(export_completions, [*asked, *asked[:3]], config=str(config))
+
+    assert prefect_server.state(run_id(state))[2] == "openai: 10 new, 0 failed"
+    assert stored_ids(config) == sorted(asked)
+
+
+def test_ids_from_a_file(server: Running, config: Path, tmp_path: Path) -> None:
+    """A file with one id a line stands for a list that is too long for a parameter."""
+    asked = server.ids()[:70]
+    ids_file = tmp_path / "ids.txt"
+    ids_file.write_text("".join(f"{name}\n" for name in asked))
+
+    state = run(export_completions, ids_file=str(ids_file), config=str(config))
+
+    assert state.is_completed(), state.message
+    assert stored_ids(config) == sorted(asked)
+
+
+def test_an_unknown_id_is_a_named_failure(
+    server: Running, config: Path, prefect_server: Prefect
+) -> None:
+    """An id that the source does not know makes the run incomplete; the others are stored."""
+    asked = [*server.ids()[:3], "chatcmpl-unknown"]
+
+    state = run(export_completions, asked, config=str(config))
+
+    assert prefect_server.state(run_id(state))[1:] == (
+        "Incomplete", "1 of 4 completions could not be had",
+    )  # fmt: skip
+    assert stored_ids(config) == sorted(asked[:3])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({}, "either completion_ids or ids_file"),
+        ({"completion_ids": ["chatcmpl-a"], "ids_file": "ids.txt"}, "either"),
+        ({"completion_ids": []}, "no completion id"),
+        ({"completion_ids": ["two words"]}, "expected one completion id"),
+        ({"ids_file": "/nowhere/ids.txt"}, "cannot be read"),
+        ({"completion_ids": ["chatcmpl-a"], "source": "opnai"}, "there is no source 'opnai'"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    parameters: dict[str, Any], expected: str, config: Path
+) -> None:
+    """Ids twice, not at all, or of no source: a usage error that says what is expected."""
+    error = error_of(run(export_completions, config=str(config), **parameters))
+
+    assert error.exit_code == 2
+    assert expected in error.message
+
+
+def test_several_sources_need_a_name(server: Running, config: Path) -> None:
+    """Ids do not say whose they are: with two sources one has to be named."""
+    document = msgspec.yaml.decode(config.read_bytes())
+    document["sources"].append({**document["sources"][0], "name": "azure"})
+    config.write_bytes(msgspec.yaml.encode(document))
+    asked = server.ids()[:2]
+
+    refused = error_of(run(export_completions, asked, config=str(config)))
+    state = run(export_completions, asked, config=str(config), source="azure")
+
+    assert "several sources" in refused.message
+    assert "openai, azure" in refused.hint
+    assert state.is_completed(), state.message
+
+
+def test_the_key_is_nowhere_in_prefect(
+    server: Running,
+    config: Path,
+    prefect_server: Prefect,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """No parameter, log, result, state or artifact holds the key, whatever the run's end."""
+    ids = server.ids()[:3]
+    ended = [
+        run(backup, str(config)),
+        run(export_completions, [*ids, "chatcmpl-unknown"], config=str(config)),
+    ]
+    server.set_faults(Faults(error_401=3))
+    ended.append(run(export_completions, ids, config=str(config)))
+    ended.append(run(backup, str(config), full=True))
+
+    logs = [line for state in ended for line in prefect_server.logs(run_id(state))]
+    captured = capfd.readouterr()
+    assert len(logs) >= 2 * len(ended)
+    assert KEY not in "\n".join([*logs, captured.out, captured.err])
+    assert files_with(KEY, [prefect_server.database.parent, Path(os.environ["PREFECT_HOME"])]) == []
+    assert files_with("chatlake-report", [prefect_server.database.parent]) != []
+
+
+def files_with(text: str, folders: Sequence[Path]) -> list[Path]:
+    """Return the files below `folders` that hold a text, SQLite's own files included."""
+    paths = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    return [path for path in paths if text.encode() in path.read_bytes()]

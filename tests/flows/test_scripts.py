@@ -1,0 +1,184 @@
+"""The flows as scripts, as a person or cron starts them: exit codes, messages, nothing left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from chatlake.config import load_settings
+from chatlake.flows.defaults import DEFAULTS, set_defaults
+from chatlake.simulator import Faults, Running
+from tests.flows.prefect_server import COUNT, processes_with
+from tests.support import KEY, KEY_VARIABLE, rows
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def start(script: str, *arguments: str, home: Path, **variables: str) -> subprocess.Popen[str]:
+    """Start a flow's script with a Prefect home of its own."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    return subprocess.Popen(
+        [sys.executable, str(REPOSITORY / "flows" / script), *arguments],
+        env={**inherited, "PREFECT_HOME": str(home), KEY_VARIABLE: KEY, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Wait for a script; returns exit code, standard output and standard error."""
+    out, err = process.communicate(timeout=110)
+    return process.returncode, out, err
+
+
+def test_a_script_needs_no_server_and_leaves_none(
+    server: Running, config: Path, tmp_path: Path
+) -> None:
+    """Without any Prefect server the script backs up, exits 3 for a gap, and leaves no process."""
+    home = tmp_path / "home"
+    server.set_faults(Faults(missing=0.03))
+
+    code, out, err = finish(start("backup.py", "--config", str(config), home=home))
+
+    assert code == 3, err
+    ((failed,),) = rows(load_settings(config), "SELECT count(*) FROM failures")
+    assert f"Error: {failed} of {COUNT} completions could not be had\n" in err
+    assert out == ""
+    assert "Traceback" not in err
+    assert KEY not in err
+    assert rows(load_settings(config), "SELECT count(*) FROM completions") == [(COUNT,)]
+    assert processes_with(str(home)) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_script_that_is_stopped_leaves_nothing(
+    number: signal.Signals, config: Path, tmp_path: Path
+) -> None:
+    """A signal while Prefect is starting ends the script at once, and its server too."""
+    home = tmp_path / "home"
+    process = start("backup.py", "--config", str(config), home=home)
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("Starting Prefect")
+    for line in process.stderr:
+        if "Starting temporary server" in line:
+            break
+    time.sleep(0.5)  # the server's process is there
+    process.send_signal(number)
+
+    code, _, err = finish(process)
+
+    assert code == 128 + number
+    assert "Traceback" not in err
+    assert processes_with(str(home)) == []
+
+
+def test_a_second_signal_ends_it_at_once() -> None:
+    """A run that does not end when it is asked to is ended, with all that it has started."""
+    program = """if True:
+        import signal, time
+        from chatlake.flows.session import in_own_session
+
+        def work():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            print("up", flush=True)
+            time.sleep(60)
+
+        raise SystemExit(in_own_session(work))
+    """
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    alive = process.poll() is None
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)  # the pipe ends with the last process that has it
+
+    assert alive
+    assert process.returncode == 128 + signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "code", "expected"),
+    [
+        ("backup.py", ("--config", "nowhere.yaml"), 4, "nowhere.yaml"),
+        ("backup.py", ("--config", "{config}", "--source", "opnai"), 2, "'opnai'"),
+        ("backup.py", ("--full", "--nonsense"), 2, "--nonsense"),
+        ("export_completions.py", ("--config", "{config}"), 2, "--ids-file"),
+        (
+            "export_completions.py",
+            ("--config", "{config}", "--ids-file", "nowhere.txt"),
+            2,
+            "nowhere.txt",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_before_prefect_is_imported(
+    script: str, arguments: tuple[str, ...], code: int, expected: str, *, config: Path
+) -> None:
+    """Wrong arguments and configurations take no half minute to be told."""
+    given = [argument.format(config=config) for argument in arguments]
+
+    # Whoever imports Prefect with this setting dies of it.
+    broken = {"PREFECT_LOGGING_TO_API_BATCH_SIZE": "none"}
+    ended, out, err = finish(start(script, *given, home=config.parent, **broken))
+
+    assert ended == code, err
+    assert expected in err
+    assert out == ""
+    assert "Starting Prefect" not in err
+    assert "Traceback" not in err
+
+
+def test_a_missing_key_is_told_at_once(config: Path, tmp_path: Path) -> None:
+    """A key that is not in the environment is a configuration error, exit code 4."""
+    code, _, err = finish(
+        start("backup.py", "--config", str(config), home=tmp_path, **{KEY_VARIABLE: ""})
+    )
+
+    assert code == 4
+    assert KEY_VARIABLE in err
+    assert "Starting Prefect" not in err
+
+
+def test_defaults_leave_what_the_user_has_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither an environment variable nor the active Prefect profile is overruled."""
+    for name in DEFAULTS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    monkeypatch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "true")
+    (tmp_path / "profiles.toml").write_text(
+        'active = "mine"\n[profiles.mine]\n'
+        'PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS = "30"\n'
+        'PREFECT_SERVER_ALLOW_EPHEMERAL_MODE = "false"\n'
+    )
+
+    set_defaults()
+
+    assert os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] == "true"
+    assert "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS" not in os.environ
+    assert "PREFECT_SERVER_EPHEMERAL_ENABLED" not in os.environ
+    assert os.environ["PREFECT_LOGGING_EXTRA_LOGGERS"] == "chatlake"
+
+
+def test_a_broken_profile_is_prefects_to_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A profiles file that cannot be read does not stop chatlake."""
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    monkeypatch.delenv("PREFECT_LOGGING_EXTRA_LOGGERS", raising=False)
+    (tmp_path / "profiles.toml").write_text("active = [")
+
+    set_defaults()
+
+    assert os.environ["PREFECT_LOGGING_EXTRA_LOGGERS"] == "chatlake"

@@ -1,0 +1,64 @@
+"""`chatlake demo` from beginning to end, with few completions."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chatlake.cli import main
+from tests.flows.prefect_server import processes_with
+
+MARK = "CHATLAKE_TEST_MARK"
+
+
+@pytest.mark.timeout(180)
+def test_the_demo_shows_the_product(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One command backs up with the Prefect flow, asks the lake, and leaves no process."""
+    monkeypatch.setenv(MARK, str(tmp_path))
+    monkeypatch.delenv("PREFECT_HOME", raising=False)
+    monkeypatch.setattr("chatlake.cli.demo.COMPLETIONS", 240)
+
+    code = main(["demo", "--directory", str(tmp_path / "demo")])
+
+    out, err = capfd.readouterr()
+    assert code == 0, err
+    steps = [line[:3] for line in out.splitlines() if line[1:3] == "/5"]
+    assert steps == ["1/5", "2/5", "3/5", "4/5", "5/5"]
+    assert "Completed: demo: 240 new, 0 failed" in out
+    assert out.count("\n-- ") == 3
+    assert out.count(" ms)\n") == 3
+    assert "chatlake sql --config" in out
+    assert "demo-key" not in out + err
+    assert processes_with(f"{MARK}={tmp_path}") == []
+
+
+def test_an_interrupted_demo_leaves_nothing(tmp_path: Path) -> None:
+    """Ctrl-C while Prefect is starting: exit code 130, and every process is gone."""
+    program = "from chatlake.cli import main; raise SystemExit(main())"
+    environment = {k: v for k, v in os.environ.items() if k != "PREFECT_HOME"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "demo", "--directory", str(tmp_path / "demo")],
+        env={**environment, MARK: str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "Starting temporary server" in line:
+            break
+    process.send_signal(signal.SIGINT)
+
+    _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert processes_with(f"{MARK}={tmp_path}") == []
