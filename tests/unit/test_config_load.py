@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """Loading: which file is taken, and what is said when something in it is wrong."""
 
 import errno

@@ -41,12 +41,15 @@ class SentObject:
     clean: bytes
 
     def member(self, key: str, value: bytes) -> SentObject:
-        """Return the value of a key with its exact text; `value` is its clean text."""
-        if self.text is self.clean:
-            return SentObject(value, value)
+        """Return the value of a key with its exact text; `value` is its clean text.
+
+        Of a repeated key the last value counts, as for every JSON reader here.
+        """
         found = SentObject(value, value)
+        if self.text is self.clean:
+            return found
         for name, start, end in _items(self.clean):
-            if json.loads(name) == key:  # the last one counts, as for every JSON reader here
+            if name and json.loads(name) == key:
                 found = self._cut(start, end)
         return found
 

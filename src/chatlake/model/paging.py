@@ -70,8 +70,6 @@ class Pager:
         return fresh
 
     def _remember(self, page: Page[T]) -> None:
-        for item in page.items:
-            self._recent.pop(item.id, None)
-            self._recent[item.id] = None
-        for item_id in list(self._recent)[: max(0, len(self._recent) - _REMEMBERED)]:
+        self._recent |= dict.fromkeys(item.id for item in page.items)
+        for item_id in list(self._recent)[:-_REMEMBERED]:
             del self._recent[item_id]

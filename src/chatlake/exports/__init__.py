@@ -1,0 +1,1 @@
+"""From the lake to files that others read: one module a format."""

@@ -1,0 +1,118 @@
+"""Completions with their messages as the API sent them, oldest first, in slices of a day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Final
+
+import duckdb
+
+from chatlake.lake.lake import Lake
+from chatlake.lake.parts import open_part
+from chatlake.model.partitions import Partition
+from chatlake.model.tables import COMPLETIONS, MESSAGES
+
+_SLICE_BYTES: Final = 256 << 20  # about 450 MB of memory
+_ROWS_AT_ONCE: Final = 256
+
+# Oldest first; among those of one second an order that does not depend on how the lake is cut
+# into files, so that two exports of the same data are the same bytes.
+_NUMBER_A_DAY: Final = """
+CREATE OR REPLACE TEMP TABLE day AS
+SELECT source, completion_id, created_at,
+    row_number() OVER (ORDER BY created_at NULLS FIRST, source, completion_id) - 1 AS place
+FROM completions SEMI JOIN selected USING (source, completion_id, created_date)
+WHERE created_date = $day
+"""
+_SPAN: Final = """
+SELECT min(created_at), max(created_at)
+FROM day
+WHERE place BETWEEN $first AND $last
+HAVING count(created_at) = count(*)
+"""
+# The completion, then its messages. Replies stand in the completion already: here they are only
+# what `/messages` sent of them too, if it did.
+_READ_A_SLICE: Final = """
+SELECT place, source, completion_id, message_count, sent
+FROM (FROM day WHERE place BETWEEN $first AND $last) JOIN (
+    SELECT source, completion_id, -1 AS position, message_count,
+        coalesce(raw_exact, raw::VARCHAR) AS sent
+    FROM completions
+    WHERE {condition}
+    UNION ALL
+    SELECT source, completion_id, message_index, NULL,
+        CASE direction
+            WHEN 'input' THEN coalesce(raw_exact, raw::VARCHAR) ELSE echo_raw::VARCHAR
+        END
+    FROM messages
+    WHERE {condition}
+) USING (source, completion_id)
+ORDER BY place, position
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """One completion as stored: texts with references in place of images.
+
+    `message_count` is None where the messages could not be had. `messages` gives, once, what
+    `/messages` sent, in order; None for each reply that it did not send.
+    """
+
+    partition: Partition
+    completion_id: str
+    message_count: int | None
+    raw: str
+    messages: Iterator[str | None]
+
+
+def read_conversations(lake: Lake, connection: duckdb.DuckDBPyConnection) -> Iterator[Conversation]:
+    """Yield what `connection` has in its table `selected` (see `selection`).
+
+    Each must be read to its end before the next. Raises duckdb.Error where the lake is damaged.
+    """
+    days = connection.execute("SELECT DISTINCT created_date FROM selected ORDER BY ALL").fetchall()
+    for (day,) in days:
+        connection.execute(_NUMBER_A_DAY, {"day": day})
+        (count,) = connection.execute("SELECT count(*) FROM day").fetchall()[0]
+        step = _completions_at_once(lake, day)
+        for first in range(0, count, step):
+            rows = _read_slice(connection, day, {"first": first, "last": first + step - 1})
+            for _, conversation in groupby(rows, key=itemgetter(0)):
+                yield _conversation(conversation, day)
+
+
+def _conversation(rows: Iterator[tuple[Any, ...]], day: date) -> Conversation:
+    _, source, completion_id, message_count, raw = next(rows)
+    messages = map(itemgetter(-1), rows)
+    return Conversation(Partition(source, str(day)), completion_id, message_count, raw, messages)
+
+
+def _read_slice(
+    connection: duckdb.DuckDBPyConnection, day: date, places: dict[str, Any]
+) -> Iterator[tuple[Any, ...]]:
+    condition, parameters = "created_date = $day", {"day": day, **places}
+    # The time lets DuckDB skip the rest of the day's rows; unless one of the slice has none.
+    for low, high in connection.execute(_SPAN, places).fetchall():
+        condition += " AND created_at BETWEEN $low AND $high"
+        parameters |= {"low": low, "high": high}
+    result = connection.execute(_READ_A_SLICE.format(condition=condition), parameters)
+    while rows := result.fetchmany(_ROWS_AT_ONCE):
+        yield from rows
+
+
+def _completions_at_once(lake: Lake, day: date) -> int:
+    """Return how many completions of a day make a slice, by their average size."""
+    count = size = 0
+    for table in (COMPLETIONS, MESSAGES):
+        for file in lake.state.table_files(table):
+            if file.created_date == str(day):
+                count += file.rows if table == COMPLETIONS else 0
+                with open_part(lake.storage, file.path) as part:
+                    groups = map(part.metadata.row_group, range(part.num_row_groups))
+                    size += sum(group.total_byte_size for group in groups)
+    return max(1, _SLICE_BYTES * count // max(1, size))

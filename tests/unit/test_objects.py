@@ -1,0 +1,111 @@
+"""Decoding: only an id is required, and everything else is carried as it comes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from chatlake.errors import InvalidResponseError
+from chatlake.model.objects import read_completion, read_completion_page, read_message_page
+from tests.flat import ID, completion, exact, message, page_of, without
+
+
+def test_a_page_gives_each_object_with_its_exact_text() -> None:
+    """The text of an item is the text in the page, whatever stands around it."""
+    texts = [json.dumps(completion(id=f"c-{n}"), indent=n or None) for n in range(3)]
+    page = read_completion_page(page_of(texts, has_more=True))
+    assert [item.sent.text.decode() for item in page.items] == texts
+    assert [item.id for item in page.items] == ["c-0", "c-1", "c-2"]
+    assert page.has_more is True
+
+
+def test_a_page_with_odd_items_keeps_each_exact_text() -> None:
+    """Items with lone surrogates are told apart although they look alike when cleaned."""
+    texts = [rf'{{"id": "m-{n % 2}", "content": "\ud80{n}"}}' for n in range(4)]
+    page = read_message_page(
+        b'{"note": {"data": ["\\ud800"]}, "data": [%b]}' % ",".join(texts).encode()
+    )
+    assert [item.sent.text.decode() for item in page.items] == texts
+    assert page.has_more is None
+
+
+@pytest.mark.parametrize(("text", "expected"), [("null", None), ("true", True), ("false", False)])
+def test_has_more_may_be_unknown(text: str, expected: bool | None) -> None:
+    """Null is not false: the pager must decide."""
+    assert read_message_page(b'{"data": [], "has_more": %b}' % text.encode()).has_more is expected
+    assert read_message_page(b'{"data": []}').has_more is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html></html>",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"data": null}',
+        b'{"data": {}}',
+        b'{"data": [], "has_more": "yes"}',
+        b'{"data": [}',
+        b'{"data": []} {"data": []}',
+        b'{"data": [{"id": "a", "content": "\xff"}]}',
+        b'{"data": [{"id": "a", "content": NaN}]}',
+        b'{"data": [' + b"[" * 100_000 + b"]" * 100_000 + b"]}",
+        b'{"data": [1]}',
+        b'{"data": [null]}',
+        b'{"data": [{"role": "user"}]}',
+        b'{"data": [{"id": null}]}',
+        b'{"data": [{"id": ""}]}',
+        b'{"data": [{"id": 7}]}',
+    ],
+)
+def test_what_is_no_page_is_an_error(body: bytes) -> None:
+    """A broken body, or an item without an id, is never taken for an empty list."""
+    with pytest.raises(InvalidResponseError):
+        read_message_page(body)
+
+
+@pytest.mark.parametrize("created", ["yesterday", True, -1, 1e300, [], 253402300800])
+def test_a_creation_that_is_no_time_is_an_error(created: Any) -> None:
+    """A completion without a place in time is not guessed at."""
+    with pytest.raises(InvalidResponseError, match="created"):
+        read_completion(json.dumps(completion(created=created)).encode())
+
+
+@pytest.mark.parametrize("text", ['{"id": "a"}', '{"id": "a", "created": null}'])
+def test_only_the_id_is_required(text: str) -> None:
+    """A completion that says nothing but its id is carried."""
+    found = read_completion(text.encode())
+    assert (found.id, found.created, found.fields.created) == ("a", 0, None)
+
+
+def test_a_completion_may_be_surrounded_by_white_space() -> None:
+    """A trailing line break belongs to the body, not to the object."""
+    found = read_completion(b'\r\n {"id": "a"} \n')
+    assert found.sent.text == b'{"id": "a"}'
+
+
+@pytest.mark.parametrize("number", ["1e400", "9" * 5000])
+@pytest.mark.parametrize("key", ["temperature", "seed", "usage", "metadata", "unknown", "tools"])
+def test_a_boundless_number_stays_in_the_text(key: str, number: str) -> None:
+    """Wherever it stands, the object is read and its text is what was sent."""
+    text = json.dumps(without(completion(), key))[:-1] + f', "{key}": {{"n": {number}}}}}'
+    page = read_completion_page(page_of([text]))
+    assert page.items[0].id == ID
+    assert exact(page.items[0].sent.text) == exact(text)
+
+
+def test_a_key_may_be_written_with_escapes() -> None:
+    r"""`"d\u0061ta"` is `data`, also where exact texts are looked for."""
+    text = rb'{"d\u0061ta": [{"\u0069d": "a", "content": "\ud800"}]}'
+    (item,) = read_message_page(text).items
+    assert (item.id, item.sent.text) == ("a", rb'{"\u0069d": "a", "content": "\ud800"}')
+
+
+def test_messages_are_read_like_completions() -> None:
+    """A stored message has its fields and its text."""
+    (item,) = read_message_page(page_of([message("Hi", name="x")])).items
+    assert (item.id, item.fields.role, item.fields.name) == (f"{ID}-0", "user", "x")
