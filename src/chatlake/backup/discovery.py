@@ -151,4 +151,5 @@ def _matches(completion: Completion, job: SourceJob) -> bool:
 
 
 def _descends(page: list[Completion]) -> bool:
-    return len(page) > 1 and page[0].created > page[-1].created
+    known = [completion.created for completion in page if completion.fields.created is not None]
+    return len(known) > 1 and known[0] > known[-1]

@@ -14,15 +14,13 @@ async def fetch_messages(api: CompletionApi, completion_id: str, *, settle: bool
     SourceUnreachableError or CompletionError.
     """
     pager = Pager()
-    messages: dict[str, Message] = {}
+    messages: list[Message] = []
     while not pager.done:
-        page = await api.list_messages(
+        messages += await api.list_messages(
             lambda body: pager.feed(read_message_page(body)),
             completion_id,
             after=pager.cursor,
             limit=PAGE_LIMIT,
             settle=settle and pager.cursor is None,
         )
-        for message in page:
-            messages.setdefault(message.id, message)
-    return list(messages.values())
+    return messages

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from chatlake import __version__
-from chatlake.cli import backup, doctor, export, init, simulate, sql, status
+from chatlake.cli import backup, doctor, export, init, simulate, sql, status, verify
 from chatlake.cli.options import examples
 from chatlake.cli.output import say
 
@@ -69,6 +69,7 @@ app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command("backup", epilog=backup.EXAMPLES)(backup.backup)
 app.command("status", epilog=status.EXAMPLES)(status.status)
 app.command("sql", epilog=sql.EXAMPLES)(sql.sql)
+app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
 app.add_typer(export.app, name="export")
 app.command(
     "simulate", epilog=simulate.EXAMPLES, add_help_option=False, context_settings=simulate.CONTEXT

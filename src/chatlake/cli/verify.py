@@ -1,0 +1,147 @@
+"""`chatlake verify`: reads the lake again and names every damaged file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chatlake.cli.options import ConfigOption, JsonOption, examples
+from chatlake.cli.output import note, paint, printable, say, show_error, write_json
+
+if TYPE_CHECKING:
+    from chatlake.errors import LakeDamagedError
+    from chatlake.lake.verify import VerifyReport
+
+EXAMPLES = examples("chatlake verify", "chatlake verify --subset $(date +%d)/31 --json")
+_HINT = "Each file is named with what to do; nothing was changed."
+
+
+def verify(
+    config: ConfigOption = None,
+    subset: Annotated[
+        str | None,
+        typer.Option(
+            "--subset",
+            metavar="K/N",
+            help="Only an Nth of the files, those checked longest ago: 1/30 to 30/30, one a night, "
+            "cover all.",
+        ),
+    ] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Read every file of the lake again: size, SHA-256, rows, columns, keys, counts, images.
+
+    Asks no source and needs no key; changes nothing but verified.json, which remembers what was
+    checked when. Exit codes: 0 all sound, 7 damaged: each file is named, with what to do.
+    """
+    from chatlake.config import load_settings  # noqa: PLC0415
+    from chatlake.lake.verify import Subset, storage_of, verify_storage  # noqa: PLC0415
+
+    part = None if subset is None else Subset.parse(subset)
+    settings = load_settings(config)
+    storage = storage_of(settings.lake_location, settings.access)
+    with _progress_shown(bar=sys.stderr.isatty()) as progress:
+        report = verify_storage(storage, subset=part, progress=progress)
+    error = _error(report)
+    if as_json:
+        write_json(_document(report, error))
+    else:
+        _show(report)
+    for line in report.notes:
+        note(f"{paint('note:', 'dim', sys.stderr)} {printable(line)}")
+    if error is not None:
+        show_error(error.message, error.hint)
+        raise typer.Exit(error.exit_code)
+
+
+def _error(report: VerifyReport) -> LakeDamagedError | None:
+    from chatlake.cli.words import count  # noqa: PLC0415
+    from chatlake.errors import LakeDamagedError  # noqa: PLC0415
+
+    if report.is_sound:
+        return None
+    files = len({finding.path for finding in report.findings})
+    problems = count(len(report.findings), "problem")
+    message = f"{report.location} is damaged: {problems} in {count(files, 'file')}"
+    return LakeDamagedError(message, hint=_HINT)
+
+
+def _document(report: VerifyReport, error: LakeDamagedError | None) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "status": "sound" if report.is_sound else "damaged",
+        "lake": report.location,
+        "files": report.files,
+        "bytes": report.bytes,
+        "rows": report.rows,
+        "seconds": report.seconds,
+        "subset": None if report.subset is None else str(report.subset),
+        "listed_files": report.listed_files,
+        "manifests": report.manifests,
+        "findings": [
+            {
+                "path": finding.path,
+                "kind": finding.kind,
+                "problem": finding.problem,
+                "remedy": finding.remedy,
+            }
+            for finding in report.findings
+        ],
+        "notes": report.notes,
+    }
+    if error is not None:
+        document["error"] = {"kind": error.kind, "message": error.message, "hint": error.hint}
+    return document
+
+
+def _show(report: VerifyReport) -> None:
+    from chatlake.cli.words import count, duration, size  # noqa: PLC0415
+
+    for finding in report.findings:
+        say(f"{paint('✗', 'red')} {printable(finding.path)}: {printable(finding.problem)}")
+        say(f"  {paint('→', 'dim')} {printable(finding.remedy)}")
+    verdict = "all sound"
+    if not report.is_sound:
+        verdict = paint(count(len(report.findings), "problem"), "red")
+    files = count(report.files, "file")
+    if report.subset is not None:
+        files = f"{report.files:,} of {count(report.listed_files, 'file')}"
+    say(f"{files}, {size(report.bytes)}: {verdict} ({duration(report.seconds)})")
+
+
+@contextmanager
+def _progress_shown(*, bar: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Give what shows the bytes read, on a terminal; None elsewhere."""
+    if not bar:
+        yield None
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True, highlight=False),
+        transient=True,
+    )
+    task = progress.add_task("reading manifests", total=None)
+
+    def show(read: int, to_read: int) -> None:
+        progress.update(task, description="reading files", completed=read, total=to_read)
+
+    with progress:
+        yield show

@@ -1,0 +1,324 @@
+"""Verification: reads every file of a lake again and names what is not as it was written.
+
+Nothing is changed but `verified.json`, which remembers what was checked when. Memory is bounded:
+files are hashed in chunks, rows are compared some partitions at a time by their keys, images are
+read row group by row group.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from chatlake.errors import (
+    LakeDamagedError,
+    LakeError,
+    LakeFormatError,
+    LakeNotFoundError,
+    LakeUnwritableError,
+)
+from chatlake.lake import manifests
+from chatlake.lake.catalog import CATALOG
+from chatlake.lake.lake import Lake
+from chatlake.lake.local import Access, LocalStorage
+from chatlake.lake.rereading import RereadingStorage
+from chatlake.lake.storage import Storage
+from chatlake.lake.verify_catalog import (
+    ShownCatalog,
+    check_catalog,
+    check_empty_files,
+    expected_paths,
+    is_of_this_lake,
+    read_catalog,
+)
+from chatlake.lake.verify_file import KEY_COLUMNS, check_bytes, read_keys
+from chatlake.lake.verify_findings import WRITTEN_ANEW, Finding
+from chatlake.lake.verify_history import (
+    History,
+    check_history,
+    missing_manifest,
+    readable_files,
+)
+from chatlake.lake.verify_record import RECORD, Record, Subset, choose
+from chatlake.lake.verify_tables import TableChecker
+from chatlake.model.manifest import LakeState, PartFile
+from chatlake.model.partitions import Partition
+
+__all__ = ["Finding", "Subset", "VerifyReport", "storage_of", "verify", "verify_storage"]
+
+Progress = Callable[[int, int], None]
+"""Told the bytes of data files that were read, and how many there are to read."""
+
+_THREADS: Final = min(4, os.cpu_count() or 1)
+_ROWS_AT_ONCE: Final = 500_000
+
+
+@dataclass(slots=True)
+class VerifyReport:
+    """What a verification found. `notes`: what is worth knowing and no damage.
+
+    `files`, `bytes`, `rows`: of the data files that were read, of `listed_files` that the lake
+    lists. `manifests`: how many manifests and checkpoints were read. `seconds`: wall time.
+    """
+
+    location: str
+    subset: Subset | None = None
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    files: int = 0
+    bytes: int = 0
+    rows: int = 0
+    listed_files: int = 0
+    manifests: int = 0
+    seconds: float = 0.0
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is wrong with what was read."""
+        return not self.findings
+
+
+def storage_of(location: str, access: Access = "private") -> Storage:
+    """Return the place of a lake that may be too damaged to be opened as one.
+
+    LakeNotFoundError, LakeFormatError; LakeError for a place that no lake can be at.
+    """
+    try:
+        return Lake.open(location, access=access).storage
+    except (LakeNotFoundError, LakeFormatError):
+        raise
+    except LakeError as error:
+        storage = LocalStorage(location, access)
+        folder = storage.local_path(manifests.FOLDER)
+        if isinstance(error, LakeDamagedError) or (folder is not None and Path(folder).is_dir()):
+            return storage
+        raise
+
+
+def verify(
+    lake: Lake, *, subset: Subset | None = None, progress: Progress | None = None
+) -> VerifyReport:
+    """Check what the lake lists, or a subset of it (`verify_record.choose`)."""
+    return verify_storage(lake.storage, subset=subset, progress=progress)
+
+
+def verify_storage(
+    storage: Storage,
+    *,
+    subset: Subset | None = None,
+    progress: Progress | None = None,
+    pause: Callable[[float], None] = time.sleep,
+) -> VerifyReport:
+    """Check a lake, which may be too damaged to be opened; `pause` sleeps between two attempts."""
+    verification = _Verification(RereadingStorage(storage, pause), subset, progress)
+    return verification.run()
+
+
+class _Verification:
+    def __init__(
+        self, storage: RereadingStorage, subset: Subset | None, progress: Progress | None
+    ) -> None:
+        self._storage = storage
+        self._report = VerifyReport(storage.location, subset)
+        self._progress = progress
+        self._mutex = threading.Lock()
+        self._read = 0
+        self._to_read = 0
+
+    def run(self) -> VerifyReport:
+        begun_at = time.monotonic()
+        report = self._report
+        record = Record.load(self._storage)
+        # The catalogue first: it is never newer than the newest manifest, whatever is committed
+        # meanwhile.
+        shown = read_catalog(self._storage)
+        history = self._check_history(shown, record)
+        if history.state is None:
+            self._check_what_is_there(history)
+        else:
+            self._check_state(history.state, record)
+        report.seconds = round(time.monotonic() - begun_at, 3)
+        return report
+
+    def _check_history(
+        self, shown: ShownCatalog | Finding | None, record: Record | None
+    ) -> History:
+        report, storage = self._report, self._storage
+        catalog = shown if isinstance(shown, ShownCatalog) else None
+        expected: dict[int, frozenset[str]] = {}
+
+        def on_state(state: LakeState) -> None:
+            if catalog is not None and state.number == catalog.stamp.number:
+                expected[state.number] = expected_paths(catalog, state)
+
+        on_state(LakeState())
+        history = check_history(storage, on_state)
+        report.manifests = history.documents
+        report.findings += history.findings
+        if isinstance(shown, Finding):
+            report.findings.append(shown)
+        elif shown is None:
+            if storage.local_path(CATALOG) is not None:
+                report.notes.append(f"{CATALOG} is missing; the next command writes it anew")
+        elif is_of_this_lake(shown, storage):
+            number = shown.stamp.number
+            report.findings += check_catalog(shown, storage, expected.get(number))
+            self._find_gone(history, number, f"the catalogue shows commit {number}")
+            if number < history.newest or shown.stamp.location != storage.location:
+                report.notes.append(
+                    f"{CATALOG} shows commit {number} of {shown.stamp.location}, "
+                    f"the newest is {history.newest}; the next command writes it anew"
+                )
+        else:
+            problem = f"is of another lake, which was at {shown.stamp.location}"
+            report.findings.append(Finding(CATALOG, problem, WRITTEN_ANEW, "contradiction"))
+        if record is not None:
+            evidence = f"an earlier verification saw commit {record.number} ({RECORD})"
+            self._find_gone(history, record.number, evidence)
+        report.findings += check_empty_files(storage, catalog)
+        return history
+
+    def _find_gone(self, history: History, seen: int, evidence: str) -> None:
+        known = {finding.path for finding in self._report.findings}
+        for number in range(history.newest + 1, seen + 1):
+            finding = missing_manifest(number, evidence)
+            if finding.path not in known:
+                self._report.findings.append(finding)
+
+    def _check_what_is_there(self, history: History) -> None:
+        """Check the bytes of every data file that some readable manifest lists.
+
+        What the lake holds cannot be known while a manifest is damaged: a file that is not there
+        may have been removed.
+        """
+        listed = readable_files(self._storage, history.newest).values()
+        there = [file for file in listed if self._storage.size(file.path) is not None]
+        self._begin(there, len(there))
+        self._report.findings += self._damaged_bytes(there)
+        self._report.notes.append(
+            "Data files were checked one by one only: what belongs to the lake is not known "
+            "while a manifest is damaged"
+        )
+
+    def _check_state(self, state: LakeState, record: Record | None) -> None:
+        files = list(state.files.values())
+        chosen = choose(files, self._report.subset, record)
+        self._begin(chosen, len(files))
+        checked: set[str] = set()
+        findings: list[Finding] = []
+        try:
+            findings += self._data_findings(state, chosen, checked)
+        finally:
+            # Interrupted, it remembers how far it came.
+            findings = self._still_listed(findings)
+            self._remember(state, record, checked, findings)
+        self._report.findings += findings
+
+    def _begin(self, chosen: Sequence[PartFile], listed: int) -> None:
+        report = self._report
+        report.listed_files = listed
+        report.files = len(chosen)
+        report.bytes = self._to_read = sum(file.bytes for file in chosen)
+        report.rows = sum(file.rows for file in chosen)
+        self._on_bytes(0)
+
+    def _data_findings(
+        self, state: LakeState, chosen: Sequence[PartFile], checked: set[str]
+    ) -> Iterator[Finding]:
+        checker = TableChecker()
+        wanted = {file.path for file in chosen}
+        partitions = sorted({file.partition for file in chosen})
+        for batch in _batches(state, partitions):
+            files = [file for partition in batch for file in partition]
+            damaged = set()
+            for finding in self._damaged_bytes([f for f in files if f.path in wanted]):
+                damaged.add(finding.path)
+                yield finding
+            whole = [f for f in files if f.path not in damaged and f.table in KEY_COLUMNS]
+            keys: dict[str, pa.Table] = {}
+            with ThreadPoolExecutor(_THREADS) as pool:
+                found = pool.map(lambda f: self._keys(f, check_images=f.path in wanted), whole)
+                for file, rows in zip(whole, found, strict=True):
+                    if isinstance(rows, Finding):
+                        damaged.add(file.path)
+                        yield rows
+                    else:
+                        keys[file.path] = rows
+            # Where a file is damaged, its rows are missing in the others: that is said already.
+            yield from checker.check(
+                [(f, keys.pop(f.path)) for f in partition if f.path in keys]
+                for partition in batch
+                if damaged.isdisjoint(f.path for f in partition)
+            )
+            checked.update(file.path for file in files if file.path in wanted)
+        yield from checker.missing_images()
+        if checker.incomplete:
+            self._report.notes.append(
+                f"{checker.incomplete:,} completions lack their messages, which could not be had; "
+                "the next backup tries again"
+            )
+        for source, parts in sorted(checker.kept_as_references().items()):
+            self._report.notes.append(
+                f"{source}: {parts:,} image parts have no stored image: "
+                "their runs kept references only (images: reference)"
+            )
+
+    def _keys(self, file: PartFile, *, check_images: bool) -> pa.Table | Finding:
+        return read_keys(self._storage, file, check_images=check_images)
+
+    def _damaged_bytes(self, files: Sequence[PartFile]) -> Iterator[Finding]:
+        with ThreadPoolExecutor(_THREADS) as pool:
+            found = pool.map(lambda file: check_bytes(self._storage, file, self._on_bytes), files)
+            yield from (finding for finding in found if finding is not None)
+
+    def _still_listed(self, findings: Iterable[Finding]) -> list[Finding]:
+        """Drop what is missing because another process has merged and removed it meanwhile."""
+        findings = list(findings)
+        if any(finding.kind == "missing" for finding in findings):
+            try:
+                listed = manifests.load_state(self._storage).files
+            except LakeError:
+                return findings
+            findings = [f for f in findings if f.kind != "missing" or f.path in listed]
+        return findings
+
+    def _remember(
+        self, state: LakeState, record: Record | None, checked: set[str], findings: list[Finding]
+    ) -> None:
+        damaged = {finding.path for finding in findings}
+        after = (record or Record()).updated(state.number, state.files, checked, damaged)
+        try:
+            after.save(self._storage)
+        except LakeUnwritableError as error:
+            self._report.notes.append(
+                f"{error.message}: what was checked today cannot be remembered for --subset"
+            )
+
+    def _on_bytes(self, number: int) -> None:
+        if self._progress is not None:
+            with self._mutex:
+                self._read += number
+                self._progress(self._read, self._to_read)
+
+
+def _batches(state: LakeState, partitions: Iterable[Partition]) -> Iterator[list[list[PartFile]]]:
+    """Yield some partitions at a time, each as its files: small ones together, for speed."""
+    batch: list[list[PartFile]] = []
+    rows = 0
+    for partition in partitions:
+        files = state.partition_files(partition)
+        batch.append(files)
+        rows += sum(file.rows for file in files)
+        if rows >= _ROWS_AT_ONCE:
+            yield batch
+            batch, rows = [], 0
+    if batch:
+        yield batch

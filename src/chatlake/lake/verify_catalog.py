@@ -1,0 +1,152 @@
+"""The catalogue and the empty files: derived, so never a loss, but readers look there first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from chatlake.errors import LakeDamagedError
+from chatlake.lake.catalog import CATALOG, CatalogStamp, connect, empty_path
+from chatlake.lake.ledger import LEDGER
+from chatlake.lake.parts import empty_file, open_part
+from chatlake.lake.rereading import ATTEMPTS, RereadingStorage
+from chatlake.lake.schema import SCHEMAS
+from chatlake.lake.verify_file import differing_columns
+from chatlake.lake.verify_findings import WRITTEN_ANEW, Finding, split_message
+from chatlake.lake.views import VIEWS
+from chatlake.model.manifest import LakeState
+
+_PATH: Final = re.compile(r"'((?:[^']|'')*\.parquet)'")
+_GLOB: Final = re.compile(r"\[([*?\[])\]")
+_VIEWS: Final = (
+    "SELECT view_name, sql FROM duckdb_views() "
+    "WHERE database_name = 'lake' AND schema_name = 'main'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownCatalog:
+    """What a catalogue shows: for which place and commit it was built, its views, their files.
+
+    `paths` are relative to the place that it was built for.
+    """
+
+    stamp: CatalogStamp
+    views: frozenset[str]
+    paths: frozenset[str]
+
+
+def read_catalog(storage: RereadingStorage) -> ShownCatalog | Finding | None:
+    """Read all of the catalogue; None where there is none, or none can be."""
+    path = storage.local_path(CATALOG)
+    if path is None or not Path(path).is_file():
+        return None
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            return _read(path)
+        except duckdb.Error as error:
+            if not left:
+                why = str(error).splitlines()[0]
+                return Finding(CATALOG, f"cannot be read: {why}", WRITTEN_ANEW, "unreadable")
+        storage.pause()
+    raise AssertionError("unreachable")
+
+
+def is_of_this_lake(shown: ShownCatalog, storage: RereadingStorage) -> bool:
+    """Whether any data file that the catalogue shows is here, or it shows none."""
+    paths = [path for path in shown.paths if not path.startswith("schema/")]
+    return not paths or any(storage.size(path) is not None for path in sorted(paths))
+
+
+def expected_paths(shown: ShownCatalog, state: LakeState) -> frozenset[str]:
+    """Return the files that a catalogue of `state` shows, of the tables that this one reads."""
+    empties = {empty_path(table): table for table in SCHEMAS if empty_path(table) in shown.paths}
+    tables = set(empties.values())
+    return frozenset([*empties, *(f.path for f in state.files.values() if f.table in tables)])
+
+
+def check_catalog(
+    shown: ShownCatalog, storage: RereadingStorage, expected: frozenset[str] | None
+) -> Iterator[Finding]:
+    """Compare with `expected`, what it should show; None where that is not known.
+
+    A catalogue that an older chatlake wrote may lack views, until it is written anew.
+    """
+    own = CatalogStamp.of(storage, shown.stamp.number)
+    lacking = set(VIEWS) - shown.views
+    if lacking and (shown.stamp.format, shown.stamp.chatlake) == (own.format, own.chatlake):
+        problem = f"lacks the views {', '.join(sorted(lacking))}"
+        yield Finding(CATALOG, problem, WRITTEN_ANEW, "contradiction")
+    if expected is not None and shown.paths != expected:
+        more, fewer = len(shown.paths - expected), len(expected - shown.paths)
+        problem = (
+            f"does not show what commit {shown.stamp.number} lists: "
+            f"{more:,} files too many, {fewer:,} too few"
+        )
+        yield Finding(CATALOG, problem, WRITTEN_ANEW, "contradiction")
+
+
+def check_empty_files(storage: RereadingStorage, shown: ShownCatalog | None) -> Iterator[Finding]:
+    """Look at the files without rows; the catalogue's views need those that it shows."""
+    for table in SCHEMAS:
+        path = empty_path(table)
+        try:
+            data = storage.read(path)
+        except FileNotFoundError:
+            if shown is not None and path in shown.paths:
+                remedy = "Run `chatlake sql 'FROM runs'`: that writes it anew."
+                yield Finding(path, "is missing; the views read it", remedy, "missing")
+            continue
+        except LakeDamagedError as error:
+            yield Finding(*split_message(storage, error.message), WRITTEN_ANEW, "unreadable")
+            continue
+        own = empty_file(table)
+        if data == own:
+            continue
+        try:
+            with open_part(storage, path) as part:
+                differing = differing_columns(part.schema_arrow, SCHEMAS[table])
+                writer = _writer(part)
+        except LakeDamagedError as error:
+            yield Finding(*split_message(storage, error.message), WRITTEN_ANEW, "unreadable")
+            continue
+        with pq.ParquetFile(pa.BufferReader(own)) as part:
+            same_writer = writer == _writer(part)
+        # Of another version its bytes may differ, its columns may not.
+        if same_writer or differing is not None:
+            yield Finding(path, "was altered", WRITTEN_ANEW, "altered")
+
+
+def _read(path: str) -> ShownCatalog | Finding:
+    with closing(connect(path)) as connection:
+        row = connection.execute(
+            "SELECT location, number, format, chatlake FROM ledger.lake"
+        ).fetchone()
+        for table in LEDGER:  # each of its bytes: DuckDB checks the sums of what it reads
+            sql = f"SELECT max(hash(t)) FROM ledger.{table} AS t"  # noqa: S608
+            connection.execute(sql).fetchall()
+        views = dict(connection.execute(_VIEWS).fetchall())
+    if row is None:
+        problem = "does not say what lake it is of"
+        return Finding(CATALOG, problem, WRITTEN_ANEW, "contradiction")
+    stamp = CatalogStamp(*row)
+    found = {_unquoted(text) for sql in views.values() for text in _PATH.findall(sql)}
+    paths = {path.removeprefix(f"{stamp.location}/") for path in found}
+    return ShownCatalog(stamp, frozenset(views), frozenset(paths))
+
+
+def _writer(part: pq.ParquetFile) -> tuple[str | None, bytes | None]:
+    metadata = part.metadata.metadata or {}
+    return part.metadata.created_by, metadata.get(b"chatlake.version")
+
+
+def _unquoted(text: str) -> str:
+    return _GLOB.sub(r"\1", text.replace("''", "'"))

@@ -1,0 +1,61 @@
+"""What a verification finds: the file, what is wrong with it, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from chatlake.lake.storage import Storage
+
+Kind = Literal[
+    "missing",  # listed or numbered, and not there
+    "unreadable",  # there, and cannot be read or understood
+    "size",  # has another number of bytes than the manifest says
+    "altered",  # has another SHA-256 than the manifest, or the document itself, says
+    "misplaced",  # its name or folder says something else than it holds
+    "schema",  # other columns than the table's
+    "rows",  # another number of rows than the manifest says
+    "range",  # rows created outside of the partition's day, or of the file's range
+    "duplicate",  # a key occurs twice
+    "orphan",  # rows whose completion or message is not stored
+    "count",  # a count that another table contradicts
+    "image",  # an image that is not stored, or whose bytes are not those of its SHA-256
+    "contradiction",  # a document that others contradict
+    "format",  # written by a newer chatlake
+]
+
+RESTORE_OR_FETCH: Final = (
+    "Restore it from a copy, or delete it and run `chatlake backup --full`: "
+    "what the source still has is fetched again."
+)
+RESTORE_OR_FETCH_MISSING: Final = (
+    "Restore it from a copy, or run `chatlake backup --full`: "
+    "what the source still has is fetched again."
+)
+RESTORE_MANIFEST: Final = (
+    "Restore it from a copy of the lake: nothing else says what this commit added and removed."
+)
+RESTORE_CHECKPOINT: Final = (
+    "Restore it from a copy. Without it nothing is lost: the manifests up to it tell the same."
+)
+UPGRADE: Final = "Upgrade chatlake."
+WRITTEN_ANEW: Final = "Delete it: the next `chatlake sql` or `chatlake backup` writes it anew."
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing wrong with one file. `path` is relative to the lake; `kind` the word for programs.
+
+    `problem` says what is wrong, `remedy` what to do; both are sentences for people.
+    """
+
+    path: str
+    problem: str
+    remedy: str
+    kind: Kind
+
+
+def split_message(storage: Storage, message: str) -> tuple[str, str]:
+    """Return path and problem of an error's message that begins with the file's full name."""
+    path, _, problem = message.removeprefix(f"{storage.location}/").partition(" ")
+    return path, problem
