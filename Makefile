@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OTHER_DUCKDB := $(VENV)/duckdb-1.5
-JOBS ?= 2
+JOBS ?= 4
 LOG := $(VENV)/install.log
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

@@ -49,7 +49,7 @@ EXIT_CODES = {
     "named, and the next run tries them again",
     4: "configuration invalid: the message names the file, the line or key, and what is expected",
     5: "not authorised, or the account cannot do this (401, 403, 405, quota): nothing is retried",
-    6: "the source cannot be reached",
+    6: "the source cannot be reached: no answer, only 5xx, or no such route (wrong base_url)",
     7: "the lake is damaged, or a newer chatlake wrote it",
     8: "locked: another run is writing; the message names its host, process and start",
     130: "interrupted (SIGINT): what was committed stays, the next run goes on from there",

@@ -9,6 +9,7 @@
     │   ├── MethodNotSupportedError             405: the account has no such route
     │   └── QuotaExhaustedError                 429 that never helps to retry: quota, credit, limit
     ├── SourceUnreachableError         exit 6   look at the network or the service, run again
+    ├── UnusableListError              exit 1   the service's list of completions breaks its rules
     ├── CompletionError                exit 3   one completion could not be had; the others are kept
     │   ├── CompletionNotFoundError             404 (400 on some servers)
     │   ├── RequestRejectedError                any other 4xx
@@ -108,6 +109,13 @@ class SourceUnreachableError(ChatlakeError):
     exit_code = 6
     kind = "unreachable"
     default_hint = "Check base_url, network and proxy; then run again, it goes on where it was."
+
+
+class UnusableListError(ChatlakeError):
+    """The service answers the list of completions with something that is none, or refuses it."""
+
+    kind = "list"
+    default_hint = "Check base_url (without /chat/completions) and select; then run again."
 
 
 class CompletionError(ChatlakeError):

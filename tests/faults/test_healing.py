@@ -34,9 +34,14 @@ def settings(server: Running, tmp_path: Path) -> Settings:
 def content(settings: Settings) -> list[list[tuple[object, ...]]]:
     """Return everything that a run must restore."""
     return [
-        rows(settings, "SELECT source, completion_id, raw, message_count FROM completions ORDER BY ALL"),
+        rows(
+            settings,
+            "SELECT source, completion_id, raw, message_count FROM completions ORDER BY ALL",
+        ),
         rows(settings, "SELECT source, message_id, message_index, raw FROM messages ORDER BY ALL"),
-        rows(settings, "SELECT message_id, part_index, image_sha256 FROM content_parts ORDER BY ALL"),
+        rows(
+            settings, "SELECT message_id, part_index, image_sha256 FROM content_parts ORDER BY ALL"
+        ),
         rows(settings, "SELECT created_date, sha256, data FROM images ORDER BY ALL"),
     ]
 
@@ -67,9 +72,7 @@ def test_a_lost_file_is_healed_by_the_next_run(
     assert backup(settings).sources[0].run.files_added == 0
 
 
-def test_what_the_source_no_longer_has_stays_readable(
-    server: Running, settings: Settings
-) -> None:
+def test_what_the_source_no_longer_has_stays_readable(server: Running, settings: Settings) -> None:
     """Messages whose completion is lost here and at the source remain, under a bare row."""
     lake = open_lake(settings)
     lost = lake.state.table_files("completions")[0]

@@ -273,7 +273,7 @@ def test_an_unknown_id_is_a_named_failure(
         ({}, "either completion_ids or ids_file"),
         ({"completion_ids": ["chatcmpl-a"], "ids_file": "ids.txt"}, "either"),
         ({"completion_ids": []}, "no completion id"),
-        ({"completion_ids": ["two words"]}, "expected one completion id"),
+        ({"completion_ids": ["[]"]}, "expected one completion id"),
         ({"ids_file": "/nowhere/ids.txt"}, "cannot be read"),
         ({"completion_ids": ["chatcmpl-a"], "source": "opnai"}, "there is no source 'opnai'"),
     ],

@@ -42,7 +42,9 @@ def test_a_first_backup_stores_every_completion(server: Running, settings: Setti
         for item in server.truth()
         for message in item["messages"]
     }
-    stored = rows(settings, "SELECT completion_id, message_id FROM messages WHERE direction = 'input'")
+    stored = rows(
+        settings, "SELECT completion_id, message_id FROM messages WHERE direction = 'input'"
+    )
     assert len(stored) == len(truth)
     assert set(stored) == truth
     ids = [row[0] for row in rows(settings, "SELECT completion_id FROM completions")]
@@ -108,8 +110,9 @@ def test_edited_metadata_replaces_the_row(server: Running, settings: Settings) -
         f"SELECT metadata['reviewed'], first_seen_at FROM completions WHERE completion_id = '{edited}'",
     )
     assert stored == [("yes", first_seen[0][0])]
-    assert rows(settings, "SELECT count(*), count(DISTINCT message_id) FROM messages")[0] == (
-        rows(settings, "SELECT count(DISTINCT message_id), count(*) FROM messages")[0]
+    assert (
+        rows(settings, "SELECT count(*), count(DISTINCT message_id) FROM messages")[0]
+        == (rows(settings, "SELECT count(DISTINCT message_id), count(*) FROM messages")[0])
     )
     changes = rows(
         settings,
@@ -191,7 +194,8 @@ def test_the_ledger_adds_up(settings: Settings) -> None:
     backup(settings)
 
     ledger = rows(
-        settings, "SELECT listed, new + changed + unchanged + failed, status FROM runs ORDER BY started_at"
+        settings,
+        "SELECT listed, new + changed + unchanged + failed, status FROM runs ORDER BY started_at",
     )
     assert len(ledger) == 2
     assert all(listed == counted and status == "complete" for listed, counted, status in ledger)
@@ -233,7 +237,10 @@ def test_images_may_be_kept_as_references(server: Running, tmp_path: Path) -> No
 
     assert rows(settings, "SELECT count(*) FROM images") == [(0,)]
     assert rows(settings, "SELECT count(image_sha256) > 0 FROM image_parts") == [(True,)]
-    assert rows(settings, "SELECT count(*) FROM messages WHERE regexp_matches(raw::VARCHAR, ';base64,[A-Za-z0-9]')") == [(0,)]
+    assert rows(
+        settings,
+        "SELECT count(*) FROM messages WHERE regexp_matches(raw::VARCHAR, ';base64,[A-Za-z0-9]')",
+    ) == [(0,)]
 
 
 def test_a_selection_by_model_and_metadata_holds(server: Running, tmp_path: Path) -> None:

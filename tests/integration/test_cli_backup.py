@@ -143,7 +143,7 @@ def test_ids_come_from_standard_input_too(
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("", "no completion ids in ids.txt"), ("a b c\n", "ids.txt:1:"), (None, "cannot be read")],
+    [("", "no completion ids in ids.txt"), ("[\n", "ids.txt:1:"), (None, "cannot be read")],
 )
 def test_a_list_of_ids_that_is_none_is_a_wrong_usage(
     chatlake: CommandLine, tmp_path: Path, text: str | None, told: str

@@ -54,7 +54,9 @@ def test_two_sweeps_that_both_miss_it_mark_a_completion_deleted(
     readable = rows(settings, "SELECT count(*) FROM messages WHERE completion_id IN"
                     f" ({DELETED})")  # fmt: skip
     assert readable[0][0] > 0
-    changes = rows(settings, "SELECT completion_id FROM completion_history WHERE change = 'deleted'")
+    changes = rows(
+        settings, "SELECT completion_id FROM completion_history WHERE change = 'deleted'"
+    )
     assert {row[0] for row in changes} == gone
     assert rows(settings, "SELECT count(*) FROM completions") == [(COUNT,)]
 
@@ -133,7 +135,9 @@ def test_an_empty_list_is_no_deletion(tmp_path: Path, server: Running, settings:
     assert deleted(settings) == set()
 
 
-def test_a_filtered_sweep_marks_nothing(tmp_path: Path, server: Running, settings: Settings) -> None:
+def test_a_filtered_sweep_marks_nothing(
+    tmp_path: Path, server: Running, settings: Settings
+) -> None:
     """What a filter hides is not gone."""
     backup(settings)
     narrow = settings_for(tmp_path, server.base_url, select={"metadata": {"team": "support"}})

@@ -18,7 +18,7 @@ from chatlake.errors import ConfigurationError, UsageError
         ("a\nb\n", IdList(("a", "b"))),
         ("b\r\na\r\nb\r\nb", IdList(("b", "a"), 2)),
         ("\ufeffa", IdList(("a",))),
-        ('"a"\n\'b\'\n  "c" ,\nd,', IdList(("a", "b", "c", "d"))),
+        ("\"a\"\n'b'\n  c d \ne,f", IdList(("a", "b", "c d", "e,f"))),
         ("completion_id\na", IdList(("a",))),
         ("a\nid", IdList(("a", "id"))),
         ("chatcmpl-B5x_9.z/1", IdList(("chatcmpl-B5x_9.z/1",))),
@@ -37,11 +37,18 @@ def test_keeps_every_id_once(ids: list[str]) -> None:
     assert len(found.ids) + found.duplicates == len(ids)
 
 
-@pytest.mark.parametrize("line", ["a b", "a,b", '{"id": "a"}', "a\x00b", "x" * 513, "a\tb"])
+@pytest.mark.parametrize("line", ["a\x00b", "x" * 513, "a\tb"])
 def test_refuses_what_is_not_one_id(line: str) -> None:
     """A line that is not one id is named by file and number."""
     with pytest.raises(UsageError, match=r"^standard input:2: expected one completion id, got '"):
         parse_ids(["first\n", line])
+
+
+@pytest.mark.parametrize("line", ['{"id": "a"}', "[", '["a", "b"]'])
+def test_json_is_not_taken_for_ids(line: str) -> None:
+    """A file that begins as JSON does is refused as a whole."""
+    with pytest.raises(UsageError, match=r"^standard input:1: expected one completion id, got '"):
+        parse_ids([line])
 
 
 def test_byte_order_mark_and_utf8(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_both_accept(addition: str) -> None:
         "  query: {after: abc}",
         "  query: {'metadata[a]': abc}",
         "  select: {ids: [1]}",
-        "  select: {ids: ['a b']}",
+        '  select: {ids: ["a\\tb"]}',
         "  select: {metadata: {a: 1}}",
         "  select: {created_after: 31.01.2026}",
         "schedule: {cron: '0 2 * *'}",

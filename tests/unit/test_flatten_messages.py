@@ -153,3 +153,17 @@ def test_message_ids_are_unique_whatever_the_server_calls_them(
     assert [sent["content"] for sent in rebuilt(rows)["messages"]] == [
         str(n) for n in range(len(sent))
     ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "valid"),
+    [("{}", True), ('{"a": 1e400}', True), ('{"a": 1,}', False), ('{"a": NaN}', False),
+     ("Infinity", False), ("{'a': 1}", False), ("", False), ('"\\ud800"', True)],
+)  # fmt: skip
+def test_invalid_arguments_are_known_by_position(arguments: str, valid: bool) -> None:
+    """What RFC 8259 refuses is invalid, also where a lenient reader would take it."""
+    good = {"id": "call_0", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    custom = {"id": "call_2", "type": "custom", "custom": {"name": "g", "input": arguments}}
+    rows = rows_of(completion(choices=[choice(None, tool_calls=[good, call, custom])]), [])
+    assert rows.messages[-1]["invalid_argument_calls"] == (None if valid else [1, 2])

@@ -20,6 +20,7 @@ def test_each_part_is_a_row_in_order() -> None:
     sent = [part(text="One"), image("https://x/y.png", "low"), part(text="Two")]
     rows = parts_of("One  Two", sent)
     assert [json.loads(row.pop("raw")) for row in rows] == sent
+    assert [row.pop("raw_exact") for row in rows] == [None] * 3
     common = {
         "completion_id": ID, "message_id": f"{ID}-0", "message_index": 0, "direction": "input",
         "image_sha256": None, "media_type": None, "image_bytes": None,

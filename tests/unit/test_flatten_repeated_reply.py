@@ -34,7 +34,7 @@ CALLS = [{"id": "call_1", "type": "function", "function": {"name": "f", "argumen
         (choice(None, tool_calls=CALLS), said("")),
         (choice(None, tool_calls=CALLS), said(None, tool_calls=CALLS)),
         (choice("Hello."), said("Hello.", tool_calls=None, new={"deep": [1]})),
-        (choice(""), said(None)),
+        (choice(None, refusal="No."), said(None, refusal="No.")),
     ],
 )
 def test_a_repeated_reply_is_an_output_only(reply: Any, repeated: Any) -> None:
@@ -67,6 +67,24 @@ def test_what_only_resembles_the_reply_is_an_input(last: Any) -> None:
     rows = rows_of(sent, messages)
     assert [row["direction"] for row in rows.messages] == ["input", "input", "output"]
     assert rows.messages[2]["echo_raw"] is None
+    assert back(rows, sent, messages)
+
+
+@pytest.mark.parametrize(
+    ("reply", "last"),
+    [
+        (choice(""), said(None)),
+        (choice(None, refusal="I cannot help."), said("")),
+        (choice(None, refusal="I cannot help."), said(None, tool_calls=CALLS)),
+        (choice(None, refusal="I cannot help."), said(None, refusal="Never.")),
+        (choice("Hello."), said("Hello.", tool_calls=CALLS)),
+    ],
+)
+def test_a_message_that_says_nothing_or_more_is_an_input(reply: Any, last: Any) -> None:
+    """Silence is no repetition of silence, and what the reply does not have is not the reply."""
+    sent, messages = completion(choices=[reply]), [message("Hi"), last]
+    rows = rows_of(sent, messages)
+    assert [row["direction"] for row in rows.messages] == ["input", "input", "output"]
     assert back(rows, sent, messages)
 
 

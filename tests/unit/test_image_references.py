@@ -97,15 +97,30 @@ def test_what_could_not_be_restored_exactly_gets_no_reference(url: str) -> None:
         "data:image/png;base64,AA!A",
         "data:image/png;base64,AAAA====BBBB",
         "data:image/png;base64,ÄÄÄÄ",
-        "data:image/svg+xml,%3Csvg%2F%3E",
+        "data:image/svg+xml,",
         "data:image/png;base64AAAA",
         "data:",
         "",
     ],
 )
 def test_what_is_no_base64_is_not_decoded(url: str) -> None:
-    """Links, damaged base64, other encodings and nothing at all give no image."""
+    """Links, damaged base64 and nothing at all give no image."""
     assert decode_data_url(url) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "data"),
+    [
+        ("data:image/svg+xml,%3Csvg%2F%3E", b"<svg/>"),
+        ("data:image/svg+xml;charset=utf-8,<svg/>", b"<svg/>"),
+        ("data:image/png;base64,-_-_", b"\xfb\xff\xbf"),
+    ],
+)
+def test_other_spellings_are_decoded_and_stay_in_raw(url: str, data: bytes) -> None:
+    """Percent-encoding and the alphabet for URLs: the bytes are known, the text not restorable."""
+    image = decode_data_url(url)
+    assert image is not None
+    assert (image.data, image.reference) == (data, None)
 
 
 def test_a_data_url_is_known_by_its_scheme() -> None:

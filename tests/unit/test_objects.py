@@ -69,10 +69,12 @@ def test_what_is_no_page_is_an_error(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("created", ["yesterday", True, -1, 1e300, [], 253402300800])
-def test_a_creation_that_is_no_time_is_an_error(created: Any) -> None:
-    """A completion without a place in time is not guessed at."""
-    with pytest.raises(InvalidResponseError, match="created"):
-        read_completion(json.dumps(completion(created=created)).encode())
+def test_a_creation_that_is_no_time_is_unknown(created: Any) -> None:
+    """It is not guessed at, and one such completion does not hide the others of its page."""
+    page = read_completion_page(
+        json.dumps({"data": [completion(created=created), completion(id="b", created=5)]}).encode()
+    )
+    assert [(item.created, item.fields.created) for item in page.items] == [(0, None), (5, 5)]
 
 
 @pytest.mark.parametrize("text", ['{"id": "a"}', '{"id": "a", "created": null}'])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random as random_module
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -33,6 +34,8 @@ from chatlake.model.pace import Outcome, Pace
 from chatlake.model.retry_after import rate_limit, retry_after_s
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 
 def _ignore(seconds: float, why: str) -> None:
@@ -160,8 +163,15 @@ class ApiClient:
         self.figures.requests += 1
         self.figures.retries += patience.note_sending()
         try:
+            sent_at = time.monotonic()
             answer = await self._wire.get(url)
             self._answers += 1
+            if logger.isEnabledFor(logging.DEBUG):
+                took_ms = 1000 * (time.monotonic() - sent_at)
+                request_id = answer.headers.get("x-request-id", "none")
+                logger.debug(
+                    "GET %s: %d, %.0f ms, request %s", route, answer.status, took_ms, request_id
+                )
             outcome = _outcome(answer.status)
             limit = rate_limit(answer.headers)
             if outcome is not Outcome.ACCEPTED:

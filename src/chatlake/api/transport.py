@@ -164,13 +164,17 @@ def _session_factory(
     context: ssl.SSLContext, connections: int
 ) -> Callable[[], aiohttp.ClientSession]:
     def open_session() -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
+        session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=connections, ssl=context, keepalive_timeout=_KEEPALIVE_S
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
         )
+        # aiohttp sends a GET again by itself when a kept connection was closed: a request that
+        # nobody counts and that passes the pace by. The one place that retries is `api.retry`.
+        session._retry_connection = False
+        return session
 
     return open_session
 

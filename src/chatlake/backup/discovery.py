@@ -15,7 +15,15 @@ from chatlake.backup.items import Asked, Listed, SourceJob
 from chatlake.backup.known import KnownCompletions
 from chatlake.backup.ports import CompletionApi, LakeStore
 from chatlake.backup.progress import FinishedPrefix
-from chatlake.errors import CompletionNotFoundError, RequestRejectedError
+from chatlake.errors import (
+    ChatlakeError,
+    CompletionError,
+    CompletionNotFoundError,
+    RequestRejectedError,
+    RetriesExhaustedError,
+    SourceUnreachableError,
+    UnusableListError,
+)
 from chatlake.model.digest import completion_digest
 from chatlake.model.manifest import Failure
 from chatlake.model.objects import Completion, read_completion_page
@@ -116,13 +124,20 @@ class Discovery:
             yield page
 
     async def _page(self, pager: Pager) -> list[Completion]:
-        return await self._api.list_completions(
-            lambda body: pager.feed(read_completion_page(body)),
-            after=pager.cursor,
-            limit=PAGE_LIMIT,
-            model=self._job.model,
-            metadata=self._job.metadata,
-        )
+        try:
+            return await self._api.list_completions(
+                lambda body: pager.feed(read_completion_page(body)),
+                after=pager.cursor,
+                limit=PAGE_LIMIT,
+                model=self._job.model,
+                metadata=self._job.metadata,
+            )
+        except (CompletionNotFoundError, RequestRejectedError) as error:
+            if pager.cursor is not None:
+                raise  # the cursor's completion may be gone
+            raise list_error(error) from error
+        except CompletionError as error:
+            raise list_error(error) from error
 
     def _starts(self) -> Iterator[str]:
         """Yield ids to start after, the best first; when they are used up: the beginning."""
@@ -140,6 +155,16 @@ class Discovery:
                 continue
             yield completion_id
             skip, step = step - 1, step * 2
+
+
+def list_error(error: CompletionError) -> ChatlakeError:
+    """Return what an error means for the list: there it is no single completion that is lost."""
+    message = f"the list of completions cannot be had: {error.message}"
+    if isinstance(error, RetriesExhaustedError):
+        return SourceUnreachableError(message)
+    if isinstance(error, CompletionNotFoundError):
+        return SourceUnreachableError(message, hint=UnusableListError.default_hint)
+    return UnusableListError(message)
 
 
 def _matches(completion: Completion, job: SourceJob) -> bool:

@@ -176,12 +176,16 @@ class Exporter:
             )
         except CompletionError as error:
             if previous is None:
-                self._store(item, partition, flatten(completion, None, seen))
+                self._store(
+                    item,
+                    partition,
+                    flatten(completion, None, seen, keep_images=self._job.keep_images),
+                )
             self._fail(completion.id, error, item=item, partition=partition)
             _raise_if_exhausted(error)
             return
         self._exhausted_in_a_row = 0
-        flat = flatten(completion, messages, seen)
+        flat = flatten(completion, messages, seen, keep_images=self._job.keep_images)
         self._store(item, partition, flat)
         complete_before = previous is not None and previous.digest is not None
         self._flush.outcomes.append(

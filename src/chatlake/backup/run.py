@@ -11,17 +11,20 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import msgspec
+
 from chatlake.backup.commit import Committer
 from chatlake.backup.discovery import Discovery
 from chatlake.backup.export import Exporter, Item
 from chatlake.backup.heal import heal
-from chatlake.backup.items import Asked, Flush, SourceJob
+from chatlake.backup.items import Flush, Listed, SourceJob
 from chatlake.backup.known import KnownCompletions, KnownImages
 from chatlake.backup.ports import CompletionApi, LakeStore, Observer
 from chatlake.backup.schedule import with_due_sweep
 from chatlake.backup.sweep import Sweep, SweepResult, sweeps_everything
-from chatlake.errors import ChatlakeError
-from chatlake.model.manifest import Failure, SourceRun, format_time
+from chatlake.errors import ChatlakeError, CompletionError
+from chatlake.model.manifest import Failure, Manifest, SourceRun, format_time
+from chatlake.model.objects import read_completion
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +98,8 @@ async def back_up(
     committed, and the report ends as interrupted.
     """
     started = time.monotonic()
+    if not report.dry_run:
+        await asyncio.to_thread(_close_killed_runs, lake, report.run_id)
     for configured in jobs:
         job = with_due_sweep(configured, lake.state)
         observer.source_started(job.name, job.mode)
@@ -108,6 +113,14 @@ async def back_up(
                     await source.back_up(strategy)
             finally:
                 report.seconds = round(time.monotonic() - started, 3)
+
+
+def _close_killed_runs(lake: LakeStore, run_id: str) -> None:
+    """Mark runs that were killed as interrupted: nobody else can be running, we hold the lock."""
+    killed = [run for run in lake.state.runs.values() if run.status == "running"]
+    if killed:
+        runs = [msgspec.structs.replace(run, status="interrupted") for run in killed]
+        lake.commit(Manifest(run_id=run_id, runs=runs))
 
 
 def new_report(lake: str, *, dry_run: bool = False) -> BackupReport:
@@ -184,9 +197,17 @@ class _SourceBackup:
         """Count what a backup would do, without fetching messages or writing anything."""
         run = self.report.run
         try:
-            async for item in self._discovery.items():
+            async for asked in self._to_look_at():
+                try:
+                    item = await self._seen(asked)
+                except CompletionError:
+                    run.listed += 1
+                    run.failed += 1
+                    continue
+                if item is None:
+                    continue
                 run.listed += 1
-                if isinstance(item, Asked) or item.previous is None or item.previous.digest is None:
+                if item.previous is None or item.previous.digest is None:
                     run.new += 1
                 elif item.is_unchanged:
                     run.unchanged += 1
@@ -197,6 +218,19 @@ class _SourceBackup:
             self.report.error = error
         run.status = "failed" if self.report.error else "complete"
         run.requests = self._api.figures.requests
+
+    async def _to_look_at(self) -> AsyncIterator[Item]:
+        async for gap in self._discovery.gaps():
+            yield gap
+        async for item in self._discovery.items():
+            yield item
+
+    async def _seen(self, item: Item) -> Listed | None:
+        """Ask for a completion that is known by its id only; None if it was met already."""
+        if isinstance(item, Listed):
+            return item
+        completion = await self._api.get_completion(read_completion, item.completion_id)
+        return self._discovery.examine(completion, listed=False)
 
     async def _items(self) -> AsyncIterator[Item]:
         async for item in self._discovery.items():

@@ -21,7 +21,9 @@ from chatlake.lake.memory import MemoryStorage
 
 def open_lake(settings: Settings, *, create: bool = False) -> Lake:
     """Open the configured lake. LakeNotFoundError where there is none and `create` is False."""
-    return Lake.open(settings.lake_location, access=settings.access, create=create)
+    lake = Lake.open(settings.lake_location, access=settings.access, create=create)
+    lake.follow_move()
+    return lake
 
 
 def run_backup(

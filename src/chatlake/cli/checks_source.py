@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from chatlake.api.client import ApiClient
+from chatlake.backup.discovery import list_error
 from chatlake.backup.items import SourceJob
 from chatlake.bootstrap.observers import SilentObserver
 from chatlake.bootstrap.secrets import load_prefect_secret
@@ -15,7 +16,12 @@ from chatlake.bootstrap.sources import job_for, new_client
 from chatlake.cli.backup_summary import NOTHING_STORED, NOTHING_STORED_HINT
 from chatlake.cli.checks import Check, failed, passed, warning
 from chatlake.config import Settings, Source
-from chatlake.errors import ChatlakeError, CompletionNotFoundError, ConfigurationError
+from chatlake.errors import (
+    ChatlakeError,
+    CompletionError,
+    CompletionNotFoundError,
+    ConfigurationError,
+)
 from chatlake.model.objects import read_completion, read_completion_page, read_message_page
 
 _LONGEST_ANSWER = timedelta(seconds=15)
@@ -59,6 +65,10 @@ def _impatient(source: Source) -> Source:
     return source.model_copy(update={"pace": pace})
 
 
+def _of_the_list(error: ChatlakeError) -> ChatlakeError:
+    return list_error(error) if isinstance(error, CompletionError) else error
+
+
 @dataclass(slots=True)
 class _Routes:
     name: str
@@ -71,7 +81,7 @@ class _Routes:
         try:
             page = await self.client.list_completions(read_completion_page, after=None, limit=1)
         except ChatlakeError as error:
-            check = failed(f"{self.name}: list", error)
+            check = failed(f"{self.name}: list", _of_the_list(error))
             if chosen is None:
                 yield check
                 return
@@ -101,7 +111,7 @@ class _Routes:
                 read_completion_page, after=None, limit=1, model=job.model, metadata=job.metadata
             )
         except ChatlakeError as error:
-            return failed(check, error)
+            return failed(check, _of_the_list(error))
         if page.items:
             return passed(check, f"permitted; there are completions with {job.filters}")
         return warning(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -39,7 +39,9 @@ def verify(
     Asks no source and needs no key; changes nothing but verified.json, which remembers what was
     checked when. Exit codes: 0 all sound, 7 damaged: each file is named, with what to do.
     """
+    from chatlake.bootstrap.backup import open_lake  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
+    from chatlake.errors import ChatlakeError  # noqa: PLC0415
     from chatlake.lake.verify import Subset, storage_of, verify_storage  # noqa: PLC0415
 
     part = None if subset is None else Subset.parse(subset)
@@ -47,6 +49,9 @@ def verify(
     storage = storage_of(settings.lake_location, settings.access)
     with _progress_shown(bar=sys.stderr.isatty()) as progress:
         report = verify_storage(storage, subset=part, progress=progress)
+    if report.is_sound:  # else the catalogue may be evidence
+        with suppress(ChatlakeError):
+            open_lake(settings)  # a lake that was moved works again after any command
     error = _error(report)
     if as_json:
         write_json(_document(report, error))

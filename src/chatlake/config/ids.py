@@ -10,7 +10,7 @@ from pathlib import Path
 from chatlake.errors import ConfigurationError, UsageError
 
 LONGEST_ID = 512
-ID_PATTERN = rf"^[^\s\x00-\x1f\x7f,;\"'`{{}}<>]{{1,{LONGEST_ID}}}$"
+ID_PATTERN = rf"^[^\x00-\x1f\x7f]{{1,{LONGEST_ID}}}$"
 _ID = re.compile(ID_PATTERN)
 _HEADERS = ("id", "completion_id")
 
@@ -34,7 +34,7 @@ def unique_ids(ids: Iterable[str]) -> IdList:
 
 
 def is_id(text: str) -> bool:
-    """Whether `text` can be a completion id: one word without quotes, commas or brackets."""
+    """Whether `text` can be a completion id: servers choose freely, but no control characters."""
     return _ID.fullmatch(text) is not None and text.isprintable()
 
 
@@ -70,12 +70,12 @@ def _read(
     first = True  # of the lines that hold something
     try:
         for number, line in enumerate(lines, 1):
-            text = line.removeprefix("\ufeff").strip().rstrip(",").strip()
+            text = line.removeprefix("\ufeff").strip()
             if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'":
                 text = text[1:-1].strip()
             if not text or text.startswith("#"):
                 continue
-            if not is_id(text):
+            if not is_id(text) or (first and text[0] in "{["):  # JSON is a likely mistake
                 shown = ascii(text[:40])
                 raise error(f"{name}:{number}: expected one completion id, got {shown}", hint=hint)
             if not (first and text in _HEADERS):

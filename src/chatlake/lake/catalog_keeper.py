@@ -58,6 +58,19 @@ class CatalogKeeper:
             and self._has_empty_files()
         )
 
+    def is_elsewhere(self, state: LakeState) -> bool:
+        """Say whether it was written for another place: the lake was moved or copied.
+
+        Not where it knows of more commits than there are: then it is evidence of a lost one.
+        """
+        if self._storage.local_path(CATALOG) is None:
+            return False
+        stamp = read_stamp(self.path)
+        if stamp is None:
+            return True
+        here = CatalogStamp.of(self._storage, stamp.number)
+        return stamp != here and stamp.number <= state.number
+
     def refresh(
         self, state: LakeState, *, force: bool, may_swap: Callable[[], bool] = lambda: True
     ) -> None:

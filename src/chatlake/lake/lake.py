@@ -76,6 +76,16 @@ class Lake:
             lake.create()
         return lake
 
+    def follow_move(self) -> None:
+        """Write the catalogue anew where the lake was moved or copied: its paths are absolute.
+
+        Who cannot write has a catalogue of its own when it asks (`ensure_catalog`); a lake that is
+        damaged says so where it is read.
+        """
+        if self._catalog.is_elsewhere(self._state):
+            with suppress(LakeError):
+                self._catalog.refresh(self._state, force=True, may_swap=self._may_swap)
+
     def create(self) -> None:
         """Write what a lake without commits has: empty files and a catalogue with every view."""
         self._catalog.write_empty_files()
@@ -142,7 +152,7 @@ class Lake:
             for file in self._state.partition_files(partition, COMPLETIONS):
                 names = "completion_id", "created_at", "deleted_at"
                 for key, micros, deleted in zip(*self._read(file, *names), strict=True):
-                    if deleted is None:
+                    if deleted is None and micros is not None:
                         by_second[micros // _SECOND] = key
             for second in sorted(by_second, reverse=True):
                 if second < before:

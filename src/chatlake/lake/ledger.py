@@ -31,7 +31,7 @@ _RUNS: Final[tuple[tuple[str, pa.DataType, str], ...]] = (
     ("rate_limited", COUNT, "Answers 429."),
     ("files_added", COUNT, "Files added to the lake."),
     ("bytes_added", COUNT, "Size of the files added, in bytes."),
-    ("healed_files", COUNT, "Files found missing, whose content was asked for again."),
+    ("healed_files", COUNT, "Files missing or of another size, whose content was asked for again."),
     ("error", TEXT, "What ended the run, if something did."),
 )
 

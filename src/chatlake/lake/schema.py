@@ -93,6 +93,7 @@ _TABLES: Final[dict[str, tuple[_Column, ...]]] = {
         ("raw", JSON, "The message as the API sent it; stored images replaced by references."),
         ("raw_exact", TEXT, _EXACT),
         ("echo_raw", TEXT, "For an output that /messages sent too: that object, as it was sent."),
+        ("invalid_argument_calls", pa.list_(SMALL), "Positions of calls without JSON arguments."),
     ),
     CONTENT_PARTS: (
         ("completion_id", TEXT, _ID),
@@ -110,6 +111,7 @@ _TABLES: Final[dict[str, tuple[_Column, ...]]] = {
         ("part_source", TEXT, "'content_parts', or 'content' for a plain string."),
         ("created_at", TIME, _CREATED),
         ("raw", JSON, "The part as the API sent it; a stored image replaced by a reference."),
+        ("raw_exact", TEXT, _EXACT),
     ),
     IMAGES: (
         ("sha256", TEXT, "SHA-256 of the bytes, hexadecimal."),

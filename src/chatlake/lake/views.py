@@ -81,7 +81,7 @@ def reader(paths: Iterable[str]) -> str:
 
     The first must be the empty one, which has every column. All files of a table have the same
     columns, so DuckDB need not open each of them to plan a query (union_by_name would: with 10,000
-    files ten times the time of a query on one day).
+    files seven times the time of a query on one day).
     """
     listed = ", ".join(quoted(_literal(path)) for path in paths)
     return (

@@ -58,16 +58,27 @@ class Content:
         text = bytes(array)
         return read_parts(self.sent.member(key, text)) if text[:1] == b"[" else []
 
-    def says_the_same_as(self, other: Content) -> bool:
-        """Whether both are the same utterance (tool calls compared where both have them)."""
-        if self._spellings().isdisjoint(other._spellings()) or self._others() != other._others():
+    def repeats(self, reply: Content) -> bool:
+        """Whether this message is the reply again, as far as a stored message can say it.
+
+        Stored messages may lack `tool_calls` and `refusal`; where they have them, they must agree.
+        Two messages that both say nothing are not the same for that.
+        """
+        calls, reply_calls = bytes(self.fields.tool_calls), bytes(reply.fields.tool_calls)
+        if calls != NULL and not _same_json(self.fields.tool_calls, reply.fields.tool_calls):
             return False
-        calls, others = self.fields.tool_calls, other.fields.tool_calls
-        return NULL in {bytes(calls), bytes(others)} or _same_json(calls, others)
+        if self.fields.refusal is not None and self.fields.refusal != reply.fields.refusal:
+            return False
+        if self._others() != reply._others():
+            return False
+        said, replied = self._spellings(), reply._spellings()
+        if said or replied:
+            return not said.isdisjoint(replied)
+        return reply_calls != NULL or bool(self._others()) or self.fields.refusal is not None
 
     def _spellings(self) -> set[str]:
         """The text, and `content`, which joins the parts' texts in another way (api-behaviour)."""
-        return {said for said in (self.content, self.text) if said} or {""}
+        return {said for said in (self.content, self.text) if said}
 
     def _others(self) -> list[bytes]:
         """The parts that are no texts: images."""
@@ -117,7 +128,7 @@ def without_echo(
         if end == 0 or messages[end - 1].fields.role != "assistant":
             break
         last = messages[end - 1]
-        if Content(last.fields, last.sent).says_the_same_as(replies[position].content):
+        if Content(last.fields, last.sent).repeats(replies[position].content):
             end -= 1
             echoes[position] = last.sent
     return messages[:end], echoes

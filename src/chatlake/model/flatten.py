@@ -24,7 +24,13 @@ from chatlake.model.image_references import (
 from chatlake.model.json_text import SentObject, spell_out_lone_surrogates
 from chatlake.model.message_ids import MessageIds
 from chatlake.model.objects import NULL, Completion, Message
-from chatlake.model.values import entry, float_or_none, int_or_none, text_or_none
+from chatlake.model.values import (
+    entry,
+    float_or_none,
+    int_or_none,
+    is_strict_json,
+    text_or_none,
+)
 
 Row = tuple[Any, ...]
 
@@ -66,9 +72,15 @@ class FlatCompletion:
 
 
 def flatten(
-    completion: Completion, messages: Sequence[Message] | None, seen: Observation
+    completion: Completion,
+    messages: Sequence[Message] | None,
+    seen: Observation,
+    *,
+    keep_images: bool = True,
 ) -> FlatCompletion:
     """Turn a completion and its messages into rows.
+
+    `keep_images`: whether the lake will hold the images; without, none stays in `raw` either.
 
     `messages` are the objects of `/messages`, oldest first; None where they could not be had: the
     completion then has its replies only, and no digest, so that the next run tries again.
@@ -76,7 +88,7 @@ def flatten(
     replies = read_replies(completion)
     inputs, echoes = without_echo(messages or (), replies or ())
     ids = MessageIds(completion.id, (reply.index for reply in replies or ()))
-    rows = _Rows(completion)
+    rows = _Rows(completion, keep_images=keep_images)
     for message in inputs:
         rows.add_message(
             Content(message.fields, message.sent), ids.of_input(message.id), direction=INPUT
@@ -98,8 +110,9 @@ def flatten(
 class _Rows:
     """Collects the rows of one completion."""
 
-    def __init__(self, completion: Completion) -> None:
+    def __init__(self, completion: Completion, *, keep_images: bool) -> None:
         self.flat = FlatCompletion(completion=())
+        self._keep_images = keep_images
         self._completion = completion
         self._images: dict[str, EmbeddedImage | None] = {}
         self._references: dict[str, str] = {}
@@ -141,12 +154,13 @@ class _Rows:
                 self._model,
                 *self._raw(content.sent),
                 None if echo is None else self._exact(echo),
+                _invalid_argument_calls(fields.tool_calls),
             )
         )
 
     def _add_parts(self, content: Content, head: tuple[Any, ...]) -> None:
         if content.is_plain and not content.parts:
-            tail = (None, None, None, None, None, content.part_source, self._created_at, None)
+            tail = (*(None,) * 5, content.part_source, self._created_at, None, None)
             self.flat.content_parts.append((*head, 0, "text", content.content, *tail))
         for index, (part, sent) in enumerate(content.parts):
             url = image_url_of(part.image_url)
@@ -166,7 +180,7 @@ class _Rows:
                     len(image.data) if image else None,
                     content.part_source,
                     self._created_at,
-                    self._raw(sent)[0],
+                    *self._raw(sent),
                 )
             )
 
@@ -177,6 +191,8 @@ class _Rows:
                 self.flat.images.setdefault(image.sha256, image)
                 if image.reference is not None:
                     self._references[url] = image.reference
+                elif not self._keep_images:
+                    self._references[url] = image.bare_reference
         return self._images[url]
 
     def add_completion(
@@ -235,6 +251,26 @@ class _Rows:
 def _json_column(key: str, value: msgspec.Raw, within: SentObject) -> str | None:
     text = bytes(value)
     return None if text == NULL else within.member(key, text).valid_text().decode()
+
+
+def _invalid_argument_calls(tool_calls: msgspec.Raw) -> list[int] | None:
+    """Return the positions of the tool calls whose arguments are no JSON; None: there is none.
+
+    Decided here, because DuckDB takes more for JSON than RFC 8259 does.
+    """
+    if bytes(tool_calls)[:1] != b"[":
+        return None
+    try:
+        calls = msgspec.json.decode(tool_calls)
+    except msgspec.MsgspecError:
+        return None
+    invalid = []
+    for index, call in enumerate(calls):
+        arguments = entry(call, "function", "arguments")
+        text = entry(call, "custom", "input") if arguments is None else arguments
+        if isinstance(text, str) and not is_strict_json(text):
+            invalid.append(index)
+    return invalid or None
 
 
 def _pairs(metadata: object) -> list[tuple[str, str | None]] | None:

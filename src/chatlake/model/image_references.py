@@ -17,13 +17,15 @@ import io
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
 
 import imagesize
 import msgspec
 
-_DATA_URL = re.compile(r"data:([^,]*?);base64,", re.IGNORECASE)
+_DATA_URL = re.compile(r"data:([^,]*?)(;base64)?,", re.IGNORECASE)
 _PLAIN_PREFIX = re.compile(r"[A-Za-z0-9/+.;:=_,-]*")
 _DATA_URL_TOKEN = re.compile(rb'"data:[^"\\]*(?:\\.[^"\\]*)*"', re.IGNORECASE | re.DOTALL)
+_URL_SAFE = str.maketrans("-_", "+/")
 _MARK = b"chatlake-image:"
 _HIDDEN_MARK = rb"chatlake-image\u003a"
 _REFERENCE = re.compile(rb'"chatlake-image:([0-9a-f]{64});([A-Za-z0-9/+.;:=_,-]*)"')
@@ -42,6 +44,11 @@ class EmbeddedImage:
     data: bytes
     reference: str | None
 
+    @property
+    def bare_reference(self) -> str:
+        """What stands for an image in `raw` that is not kept: its hash, never put back."""
+        return f"{_MARK.decode()}{self.sha256}"
+
     def size(self) -> tuple[int | None, int | None]:
         """Return width and height in pixels as the file's header says, None where unknown."""
         try:
@@ -57,18 +64,20 @@ def is_data_url(url: str) -> bool:
 
 
 def decode_data_url(url: str) -> EmbeddedImage | None:
-    """Decode a base64 data URL; None where it is none or its base64 cannot be decoded."""
+    """Decode a data URL (RFC 2397); None where it is none, empty, or cannot be decoded."""
     match = _DATA_URL.match(url)
     if match is None:
         return None
     payload = url[match.end() :]
-    data = _decode_base64(payload)
+    data = _decode_base64(payload) if match.group(2) else unquote_to_bytes(payload)
     if not data:
         return None
     sha256 = hashlib.sha256(data).hexdigest()
     prefix = match.group(0)
     restorable = (
-        _PLAIN_PREFIX.fullmatch(prefix) and base64.b64encode(data).decode("ascii") == payload
+        match.group(2) is not None
+        and _PLAIN_PREFIX.fullmatch(prefix)
+        and base64.b64encode(data).decode("ascii") == payload
     )
     return EmbeddedImage(
         sha256=sha256,
@@ -85,6 +94,8 @@ def _decode_base64(payload: str) -> bytes | None:
         pass
     # Line breaks and missing padding are common and harmless; anything else is damage.
     compact = "".join(payload.split()).rstrip("=")
+    if "-" in compact or "_" in compact:  # the alphabet for URLs (RFC 4648, section 5)
+        compact = compact.translate(_URL_SAFE)
     try:
         return binascii.a2b_base64(compact + "=" * (-len(compact) % 4), strict_mode=True)
     except (binascii.Error, ValueError):

@@ -108,6 +108,7 @@ class Page(Generic[T]):
     has_more: bool | None
 
 
+_END_OF_DATES = 253_402_300_800  # the year 10000, UTC seconds
 _PAGE = msgspec.json.Decoder(_Page)
 _COMPLETION = msgspec.json.Decoder(CompletionFields)
 _MESSAGE = msgspec.json.Decoder(MessageFields)
@@ -193,15 +194,12 @@ def _id(value: object, what: str) -> str:
 
 def _created(fields: CompletionFields) -> int:
     created = fields.created
-    if created is None:
-        return 0
-    if isinstance(created, bool) or not isinstance(created, int | float):
-        raise InvalidResponseError(
-            f"completion {fields.id}: `created` is {created!r}, expected seconds since 1970"
-        )
-    if not 0 <= created < 253402300800:  # the year 10000: the end of dates
-        raise InvalidResponseError(f"completion {fields.id}: `created` {created} is no date")
-    return int(created)
+    is_number = isinstance(created, int | float) and not isinstance(created, bool)
+    if is_number and 0 <= created < _END_OF_DATES:
+        return int(created)
+    # One odd completion must not keep the whole list from being read: its `raw` says what came.
+    fields.created = None
+    return 0
 
 
 def _required_fields(

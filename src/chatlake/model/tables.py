@@ -27,11 +27,12 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
         "completion_id", "message_id", "message_index", "direction", "choice_index", "role",
         "name", "content", "text", "refusal", "tool_call_id", "tool_calls", "finish_reason",
         "part_count", "created_at", "model", "raw", "raw_exact", "echo_raw",
+        "invalid_argument_calls",
     ),
     CONTENT_PARTS: (
         "completion_id", "message_id", "message_index", "direction", "part_index", "type", "text",
         "image_url", "image_detail", "image_sha256", "media_type", "image_bytes", "part_source",
-        "created_at", "raw",
+        "created_at", "raw", "raw_exact",
     ),
     IMAGES: ("sha256", "media_type", "byte_size", "width", "height", "data"),
     HISTORY: ("completion_id", "observed_at", "change", "created_at", "raw", "raw_exact", "digest"),

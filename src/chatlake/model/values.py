@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 
 _INT64 = 1 << 63
@@ -38,6 +40,19 @@ def float_or_none(value: object) -> float | None:
         return float(value)
     except OverflowError:
         return None
+
+
+def is_strict_json(text: str) -> bool:
+    """Whether a text is JSON by RFC 8259: no trailing comma, no NaN, whatever its numbers' size."""
+    try:
+        json.loads(text, parse_constant=_refuse, parse_int=str, parse_float=str)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
 
 
 def entry(value: object, *path: str) -> object:

@@ -2,7 +2,7 @@
 CREATE VIEW tool_calls AS
 WITH calls AS (
     SELECT
-        source, completion_id, message_id, direction, created_at,
+        source, completion_id, message_id, direction, created_at, invalid_argument_calls,
         unnest(range(json_array_length(tool_calls)::BIGINT))::INTEGER AS call_index,
         unnest(json_extract(tool_calls, '$[*]')) AS call
     FROM messages
@@ -21,6 +21,11 @@ SELECT
     call ->> '$.type' AS tool_type,
     tool_name,
     arguments_text,
-    CASE WHEN json_valid(arguments_text) THEN arguments_text::JSON END AS arguments,
+    -- DuckDB takes a trailing comma or NaN for JSON; the writer was stricter.
+    CASE
+        WHEN json_valid(arguments_text)
+            AND NOT coalesce(list_contains(invalid_argument_calls, call_index), false)
+        THEN arguments_text::JSON
+    END AS arguments,
     created_at
 FROM named;

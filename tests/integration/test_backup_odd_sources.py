@@ -1,0 +1,198 @@
+"""Sources that answer what nobody documents: what is odd is kept, what is broken is said."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from chatlake.bootstrap.backup import open_lake
+from chatlake.config import load_settings
+from chatlake.lake import failpoints
+from chatlake.simulator import Faults, Scenario, running
+from tests.support import NOW, backup, figures, rows, settings_for
+
+FAST = {"max_attempts": 2, "timeout": "5s"}
+Respond = Callable[[str], tuple[int, Any]]
+
+
+@contextmanager
+def answering(respond: Respond) -> Iterator[str]:
+    """Serve what `respond` says for a path: (status, JSON value or bytes); yields the base URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            status, value = respond(self.path)
+            body = value if isinstance(value, bytes) else json.dumps(value).encode()
+            self.send_response(status)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def listing(*completions: dict[str, Any]) -> Respond:
+    """Answer the list with these, and every completion's messages with none."""
+
+    def respond(path: str) -> tuple[int, Any]:
+        data = [] if "/messages" in path or "after=" in path else list(completions)
+        return 200, {"object": "list", "data": data, "has_more": False}
+
+    return respond
+
+
+@pytest.mark.parametrize("created", [None, "2020", -5, 1e30])
+def test_a_completion_without_a_time_is_kept_and_hinders_nothing(
+    tmp_path: Path, created: Any
+) -> None:
+    """It is stored with a NULL time beside the others, and later runs find it unchanged."""
+    odd, plain = {"id": "odd", "created": created}, {"id": "plain", "created": NOW}
+    with answering(listing(odd, plain)) as base_url:
+        settings = settings_for(tmp_path, base_url)
+        assert figures(backup(settings))["new"] == 2
+        assert figures(backup(settings))["unchanged"] == 2
+        assert figures(backup(settings, full=True))["unchanged"] == 2
+
+    found = rows(settings, "SELECT completion_id, created_at IS NULL FROM completions ORDER BY 1")
+    assert found == [("odd", True), ("plain", False)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ((503, {"error": {"message": "overloaded"}}), 6),
+        ((404, {"error": {"message": "no such route"}}), 6),
+        ((200, b"<html>Sign in</html>"), 1),
+        ((200, {"object": "list", "data": None}), 1),
+        ((400, {"error": {"message": "invalid limit"}}), 1),
+    ],
+    ids=["503", "404", "html", "no data", "400"],
+)
+def test_a_list_that_cannot_be_had_is_no_incomplete_backup(
+    tmp_path: Path, answer: tuple[int, Any], code: int
+) -> None:
+    """Exit code 3 is for named completions; a list that cannot be had has its own, and a hint."""
+    with answering(lambda _path: answer) as base_url:
+        report = backup(settings_for(tmp_path, base_url, pace=FAST))
+
+    assert (report.exit_code, report.status) == (code, "failed")
+    error = report.sources[0].error
+    assert error is not None
+    assert "list of completions" in error.message
+    assert error.hint
+
+
+def test_what_was_listed_before_the_list_broke_is_stored(tmp_path: Path) -> None:
+    """A page that fails for ever ends the run; the pages before it are committed."""
+    first = [{"id": f"c{number}", "created": NOW + number} for number in range(100)]
+
+    def respond(path: str) -> tuple[int, Any]:
+        if "/messages" in path:
+            return 200, {"data": [], "has_more": False}
+        if "after=" in path:
+            return 500, {"error": {"message": "boom"}}
+        return 200, {"data": first, "has_more": True}
+
+    with answering(respond) as base_url:
+        settings = settings_for(tmp_path, base_url, pace=FAST)
+        report = backup(settings)
+
+    assert report.exit_code == 6
+    assert rows(settings, "SELECT count(*) FROM completions") == [(100,)]
+    assert rows(settings, "SELECT status, new FROM runs") == [("failed", 100)]
+
+
+def test_every_request_is_counted(tmp_path: Path) -> None:
+    """Connections that the server closes cost requests that the figures show."""
+    with running(Scenario(completions=120, seed=8, now=NOW)) as server:
+        server.set_faults(Faults(reset=7))
+        settings = settings_for(tmp_path, server.base_url)
+        run = backup(settings).sources[0].run
+        asked = server.stats()["total"]
+
+    assert run.retries > 0
+    assert run.requests == asked
+
+
+def test_no_embedded_image_stays_where_references_are_wanted(tmp_path: Path) -> None:
+    """With `images: reference` not even an image that cannot be put back stays in `raw`."""
+    url = "data:image/png;base64,iVBORw0K\nGgo="
+    message = {"id": "c-0", "role": "user", "content": "", "content_parts": [
+        {"type": "image_url", "text": None, "image_url": {"url": url, "detail": None}}]}  # fmt: skip
+
+    def respond(path: str) -> tuple[int, Any]:
+        data = [message] if "/messages" in path else [{"id": "c", "created": NOW}]
+        return 200, {"data": data, "has_more": False}
+
+    with answering(respond) as base_url:
+        settings = settings_for(tmp_path, base_url, images="reference")
+        backup(settings)
+
+    raws = "SELECT raw::VARCHAR FROM messages UNION ALL SELECT raw::VARCHAR FROM content_parts"
+    assert not [raw for (raw,) in rows(settings, raws) if "iVBORw0K" in raw]
+    assert rows(settings, "SELECT image_bytes, image_sha256 IS NULL FROM image_parts") == [
+        (8, False)
+    ]
+
+
+def test_a_killed_run_is_named_by_the_next(tmp_path: Path) -> None:
+    """The ledger shows a run that never ended as interrupted once another run holds the lock."""
+    with running(Scenario(completions=30, seed=2, now=NOW)) as server:
+        settings = settings_for(tmp_path, server.base_url)
+        with failpoints.active("commit.started", nth=2), pytest.raises(Exception, match="commit"):
+            backup(settings)
+        assert rows(settings, "SELECT status FROM runs") == [("running",)]
+        backup(settings)
+
+    statuses = rows(settings, "SELECT status FROM runs ORDER BY started_at")
+    assert statuses == [("interrupted",), ("complete",)]
+
+
+def test_a_dry_run_of_ids_tells_what_is_stored(tmp_path: Path) -> None:
+    """Asked for by id, what the lake holds unchanged is not new."""
+    with running(Scenario(completions=20, seed=2, now=NOW)) as server:
+        settings = settings_for(tmp_path, server.base_url)
+        ids = server.ids()
+        backup(settings, ids=ids[:5])
+        report = backup(settings, ids=[*ids[:6], "nobody"], dry_run=True)
+
+    assert figures(report) == {
+        "listed": 7, "new": 1, "changed": 0, "unchanged": 5, "failed": 1,
+    }  # fmt: skip
+
+
+def test_a_moved_lake_works_again_after_any_command(tmp_path: Path) -> None:
+    """Opening a lake at its new place is enough: its catalogue is written anew."""
+    with running(Scenario(completions=20, seed=2, now=NOW)) as server:
+        backup(settings_for(tmp_path / "old", server.base_url))
+    shutil.move(tmp_path / "old", tmp_path / "new")
+    settings = load_settings(tmp_path / "new" / "chatlake.yaml")
+
+    open_lake(settings)
+
+    catalog = Path(settings.lake_location) / "catalog.duckdb"
+    with duckdb.connect(str(catalog), read_only=True) as connection:
+        assert connection.execute("SELECT count(*) FROM completions").fetchone() == (20,)
