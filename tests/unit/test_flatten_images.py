@@ -78,6 +78,8 @@ def test_however_the_url_is_written_it_is_replaced(token: str) -> None:
         "data:image/png;base64,!!!!",
         "data:image/png;base64,",
         "data:image/png;base64,A",
+        "data:image/png;base64,not-valid-base64",
+        "data:image/png;base64,this is not base64",
         "data:",
     ],
 )
@@ -95,7 +97,6 @@ def test_an_undecodable_image_keeps_its_row_and_text(url: str) -> None:
     "url",
     [
         "data:image/png;base64," + "\r\n".join(BASE64[i : i + 76] for i in range(0, 1024, 76)),
-        "data:image/png;base64," + base64.b64encode(DATA[:-2]).decode().rstrip("="),
     ],
 )
 def test_an_image_in_sloppy_base64_is_stored_and_stays_in_raw(url: str) -> None:

@@ -74,7 +74,6 @@ def test_other_spellings_are_decoded_and_restored(prefix: str, media_type: str |
     "url",
     [
         "data:image/png;base64," + "\n".join(BASE64[i : i + 20] for i in range(0, 120, 20)),
-        "data:image/png;base64," + base64.b64encode(b"no multiple of 3").decode().rstrip("="),
         "data:image/png;base64,AAA=".replace("AAA=", "AAB="),  # spare bits that are not zero
         'data:image/png;name="a b";base64,AAAA',
         "data:image/pñg;base64,AAAA",
@@ -94,6 +93,9 @@ def test_what_could_not_be_restored_exactly_gets_no_reference(url: str) -> None:
         "data:image/png;base64,",
         "data:image/png;base64,====",
         "data:image/png;base64,A",
+        "data:image/png;base64,AAA",
+        "data:image/png;base64,-_-_",
+        "data:image/png;base64,AA AA",
         "data:image/png;base64,AA!A",
         "data:image/png;base64,AAAA====BBBB",
         "data:image/png;base64,ÄÄÄÄ",
@@ -113,11 +115,10 @@ def test_what_is_no_base64_is_not_decoded(url: str) -> None:
     [
         ("data:image/svg+xml,%3Csvg%2F%3E", b"<svg/>"),
         ("data:image/svg+xml;charset=utf-8,<svg/>", b"<svg/>"),
-        ("data:image/png;base64,-_-_", b"\xfb\xff\xbf"),
     ],
 )
 def test_other_spellings_are_decoded_and_stay_in_raw(url: str, data: bytes) -> None:
-    """Percent-encoding and the alphabet for URLs: the bytes are known, the text not restorable."""
+    """Percent-encoding: the bytes are known, the text not restorable."""
     image = decode_data_url(url)
     assert image is not None
     assert (image.data, image.reference) == (data, None)
