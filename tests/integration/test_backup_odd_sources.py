@@ -196,3 +196,55 @@ def test_a_moved_lake_works_again_after_any_command(tmp_path: Path) -> None:
     catalog = Path(settings.lake_location) / "catalog.duckdb"
     with duckdb.connect(str(catalog), read_only=True) as connection:
         assert connection.execute("SELECT count(*) FROM completions").fetchone() == (20,)
+
+
+def test_the_failure_of_one_source_does_not_stop_the_others(tmp_path: Path) -> None:
+    """The others are backed up whole, and the exit code is that of the failure."""
+    with running(Scenario(completions=40, seed=6, now=NOW)) as server:
+        path = tmp_path / "chatlake.yaml"
+        sources = [
+            {"name": name, "base_url": base_url, "api_key": "${CHATLAKE_TEST_KEY}", "pace": FAST}
+            for name, base_url in (
+                ("gone", "http://127.0.0.1:1/v1"),
+                ("first", server.base_url),
+                ("second", server.base_url),
+            )
+        ]
+        path.write_text(json.dumps({"version": 1, "lake": "lake", "sources": sources}))
+        settings = load_settings(path)
+        report = backup(settings)
+
+    assert report.exit_code == 6
+    assert report.status == "incomplete"
+    stored = rows(settings, "SELECT source, count(*) FROM completions GROUP BY 1 ORDER BY 1")
+    assert stored == [("first", 40), ("second", 40)]
+    assert rows(settings, "SELECT status FROM runs WHERE source = 'gone'") == [("failed",)]
+
+
+def test_a_very_long_conversation_and_a_very_large_message_are_stored(tmp_path: Path) -> None:
+    """5,000 messages in 50 pages, one of them with 30 MB of text, come back whole."""
+    count, large = 5000, "x" * 30_000_000
+
+    def respond(path: str) -> tuple[int, Any]:
+        if "/messages" not in path:
+            data = [] if "after=" in path else [{"id": "long", "created": NOW}]
+            return 200, {"data": data, "has_more": False}
+        start = int(path.partition("after=long-")[2].partition("&")[0] or -1) + 1
+        page = range(start, min(start + 100, count))
+        data = [
+            {"id": f"long-{n}", "role": "user", "content": large if n == 777 else f"message {n}"}
+            for n in page
+        ]
+        return 200, {"data": data, "has_more": page.stop < count}
+
+    with answering(respond) as base_url:
+        settings = settings_for(tmp_path, base_url)
+        report = backup(settings)
+
+    assert report.exit_code == 0
+    found = rows(
+        settings,
+        "SELECT count(*), count(DISTINCT message_index), max(length(content)) FROM messages",
+    )
+    assert found == [(count, count, len(large))]
+    assert rows(settings, "SELECT message_count FROM completions") == [(count,)]
