@@ -72,8 +72,14 @@ docs-check: setup
 wheel: setup ## build the wheel and try it away from the sources
 	@$(BIN)/python tests/wheel/try_wheel.py
 
+SECONDS_OF_STORM ?= 300
+SEED ?= 1
+.PHONY: soak
+soak: setup ## a seeded storm of faults and kills; ends with an equality check
+	@$(BIN)/python tests/soak.py --seconds $(SECONDS_OF_STORM) --seed $(SEED)
+
 .PHONY: check
-check: test lint types docs-check wheel ## all of it
+check: test lint types docs-check wheel ## all of it but the storm
 
 .PHONY: clean
 clean: ## remove what these targets made

@@ -1,0 +1,215 @@
+"""Whatever happens between two backups, and wherever one of them breaks off, the next full one
+leaves the lake equal to a model of the source.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chatlake.bootstrap.backup import open_lake
+from chatlake.config import Settings
+from chatlake.errors import LakeNotFoundError
+from chatlake.exports.raw import export_raw
+from chatlake.lake import failpoints
+from chatlake.simulator import Running, Scenario, running
+from tests.flat import exact
+from tests.support import NOW, backup, rows, settings_for
+
+COUNT = 30
+KEYS = {
+    "completions": "completion_id",
+    "messages": "message_id",
+    "content_parts": "message_id, part_index",
+    "images": "created_date, sha256",
+    "completion_history": "completion_id, observed_at, change",
+}
+LOOK = " UNION ALL ".join(
+    [
+        "SELECT 'stored', completion_id FROM completions",
+        "SELECT 'ledger', run_id FROM runs WHERE listed <> new + changed + unchanged + failed",
+        *(
+            f"SELECT 'doubled in {view}', any_value({key.split(',')[0]})::VARCHAR"
+            f" FROM {view} GROUP BY {key} HAVING count(*) > 1"
+            for view, key in KEYS.items()
+        ),
+    ]
+)
+"""What is stored, and, if all is well, nothing else."""
+
+
+class Crash(BaseException):
+    """The end of the process, as far as one process can play it."""
+
+
+@dataclass(frozen=True)
+class Grow:
+    """So many more completions."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Other metadata for one of the visible."""
+
+    which: int
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Delete:
+    """One of the visible is deleted."""
+
+    which: int
+
+
+@dataclass(frozen=True)
+class Hide:
+    """One of the visible is not shown any more; those hidden before are shown again."""
+
+    which: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """A backup, which may break off the `nth` time that a fail-point is reached."""
+
+    full: bool
+    failpoint: str | None = None
+    nth: int = 1
+    is_crash: bool = True
+
+
+_which = st.integers(0, COUNT - 1)
+_pairs = st.dictionaries(st.sampled_from("abc"), st.sampled_from(["", "x", "日本"]), max_size=2)
+_breaking = st.builds(
+    Run, st.booleans(), st.sampled_from(failpoints.NAMES), st.integers(1, 6), st.booleans()
+)
+_actions = st.lists(
+    st.one_of(
+        st.builds(Grow, st.integers(1, 6)),
+        st.builds(Edit, _which, _pairs),
+        st.builds(Delete, _which),
+        st.builds(Hide, _which),
+        st.builds(Run, st.booleans()),
+        _breaking,
+        _breaking,
+    ),
+    min_size=3,
+    max_size=9,
+)
+
+
+class Model:
+    """What the source holds, and what the lake has held once."""
+
+    def __init__(self, server: Running, settings: Settings) -> None:
+        self._server = server
+        self._settings = settings
+        self._hidden: list[str] = []
+        self._stored: set[str] = set()
+
+    def do(self, action: Grow | Edit | Delete | Hide | Run) -> None:
+        """Let one thing happen."""
+        match action:
+            case Grow(count):
+                self._server.grow(count)
+            case Edit(which, metadata):
+                self._server.edit(self._name(which), dict(metadata))
+            case Delete(which):
+                self._server.delete(self._name(which))
+            case Hide(which):
+                name = self._name(which)
+                self.reveal()
+                self._server.hide(name)
+                self._hidden.append(name)
+            case Run():
+                self._run(action)
+
+    def reveal(self) -> None:
+        """Show what is hidden."""
+        for name in self._hidden:
+            self._server.reveal(name)
+        self._hidden.clear()
+
+    def check_nothing_lost(self) -> None:
+        """What was committed once stays, each key once, and every run's figures add up."""
+        try:
+            found = rows(self._settings, LOOK)
+        except LakeNotFoundError:  # it broke off before there was one
+            found = []
+        assert [row for row in found if row[0] != "stored"] == []
+        stored = {name for _, name in found}
+        assert self._stored <= stored
+        self._stored = stored
+
+    def check_equal(self, folder: Path) -> None:
+        """What the source shows is exported just so; else only what it has deleted is there."""
+        path = folder / "export.jsonl"
+        export_raw(open_lake(self._settings), path)
+        exported = _by_id([exact(line) for line in path.read_bytes().splitlines()])
+        truth = _by_id([exact(line) for line in self._server.simulator.world.truth()])
+        assert {name: exported.get(name) for name in truth} == truth
+        assert exported.keys() == self._stored
+        pairs = rows(self._settings, "SELECT completion_id, metadata FROM completions")
+        assert all(
+            metadata == truth[name]["completion"]["metadata"]
+            for name, metadata in pairs
+            if name in truth
+        )
+
+    def _run(self, run: Run) -> None:
+        if run.failpoint is None:
+            assert backup(self._settings, full=run.full).exit_code == 0
+        else:
+            error = Crash() if run.is_crash else None
+            with failpoints.active(run.failpoint, error, nth=run.nth):
+                self._break_off(run)
+        self.check_nothing_lost()
+
+    def _break_off(self, run: Run) -> None:
+        try:
+            backup(self._settings, full=run.full)
+        except (Crash, failpoints.FailPointError):
+            pass
+        except BaseExceptionGroup as group:
+            if group.split(Crash)[1] is not None:
+                raise
+
+    def _name(self, which: int) -> str:
+        names = self._server.ids()
+        return names[which % len(names)]
+
+
+def _by_id(records: Sequence[Any]) -> dict[str, Any]:
+    names = [record["completion"]["id"] for record in records]
+    assert [name for name, count in Counter(names).items() if count > 1] == []
+    return dict(zip(names, records, strict=True))
+
+
+@settings(max_examples=12)
+@given(_actions)
+def test_one_undisturbed_full_run_makes_the_lake_equal_to_the_source(
+    actions: list[Grow | Edit | Delete | Hide | Run],
+) -> None:
+    """After any growth, edits, deletions, late rows, crashes and runs nothing is lost or wrong."""
+    scenario = Scenario(
+        completions=COUNT, seed=5, now=NOW, days=1.5, image_share=0.3, image_bytes=2000
+    )
+    with running(scenario) as server, tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        chosen = settings_for(folder, server.base_url, full_sweep_every=None, lookback="6h")
+        model = Model(server, chosen)
+        for action in actions:
+            model.do(action)
+        model.reveal()
+        model.do(Run(full=True))
+        model.check_equal(folder)
