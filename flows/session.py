@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FrameType
 
 _FORWARDED = {
@@ -29,14 +29,17 @@ def in_own_session(work: Callable[[], int]) -> int:
     """
     sys.stdout.flush()
     sys.stderr.flush()
+    # A signal between the fork and the handlers would be lost: it waits until they are set.
+    waiting = signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
     process = os.fork()
     if process == 0:
         os.setsid()
+        signal.pthread_sigmask(signal.SIG_SETMASK, waiting)
         return work()
-    return _watched(process)
+    return _watched(process, waiting)
 
 
-def _watched(process: int) -> int:
+def _watched(process: int, unblocked: Iterable[int]) -> int:
     signals = 0
 
     def forward(number: int, _frame: FrameType | None) -> None:
@@ -50,6 +53,7 @@ def _watched(process: int) -> int:
 
     for number in _FORWARDED:
         signal.signal(number, forward)
+    signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
     _, status = os.waitpid(process, 0)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process, signal.SIGKILL)

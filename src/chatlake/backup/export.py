@@ -19,6 +19,7 @@ from chatlake.backup.messages import fetch_messages
 from chatlake.backup.ports import CompletionApi, LakeStore
 from chatlake.backup.rows import RowBuffer
 from chatlake.errors import (
+    ChatlakeError,
     CompletionError,
     CompletionNotFoundError,
     RetriesExhaustedError,
@@ -81,20 +82,26 @@ class Exporter:
         self, items: AsyncIterator[Item], take: Callable[[Flush], Awaitable[None]]
     ) -> None:
         queue: asyncio.Queue[Item | None] = asyncio.Queue(maxsize=2 * self._job.concurrency)
+        broken: ChatlakeError | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 timer = group.create_task(self._hand_over_regularly(take))
                 workers = [
                     group.create_task(self._work(queue, take)) for _ in range(self._job.concurrency)
                 ]
-                async for item in items:
-                    await queue.put(item)
+                try:
+                    async for item in items:
+                        await queue.put(item)
+                except ChatlakeError as error:
+                    broken = error  # what was found before is still exported
                 for _ in workers:
                     await queue.put(None)
                 await asyncio.gather(*workers)
                 timer.cancel()
         except* Exception as group_error:  # noqa: BLE001 - raised again, the first of them
             raise _first(group_error) from None
+        if broken is not None:
+            raise broken
 
     async def _work(
         self, queue: asyncio.Queue[Item | None], take: Callable[[Flush], Awaitable[None]]
