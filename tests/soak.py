@@ -101,6 +101,8 @@ class Source:
         self.hidden: list[str] = []
         self.deleted: list[str] = []
         self.ever_hidden: set[str] = set()
+        self.sweeps = 0
+        self._gone_since: dict[str, int] = {}
         self.edits: dict[str, list[dict[str, str]]] = {}
         self.faults: Counter[str] = Counter()
         self._log = folder / "simulator.log"
@@ -164,6 +166,7 @@ class Source:
         for name in self._some(rng, rng.choice((0, 0, 1, 2, 6))):
             self.visible.remove(name)
             self.deleted.append(name)
+            self._gone_since[name] = self.sweeps
             changes.append(("delete", {"id": name}))
         shown = self.hidden[: rng.randrange(4)]
         del self.hidden[: len(shown)]
@@ -174,6 +177,7 @@ class Source:
             self.visible.remove(name)
             self.hidden.append(name)
             self.ever_hidden.add(name)
+            self._gone_since[name] = self.sweeps
             changes.append(("hide", {"id": name}))
         return changes
 
@@ -187,6 +191,11 @@ class Source:
         self.apply([("reveal", {"id": name}) for name in self.hidden])
         self.visible += self.hidden
         self.hidden.clear()
+
+    def may_be_marked(self, name: str) -> bool:
+        """Whether two full sweeps can have missed it; what was hidden once may still be marked."""
+        gone = name in self._gone_since and self.sweeps - self._gone_since[name] >= 2
+        return gone or (name in self.ever_hidden and name not in self.hidden)
 
     def once_sent(self, name: str, sent: dict[str, Any]) -> bool:
         """Whether the source has ever held `sent` under this name; for what it no longer has."""
@@ -487,7 +496,8 @@ class Soak:
             "name": SOURCE,
             "base_url": self.source.base_url,
             "api_key": f"${{{KEY_VARIABLE}}}",
-            "lookback": "48h",
+            # A long one finds edits; a short one leaves it to the cursor alone that nothing is missed.
+            "lookback": "48h" if self._seed % 2 else "5m",
             "full_sweep_every": None,
             "pace": PACE,
         }
@@ -502,8 +512,10 @@ class Soak:
         self.source.set_faults({})
         self.source.reveal_all()
         for words in (["backup"], ["backup", "--full"], ["backup", "--full"]):
+            self.source.sweeps += "--full" in words
             self._must_succeed(*words)
             self._look(f"after the last {' '.join(words)}")
+            self._check_complete()
         again = self._must_succeed("backup")
         if again.report is not None and (
             again.report["files_added"] or again.report["sources"][0]["new"]
@@ -535,6 +547,8 @@ class Soak:
         codes = self._back_up(plan)
         self.source.set_faults({})
         commits = self._look(f"after round {plan.number}")
+        if codes[0] == 0 and not plan.meanwhile:
+            self._check_complete()
         if plan.verify and self._lake.exists():
             self._verify()
         print(
@@ -546,6 +560,7 @@ class Soak:
     def _back_up(self, plan: Round) -> list[int]:
         words = ["backup", "--full"] if plan.full else ["backup"]
         disturbance = plan.disturbance
+        self.source.sweeps += plan.full
         children = [self.children.start(*words, failpoint=disturbance.failpoint)]
         began = time.monotonic()
         events: list[tuple[float, Callable[[], object]]] = []
@@ -674,15 +689,25 @@ class Soak:
             (were & stored.keys()) - complete - self._excused,
         )
         self._say_wrong(
-            f"{when}: marked deleted, and was always there",
-            {name for name in self.source.visible if name in stored and stored[name].is_deleted}
-            - self.source.ever_hidden,
+            f"{when}: marked deleted, and no two full sweeps can have missed it",
+            [
+                name
+                for name, now in stored.items()
+                if now.is_deleted and not self.source.may_be_marked(name)
+            ],
         )
         self._stored = stored
         self._excused -= complete
         self._check_doubled(lake, ("completions", "messages", "content_parts"))
         self._check_counts(lake, when)
         return lake.state.number
+
+    def _check_complete(self) -> None:
+        """After a complete run, full or not, all is there that was never hidden from the list."""
+        complete = {name for name, stored in self._stored.items() if stored.is_complete}
+        lost = set(self.source.visible) - self.source.ever_hidden - complete
+        self.figures.lost |= lost
+        self._say_wrong("a complete run passed over", lost)
 
     def _look_meanwhile(self) -> None:
         """Read as any other program does, while a backup writes."""
