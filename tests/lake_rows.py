@@ -6,6 +6,9 @@ import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
+from chatlake.lake.parts import to_table, write_part
+from chatlake.lake.storage import Storage
+from chatlake.model.manifest import PartFile
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import COLUMNS
 
@@ -86,3 +89,10 @@ def image(data: bytes, **more: Any) -> dict[str, Any]:
 def digest(text: str) -> bytes:
     """Return sixteen bytes that stand for a version."""
     return hashlib.sha256(text.encode()).digest()[:16]
+
+
+def write(storage: Storage, table: str, found: list[dict[str, Any]]) -> PartFile:
+    """Write rows of one table into one part."""
+    file = write_part(storage, table, DAY, [to_table(table, columns(table, found))])
+    assert file is not None
+    return file

@@ -23,6 +23,7 @@ from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest, SourceRun
 from chatlake.model.partitions import Partition
 from tests import lake_rows as rows
 
+SEEN = round(rows.SEEN.timestamp()) * rows.MICRO
 TABLES = ("completions", "messages", "content_parts", "history")
 
 
@@ -63,8 +64,8 @@ def test_stored_versions_are_the_committed_ones(lake: Lake) -> None:
         {("completions", rows.DAY): rows.columns("completions", [rows.completion("c")])}
     )
     assert lake.stored_versions(rows.DAY) == {
-        "a": StoredVersion(rows.digest("a"), rows.SEEN),
-        "b": StoredVersion(None, rows.SEEN),
+        "a": StoredVersion(rows.digest("a"), SEEN, SEEN),
+        "b": StoredVersion(None, SEEN, SEEN),
     }
     assert lake.stored_versions(Partition("openai", "2026-01-03")) == {}
 

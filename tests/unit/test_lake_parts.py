@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -16,17 +15,11 @@ from chatlake.errors import LakeDamagedError, LakeUnwritableError
 from chatlake.lake import failpoints, parts
 from chatlake.lake.local import LocalStorage
 from chatlake.lake.memory import MemoryStorage
-from chatlake.lake.parts import read_columns, rewrite_without, row_groups, to_table, write_part
+from chatlake.lake.parts import read_columns, row_groups, to_table
 from chatlake.lake.schema import SCHEMAS
-from chatlake.model.manifest import PartFile, format_time
+from chatlake.model.manifest import format_time
 from tests import lake_rows as rows
-
-
-def write(storage: Any, table: str, found: list[dict[str, Any]]) -> PartFile:
-    """Write rows of one table into one part."""
-    file = write_part(storage, table, rows.DAY, [to_table(table, rows.columns(table, found))])
-    assert file is not None
-    return file
+from tests.lake_rows import write
 
 
 def test_the_figures_of_a_part_are_those_of_its_file() -> None:
@@ -141,40 +134,6 @@ def test_row_groups_are_bounded_in_bytes() -> None:
     assert [key for group in groups for key in group["sha256"].to_pylist()] == list("012345")
     assert all(group.num_rows == 1 or group.nbytes <= 16 << 20 for group in groups)
     assert len(groups) <= 5
-
-
-def test_rows_without_completions_keep_the_rest_and_honest_figures() -> None:
-    """A rewrite drops the unwanted rows only, keeps the schema, and computes its range anew."""
-    storage = MemoryStorage()
-    found = [rows.completion(key, rows.NOON + i) for i, key in enumerate("abc")]
-    file = write(storage, "completions", found)
-    rest = rewrite_without(storage, file, "completion_id", {"c"})
-    assert rest is not None
-    assert read_columns(storage, rest, "completion_id") == [["a", "b"]]
-    assert rest.path != file.path
-    assert rest.max_created_at == format_time(datetime(2026, 1, 2, 12, 0, 1, tzinfo=UTC))
-    assert rest.sha256 == hashlib.sha256(storage.read(rest.path)).hexdigest()
-    schemas = [pq.read_schema(pa.BufferReader(storage.read(f.path))) for f in (file, rest)]
-    assert schemas[0].equals(schemas[1], check_metadata=True)
-
-
-def test_a_rewrite_that_leaves_nothing_writes_nothing() -> None:
-    """When every row goes there is no new file."""
-    storage = MemoryStorage()
-    file = write(storage, "completions", [rows.completion("a")])
-    assert rewrite_without(storage, file, "completion_id", {"a"}) is None
-    assert [found.path for found in storage.list()] == [file.path]
-
-
-def test_a_rewrite_goes_by_row_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file of several row groups keeps them, and loses rows from the right one."""
-    monkeypatch.setattr(parts, "MAX_GROUP_ROWS", 2)
-    storage = MemoryStorage()
-    file = write(storage, "completions", [rows.completion(key) for key in "abcde"])
-    rest = rewrite_without(storage, file, "completion_id", {"a", "b", "d"})
-    assert rest is not None
-    assert read_columns(storage, rest, "completion_id") == [["c", "e"]]
-    assert rest.rows == 2
 
 
 def test_a_full_disk_while_writing_leaves_nothing(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 from chatlake.backup.items import Asked, Flush, Listed, Outcome, SourceJob
 from chatlake.backup.known import KnownImages
 from chatlake.backup.messages import fetch_messages
-from chatlake.backup.ports import CompletionApi, LakeStore
+from chatlake.backup.ports import CompletionApi, LakeStore, StoredVersion
 from chatlake.backup.rows import RowBuffer
 from chatlake.errors import (
     ChatlakeError,
@@ -174,9 +175,7 @@ class Exporter:
                 Outcome(completion.id, "unchanged", partition, item.sequence)
             )
             return
-        now = datetime.now(UTC)
-        first_seen = now if previous is None else previous.first_seen_at
-        seen = Observation(self._run_id, _microseconds(now), _microseconds(first_seen))
+        seen = _observation(self._run_id, previous)
         try:
             messages = await fetch_messages(
                 self._api, completion.id, settle=item.sequence is not None
@@ -255,8 +254,12 @@ def _raise_if_exhausted(error: CompletionError) -> None:
         raise error
 
 
-def _microseconds(moment: datetime) -> int:
-    return round(moment.timestamp() * 1_000_000)
+def _observation(run_id: str, previous: StoredVersion | None) -> Observation:
+    """Return that it is seen now; later than before in any case, for clocks are put back."""
+    now = time.time_ns() // 1000
+    if previous is None:
+        return Observation(run_id, now, now)
+    return Observation(run_id, max(now, previous.observed_at + 1), previous.first_seen_at)
 
 
 def _first(group: BaseExceptionGroup[Exception]) -> Exception:

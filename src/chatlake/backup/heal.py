@@ -60,8 +60,8 @@ def heal(lake: LakeStore, run: SourceRun, now: int) -> None:
 def _stand_ins(
     lake: LakeStore, partition: Partition, gone: set[str], run_id: str, now: int
 ) -> list[PartFile]:
-    """Write a bare row for each completion whose messages are left without it."""
-    orphans = lake.messages_without_completion(partition, without=gone)
+    """Write a bare row for each completion of which only other rows are left."""
+    orphans = lake.rows_without_completion(partition, without=gone)
     if not orphans:
         return []
     rows = []

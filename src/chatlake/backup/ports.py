@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from chatlake.model.manifest import LakeState, Manifest, PartFile, SourceRun
@@ -92,14 +91,15 @@ class CompletionApi(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoredVersion:
-    """What the lake holds of a completion: digest of its canonical JSON, and when first seen.
+    """What the lake holds of a completion: digest of its canonical JSON, and when it was seen.
 
-    `digest` is None where its messages are still missing. `deleted`: it was found gone at the
-    source.
+    `digest` is None where its messages are still missing. `observed_at`: when the last thing known
+    of it was seen; with `deleted`, that it was gone. Times in microseconds since 1970.
     """
 
     digest: bytes | None
-    first_seen_at: datetime
+    first_seen_at: int
+    observed_at: int
     deleted: bool = False
 
 
@@ -138,7 +138,8 @@ class LakeStore(Protocol):
     def superseded(self, partition: Partition, completion_ids: Container[str]) -> Columns | None:
         """Return the present versions of these completions as rows of the table `history`.
 
-        Versions without a digest (messages never had) are none. None where there are no rows.
+        A version that was found gone at the source gives a second row. Versions without a digest
+        (messages never had) are none. None where there are no rows.
         """
         ...
 
@@ -164,10 +165,12 @@ class LakeStore(Protocol):
         """
         ...
 
-    def messages_without_completion(
+    def rows_without_completion(
         self, partition: Partition, *, without: Container[str]
-    ) -> dict[str, int]:
-        """Return completion id -> created_at (microseconds) of messages without a completion.
+    ) -> dict[str, int | None]:
+        """Return completion id -> created_at (microseconds) of rows without a completion.
+
+        Rows of messages, content parts or earlier versions whose completion is not stored.
 
         `without`: paths not to be read.
         """

@@ -7,13 +7,13 @@ import re
 import socket
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
 
 from chatlake import __version__
 from chatlake.backup.ports import Columns, Rows, StoredVersion
 from chatlake.errors import CommitConflictError, LakeError, LakeNotFoundError, LakeUnwritableError
-from chatlake.lake import failpoints, manifests, parts
+from chatlake.lake import failpoints, manifests, parts, rewriting, versions
 from chatlake.lake.catalog import connect
 from chatlake.lake.catalog_keeper import CatalogKeeper
 from chatlake.lake.local import Access, LocalStorage
@@ -21,15 +21,13 @@ from chatlake.lake.schema import SCHEMAS
 from chatlake.lake.storage import TEMPORARY_SUFFIX, LockHolder, Storage, StoredFile
 from chatlake.model.manifest import LakeState, Manifest, PartFile, format_time
 from chatlake.model.partitions import Partition
-from chatlake.model.tables import COLUMNS, COMPLETIONS, HISTORY, IMAGES, MESSAGES, MISSED
+from chatlake.model.tables import COMPLETIONS, IMAGES, MISSED
 
 if TYPE_CHECKING:
     import duckdb
 
 _URL: Final = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _PARTITION: Final = re.compile(r"/(source|created_date)=")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_SECOND: Final = 1_000_000
 
 
 class Lake:
@@ -123,40 +121,36 @@ class Lake:
 
     def stored_versions(self, partition: Partition) -> dict[str, StoredVersion]:
         """Return completion id -> version for every completion of the partition."""
-        found: dict[str, StoredVersion] = {}
-        moments: dict[int, datetime] = {}  # few: a batch has one for all its rows
-        for file in self._state.partition_files(partition, COMPLETIONS):
-            names = "completion_id", "digest", "first_seen_at", "deleted_at"
-            for key, digest, micros, deleted in zip(*self._read(file, *names), strict=True):
-                if micros not in moments:
-                    moments[micros] = _EPOCH + timedelta(microseconds=micros)
-                found[key] = StoredVersion(digest, moments[micros], deleted is not None)
-        return found
+        return versions.stored_versions(self.storage, self._state, partition)
 
     def stored_images(self, partition: Partition) -> set[str]:
         """Return the SHA-256 (hex) of every image of the partition."""
-        files = self._state.partition_files(partition, IMAGES)
-        return {key for file in files for key in self._read(file, "sha256")[0]}
+        return versions.keys(self.storage, self._state.partition_files(partition, IMAGES), "sha256")
 
     def resume_points(self, source: str, *, before: int) -> Iterator[tuple[str, int]]:
-        """Yield (completion id, created) of stored completions created before `before`.
+        """Yield (completion id, created) to resume after; see `versions.resume_points`."""
+        return versions.resume_points(self.storage, self._state, source, before=before)
 
-        Newest first, one for each second, without those known to be deleted; lazily, partition by
-        partition. Both times are UTC seconds.
-        """
-        newest = Partition.of(source, before)
-        for partition in reversed(self._state.partitions(source)):
-            if partition > newest:
-                continue
-            by_second: dict[int, str] = {}
-            for file in self._state.partition_files(partition, COMPLETIONS):
-                names = "completion_id", "created_at", "deleted_at"
-                for key, micros, deleted in zip(*self._read(file, *names), strict=True):
-                    if deleted is None and micros is not None:
-                        by_second[micros // _SECOND] = key
-            for second in sorted(by_second, reverse=True):
-                if second < before:
-                    yield by_second[second], second
+    def superseded(self, partition: Partition, completion_ids: Container[str]) -> Columns | None:
+        """Return these completions as rows of `history`; see `versions.superseded`."""
+        return versions.superseded(self.storage, self._state, partition, completion_ids)
+
+    def missed(self, partition: Partition) -> set[str]:
+        """Return the completions that the last full sweep missed, for the first time."""
+        return versions.keys(self.storage, self._state.partition_files(partition, MISSED))
+
+    def missing_files(self) -> list[PartFile]:
+        """Return the listed files that do not exist or have another size than listed."""
+        files = list(self._state.files.values())
+        return [file for file in files if self.storage.size(file.path) != file.bytes]
+
+    def rows_without_completion(
+        self, partition: Partition, *, without: Container[str]
+    ) -> dict[str, int | None]:
+        """Return completion id -> created_at (microseconds) of rows without a completion."""
+        return versions.rows_without_completion(
+            self.storage, self._state.partition_files(partition), without=without
+        )
 
     def write_parts(self, rows: Rows) -> list[PartFile]:
         """Write one durable Parquet file for each table and partition; nothing lists them yet."""
@@ -166,24 +160,6 @@ class Lake:
         )
         return [file for file in written if file is not None]
 
-    def superseded(self, partition: Partition, completion_ids: Container[str]) -> Columns | None:
-        """Return the present versions of these completions as rows of the table `history`.
-
-        `observed_at` is when the version was fetched; `change` is 'created' for the first version,
-        else 'changed'. Versions without a digest (messages never had) are none. None without rows.
-        """
-        names = "completion_id", "synced_at", "first_seen_at", "created_at", "raw", "raw_exact"
-        rows: list[tuple[Any, ...]] = []
-        for file in self._state.partition_files(partition, COMPLETIONS):
-            for row in zip(*self._read(file, *names, "digest"), strict=True):
-                key, synced, first_seen, created, raw, raw_exact, digest = row
-                if key in completion_ids and digest is not None:
-                    change = "created" if synced == first_seen else "changed"
-                    rows.append((key, synced, change, created, raw, raw_exact, digest))
-        if not rows:
-            return None
-        return dict(zip(COLUMNS[HISTORY], map(list, zip(*rows, strict=True)), strict=True))
-
     def without_completions(
         self, partition: Partition, completion_ids: Container[str], tables: Sequence[str]
     ) -> tuple[list[PartFile], list[str]]:
@@ -192,56 +168,29 @@ class Lake:
         Returns the files written and the paths to remove; a file left empty is only removed.
         """
         files = [f for table in tables for f in self._state.partition_files(partition, table)]
-        return self._without(files, "completion_id", completion_ids)
-
-    def missing_files(self) -> list[PartFile]:
-        """Return the listed files that do not exist or have another size than listed."""
-        files = list(self._state.files.values())
-        return [file for file in files if self.storage.size(file.path) != file.bytes]
-
-    def forget_digests(
-        self, partition: Partition, *, without: Container[str]
-    ) -> tuple[list[PartFile], list[str]]:
-        """Rewrite the partition's completions without digest, so that they are fetched again."""
-        files = self._partition_files(partition, COMPLETIONS, without)
-        written = [parts.rewrite_with_nulls(self.storage, file, "digest") for file in files]
-        return written, [file.path for file in files]
-
-    def messages_without_completion(
-        self, partition: Partition, *, without: Container[str]
-    ) -> dict[str, int]:
-        """Return completion id -> created_at (microseconds) of messages without a completion."""
-        found: dict[str, int] = {}
-        for file in self._partition_files(partition, MESSAGES, without):
-            found.update(zip(*self._read(file, "completion_id", "created_at"), strict=True))
-        for file in self._partition_files(partition, COMPLETIONS, without):
-            for key in self._read(file, "completion_id")[0]:
-                found.pop(key, None)
-        return found
-
-    def missed(self, partition: Partition) -> set[str]:
-        """Return the completions that the last full sweep missed, for the first time."""
-        files = self._state.partition_files(partition, MISSED)
-        return {key for file in files for key in self._read(file, "completion_id")[0]}
-
-    def mark_deleted(
-        self, partition: Partition, completion_ids: Container[str], deleted_at: int
-    ) -> tuple[list[PartFile], list[str]]:
-        """Rewrite the partition's completions with `deleted_at` (microseconds) for these."""
-        written: list[PartFile] = []
-        removed: list[str] = []
-        for file in self._state.partition_files(partition, COMPLETIONS):
-            keys = [key for key in self._read(file, "completion_id")[0] if key in completion_ids]
-            if keys:
-                removed.append(file.path)
-                written.append(parts.rewrite_deleted(self.storage, file, keys, deleted_at))
-        return written, removed
+        return rewriting.without(self.storage, files, "completion_id", completion_ids)
 
     def without_images(
         self, files: Iterable[PartFile], known: Container[str]
     ) -> tuple[list[PartFile], list[str]]:
         """Rewrite those of `files` (table images) that hold an image of `known`, without it."""
-        return self._without(files, "sha256", known)
+        return rewriting.without(self.storage, files, "sha256", known)
+
+    def forget_digests(
+        self, partition: Partition, *, without: Container[str]
+    ) -> tuple[list[PartFile], list[str]]:
+        """Rewrite the partition's completions without digest, so that they are fetched again."""
+        files = self._state.partition_files(partition, COMPLETIONS)
+        return rewriting.with_nulls(
+            self.storage, [file for file in files if file.path not in without], "digest"
+        )
+
+    def mark_deleted(
+        self, partition: Partition, completion_ids: Container[str], deleted_at: int
+    ) -> tuple[list[PartFile], list[str]]:
+        """Rewrite the partition's completions with `deleted_at` (microseconds) for these."""
+        files = self._state.partition_files(partition, COMPLETIONS)
+        return rewriting.marked_deleted(self.storage, files, completion_ids, deleted_at)
 
     def commit(self, manifest: Manifest) -> None:
         """Make `manifest` the newest: fills in number, time and version, then shows it to readers.
@@ -310,36 +259,12 @@ class Lake:
             if is_data or (name.startswith("_") and name.endswith(TEMPORARY_SUFFIX)):
                 yield file
 
-    def _partition_files(
-        self, partition: Partition, table: str, without: Container[str]
-    ) -> list[PartFile]:
-        files = self._state.partition_files(partition, table)
-        return [file for file in files if file.path not in without]
-
-    def _read(self, file: PartFile, *names: str) -> list[list[Any]]:
-        return parts.read_columns(self.storage, file, *names)
-
     def _may_swap(self) -> bool:
         # A reader does not take the lock, which would turn a backup away, but leaves the catalogue
         # alone when a run writes or has committed meanwhile: that run swaps in a newer one.
         if self._holds_lock:
             return True
         return self.storage.lock_holder() is None and not self.refresh()
-
-    def _without(
-        self, files: Iterable[PartFile], column: str, unwanted: Container[str]
-    ) -> tuple[list[PartFile], list[str]]:
-        written: list[PartFile] = []
-        removed: list[str] = []
-        for file in files:
-            hits = {key for key in self._read(file, column)[0] if key in unwanted}
-            if not hits:
-                continue
-            removed.append(file.path)
-            rest = parts.rewrite_without(self.storage, file, column, hits)
-            if rest is not None:
-                written.append(rest)
-        return written, removed
 
 
 def _this_process(run_id: str) -> LockHolder:

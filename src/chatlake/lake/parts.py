@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, BinaryIO, Final, cast
@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Final, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pytz import UnknownTimeZoneError
 
 from chatlake import __version__
 from chatlake.errors import LakeDamagedError
@@ -30,6 +31,9 @@ MAX_GROUP_ROWS: Final = 50_000
 MAX_GROUP_BYTES: Final = 64 << 20
 MAX_IMAGE_GROUP_BYTES: Final = 16 << 20
 BLOOM_FALSE_POSITIVES: Final = 0.01
+_CHUNK_BYTES: Final = 1 << 20
+# A damaged footer may name a column or a time zone by what is no text or no zone.
+_UNREADABLE: Final = (pa.ArrowException, EOFError, UnicodeDecodeError, UnknownTimeZoneError)
 
 
 def to_table(table: str, columns: dict[str, list[Any]]) -> pa.Table:
@@ -117,77 +121,52 @@ def empty_file(table: str) -> bytes:
 def open_part(storage: Storage, path: str) -> Iterator[pq.ParquetFile]:
     """Open a part file to read; LakeDamagedError, naming it, if it is missing or unreadable."""
     try:
-        with storage.open_input(path) as file, pq.ParquetFile(file) as part:
+        with (
+            storage.open_input(path) as file,
+            pq.ParquetFile(file, page_checksum_verification=True) as part,
+        ):
             yield part
     except FileNotFoundError as error:
         raise LakeDamagedError(f"{storage.location}/{path} is missing") from error
-    except (pa.ArrowException, OSError, EOFError) as error:
+    except (*_UNREADABLE, OSError) as error:
         why = str(error).splitlines()[0]
         raise LakeDamagedError(f"{storage.location}/{path} cannot be read: {why}") from error
 
 
 def read_columns(storage: Storage, file: PartFile, *names: str) -> list[list[Any]]:
-    """Read some columns of a part file: plain values, times as microseconds since 1970."""
+    """Read some columns of a part file: plain values, times as microseconds since 1970.
+
+    LakeDamagedError, naming it, if it is missing or altered so that the answer would be another.
+    """
     with open_part(storage, file.path) as part:
+        if not set(names) <= set(part.schema_arrow.names):
+            raise LakeDamagedError(f"{storage.location}/{file.path} has other columns than written")
         rows = part.read(columns=list(names))
+        # A page's checksum says nothing of its header: a damaged one may hide the page's rows.
+        if rows.num_rows != file.rows:
+            raise LakeDamagedError(
+                f"{storage.location}/{file.path} was altered: "
+                f"it gives {rows.num_rows} rows of the {file.rows} that were committed"
+            )
         return [_to_list(rows[name]) for name in names]
 
 
-def rewrite_without(
-    storage: Storage, file: PartFile, column: str, unwanted: Iterable[Any]
-) -> PartFile | None:
-    """Write the file's rows whose `column` is none of `unwanted` into a new file.
-
-    Row group by row group, so that a large file needs little memory. None if no row is left.
-    """
-    gone = pa.array(list(unwanted), pa.string())
-
-    def kept() -> Iterator[pa.Table]:
-        with open_part(storage, file.path) as part:
-            for index in range(part.num_row_groups):
-                rows = part.read_row_group(index)
-                yield rows.filter(pc.invert(pc.is_in(rows[column], value_set=gone)))
-
-    return write_part(storage, file.table, file.partition, kept(), expected_rows=file.rows)
-
-
-def rewrite_deleted(
-    storage: Storage, file: PartFile, completion_ids: list[str], deleted_at: int
-) -> PartFile:
-    """Write the file anew with `deleted_at` (microseconds since 1970) set for these completions."""
-    gone = pa.array(completion_ids, pa.string())
-    moment = pa.scalar(deleted_at, pa.timestamp("us", tz="UTC"))
-
-    def deleted(rows: pa.Table) -> Any:
-        hit = pc.is_in(rows["completion_id"], value_set=gone)
-        return pc.if_else(hit, moment, rows["deleted_at"])
-
-    return _rewrite_column(storage, file, "deleted_at", deleted)
-
-
-def rewrite_with_nulls(storage: Storage, file: PartFile, column: str) -> PartFile:
-    """Write the file anew with nothing but NULL in `column`."""
-
-    def nulls(rows: pa.Table) -> Any:
-        return pa.nulls(rows.num_rows, rows.schema.field(column).type)
-
-    return _rewrite_column(storage, file, column, nulls)
-
-
-def _rewrite_column(
-    storage: Storage, file: PartFile, column: str, values: Callable[[pa.Table], Any]
-) -> PartFile:
-    def rewritten() -> Iterator[pa.Table]:
-        with open_part(storage, file.path) as part:
-            for index in range(part.num_row_groups):
-                rows = part.read_row_group(index)
-                place = rows.schema.get_field_index(column)
-                yield rows.set_column(place, rows.schema.field(place), values(rows))
-
-    written = write_part(storage, file.table, file.partition, rewritten(), expected_rows=file.rows)
-    if written is None:
-        raise LakeDamagedError(f"{file.path}: the manifest lists {file.rows} rows, it holds none")
-    return written
+def require_unaltered(storage: Storage, file: PartFile) -> None:
+    """LakeDamagedError, naming the file, if its bytes are not those that were committed."""
+    digest = hashlib.sha256()
+    try:
+        with storage.open_input(file.path) as data:
+            while chunk := data.read(_CHUNK_BYTES):
+                digest.update(chunk)
+    except FileNotFoundError as error:
+        raise LakeDamagedError(f"{storage.location}/{file.path} is missing") from error
+    except OSError as error:
+        why = error.strerror or error
+        raise LakeDamagedError(f"{storage.location}/{file.path} cannot be read: {why}") from error
+    if digest.hexdigest() != file.sha256:
+        raise LakeDamagedError(
+            f"{storage.location}/{file.path} was altered: its SHA-256 is not the one committed"
+        )
 
 
 class _HashingSink:
@@ -237,6 +216,7 @@ def _open_writer(sink: BinaryIO, schema: pa.Schema, table: str, rows: int) -> pq
         compression_level=3,
         use_dictionary=cast("Any", list(_leaf_paths(schema))),
         write_statistics=True,
+        write_page_checksum=True,
         bloom_filter_options={
             name: {"ndv": distinct, "fpp": BLOOM_FALSE_POSITIVES} for name in names
         },

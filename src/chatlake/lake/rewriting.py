@@ -1,0 +1,113 @@
+"""Part files written anew with other rows: each function returns what was written, and what goes.
+
+Nothing lists the new files yet: that is the commit's. What is read for it is hashed first: rows of
+an altered file must not get a new, right hash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from chatlake.errors import LakeDamagedError
+from chatlake.lake.parts import open_part, read_columns, require_unaltered, write_part
+from chatlake.lake.schema import TIME
+from chatlake.lake.storage import Storage
+from chatlake.model.manifest import PartFile
+
+Rewritten = tuple[list[PartFile], list[str]]
+"""Files written, and the paths that they replace."""
+
+
+def without(
+    storage: Storage, files: Iterable[PartFile], column: str, unwanted: Container[str]
+) -> Rewritten:
+    """Rewrite those of `files` whose `column` holds an unwanted value, without these rows.
+
+    A file left empty is only to be removed.
+    """
+    written: list[PartFile] = []
+    removed: list[str] = []
+    for file in files:
+        hits = {key for key in read_columns(storage, file, column)[0] if key in unwanted}
+        if not hits:
+            continue
+        removed.append(file.path)
+        gone = pa.array(list(hits), pa.string())
+
+        def kept(rows: pa.Table, gone: pa.Array[Any] = gone) -> pa.Table:
+            return rows.filter(pc.invert(pc.is_in(rows[column], value_set=gone)))
+
+        rest = _rewrite(storage, file, kept)
+        if rest is not None:
+            written.append(rest)
+    return written, removed
+
+
+def with_nulls(storage: Storage, files: Iterable[PartFile], column: str) -> Rewritten:
+    """Rewrite `files` with nothing but NULL in `column`."""
+
+    def nulls(rows: pa.Table) -> Any:
+        return pa.nulls(rows.num_rows, rows.schema.field(column).type)
+
+    files = list(files)
+    return [_with_column(storage, file, column, nulls) for file in files], [f.path for f in files]
+
+
+def marked_deleted(
+    storage: Storage, files: Iterable[PartFile], completion_ids: Container[str], deleted_at: int
+) -> Rewritten:
+    """Rewrite those of `files` that hold such completions, with `deleted_at` (microseconds).
+
+    Never before the completion's own `synced_at`: a clock that was put back turns no history round.
+    """
+    written: list[PartFile] = []
+    removed: list[str] = []
+    for file in files:
+        stored = read_columns(storage, file, "completion_id")[0]
+        gone = [key for key in stored if key in completion_ids]
+        if not gone:
+            continue
+
+        def deleted(rows: pa.Table, gone: list[str] = gone) -> Any:
+            hit = pc.is_in(rows["completion_id"], value_set=pa.array(gone, pa.string()))
+            seen = rows["synced_at"].cast(pa.int64())  # as numbers: there is no maximum of times
+            moment = pc.max_element_wise(seen, pa.scalar(deleted_at))
+            return pc.if_else(hit, moment.cast(TIME), rows["deleted_at"])
+
+        removed.append(file.path)
+        written.append(_with_column(storage, file, "deleted_at", deleted))
+    return written, removed
+
+
+def _with_column(
+    storage: Storage, file: PartFile, column: str, values: Callable[[pa.Table], Any]
+) -> PartFile:
+    def changed(rows: pa.Table) -> pa.Table:
+        place = rows.schema.get_field_index(column)
+        return rows.set_column(place, rows.schema.field(place), values(rows))
+
+    written = _rewrite(storage, file, changed)
+    if written is None:
+        raise LakeDamagedError(f"{file.path}: the manifest lists {file.rows} rows, it holds none")
+    return written
+
+
+def _rewrite(
+    storage: Storage, file: PartFile, change: Callable[[pa.Table], pa.Table]
+) -> PartFile | None:
+    """Write the file's rows as `change` returns them, None if no row is left.
+
+    Row group by row group, so that a large file needs little memory.
+    """
+    require_unaltered(storage, file)
+
+    def changed() -> Iterator[pa.Table]:
+        with open_part(storage, file.path) as part:
+            for index in range(part.num_row_groups):
+                yield change(part.read_row_group(index))
+
+    return write_part(storage, file.table, file.partition, changed(), expected_rows=file.rows)
