@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -169,6 +170,43 @@ def test_a_damaged_checkpoint_that_is_needed_is_named() -> None:
     storage.replace(path, b"{}")
     with pytest.raises(LakeDamagedError, match=path):
         manifests.load_state(storage)
+
+
+def test_lost_checkpoints_are_written_anew_from_the_commits() -> None:
+    """Whichever is missing comes back as it was, apart from its time."""
+    storage = store(100)
+    for number in (32, 96):
+        storage.delete(manifests.checkpoint_path(number))
+
+    manifests.restore_checkpoints(storage, newest=100, chatlake="test")
+
+    assert list(manifests.find_damage(storage)) == []
+    for number in (32, 64, 96):
+        told = json.loads(storage.read(manifests.checkpoint_path(number)))
+        stems = [Path(file["path"]).stem for file in told["files"]]
+        assert stems == [f"part-{n}" for n in range(1, number + 1)]
+
+
+def test_a_checkpoint_is_never_guessed() -> None:
+    """Behind a damaged commit only an older whole checkpoint tells the state: else none is written."""
+    storage = store(70)
+    storage.delete(manifests.manifest_path(40))
+    for number in (32, 64):
+        storage.delete(manifests.checkpoint_path(number))
+
+    manifests.restore_checkpoints(storage, newest=70, chatlake="test")
+
+    assert storage.size(manifests.checkpoint_path(32)) is not None
+    assert storage.size(manifests.checkpoint_path(64)) is None
+
+
+def test_a_commit_after_one_that_has_gone_is_refused() -> None:
+    """Where somebody took the lake away meanwhile, nothing is written that could not be read."""
+    storage = store(3)
+    storage.delete(manifests.manifest_path(3))
+    with pytest.raises(LakeDamagedError, match=f"{manifests.manifest_path(3)} was removed"):
+        manifests.append_commit(storage, Manifest(number=4))
+    assert storage.size(manifests.manifest_path(4)) is None
 
 
 def test_a_newer_format_says_upgrade() -> None:

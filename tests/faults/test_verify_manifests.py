@@ -75,7 +75,8 @@ def test_an_altered_manifest(lake: Path, path: str, how: Callable[[bytes], bytes
 
     assert finding.path == path
     assert finding.kind in {"altered", "unreadable"}
-    assert "from a copy" in finding.remedy
+    told = "writes it anew" if path == CHECKPOINT else "from a copy"
+    assert told in finding.remedy
 
 
 @pytest.mark.parametrize("number", [1, 5, CHECKPOINT_EVERY, NEWEST - 1, NEWEST])
@@ -111,13 +112,29 @@ def test_all_manifests_deleted(lake: Path) -> None:
 
 
 def test_a_deleted_checkpoint(lake: Path) -> None:
-    """It is named, and the remedy says that nothing is lost."""
+    """It is named, nothing is lost, and the next run that writes brings it back."""
     (lake / CHECKPOINT).unlink()
 
     finding = only(check(lake))
 
     assert (finding.path, finding.kind) == (CHECKPOINT, "missing")
-    assert "nothing is lost" in finding.remedy
+    assert "Nothing is lost" in finding.remedy
+    with Lake.open(lake).lock():
+        pass
+    assert check(lake).findings == []
+
+
+@pytest.mark.parametrize("how", [Path.unlink, lambda path: path.write_bytes(b"{}")])
+def test_a_checkpoint_that_nothing_else_tells(lake: Path, how: Callable[[Path], object]) -> None:
+    """Where a commit before it is lost as well, nobody says that nothing is lost."""
+    first = manifests.manifest_path(1)
+    (lake / first).unlink()
+    how(lake / CHECKPOINT)
+
+    found = {finding.path: finding.remedy for finding in look(lake).findings}
+
+    assert found.keys() == {first, CHECKPOINT}
+    assert all("from a copy" in remedy for remedy in found.values())
 
 
 def test_the_checkpoint_of_the_newest_commit_may_be_to_come(tmp_path: Path) -> None:
@@ -139,6 +156,10 @@ def test_a_checkpoint_that_contradicts_the_manifests(lake: Path) -> None:
     finding = only(check(lake))
 
     assert (finding.path, finding.kind) == (CHECKPOINT, "contradiction")
+    (lake / CHECKPOINT).unlink()
+    with Lake.open(lake).lock():
+        pass
+    assert check(lake).findings == []
 
 
 def test_a_manifest_under_another_s_name(lake: Path) -> None:

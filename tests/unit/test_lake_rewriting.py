@@ -87,7 +87,7 @@ def test_a_flipped_bit_is_no_other_value(tmp_path: Path) -> None:
 
 
 def test_a_deletion_is_never_dated_before_what_was_seen(tmp_path: Path) -> None:
-    """With a clock that was put back `deleted_at` is the time of the last sight."""
+    """With a clock that was put back `deleted_at` is just after the last sight."""
     storage = LocalStorage(tmp_path)
     file = write(storage, "completions", [rows.completion("a"), rows.completion("b")])
     (marked,), removed = rewriting.marked_deleted(storage, [file], {"b"}, 0)

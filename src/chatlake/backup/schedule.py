@@ -14,14 +14,17 @@ _ENDED_WELL = ("complete", "incomplete")
 def with_due_sweep(job: SourceJob, state: LakeState) -> SourceJob:
     """Return the job as a full sweep where its last one is `full_sweep_every` ago, else as it is.
 
-    The first run of a source lists everything anyway, so the time counts from there.
+    The first run of a source lists everything anyway, so the time counts from there. Runs stand in
+    the order of their commits: where the clock was put back since the last sweep, one is due, for
+    how long ago it was nobody knows.
     """
     if job.mode != "incremental" or job.full_sweep_every is None:
         return job
     runs = [run for run in state.runs.values() if run.source == job.name]
-    starts = [run.started_at for run in runs if run.mode == "full" and run.status in _ENDED_WELL]
-    since = max(starts, default=min((run.started_at for run in runs), default=None))
-    if since is None:
+    sweeps = [run for run in runs if run.mode == "full" and run.status in _ENDED_WELL]
+    since = sweeps[-1:] or runs[:1]
+    if not since:
         return job
-    age = (datetime.now(UTC) - parse_time(since)).total_seconds()
-    return dataclasses.replace(job, mode="full") if age >= job.full_sweep_every else job
+    age = (datetime.now(UTC) - parse_time(since[0].started_at)).total_seconds()
+    is_due = not 0 <= age < job.full_sweep_every
+    return dataclasses.replace(job, mode="full") if is_due else job

@@ -60,11 +60,8 @@ def gather(
     known = {file.source for file in state.files.values()}
     known |= {failure.source for failure in state.failures.values()}
     names += sorted(known - configured.keys())
-    runs = sorted(
-        (_as_seen_now(run, holder) for run in state.runs.values()),
-        key=lambda run: (run.started_at, run.source),
-        reverse=True,
-    )
+    # In the order of their commits, which a clock that was put back does not change.
+    runs = [_as_seen_now(run, holder) for run in reversed(state.runs.values())]
     sources = [_source(name, configured.get(name), state, runs, now) for name in names]
     return StatusFacts(state.number, sources, runs, holder, now)
 
@@ -92,7 +89,7 @@ def _source(
     own = [run for run in runs if run.source == name]
     facts.last_complete_run = next((run for run in own if run.status == "complete"), None)
     facts.gaps = [failure for failure in state.failures.values() if failure.source == name]
-    facts.covered_until = _covered_until(name, state, own)
+    facts.covered_until = _covered_until(name, state, own, now)
     if source is not None and facts.covered_until is not None:
         facts.retention = source.retention
         moments = [facts.covered_until]
@@ -101,18 +98,20 @@ def _source(
     return facts
 
 
-def _covered_until(name: str, state: LakeState, runs: list[SourceRun]) -> datetime | None:
+def _covered_until(
+    name: str, state: LakeState, runs: list[SourceRun], now: datetime
+) -> datetime | None:
     """Return until when the source is backed up, but for named gaps.
 
     A run that read the list to its end has seen whatever was created before it began; one that
     ended early has seen what lies before its cursor.
     """
     whole = [r for r in runs if r.mode in _LISTING and r.status in _REACHED_THE_END]
-    moments = [parse_time(run.started_at) for run in whole]
+    moments = [parse_time(run.started_at) for run in whole[:1]]
     cursor = state.cursors.get(name)
     if cursor is not None:
         moments.append(_moment(cursor.created))
-    return max(moments, default=None)
+    return min(max(moments), now) if moments else None  # a clock may have been ahead
 
 
 def _moment(created: int) -> datetime:

@@ -108,6 +108,9 @@ class Lake:
             self._holds_lock = True
             try:
                 self.refresh()
+                manifests.restore_checkpoints(
+                    self.storage, newest=self._state.number, chatlake=__version__
+                )
                 try:
                     yield
                 except BaseException:
@@ -198,8 +201,6 @@ class Lake:
         CommitConflictError, and nothing changed, when another run committed first. Any other
         LakeError may come after the commit is durable; `state` then holds it.
         """
-        # A run that was killed after a commit leaves its checkpoint to the next one.
-        manifests.ensure_checkpoint(self.storage, self._state, chatlake=__version__)
         given = manifest.number, manifest.created_at, manifest.chatlake
         manifest.number = self._state.number + 1
         manifest.created_at = format_time(datetime.now(UTC))

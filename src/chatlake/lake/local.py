@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
-from chatlake.errors import LakeError, LakeUnwritableError
+from chatlake.errors import LakeDamagedError, LakeError, LakeUnwritableError
 from chatlake.lake import failpoints
 from chatlake.lake.local_lock import LocalLock
 from chatlake.lake.storage import TEMPORARY_SUFFIX, LockHolder, StoredFile, checked, step_of
@@ -38,6 +38,7 @@ class LocalStorage:
         self._root = Path(os.path.realpath(location))
         self.location = str(self._root)
         self._folder_mode, self._file_mode = _MODES[access]
+        self._lock: LocalLock | None = None
 
     def read(self, path: str) -> bytes:
         """Return the whole file."""
@@ -155,10 +156,11 @@ class LocalStorage:
         """Be the only writer inside the block."""
         with _writing(self._root):
             self._make_folder(self._root)
-            lock = LocalLock.take(self._root / _LOCK, holder, self._file_mode)
+            self._lock = lock = LocalLock.take(self._root / _LOCK, holder, self._file_mode)
         try:
             yield
         finally:
+            self._lock = None
             lock.release()
 
     def lock_holder(self) -> LockHolder | None:
@@ -170,8 +172,20 @@ class LocalStorage:
         return self._root / checked(path)
 
     def _temporary_beside(self, target: Path) -> Path:
+        self._require_lock_in_place()
         self._make_folder(target.parent)
         return target.parent / f"_{uuid.uuid4()}{TEMPORARY_SUFFIX}"
+
+    def _require_lock_in_place(self) -> None:
+        """Raise where the folder is not the one that was locked: written there, all would be lost.
+
+        What comes after commit N in an empty folder is no lake.
+        """
+        if self._lock is not None and not self._lock.is_at(self._root / _LOCK):
+            raise LakeDamagedError(
+                f"{self._root} was removed, moved or replaced while this run was writing to it",
+                hint="Put it back, or run again to begin a new lake there.",
+            )
 
     def _open_new(self, path: Path) -> BinaryIO:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC

@@ -63,6 +63,13 @@ class LocalLock:
             raise
         return cls(descriptor)
 
+    def is_at(self, path: Path) -> bool:
+        """Say whether the file at `path` is still the one that is locked."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), path.stat())
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
     def release(self) -> None:
         """Free the lock; nothing happens in a forked child, which does not hold it."""
         if self._process != os.getpid():

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
@@ -86,8 +87,14 @@ def refresh_state(storage: Storage, state: LakeState) -> bool:
 def append_commit(storage: Storage, manifest: Manifest) -> Manifest:
     """Write commit `manifest.number`; return it as others will read it.
 
-    CommitConflictError, and nothing changed, if that number is taken.
+    CommitConflictError, and nothing changed, if that number is taken; LakeDamagedError if the
+    commit before it has gone: the new one would tell nothing.
     """
+    before = manifest.number - 1
+    if before and storage.size(manifest_path(before)) is None:
+        place = f"{storage.location}/{manifest_path(before)}"
+        if storage.size(checkpoint_path(before)) is None:
+            raise LakeDamagedError(f"{place} was removed while this run was writing")
     text = seal(msgspec.json.encode(manifest))
     path = manifest_path(manifest.number)
     if not storage.create(path, text):
@@ -102,6 +109,20 @@ def ensure_checkpoint(storage: Storage, state: LakeState, *, chatlake: str) -> N
         return
     checkpoint = state.checkpoint(created_at=format_time(datetime.now(UTC)), chatlake=chatlake)
     storage.create(path, seal(msgspec.json.encode(checkpoint)))
+
+
+def restore_checkpoints(storage: Storage, *, newest: int, chatlake: str) -> None:
+    """Write each checkpoint up to commit `newest` that is missing, where the commits still tell it.
+
+    One that a killed run has not come to, or that somebody removed.
+    """
+    _, checkpoints = _numbers(storage)
+    lost = set(range(CHECKPOINT_EVERY, newest + 1, CHECKPOINT_EVERY)) - checkpoints
+    state: LakeState | None = LakeState()
+    for number in range(1, max(lost, default=0) + 1):
+        state = _advanced(storage, state, number, has_checkpoint=number in checkpoints)
+        if state is not None and number in lost:
+            ensure_checkpoint(storage, state, chatlake=chatlake)
 
 
 def find_damage(storage: Storage) -> Iterator[str]:
@@ -133,6 +154,21 @@ def _numbers(storage: Storage) -> tuple[set[int], set[int]]:
 def _apply_until(storage: Storage, state: LakeState, newest: int) -> None:
     for number in range(state.number + 1, newest + 1):
         state.apply(_read(storage, manifest_path(number), Manifest, number))
+
+
+def _advanced(
+    storage: Storage, state: LakeState | None, number: int, *, has_checkpoint: bool
+) -> LakeState | None:
+    """Return the state after commit `number`; None where neither commit nor checkpoint tells it."""
+    if state is not None:
+        with suppress(LakeDamagedError):
+            state.apply(_read(storage, manifest_path(number), Manifest, number))
+            return state
+    if has_checkpoint:
+        with suppress(LakeDamagedError):
+            path = checkpoint_path(number)
+            return LakeState.from_checkpoint(_read(storage, path, Checkpoint, number))
+    return None
 
 
 def _read(storage: Storage, path: str, kind: type[Document], number: int) -> Document:

@@ -62,7 +62,7 @@ def marked_deleted(
 ) -> Rewritten:
     """Rewrite those of `files` that hold such completions, with `deleted_at` (microseconds).
 
-    Never before the completion's own `synced_at`: a clock that was put back turns no history round.
+    Always after the completion's `synced_at`: a clock that was put back turns no history round.
     """
     written: list[PartFile] = []
     removed: list[str] = []
@@ -75,7 +75,7 @@ def marked_deleted(
         def deleted(rows: pa.Table, gone: list[str] = gone) -> Any:
             hit = pc.is_in(rows["completion_id"], value_set=pa.array(gone, pa.string()))
             seen = rows["synced_at"].cast(pa.int64())  # as numbers: there is no maximum of times
-            moment = pc.max_element_wise(seen, pa.scalar(deleted_at))
+            moment = pc.max_element_wise(pc.add(seen, 1), pa.scalar(deleted_at))
             return pc.if_else(hit, moment.cast(TIME), rows["deleted_at"])
 
         removed.append(file.path)

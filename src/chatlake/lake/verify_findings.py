@@ -32,11 +32,10 @@ RESTORE_OR_FETCH_MISSING: Final = (
     "Restore it from a copy, or run `chatlake backup --full`: "
     "what the source still has is fetched again."
 )
-RESTORE_MANIFEST: Final = (
-    "Restore it from a copy of the lake: nothing else says what this commit added and removed."
-)
+RESTORE_MANIFEST: Final = "Restore it from a copy of the lake: nothing else tells what it told."
 RESTORE_CHECKPOINT: Final = (
-    "Restore it from a copy. Without it nothing is lost: the manifests up to it tell the same."
+    "Nothing is lost: the manifests up to it tell the same. Delete it, if it is there; "
+    "the next `chatlake backup` writes it anew from them."
 )
 UPGRADE: Final = "Upgrade chatlake."
 WRITTEN_ANEW: Final = "Delete it: the next `chatlake sql` or `chatlake backup` writes it anew."

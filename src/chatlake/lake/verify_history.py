@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -119,13 +120,20 @@ def _take_checkpoint(
 ) -> None:
     path = checkpoint_path(number)
     if path in bad:
+        if history.state is None:  # nothing else tells what it told
+            history.findings = [
+                dataclasses.replace(finding, remedy=RESTORE_MANIFEST)
+                if finding.path == path and finding.remedy == RESTORE_CHECKPOINT
+                else finding
+                for finding in history.findings
+            ]
         return
     checkpoint = _decoded(storage, path, Checkpoint)
     if checkpoint is None:
         # The newest one is written after its commit, at the latest by the next run.
         if number < history.newest and storage.size(path) is None:
-            problem = "is missing"
-            history.findings.append(Finding(path, problem, RESTORE_CHECKPOINT, "missing"))
+            remedy = RESTORE_CHECKPOINT if history.state is not None else RESTORE_MANIFEST
+            history.findings.append(Finding(path, "is missing", remedy, "missing"))
         return
     told = LakeState.from_checkpoint(checkpoint)
     if history.state is None:
