@@ -95,5 +95,5 @@ def test_a_deletion_is_never_dated_before_what_was_seen(tmp_path: Path) -> None:
     seen = round(rows.SEEN.timestamp()) * rows.MICRO
     assert read_columns(storage, marked, "completion_id", "deleted_at") == [
         ["a", "b"],
-        [None, seen],
+        [None, seen + 1],
     ]
