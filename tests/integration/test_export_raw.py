@@ -303,6 +303,29 @@ def test_a_file_appears_whole_or_not_at_all(lake: Lake, tmp_path: Path) -> None:
     assert {item.name for item in tmp_path.iterdir()} == {"lake", "out.jsonl"}
 
 
+@pytest.mark.parametrize("table", ["completions", "messages", "images"])
+@pytest.mark.parametrize("part", [4, 10, 16])
+def test_altered_bytes_are_never_given_out_as_sent(
+    lake: Lake, tmp_path: Path, table: str, part: int
+) -> None:
+    """A flipped bit that a reader may overlook ends the export, which names the file."""
+    text, _ = talk("a")
+    sent = [(text, [json.dumps(message("", [image(URL)]))])]
+    store(lake, sent)
+    (file,) = lake.state.table_files(table)
+    path = Path(lake.location, file.path)
+    whole = bytearray(path.read_bytes())
+    damaged = bytearray(whole)
+    damaged[len(whole) * part // 20] ^= 1
+    path.write_bytes(damaged)
+    try:
+        assert exported(lake, tmp_path / "out.jsonl") == expected(sent)
+    except LakeDamagedError as error:
+        assert path.name in error.message  # noqa: PT017 - of an image only its own bytes count
+    else:
+        assert table == "images"
+
+
 def test_rows_that_are_missing_are_damage(lake: Lake, tmp_path: Path) -> None:
     """A conversation is never exported with a message fewer than it has."""
     flat = flatten(read_completion(talk("a")[0].encode()), [], SEEN)

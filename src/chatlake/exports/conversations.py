@@ -12,7 +12,8 @@ from typing import Any, Final
 import duckdb
 
 from chatlake.lake.lake import Lake
-from chatlake.lake.parts import open_part
+from chatlake.lake.parts import open_part, require_unaltered
+from chatlake.model.manifest import PartFile
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import COMPLETIONS, MESSAGES
 
@@ -28,6 +29,7 @@ SELECT source, completion_id, created_at,
 FROM completions SEMI JOIN selected USING (source, completion_id, created_date)
 WHERE created_date = $day
 """
+_SOURCES: Final = "SELECT DISTINCT source FROM day ORDER BY ALL"
 _SPAN: Final = """
 SELECT min(created_at), max(created_at)
 FROM day
@@ -73,13 +75,17 @@ class Conversation:
 def read_conversations(lake: Lake, connection: duckdb.DuckDBPyConnection) -> Iterator[Conversation]:
     """Yield what `connection` has in its table `selected` (see `selection`).
 
-    Each must be read to its end before the next. Raises duckdb.Error where the lake is damaged.
+    Each must be read to its end before the next. Raises duckdb.Error or LakeDamagedError where the
+    lake is damaged: no text of an altered file is given out as what the API sent.
     """
     days = connection.execute("SELECT DISTINCT created_date FROM selected ORDER BY ALL").fetchall()
     for (day,) in days:
         connection.execute(_NUMBER_A_DAY, {"day": day})
         (count,) = connection.execute("SELECT count(*) FROM day").fetchall()[0]
-        step = _completions_at_once(lake, day)
+        files = _files_of_the_day(lake, connection, day)
+        for file in files:
+            require_unaltered(lake.storage, file)
+        step = _completions_at_once(lake, files)
         for first in range(0, count, step):
             rows = _read_slice(connection, day, {"first": first, "last": first + step - 1})
             for _, conversation in groupby(rows, key=itemgetter(0)):
@@ -105,14 +111,22 @@ def _read_slice(
         yield from rows
 
 
-def _completions_at_once(lake: Lake, day: date) -> int:
-    """Return how many completions of a day make a slice, by their average size."""
+def _files_of_the_day(
+    lake: Lake, connection: duckdb.DuckDBPyConnection, day: date
+) -> list[PartFile]:
+    """Return the files that hold what is read of a day."""
+    sources = [source for (source,) in connection.execute(_SOURCES).fetchall()]
+    partitions = [Partition(source, str(day)) for source in sources]
+    files = [file for each in partitions for file in lake.state.partition_files(each)]
+    return [file for file in files if file.table in (COMPLETIONS, MESSAGES)]
+
+
+def _completions_at_once(lake: Lake, files: list[PartFile]) -> int:
+    """Return how many completions of these files make a slice, by their average size."""
     count = size = 0
-    for table in (COMPLETIONS, MESSAGES):
-        for file in lake.state.table_files(table):
-            if file.created_date == str(day):
-                count += file.rows if table == COMPLETIONS else 0
-                with open_part(lake.storage, file.path) as part:
-                    groups = map(part.metadata.row_group, range(part.num_row_groups))
-                    size += sum(group.total_byte_size for group in groups)
+    for file in files:
+        count += file.rows if file.table == COMPLETIONS else 0
+        with open_part(lake.storage, file.path) as part:
+            groups = map(part.metadata.row_group, range(part.num_row_groups))
+            size += sum(group.total_byte_size for group in groups)
     return max(1, _SLICE_BYTES * count // max(1, size))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from typing import Any
 
 import pyarrow as pa
 
+from chatlake.errors import LakeDamagedError
 from chatlake.lake.lake import Lake
 from chatlake.lake.parts import open_part
 from chatlake.model.partitions import Partition
@@ -37,6 +39,10 @@ class StoredImages:
             return None
         path, group, row = place
         data: bytes = self._group(path, group)[row].as_py()
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise LakeDamagedError(
+                f"{self._lake.location}/{path} was altered: an image is not that of its SHA-256"
+            )
         return data
 
     def _find_all(self, partition: Partition) -> dict[str, tuple[str, int, int]]:
