@@ -112,10 +112,11 @@ def backup_in(time: VirtualTime, settings: Settings, *, full: bool = False) -> B
 
 @dataclass(frozen=True)
 class Held:
-    """The ids that the lake holds whole, and those that it names as failures."""
+    """The ids that the lake holds whole, holds without messages, and names as failures."""
 
     whole: set[str]
     gaps: set[str]
+    named: set[str]
 
 
 def check_sound(settings: Settings, server: Running) -> Held:
@@ -136,22 +137,23 @@ def check_sound(settings: Settings, server: Running) -> Held:
         assert record == expected, f"{name} is not what the source holds"
     assert all(reason and detail for _, reason, detail in named)
     assert gaps <= {completion_id for completion_id, _, _ in named}
-    return Held(set(held) - gaps, {completion_id for completion_id, _, _ in named})
+    return Held(set(held) - gaps, gaps, {completion_id for completion_id, _, _ in named})
 
 
 def check_equal(settings: Settings, server: Running) -> None:
     """Fail unless the lake holds just what the source holds, and knows of no gap."""
-    assert check_sound(settings, server) == Held(set(server.ids()), set())
+    assert check_sound(settings, server) == Held(set(server.ids()), set(), set())
 
 
 def check_incomplete(report: BackupReport, settings: Settings, server: Running) -> Held:
-    """Fail unless the run ended with named failures and lost nothing else; return what is held."""
+    """Fail unless the run ended with named failures, and all that was listed is held."""
     assert (report.exit_code, report.status) == (3, "incomplete")
     found = figures(report)
     assert found["failed"] == len(report.sources[0].failures) > 0
     assert found["listed"] == len(server.ids())
     held = check_sound(settings, server)
-    assert held.gaps == {failure.completion_id for failure in report.sources[0].failures}
+    assert held.gaps == held.named
+    assert held.named == {failure.completion_id for failure in report.sources[0].failures}
     assert held.whole | held.gaps == set(server.ids())
     return held
 

@@ -120,7 +120,7 @@ def test_a_refusal_for_good_in_the_middle_ends_the_run_at_once(
     held = check_sound(settings, server)
     (run,) = done.json["sources"]
     assert len(held.whole) == run["new"] > 0
-    assert (run["retries"], run["failed"], held.gaps) == (0, 0, set())
+    assert (run["retries"], run["failed"], held.named) == (0, 0, set())
     assert rows(settings, "SELECT status FROM runs") == [("failed",)]
     server.set_faults(None)
     assert chatlake("backup").code == 0
