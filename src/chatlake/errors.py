@@ -160,6 +160,10 @@ class RetriesExhaustedError(CompletionError):
 
     kind = "retries_exhausted"
     reason = "retries_exhausted"
+    default_hint = (
+        "Run again later, it goes on where it was; raise pace.give_up_after where the service asks "
+        "for longer waits."
+    )
 
 
 class LakeError(ChatlakeError):

@@ -108,6 +108,27 @@ def test_a_slow_body_arrives_whole(server: Running, client: httpx.Client) -> Non
     assert time.monotonic() - began >= 0.2
 
 
+def test_a_dripping_body_arrives_byte_by_byte(server: Running, client: httpx.Client) -> None:
+    """Each byte comes by itself, the pause after it, and none is missing."""
+    path = f"chat/completions/{server.ids()[0]}/messages?limit=1"
+    body = client.get(path).content
+    server.set_faults(Faults(drip=1, slow_seconds=0.0005))
+    began = time.monotonic()
+    assert client.get(path).content == body
+    assert time.monotonic() - began >= len(body) * 0.0005
+
+
+def test_a_drip_ends_with_its_client(server: Running, client: httpx.Client) -> None:
+    """The first byte comes at once; nothing goes on dripping towards a client that went away."""
+    server.set_faults(Faults(drip=1, slow_seconds=3600))
+    with client.stream("GET", LIST) as answer:
+        assert next(answer.iter_raw()) == b"{"
+    deadline = time.monotonic() + 5
+    while server.stats()["active"] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert server.stats()["active"] == 0
+
+
 def test_hang_never_answers(server: Running, client: httpx.Client) -> None:
     """The client has to give up by itself."""
     server.set_faults(Faults(hang=1))

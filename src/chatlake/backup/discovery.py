@@ -161,7 +161,7 @@ def list_error(error: CompletionError) -> ChatlakeError:
     """Return what an error means for the list: there it is no single completion that is lost."""
     message = f"the list of completions cannot be had: {error.message}"
     if isinstance(error, RetriesExhaustedError):
-        return SourceUnreachableError(message)
+        return SourceUnreachableError(message, hint=error.hint)
     if isinstance(error, CompletionNotFoundError):
         return SourceUnreachableError(message, hint=UnusableListError.default_hint)
     return UnusableListError(message)

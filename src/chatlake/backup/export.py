@@ -148,7 +148,7 @@ class Exporter:
             self._exhausted_in_a_row += 1
             if self._exhausted_in_a_row > self._job.concurrency:
                 raise SourceUnreachableError(
-                    f"{self._job.name}: the service keeps failing: {error.message}"
+                    f"the service keeps failing: {error.message}", hint=error.hint
                 ) from error
 
     async def _export_asked(self, item: Asked) -> None:

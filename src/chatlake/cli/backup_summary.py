@@ -111,7 +111,10 @@ def _show_failures(report: BackupReport) -> None:
     more = len(failures) - _FAILURES_SHOWN
     if more > 0:
         note(f"  … and {count(more)} more: chatlake sql 'FROM failures'")
-    note("Everything else was stored; the next backup tries these again.")
+    if report.stopped_by is None and not any(source.error for source in report.sources):
+        note("Everything else was stored; the next backup tries these again.")
+    else:
+        note("The next backup tries these again.")
 
 
 def _detail(failure: Failure) -> str:

@@ -19,7 +19,7 @@ ANSWERING = (
     "quota",
 )  # fmt: skip
 CONNECTION = ("reset", "hang")
-SPOILING = ("truncated", "slow", "invalid_json", "wrong_types", "html_200")
+SPOILING = ("truncated", "slow", "drip", "invalid_json", "wrong_types", "html_200")
 PAGING = ("empty_page", "repeated_page", "overlapping_page")
 NAMES = (*ANSWERING, *CONNECTION, *SPOILING, *PAGING)
 

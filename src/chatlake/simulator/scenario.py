@@ -118,6 +118,7 @@ class Faults:
     reset: float = _rate("connection reset before the answer (rate)")
     truncated: float = _rate("body ends half way, connection closed (rate)")
     slow: float = _rate("half of the body, a pause of `slow_seconds`, the rest (rate)")
+    drip: float = _rate("the body a byte at a time, `slow_seconds` after each (rate)")
     hang: float = _rate("no answer until the client goes away (rate)")
     invalid_json: float = _rate("200 with a body that is not JSON (rate)")
     wrong_types: float = _rate("200 with JSON whose fields have wrong types (rate)")
@@ -145,7 +146,7 @@ class Faults:
     retry_after_seconds: float = field(
         default=1.0, metadata={"help": "the time that this header names"}
     )
-    slow_seconds: float = field(default=1.0, metadata={"help": "the pause of `slow`"})
+    slow_seconds: float = field(default=1.0, metadata={"help": "the pause of `slow` and of `drip`"})
     routes: str = field(
         default="", metadata={"help": "only these routes, with commas: list,get,messages [all]"}
     )

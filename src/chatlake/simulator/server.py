@@ -162,9 +162,17 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(scenario: Scenario | None = None, faults: Faults | None = None) -> Iterator[Running]:
-    """Runs a simulator on a free loopback port in a thread of this process, and stops it."""
-    simulator = Simulator(scenario or Scenario(), faults)
+def running(
+    scenario: Scenario | None = None,
+    faults: Faults | None = None,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Running]:
+    """Runs a simulator on a free loopback port in a thread of this process, and stops it.
+
+    `clock`: monotonic seconds, asked from that thread; see `Simulator`.
+    """
+    simulator = Simulator(scenario or Scenario(), faults, clock=clock)
     listener = _listening(0)
     base_url = _base_url(listener)
     server = _server(simulator)

@@ -41,12 +41,15 @@ class Delivery:
     milliseconds: int
 
     async def deliver(self, answer: Answer, manner: str | None, *, pause: float) -> None:
-        """Sends the answer; `manner` truncated or slow spoils a successful one on the way."""
+        """Sends the answer; `manner` truncated, slow or drip spoils a successful one on the way."""
         await self._start(answer)
         body = answer.body
         half = body[: len(body) // 2]
-        if answer.status != 200 or manner not in {"truncated", "slow"}:
+        if answer.status != 200 or manner not in {"truncated", "slow", "drip"}:
             await self.send({"type": "http.response.body", "body": body})
+            return
+        if manner == "drip":
+            await self._drip(body, pause)
             return
         await self.send({"type": "http.response.body", "body": half, "more_body": True})
         if manner == "truncated":
@@ -55,6 +58,20 @@ class Delivery:
         else:
             await asyncio.sleep(pause)
             await self.send({"type": "http.response.body", "body": body[len(half) :]})
+
+    async def _drip(self, body: bytes, pause: float) -> None:
+        # Nobody tells a sender that its client is gone: it would go on dripping for hours.
+        leaving = asyncio.create_task(gone(self.receive))
+        try:
+            for place in range(len(body)):
+                byte = body[place : place + 1]
+                await self.send({"type": "http.response.body", "body": byte, "more_body": True})
+                left, _ = await asyncio.wait({leaving}, timeout=pause)
+                if left:
+                    return
+            await self.send({"type": "http.response.body", "body": b""})
+        finally:
+            leaving.cancel()
 
     async def _start(self, answer: Answer) -> None:
         headers = [
