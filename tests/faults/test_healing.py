@@ -6,14 +6,17 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from chatlake.bootstrap.backup import open_lake
-from chatlake.config import Settings
+from chatlake.config import Settings, load_settings
+from chatlake.model.manifest import Manifest, SourceRun
 from chatlake.simulator import Running, Scenario, running
-from tests.support import NOW, backup, rows, settings_for
+from tests.support import NOW, backup, rows, settings_for, write_config
 
 COUNT = 150
+STARTED = "2026-01-01T00:00:00Z"
 
 
 @pytest.fixture
@@ -70,6 +73,52 @@ def test_a_lost_file_is_healed_by_the_next_run(
     assert content(settings) == before
     assert rows(settings, "SELECT healed_files FROM runs ORDER BY started_at") == [(0,), (1,)]
     assert backup(settings).sources[0].run.files_added == 0
+
+
+def test_a_lost_file_is_healed_after_a_killed_run(settings: Settings) -> None:
+    """The run that has to close a killed one before it heals does both."""
+    before = content(settings)
+    lake = open_lake(settings)
+    with lake.lock():
+        killed = SourceRun(
+            run_id="killed",
+            source="openai",
+            status="running",
+            mode="incremental",
+            started_at=STARTED,
+        )
+        lake.commit(Manifest(run_id="killed", runs=[killed]))
+    (Path(lake.location) / lake.state.table_files("messages")[0].path).unlink()
+
+    report = backup(settings)
+
+    assert (report.exit_code, report.sources[0].run.healed_files) == (0, 1)
+    assert content(settings) == before
+    assert rows(settings, "SELECT status FROM runs WHERE run_id = 'killed'") == [("interrupted",)]
+
+
+def test_a_lost_file_of_one_source_does_not_hinder_the_others(
+    server: Running, tmp_path: Path
+) -> None:
+    """What is new at the sources before it is committed, and its own turn heals it."""
+    path = write_config(tmp_path, server.base_url)
+    document = msgspec.yaml.decode(path.read_bytes())
+    document["sources"].append({**document["sources"][0], "name": "second"})
+    path.write_bytes(msgspec.yaml.encode(document))
+    settings = load_settings(path)
+    backup(settings)
+    before = content(settings)
+    lake = open_lake(settings)
+    partition = lake.state.partitions("second")[0]
+    (Path(lake.location) / lake.state.partition_files(partition, "messages")[0].path).unlink()
+    new = server.grow(3)
+
+    report = backup(settings)
+
+    assert report.exit_code == 0
+    assert [source.run.healed_files for source in report.sources] == [0, 1]
+    assert report.sources[0].run.new == len(new)
+    assert all(set(were) <= set(are) for were, are in zip(before, content(settings), strict=True))
 
 
 def test_what_the_source_no_longer_has_stays_readable(server: Running, settings: Settings) -> None:
