@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from chatlake.bootstrap.backup import open_lake
 from chatlake.config import Settings, load_settings
+from chatlake.exports.raw import export_raw
 from chatlake.model.manifest import Manifest, SourceRun
 from chatlake.simulator import Running, Scenario, running
 from tests.support import NOW, backup, rows, settings_for, write_config
@@ -47,6 +49,11 @@ def content(settings: Settings) -> list[list[tuple[object, ...]]]:
         ),
         rows(settings, "SELECT created_date, sha256, data FROM images ORDER BY ALL"),
     ]
+
+
+def lines(path: Path) -> list[bytes]:
+    """Return what was exported."""
+    return path.read_bytes().splitlines()
 
 
 @pytest.mark.parametrize("table", ["completions", "messages", "content_parts", "images"])
@@ -121,7 +128,9 @@ def test_a_lost_file_of_one_source_does_not_hinder_the_others(
     assert all(set(were) <= set(are) for were, are in zip(before, content(settings), strict=True))
 
 
-def test_what_the_source_no_longer_has_stays_readable(server: Running, settings: Settings) -> None:
+def test_what_the_source_no_longer_has_stays_readable(
+    server: Running, settings: Settings, tmp_path: Path
+) -> None:
     """Messages whose completion is lost here and at the source remain, under a bare row."""
     lake = open_lake(settings)
     lost = lake.state.table_files("completions")[0]
@@ -139,5 +148,40 @@ def test_what_the_source_no_longer_has_stays_readable(server: Running, settings:
     assert rows(settings, "SELECT message_id FROM messages ORDER BY ALL") == messages
     bare = rows(settings, "SELECT completion_id FROM completions WHERE raw IS NULL")
     assert set(bare) <= set(ids)
+    path = tmp_path / "export.jsonl"
+    assert export_raw(open_lake(settings), path).without_completion == len(bare) > 0
+    left = [line for line in map(json.loads, lines(path)) if line["completion"] is None]
+    were = {message_id for (message_id,) in messages}
+    assert {message["id"] for line in left for message in line["messages"]} < were
+    assert all(line["messages"] for line in left)
     orphans = "SELECT count(*) FROM messages ANTI JOIN completions USING (source, completion_id)"
     assert rows(settings, orphans) == [(0,)]
+
+
+def test_lost_messages_that_the_source_no_longer_has_are_null_in_an_export(
+    server: Running, settings: Settings, tmp_path: Path
+) -> None:
+    """The completions stay, the lost messages are null, all others come out whole."""
+    path = tmp_path / "export.jsonl"
+    export_raw(open_lake(settings), path)
+    before = {line["completion"]["id"]: line for line in map(json.loads, lines(path))}
+    lake = open_lake(settings)
+    lost = lake.state.table_files("messages")[0]
+    gone = [
+        completion_id
+        for (completion_id,) in rows(
+            settings,
+            f"SELECT completion_id FROM completions WHERE created_date = '{lost.created_date}'",
+        )
+    ]
+    (Path(lake.location) / lost.path).unlink()
+    for completion_id in gone:
+        server.delete(completion_id)
+    backup(settings)
+
+    assert export_raw(open_lake(settings), path).without_messages == len(gone)
+
+    after = {line["completion"]["id"]: line for line in map(json.loads, lines(path))}
+    assert after == {
+        name: {**line, "messages": None} if name in gone else line for name, line in before.items()
+    }
