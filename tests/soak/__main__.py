@@ -23,7 +23,7 @@ from tests.soak.children import ProcessGroup
 from tests.soak.reckoning import reckon
 from tests.soak.storm import Storm
 
-GRACE_SECONDS = 300
+GRACE_SECONDS = 600
 """Longer than the last round and the reckoning may take."""
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM)
 
@@ -35,13 +35,12 @@ def main() -> int:
     group = ProcessGroup()
     keep = False
     folder: Path | None = None
-    # Below the folder lies also what readers and killed runs would leave among temporary files.
     try:
         for number in ENDING:
             signal.signal(number, _stop)
         signal.alarm(round(options.seconds) + GRACE_SECONDS)
         folder = Path(tempfile.mkdtemp(prefix="chatlake-soak-"))
-        tempfile.tempdir = str(folder)
+        tempfile.tempdir = str(folder)  # what a reader leaves there goes too
         storm = Storm(folder, group, completions=options.completions, seed=options.seed)
         storm.start()
         storm.blow(options.seconds)

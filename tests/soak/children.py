@@ -17,7 +17,7 @@ from typing import Any
 from chatlake.lake import failpoints
 
 KEY_VARIABLE = "CHATLAKE_SOAK_KEY"
-CHILD_SECONDS = 180.0
+CHILD_SECONDS = 300.0
 """Longer than any run may take: then it hangs."""
 
 
@@ -125,8 +125,13 @@ class Children:
         """Wait until the child has the lake's lock; False if it ends before, or never gets it."""
         end = time.monotonic() + CHILD_SECONDS
         while child.poll() is None and time.monotonic() < end:
-            with contextlib.suppress(OSError, ValueError):
-                if json.loads(self._lock.read_bytes())["pid"] == child.pid:
-                    return True
+            if self.is_writing(child):
+                return True
             time.sleep(0.01)
+        return False
+
+    def is_writing(self, child: subprocess.Popen[bytes]) -> bool:
+        """Whether the child has the lake's lock."""
+        with contextlib.suppress(OSError, ValueError):
+            return bool(json.loads(self._lock.read_bytes())["pid"] == child.pid)
         return False

@@ -101,6 +101,7 @@ class Round:
     full: bool
     second_after: float | None
     pause_s: float | None
+    outage_s: float | None
     disturbance: Disturbance
     damage: str | None
     where: float
@@ -116,7 +117,7 @@ class Round:
         chosen = cls(
             number=number,
             changes={
-                name: Changes.choose(rng, mirror, number, calm=name != first)
+                name: Changes.choose(rng, mirror, number, calm=name != first or number in SPECIAL)
                 for name, mirror in mirrors.items()
             },
             meanwhile_after=rng.uniform(0.5, 3.0),
@@ -127,6 +128,7 @@ class Round:
             full=rng.random() < 0.3,
             second_after=rng.uniform(0, 1.5) if rng.random() < 0.2 else None,
             pause_s=rng.uniform(0.5, 3.0) if rng.random() < 0.15 else None,
+            outage_s=rng.uniform(1.0, 3.0) if rng.random() < 0.15 else None,
             disturbance=Disturbance.choose(rng),
             damage=rng.choice(("delete", "truncate", "flip")) if rng.random() < 0.2 else None,
             where=rng.random(),
@@ -148,7 +150,7 @@ class Round:
     def is_quiet(self) -> bool:
         """Whether nothing hinders the run from being complete; slow answers and pauses do not."""
         harmful = set().union(*self.faults.values()) - HARMLESS
-        return not (harmful or self.changes_meanwhile or self.disturbance.codes)
+        return not (harmful or self.outage_s or self.changes_meanwhile or self.disturbance.codes)
 
     def permits(self, ended: Ended, *, is_first: bool) -> bool:
         """Whether the disturbed run, or the second one, may end like this."""
@@ -159,6 +161,8 @@ class Round:
             codes.add(8)
         if is_first:
             codes |= self.disturbance.codes
+        if self.outage_s is not None:
+            codes.add(6)
         for faults in self.faults.values():
             if faults.keys() - HARMLESS:
                 codes.add(6)
@@ -185,6 +189,7 @@ class Round:
             "full" if self.full else "",
             "two at once" if self.second_after is not None else "",
             f"paused {self.pause_s:.1f} s" if self.pause_s is not None else "",
+            f"outage of {self.outage_s:.1f} s" if self.outage_s is not None else "",
             str(self.disturbance),
         )
         return "; ".join(part for part in parts if part)
@@ -199,8 +204,10 @@ CALM: dict[str, Any] = {
     "full": False,
     "second_after": None,
     "pause_s": None,
+    "outage_s": None,
     "disturbance": Disturbance(),
     "damage": None,
+    "verify": False,
     "look_after": None,
 }
 SPECIAL: dict[int, dict[str, Any]] = {
@@ -221,10 +228,10 @@ SPECIAL: dict[int, dict[str, Any]] = {
     3: CALM
     | {
         "faults": {
-            "outage_after": 0.0, "outage_seconds": 3.0, "error_429": 0.01, "error_502": 0.03,
-            "reset": 0.03, "truncated": 0.03, "invalid_json": 0.03, "retry_after": "fraction",
-            "retry_after_seconds": 0.4,
+            "error_429": 0.01, "error_502": 0.03, "reset": 0.03, "truncated": 0.03,
+            "invalid_json": 0.03, "retry_after": "fraction", "retry_after_seconds": 0.4,
         },
+        "outage_s": 2.5,
         "full": True,
     },
     # A file is lost, verify names it; the run that heals it is killed on its way.

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -13,8 +10,9 @@ import msgspec
 from chatlake.simulator.scenario import Scenario
 from tests.soak.children import KEY_VARIABLE, Children, Ended, ProcessGroup
 from tests.soak.damage import do_damage
+from tests.soak.disturbed_run import DisturbedRun
 from tests.soak.figures import Figures
-from tests.soak.rounds import SPECIAL, Disturbance, Round
+from tests.soak.rounds import SPECIAL, Round
 from tests.soak.source import Source
 from tests.soak.watch import Watch
 
@@ -23,8 +21,6 @@ NOW = 1_760_054_380
 PACE = {"max_attempts": 4, "timeout": "5s", "give_up_after": "30s", "concurrency": 16}
 LOOKBACKS = ("48h", "5m")
 """A long one finds edits; a short one leaves it to the cursor alone that nothing is missed."""
-STOP_SECONDS = 30.0
-"""Longer than a run may take to end after SIGINT or SIGTERM."""
 
 
 class Storm:
@@ -126,67 +122,14 @@ class Storm:
             f"verify was to find {wanted or 'nothing'}, and said {ended.code}: {findings}", ended
         )
 
-    # One run, and what happens to it
-
     def _back_up(self, plan: Round) -> list[Ended]:
-        words = ["backup", "--full"] if plan.full else ["backup"]
         if plan.full:
             for name, mirror in self._mirrors.items():
                 mirror.sweep_begins(plan.changes[name].absent)
-        first = self.children.start(
-            *words, failpoint=plan.disturbance.failpoint, timezone=plan.timezone
-        )
-        began = time.monotonic()
-        others: list[subprocess.Popen[bytes]] = []
-        events: list[tuple[float, Callable[[], object]]] = []
-        if plan.disturbance.number:
-            events.append((plan.disturbance.after, lambda: self._signal(first, plan.disturbance)))
-        if plan.pause_s is not None:
-            events.append((0.0, lambda: others.extend(self._pause(first, plan))))
-        elif plan.second_after is not None:
-            events.append((plan.second_after, lambda: others.append(self.children.start("backup"))))
-        if plan.look_after is not None and self.watch.damage is None:
-            events.append((plan.look_after, self.watch.look_meanwhile))
-        for source in self.sources:
-            changes = plan.changes[source.name].meanwhile
-            if changes:
-                events.append((plan.meanwhile_after, lambda s=source, c=changes: s.apply(c)))
-        for at, happens in sorted(events, key=lambda event: event[0]):
-            # When the run has ended before, it happens at once: the next round counts on it.
-            with_timeout(first, began + at - time.monotonic())
-            happens()
-        ended = [self.children.wait(child) for child in (first, *others)]
+        run = DisturbedRun(plan, self.children, self.sources, self.watch, self.figures)
+        ended = run.to_its_end()
         self._check_ended(plan, ended)
         return ended
-
-    def _pause(self, first: subprocess.Popen[bytes], plan: Round) -> list[subprocess.Popen[bytes]]:
-        """Stop a run that has the lock for a while; one that is started meanwhile gets none."""
-        second: list[subprocess.Popen[bytes]] = []
-        if not self.children.wait_until_writing(first):
-            return second
-        first.send_signal(signal.SIGSTOP)
-        try:
-            if plan.second_after is not None:
-                second.append(self.children.start("backup"))
-                if not with_timeout(second[0], 60) or second[0].returncode != 8:
-                    self.figures.problems.append(
-                        f"round {plan.number}: another run had the lock, and this one ended with "
-                        f"{second[0].returncode}, not with 8"
-                    )
-            time.sleep(plan.pause_s or 0.0)
-        finally:
-            first.send_signal(signal.SIGCONT)
-        self.figures.paused += 1
-        return second
-
-    def _signal(self, child: subprocess.Popen[bytes], disturbance: Disturbance) -> None:
-        if child.poll() is not None:
-            return
-        child.send_signal(disturbance.number)
-        if not with_timeout(child, STOP_SECONDS):
-            self.figures.problems.append(
-                f"a backup went on for {STOP_SECONDS:.0f} s after {disturbance}"
-            )
 
     def _check_ended(self, plan: Round, ended: list[Ended]) -> None:
         figures = self.figures
@@ -207,15 +150,6 @@ class Storm:
             for changes in plan.changes.values()
             for action, _ in [*changes.before, *changes.meanwhile]
         )
-
-
-def with_timeout(child: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Wait for a child so long; returns whether it has ended."""
-    try:
-        child.wait(max(0.0, seconds))
-    except subprocess.TimeoutExpired:
-        return False
-    return True
 
 
 def _scenario(completions: int, seed: int) -> Scenario:

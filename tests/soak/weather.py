@@ -27,9 +27,7 @@ def choose_faults(rng: random.Random) -> dict[str, Any]:
         "retry_after_seconds": 0.4,
         "slow_seconds": 0.3,
     }
-    extra: dict[str, Any] = rng.choice(
-        ({}, {}, {}, {}, {"missing": 0.02}, {"outage_after": 1.5, "outage_seconds": 2.5})
-    )
+    extra = {"missing": 0.02} if rng.random() < 0.17 else {}
     if rng.random() < 0.06:
         rates["slow"] = 0.4
     refused = {"error_401": 0.002} if rng.random() < 0.08 else {}
