@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pyarrow.parquet as pq
 import pytest
 
 from chatlake.bootstrap.backup import open_lake
-from chatlake.config import Settings
+from chatlake.config import Settings, load_settings
+from chatlake.exports.raw import export_raw
 from chatlake.lake.verify import verify
+from chatlake.model.manifest import Manifest, SourceRun
 from chatlake.simulator import Running, Scenario, running
-from tests.support import NOW, backup, rows, settings_for
+from tests.support import NOW, backup, rows, settings_for, write_config
 
 COUNT = 150
+STARTED = "2026-01-01T00:00:00Z"
 
 
 @pytest.fixture
@@ -46,6 +51,11 @@ def content(settings: Settings) -> list[list[tuple[object, ...]]]:
         ),
         rows(settings, "SELECT created_date, sha256, data FROM images ORDER BY ALL"),
     ]
+
+
+def lines(path: Path) -> list[bytes]:
+    """Return what was exported."""
+    return path.read_bytes().splitlines()
 
 
 @pytest.mark.parametrize("table", ["completions", "messages", "content_parts", "images"])
@@ -123,7 +133,55 @@ def test_a_day_that_lost_all_but_its_parts_stays_readable(
     assert verify(open_lake(settings)).findings == []
 
 
-def test_what_the_source_no_longer_has_stays_readable(server: Running, settings: Settings) -> None:
+def test_a_lost_file_is_healed_after_a_killed_run(settings: Settings) -> None:
+    """The run that has to close a killed one before it heals does both."""
+    before = content(settings)
+    lake = open_lake(settings)
+    with lake.lock():
+        killed = SourceRun(
+            run_id="killed",
+            source="openai",
+            status="running",
+            mode="incremental",
+            started_at=STARTED,
+        )
+        lake.commit(Manifest(run_id="killed", runs=[killed]))
+    (Path(lake.location) / lake.state.table_files("messages")[0].path).unlink()
+
+    report = backup(settings)
+
+    assert (report.exit_code, report.sources[0].run.healed_files) == (0, 1)
+    assert content(settings) == before
+    assert rows(settings, "SELECT status FROM runs WHERE run_id = 'killed'") == [("interrupted",)]
+
+
+def test_a_lost_file_of_one_source_does_not_hinder_the_others(
+    server: Running, tmp_path: Path
+) -> None:
+    """What is new at the sources before it is committed, and its own turn heals it."""
+    path = write_config(tmp_path, server.base_url)
+    document = msgspec.yaml.decode(path.read_bytes())
+    document["sources"].append({**document["sources"][0], "name": "second"})
+    path.write_bytes(msgspec.yaml.encode(document))
+    settings = load_settings(path)
+    backup(settings)
+    before = content(settings)
+    lake = open_lake(settings)
+    partition = lake.state.partitions("second")[0]
+    (Path(lake.location) / lake.state.partition_files(partition, "messages")[0].path).unlink()
+    new = server.grow(3)
+
+    report = backup(settings)
+
+    assert report.exit_code == 0
+    assert [source.run.healed_files for source in report.sources] == [0, 1]
+    assert report.sources[0].run.new == len(new)
+    assert all(set(were) <= set(are) for were, are in zip(before, content(settings), strict=True))
+
+
+def test_what_the_source_no_longer_has_stays_readable(
+    server: Running, settings: Settings, tmp_path: Path
+) -> None:
     """Messages whose completion is lost here and at the source remain, under a bare row."""
     lake = open_lake(settings)
     lost = lake.state.table_files("completions")[0]
@@ -141,5 +199,40 @@ def test_what_the_source_no_longer_has_stays_readable(server: Running, settings:
     assert rows(settings, "SELECT message_id FROM messages ORDER BY ALL") == messages
     bare = rows(settings, "SELECT completion_id FROM completions WHERE raw IS NULL")
     assert set(bare) <= set(ids)
+    path = tmp_path / "export.jsonl"
+    assert export_raw(open_lake(settings), path).without_completion == len(bare) > 0
+    left = [line for line in map(json.loads, lines(path)) if line["completion"] is None]
+    were = {message_id for (message_id,) in messages}
+    assert {message["id"] for line in left for message in line["messages"]} < were
+    assert all(line["messages"] for line in left)
     orphans = "SELECT count(*) FROM messages ANTI JOIN completions USING (source, completion_id)"
     assert rows(settings, orphans) == [(0,)]
+
+
+def test_lost_messages_that_the_source_no_longer_has_are_null_in_an_export(
+    server: Running, settings: Settings, tmp_path: Path
+) -> None:
+    """The completions stay, the lost messages are null, all others come out whole."""
+    path = tmp_path / "export.jsonl"
+    export_raw(open_lake(settings), path)
+    before = {line["completion"]["id"]: line for line in map(json.loads, lines(path))}
+    lake = open_lake(settings)
+    lost = lake.state.table_files("messages")[0]
+    gone = [
+        completion_id
+        for (completion_id,) in rows(
+            settings,
+            f"SELECT completion_id FROM completions WHERE created_date = '{lost.created_date}'",
+        )
+    ]
+    (Path(lake.location) / lost.path).unlink()
+    for completion_id in gone:
+        server.delete(completion_id)
+    backup(settings)
+
+    assert export_raw(open_lake(settings), path).without_messages == len(gone)
+
+    after = {line["completion"]["id"]: line for line in map(json.loads, lines(path))}
+    assert after == {
+        name: {**line, "messages": None} if name in gone else line for name, line in before.items()
+    }

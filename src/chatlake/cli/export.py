@@ -79,6 +79,12 @@ def _tell(report: RawExportReport, output: str) -> None:
             f"{count(report.without_messages, 'completion')} without messages: null stands there",
             "They could not be had yet; `chatlake backup` tries again.",
         )
+    if report.without_completion:
+        warn(
+            f"{count(report.without_completion, 'completion')} lost but for the messages: "
+            "null stands there",
+            "A file was lost, and the source no longer has them.",
+        )
     if report.missing_images:
         warn(
             f"{count(report.missing_images, 'image')} not in the lake: references stand there",

@@ -39,14 +39,19 @@ HAVING count(created_at) = count(*)
 # The completion, then its messages. Replies stand in the completion already: here they are only
 # what `/messages` sent of them too, if it did.
 _READ_A_SLICE: Final = """
-SELECT place, source, completion_id, message_count, sent
+SELECT place, source, completion_id, message_count, held, sent
 FROM (FROM day WHERE place BETWEEN $first AND $last) JOIN (
-    SELECT source, completion_id, -1 AS position, message_count,
+    SELECT source, completion_id, -1 AS position, message_count, coalesce(held, 0) AS held,
         coalesce(raw_exact, raw::VARCHAR) AS sent
-    FROM completions
+    FROM completions LEFT JOIN (
+        SELECT source, completion_id, count(*) AS held
+        FROM messages
+        WHERE {condition}
+        GROUP BY ALL
+    ) USING (source, completion_id)
     WHERE {condition}
     UNION ALL
-    SELECT source, completion_id, message_index, NULL,
+    SELECT source, completion_id, message_index, NULL, NULL,
         CASE direction
             WHEN 'input' THEN coalesce(raw_exact, raw::VARCHAR) ELSE echo_raw::VARCHAR
         END
@@ -61,14 +66,17 @@ ORDER BY place, position
 class Conversation:
     """One completion as stored: texts with references in place of images.
 
-    `message_count` is None where the messages could not be had. `messages` gives, once, what
+    `raw` is None where a lost file left the messages alone, whose number nobody knows then.
+    `message_count` is None too where the messages could not be had; `held` is how many there are of
+    them in the lake. `messages` gives, once, what
     `/messages` sent, in order; None for each reply that it did not send.
     """
 
     partition: Partition
     completion_id: str
     message_count: int | None
-    raw: str
+    held: int
+    raw: str | None
     messages: Iterator[str | None]
 
 
@@ -93,9 +101,10 @@ def read_conversations(lake: Lake, connection: duckdb.DuckDBPyConnection) -> Ite
 
 
 def _conversation(rows: Iterator[tuple[Any, ...]], day: date) -> Conversation:
-    _, source, completion_id, message_count, raw = next(rows)
+    _, source, completion_id, message_count, held, raw = next(rows)
     messages = map(itemgetter(-1), rows)
-    return Conversation(Partition(source, str(day)), completion_id, message_count, raw, messages)
+    partition = Partition(source, str(day))
+    return Conversation(partition, completion_id, message_count, held, raw, messages)
 
 
 def _read_slice(

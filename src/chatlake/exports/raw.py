@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 import duckdb
 
+from chatlake.backup.ports import StoredVersion
 from chatlake.errors import LakeDamagedError
 from chatlake.exports.conversations import Conversation, read_conversations
 from chatlake.exports.output import open_export
@@ -21,16 +22,19 @@ from chatlake.model.partitions import Partition
 
 @dataclass(slots=True)
 class RawExportReport:
-    """What was written: completions, those of them without messages (they could not be had), bytes.
+    """What was written: completions, those of them without messages, bytes.
 
-    `missing_images`: embedded images of which the lake keeps only the hash (`images: reference`);
-    their references stand in the output.
+    Messages are left out where they could not be had, or were lost with a file, even a few of them.
+    `without_completion`: those of which a lost file left the messages alone. `missing_images`:
+    embedded images of which the lake keeps only the hash (`images: reference`); their references
+    stand in the output.
     """
 
     completions: int = 0
     without_messages: int = 0
     bytes: int = 0
     missing_images: int = 0
+    without_completion: int = 0
 
 
 def export_raw(
@@ -42,9 +46,11 @@ def export_raw(
 ) -> RawExportReport:
     """Write JSON Lines, oldest first: `{"completion": {…}, "messages": […]}`, as the API sent them.
 
-    `messages` is null where they could not be had (yet). `output`: a path, or None or `-` for
-    standard output; see `open_export`. `where`: a condition on the view `completions`; `sources`:
-    only of these. UsageError for a bad condition or path, LakeDamagedError for a damaged lake.
+    `messages` is null where they could not be had (yet). Where a file was lost and the source no
+    longer has what was in it, either may be null, and the other stands there all the same.
+    `output`: a path, or None or `-` for standard output; see `open_export`. `where`: a condition on
+    the view `completions`; `sources`: only of these. UsageError for a bad condition or path,
+    LakeDamagedError for a damaged lake.
     """
     with (
         selected(lake, where=where, sources=sources) as connection,
@@ -63,14 +69,21 @@ class _RawExport:
     def __init__(self, lake: Lake, file: BinaryIO) -> None:
         self.report = RawExportReport()
         self._file = file
+        self._lake = lake
+        self._versions_of: Partition | None = None
+        self._versions: dict[str, StoredVersion] = {}
         self._images = StoredImages(lake)
 
     def write(self, conversation: Conversation) -> None:
         """Write one line."""
         self._write(b'{"completion": ')
-        self._write_sent(conversation.raw, conversation.partition)
+        if conversation.raw is None:
+            self._write(b"null")
+            self.report.without_completion += 1
+        else:
+            self._write_sent(conversation.raw, conversation.partition)
         self._write(b', "messages": ')
-        if conversation.message_count is None:
+        if self._lacks_messages(conversation):
             self._write(b"null")
             self.report.without_messages += 1
         else:
@@ -78,21 +91,34 @@ class _RawExport:
         self._write(b"}\n")
         self.report.completions += 1
 
+    def _lacks_messages(self, conversation: Conversation) -> bool:
+        """Whether messages are known to be missing; LakeDamagedError where nobody knows of it."""
+        count = conversation.message_count
+        if conversation.raw is None or count == conversation.held:
+            return False
+        if count is not None and not self._is_incomplete(conversation):
+            raise LakeDamagedError(
+                f"completion {conversation.completion_id} of {conversation.partition.source} has "
+                f"{count} messages, of which the lake holds {conversation.held}"
+            )
+        return True
+
+    def _is_incomplete(self, conversation: Conversation) -> bool:
+        """Whether a file with its messages was lost, and the source may no longer have them."""
+        if self._versions_of != conversation.partition:
+            self._versions_of = conversation.partition
+            self._versions = self._lake.stored_versions(conversation.partition)
+        return self._versions[conversation.completion_id].digest is None
+
     def _write_messages(self, conversation: Conversation) -> None:
-        held, separator = 0, b""
+        separator = b""
         self._write(b"[")
         for sent in conversation.messages:
-            held += 1
             if sent is not None:
                 self._write(separator)
                 self._write_sent(sent, conversation.partition)
                 separator = b", "
         self._write(b"]")
-        if held != conversation.message_count:
-            raise LakeDamagedError(
-                f"completion {conversation.completion_id} of {conversation.partition.source} has "
-                f"{conversation.message_count} messages, of which the lake holds {held}"
-            )
 
     def _write_sent(self, text: str, partition: Partition) -> None:
         def load(sha256: str) -> bytes | None:

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 from chatlake import __version__
 from chatlake.backup.ports import Columns, Rows, StoredVersion
-from chatlake.errors import CommitConflictError, LakeError, LakeNotFoundError, LakeUnwritableError
+from chatlake.errors import (
+    CommitConflictError,
+    LakeDamagedError,
+    LakeError,
+    LakeNotFoundError,
+    LakeUnwritableError,
+)
 from chatlake.lake import failpoints, manifests, parts, rewriting, versions
 from chatlake.lake.catalog import connect
 from chatlake.lake.catalog_keeper import CatalogKeeper
@@ -219,7 +225,10 @@ class Lake:
             raise
         failpoints.reach("commit.applied")
         manifests.ensure_checkpoint(self.storage, self._state, chatlake=__version__)
-        self.refresh_catalog()
+        # A listed file that is lost keeps the catalogue from being built, and a run from nothing:
+        # it may be the one that heals. What is still lost at its end, the end of the lock tells.
+        with suppress(LakeDamagedError):
+            self.refresh_catalog()
 
     def refresh_catalog(self, *, force: bool = False) -> None:
         """Swap in a catalogue of `state`; without `force` not if that takes too much of the time.
