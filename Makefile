@@ -67,6 +67,7 @@ docs: setup ## write the generated docs anew
 .PHONY: docs-check
 docs-check: setup
 	@$(BIN)/python docs/generate.py --check
+	@$(BIN)/python -m pytest -q --no-header tests/docs/test_pages.py
 
 .PHONY: wheel
 wheel: setup ## build the wheel and try it away from the sources

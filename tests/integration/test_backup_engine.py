@@ -77,23 +77,6 @@ def test_requests_are_near_the_least_possible(server: Running, settings: Setting
     assert report.sources[0].run.requests <= needed * 1.05
 
 
-def test_new_completions_cost_their_messages_and_a_few_pages(
-    server: Running, tmp_path: Path
-) -> None:
-    """A run lists again only the lookback, and fetches messages only for what is new."""
-    settings = settings_for(tmp_path, server.base_url, lookback="1h")
-    backup(settings)
-    new = server.grow(20)
-
-    report = backup(settings)
-
-    run = report.sources[0].run
-    assert run.new == len(new) == 20
-    assert run.requests <= 20 + 4
-    stored = {row[0] for row in rows(settings, "SELECT completion_id FROM completions")}
-    assert stored == set(server.ids())
-
-
 def test_edited_metadata_replaces_the_row(server: Running, settings: Settings) -> None:
     """A changed completion has one row, the new one; its first sight is remembered."""
     backup(settings)
@@ -269,22 +252,6 @@ def test_a_widened_selection_is_backfilled(server: Running, tmp_path: Path) -> N
 
     stored = {row[0] for row in rows(wide, "SELECT completion_id FROM completions")}
     assert stored == set(server.ids())
-
-
-def test_a_deleted_cursor_is_no_gap(server: Running, tmp_path: Path) -> None:
-    """When the completion to resume after is gone, an older one is taken, at last the beginning."""
-    settings = settings_for(tmp_path, server.base_url, lookback="1h")
-    backup(settings)
-    for completion_id in server.ids()[:-10]:
-        server.delete(completion_id)
-    new = server.grow(5)
-
-    report = backup(settings)
-
-    assert report.exit_code == 0
-    stored = {row[0] for row in rows(settings, "SELECT completion_id FROM completions")}
-    assert stored >= set(new)
-    assert len(stored) == COUNT + 5
 
 
 def test_a_server_that_repeats_the_reply_stores_it_once(tmp_path: Path) -> None:
