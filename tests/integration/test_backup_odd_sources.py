@@ -125,6 +125,76 @@ def test_what_was_listed_before_the_list_broke_is_stored(tmp_path: Path) -> None
     assert rows(settings, "SELECT status, new FROM runs") == [("failed", 100)]
 
 
+def test_a_gap_stays_named_while_the_list_shows_its_completion(tmp_path: Path) -> None:
+    """That its own id is unknown one night closes nothing: once the source answers, it is filled."""
+    odd, plain = {"id": "odd", "created": NOW - 864_000}, {"id": "plain", "created": NOW}
+    broken = True
+
+    def respond(path: str) -> tuple[int, Any]:
+        if broken and "/odd" in path:
+            return 404, {"error": {"message": "Completion odd not found", "code": "not_found"}}
+        if "/odd/messages" in path:
+            return 200, {"data": [{"id": "odd-0", "role": "user", "content": "x"}]}
+        if "/messages" in path:
+            return 200, {"data": []}
+        if path.partition("?")[0].endswith("/odd"):
+            return 200, odd
+        listed = [odd, plain] if "after" not in path else [plain] if "after=odd" in path else []
+        return 200, {"object": "list", "data": listed, "has_more": False}
+
+    with answering(respond) as base_url:
+        settings = settings_for(tmp_path, base_url, pace=FAST, lookback="1h", full_sweep_every=None)
+        assert backup(settings).exit_code == 3
+        for attempts in (2, 3):
+            report = backup(settings)
+            assert report.exit_code == 3
+            assert [failure.completion_id for failure in report.sources[0].failures] == ["odd"]
+            assert figures(report)["failed"] == 1
+            assert rows(settings, "SELECT completion_id, attempts FROM failures") == [
+                ("odd", attempts)
+            ]
+        broken = False
+        assert backup(settings).exit_code == 0
+
+    assert rows(settings, "FROM failures") == []
+    assert rows(settings, "SELECT content FROM messages") == [("x",)]
+
+
+def test_a_gap_closes_once_a_list_lacks_its_completion_too(tmp_path: Path) -> None:
+    """Deleted before its messages came: a list that does not reach it says nothing, a full one does."""
+    with running(Scenario(completions=40, seed=2, days=6, now=NOW), Faults(missing=0.1)) as server:
+        settings = settings_for(tmp_path, server.base_url, lookback="1h", full_sweep_every=None)
+        gaps = server.missing_ids()
+        assert backup(settings).exit_code == 3
+        server.set_faults()
+        for completion_id in gaps:
+            server.delete(completion_id)
+
+        incremental = backup(settings)
+        assert incremental.exit_code == 3
+        assert figures(incremental)["failed"] == len(gaps)
+        full = backup(settings, full=True)
+
+    assert full.exit_code == 0
+    assert figures(full)["listed"] == figures(full)["unchanged"] == 40 - len(gaps)
+    assert rows(settings, "FROM failures") == []
+    assert rows(settings, "SELECT count(*) FROM completions") == [(40,)]
+
+
+def test_a_metadata_filter_that_the_service_ignores_still_holds(tmp_path: Path) -> None:
+    """What lacks the pair, or has no metadata at all, is not selected."""
+    team = [{"team": "a"}, {"team": "b"}, {"other": "a"}, {}, None, {"team": "a", "x": "y"}]
+    found = [
+        {"id": f"c{number}", "created": NOW, "metadata": pairs} for number, pairs in enumerate(team)
+    ]
+    with answering(listing(*found, {"id": "none", "created": NOW})) as base_url:
+        settings = settings_for(tmp_path, base_url, select={"metadata": {"team": "a"}})
+        backup(settings)
+
+    stored = rows(settings, "SELECT completion_id FROM completions ORDER BY 1")
+    assert stored == [("c0",), ("c5",)]
+
+
 def test_every_request_is_counted(tmp_path: Path) -> None:
     """Connections that the server closes cost requests that the figures show."""
     with running(Scenario(completions=120, seed=8, now=NOW)) as server:

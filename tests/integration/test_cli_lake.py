@@ -295,3 +295,25 @@ def test_output_is_plain_where_it_is_no_terminal(stored: Stored) -> None:
         process = start(stored.folder, *words, env={"NO_COLOR": ""}, stdin=subprocess.DEVNULL)
         done = ended(process)
         assert "\x1b" not in done.out + done.err
+
+
+@pytest.mark.parametrize("garbage", [b"\x0e", b"\x15\x0e\x19\xff", b"\xff" * 40])
+def test_a_damaged_footer_is_damage_however_duckdb_says_it(
+    chatlake: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, garbage: bytes
+) -> None:
+    """DuckDB's own words for it name no file; the exit code is 7, and the hint is `verify`."""
+    with running(Scenario(completions=20, seed=3, now=NOW)) as server:
+        settings = settings_for(tmp_path, server.base_url)
+        backup(settings)
+    (file, *_) = (tmp_path / "lake/completions").rglob("*.parquet")
+    data = bytearray(file.read_bytes())
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    data[footer : footer + len(garbage)] = garbage
+    file.write_bytes(data)
+    monkeypatch.chdir(tmp_path)
+
+    done = chatlake("sql", "FROM completions", "--format", "json")
+
+    assert done.code == 7, done.err
+    assert "chatlake verify" in done.err
+    assert len(done.err.splitlines()) == 2

@@ -32,7 +32,8 @@ class Committer:
     """Commits the flushes of one run and source; the only one that writes manifests.
 
     `run` holds the figures so far; `failures` those of this run by completion id. `resumable`
-    says whether the finished prefix may become the cursor.
+    says whether the finished prefix may become the cursor; `would_have_shown`, whether the list
+    held a completion created then (UTC seconds), if the source has it.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Committer:
         observer: Observer,
         requests: Callable[[], RequestFigures],
         resumable: Callable[[], bool],
+        would_have_shown: Callable[[int | None], bool],
     ) -> None:
         self.run = run
         self.failures: dict[str, Failure] = {}
@@ -58,6 +60,8 @@ class Committer:
         self._observer = observer
         self._requests = requests
         self._resumable = resumable
+        self._would_have_shown = would_have_shown
+        self._absent: dict[str, Failure] = {}
         self._elsewhere = RequestFigures()
         self._started = time.monotonic()
         self._resolved: list[tuple[str, str]] = []
@@ -76,10 +80,28 @@ class Committer:
         )
         self._observer.progressed(self._job.name, self.run)
 
+    @property
+    def gaps(self) -> int:
+        """How many completions could not be had."""
+        return len(self.failures) + len(self._absent)
+
+    def close_gaps(self) -> None:
+        """Close the gaps that can never be filled: neither by its id nor in the list is it there.
+
+        One answer alone closes nothing: a source that knows no such completion today may list it.
+        """
+        for completion_id, failure in list(self._absent.items()):
+            if self._would_have_shown(failure.created):
+                self._resolved.append((self._job.name, completion_id))
+                del self._absent[completion_id]
+
     async def finish(
         self, status: str, error: str | None, sweep: SweepResult | None = None
     ) -> None:
         """Commit the end of the run: its status and last figures, and what a full sweep found."""
+        for failure in self._absent.values():
+            self._count_failure(failure)
+        self._absent.clear()
         self.run.status = status
         self.run.error = error
         self.run.finished_at = format_time(datetime.now(UTC))
@@ -92,20 +114,27 @@ class Committer:
         run, key = self.run, (self._job.name, outcome.completion_id)
         if outcome.sequence is not None:
             self._prefix.finish(outcome.sequence)
+        self._absent.pop(outcome.completion_id, None)  # it is in the list after all
         if outcome.failure is not None:
-            if outcome.gone:
-                self._resolved.append(key)
-                return
             failure = _again(outcome.failure, self._lake.state.failures.get(key))
-            self.failures[outcome.completion_id] = failure
-            self._new_failures.append(failure)
-        elif key in self._lake.state.failures:
+            if outcome.absent:
+                self._absent[outcome.completion_id] = failure
+            else:
+                self._count_failure(failure)
+            return
+        if key in self._lake.state.failures:
             self._resolved.append(key)
         run.listed += 1
         setattr(run, outcome.kind, getattr(run, outcome.kind) + 1)
         run.messages += outcome.messages
         run.content_parts += outcome.content_parts
         run.images += outcome.images
+
+    def _count_failure(self, failure: Failure) -> None:
+        self.failures[failure.completion_id] = failure
+        self._new_failures.append(failure)
+        self.run.listed += 1
+        self.run.failed += 1
 
     def _commit(self, flush: Flush, removed: Sequence[str] = ()) -> None:
         added, removed = list(flush.parts), list(removed)

@@ -34,7 +34,10 @@ logger = logging.getLogger(__name__)
 
 
 class Discovery:
-    """Finds the completions of one job. `position`: creation time listed up to (UTC seconds)."""
+    """Finds the completions of one job. `position`: creation time listed up to (UTC seconds).
+
+    `ended`: whether the list was read to its end.
+    """
 
     def __init__(
         self, job: SourceJob, api: CompletionApi, lake: LakeStore, known: KnownCompletions
@@ -43,6 +46,8 @@ class Discovery:
         self.ascending = True
         self.start: int | None = None
         self.position: int | None = None
+        self.ended = False
+        self._listed_after: int | None = None
         self._job = job
         self._api = api
         self._lake = lake
@@ -75,6 +80,21 @@ class Discovery:
         sequence = self.prefix.add(completion.id, completion.created) if listed else None
         return Listed(completion, completion_digest(completion.sent), known.version, sequence)
 
+    def would_have_shown(self, created: int | None) -> bool:
+        """Say whether the list would have held a completion of this time, if the source had it.
+
+        One without a time, or outside of the times that are selected, no list is asked for: of it
+        nothing but the answer to its own id will ever be known.
+        """
+        job = self._job
+        if (
+            created is None
+            or (job.created_after is not None and created < job.created_after)
+            or (job.created_before is not None and created >= job.created_before)
+        ):
+            return True
+        return self.ended and (self._listed_after is None or created > self._listed_after)
+
     def _open_failures(self) -> dict[str, Failure]:
         failures = self._lake.state.failures
         return {key[1]: failures[key] for key in failures if key[0] == self._job.name}
@@ -85,6 +105,7 @@ class Discovery:
             for completion in page:
                 if job.created_before is not None and completion.created >= job.created_before:
                     if self.ascending:
+                        self.ended = True
                         return
                     continue
                 self.start = completion.created if self.start is None else self.start
@@ -93,11 +114,12 @@ class Discovery:
                     continue
                 if _matches(completion, job):
                     yield completion
+        self.ended = True
 
     async def _pages(self) -> AsyncIterator[list[Completion]]:
         starts = self._starts()
         recent: deque[str] = deque(maxlen=2 * PAGE_LIMIT)
-        pager = Pager(next(starts, None))
+        pager = self._pager_at(next(starts, None))
         while not pager.done:
             after = pager.cursor
             try:
@@ -106,11 +128,10 @@ class Discovery:
                 if after is None:
                     raise
                 # The cursor's completion was deleted: go on after an older one.
-                older = recent.pop() if recent else next(starts, None)
+                pager = Pager(recent.pop()) if recent else self._pager_at(next(starts, None))
                 logger.info(
-                    "%s: cursor %s is gone, going on after %s", self._job.name, after, older
+                    "%s: cursor %s is gone, going on after %s", self._job.name, after, pager.cursor
                 )
-                pager = Pager(older)
                 continue
             if self.ascending and _descends(page):
                 logger.warning(
@@ -118,10 +139,15 @@ class Discovery:
                 )
                 self.ascending = False
                 if after is not None:
-                    pager = Pager()
+                    pager = self._pager_at(None)
                     continue
             recent.extend(completion.id for completion in page[:-1])
             yield page
+
+    def _pager_at(self, start: tuple[str, int] | None) -> Pager:
+        """Return a pager that begins after a completion (id, created), None: at the beginning."""
+        completion_id, self._listed_after = (None, None) if start is None else start
+        return Pager(completion_id)
 
     async def _page(self, pager: Pager) -> list[Completion]:
         try:
@@ -139,8 +165,8 @@ class Discovery:
         except CompletionError as error:
             raise list_error(error) from error
 
-    def _starts(self) -> Iterator[str]:
-        """Yield ids to start after, the best first; when they are used up: the beginning."""
+    def _starts(self) -> Iterator[tuple[str, int]]:
+        """Yield (id, created) to start after, the best first; when used up: the beginning."""
         cursor = self._lake.state.cursors.get(self._job.name)
         if cursor is None or self._job.mode == "full" or cursor.selection != self._job.selection:
             return
@@ -149,11 +175,11 @@ class Discovery:
         )
         # Neighbours are often deleted together: each further step goes twice as far back.
         step, skip = 1, 0
-        for completion_id, _ in points:
+        for point in points:
             if skip:
                 skip -= 1
                 continue
-            yield completion_id
+            yield point
             skip, step = step - 1, step * 2
 
 
@@ -168,11 +194,14 @@ def list_error(error: CompletionError) -> ChatlakeError:
 
 
 def _matches(completion: Completion, job: SourceJob) -> bool:
-    """Whether the metadata filter holds; servers that ignore it send everything."""
-    metadata = completion.fields.metadata
-    if not isinstance(metadata, dict):
+    """Whether the metadata filter holds: servers that ignore it send everything.
+
+    `model` is left to the service: an alias may stand for names that do not look like it.
+    """
+    if not job.metadata:
         return True
-    return all(metadata.get(key, value) == value for key, value in job.metadata.items())
+    metadata = completion.fields.metadata
+    return isinstance(metadata, dict) and job.metadata.items() <= metadata.items()
 
 
 def _descends(page: list[Completion]) -> bool:

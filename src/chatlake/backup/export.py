@@ -155,9 +155,8 @@ class Exporter:
         try:
             completion = await self._api.get_completion(read_completion, item.completion_id)
         except CompletionNotFoundError as error:
-            # A gap whose completion is gone can never be filled: it is closed, not tried for ever.
-            gone = item.earlier is not None and self._job.ids is None
-            self._fail(item.completion_id, error, gone=gone)
+            absent = item.earlier is not None and self._job.ids is None
+            self._fail(item.completion_id, error, absent=absent)
             return
         except CompletionError as error:
             self._fail(item.completion_id, error)
@@ -218,7 +217,7 @@ class Exporter:
         *,
         item: Listed | None = None,
         partition: Partition | None = None,
-        gone: bool = False,
+        absent: bool = False,
     ) -> None:
         logger.warning("%s: %s: %s", self._job.name, completion_id, error.message)
         now = format_time(datetime.now(UTC))
@@ -235,7 +234,7 @@ class Exporter:
         )
         sequence = item.sequence if item else None
         self._flush.outcomes.append(
-            Outcome(completion_id, "failed", partition, sequence, failure=failure, gone=gone)
+            Outcome(completion_id, "failed", partition, sequence, failure=failure, absent=absent)
         )
 
 

@@ -78,8 +78,8 @@ class Asked:
 class Outcome:
     """What became of one completion, and how many rows it gave.
 
-    `partition` is None where the completion itself could not be had. `gone`: it no longer exists at
-    the source, so that its gap can never be filled.
+    `partition` is None where the completion itself could not be had. `absent`: the source says that
+    it has no such completion, which was a gap before.
     """
 
     completion_id: str
@@ -87,7 +87,7 @@ class Outcome:
     partition: Partition | None = None
     sequence: int | None = None
     failure: Failure | None = None
-    gone: bool = False
+    absent: bool = False
     messages: int = 0
     content_parts: int = 0
     images: int = 0

@@ -157,6 +157,7 @@ class _SourceBackup:
             observer=observer,
             requests=lambda: api.figures,
             resumable=lambda: self._discovery.ascending,
+            would_have_shown=self._discovery.would_have_shown,
         )
 
     async def back_up(self, strategy: Strategy | None) -> None:
@@ -180,7 +181,8 @@ class _SourceBackup:
             raise
         else:
             sweep = await asyncio.to_thread(self._swept)
-            await self._end("incomplete" if self._committer.failures else "complete", sweep)
+            self._committer.close_gaps()
+            await self._end("incomplete" if self._committer.gaps else "complete", sweep)
 
     async def _export_here(self, items: AsyncIterator[Item], take: Take) -> None:
         exporter = Exporter(

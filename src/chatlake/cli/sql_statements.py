@@ -27,6 +27,8 @@ _OF_THE_QUERY: Final = (
     duckdb.NotSupportedError,
     duckdb.IOException,
 )
+# Damage inside of a file, which DuckDB does not name; so is an error without a class of its own.
+_OF_A_FILE: Final = re.compile(r"Invalid Input Error: .*(Parquet|stats size|Invalid unicode)")
 _READ_ONLY_HINT: Final = (
     "Only SELECT, DESCRIBE, SHOW, SUMMARIZE and EXPLAIN; --output FILE writes the result."
 )
@@ -79,11 +81,15 @@ def errors_explained(location: str, views: Sequence[str]) -> Iterator[None]:
         yield
     except duckdb.InterruptException:
         raise KeyboardInterrupt from None
+    except UnicodeDecodeError as error:
+        raise LakeDamagedError(f"a text of the lake was altered: {error}") from error
     except duckdb.Error as error:
         text = str(error)
         message = _before_the_quotation(text)
         if location in text.partition("\n\nLINE")[0]:
             raise LakeDamagedError(message) from error
+        if type(error) is duckdb.Error or _OF_A_FILE.match(text):
+            raise LakeDamagedError(f"a file of the lake cannot be read: {message}") from error
         if isinstance(error, _OF_THE_QUERY):
             raise UsageError(message, hint=_hint(error, text, views)) from error
         raise ChatlakeError(message) from error

@@ -257,6 +257,8 @@ def _writing(path: Path) -> Iterator[None]:
             )
         elif error.errno in {errno.EACCES, errno.EPERM}:
             hint = "Give this user permission to write there, then run again."
+        elif error.errno == errno.ENOTDIR:
+            hint = "Name a folder as `lake` in the configuration."
         elif error.errno == errno.EROFS:
             hint = "Mount the file system writable, or put the lake elsewhere."
         raise LakeUnwritableError(
@@ -274,5 +276,7 @@ def _reading(path: Path) -> Iterator[None]:
         place = error.filename or path
         raise LakeError(
             f"Cannot read {place}: {error.strerror or error}",
-            hint="Give this user permission to read there, or check the disk.",
+            hint="Name a folder as `lake` in the configuration."
+            if error.errno == errno.ENOTDIR
+            else "Give this user permission to read there, or check the disk.",
         ) from error
