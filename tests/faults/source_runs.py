@@ -21,7 +21,7 @@ from chatlake.exports.raw import export_raw
 from chatlake.lake import Lake
 from chatlake.simulator import Running, Scenario
 from tests.flat import exact
-from tests.soak import KEYS, UNLIKE_COUNT
+from tests.soak.watch import KEYS, UNLIKE_COUNT
 from tests.support import KEY, NOW, figures
 
 SMALL = Scenario(completions=12, seed=62, days=0.5, now=NOW, image_share=0.1, image_bytes=4000)
