@@ -113,7 +113,7 @@ def test_an_altered_file_ends_the_run_and_is_healed_once_it_is_deleted(settings:
 
 
 def test_a_day_that_lost_all_but_its_parts_stays_readable(
-    server: Running, settings: Settings
+    server: Running, settings: Settings, tmp_path: Path
 ) -> None:
     """Completions and messages lost here and at the source: parts remain, and nothing is an orphan."""
     lake = open_lake(settings)
@@ -131,6 +131,10 @@ def test_a_day_that_lost_all_but_its_parts_stays_readable(
     assert rows(settings, "SELECT count(*) FROM content_parts") == parts
     assert rows(settings, "SELECT count(*) FROM completions") == [(COUNT,)]
     assert verify(open_lake(settings)).findings == []
+    path = tmp_path / "export.jsonl"
+    export_raw(open_lake(settings), path)
+    bare = {"completion": None, "messages": None}
+    assert list(map(json.loads, lines(path))).count(bare) == len(ids)
 
 
 def test_a_lost_file_is_healed_after_a_killed_run(settings: Settings) -> None:

@@ -84,7 +84,7 @@ class Changes:
         if number == LATE_ROW_HIDDEN_IN:
             before.append(mirror.hide(mirror.visible[-1]))
         elif number == LATE_ROW_HIDDEN_IN + 1:
-            before += [*mirror.reveal(), mirror.grow(150)]
+            before += [*mirror.reveal(), mirror.grow(80)]
         absent = mirror.absent()
         meanwhile = mirror.plan(rng, calm=True) if rng.random() < 0.35 else []
         return cls(before, meanwhile, absent | mirror.absent())

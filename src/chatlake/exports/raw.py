@@ -94,7 +94,9 @@ class _RawExport:
     def _lacks_messages(self, conversation: Conversation) -> bool:
         """Whether messages are known to be missing; LakeDamagedError where nobody knows of it."""
         count = conversation.message_count
-        if conversation.raw is None or count == conversation.held:
+        if conversation.raw is None:
+            return not conversation.held
+        if count == conversation.held:
             return False
         if count is not None and not self._is_incomplete(conversation):
             raise LakeDamagedError(
