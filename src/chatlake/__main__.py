@@ -1,6 +1,30 @@
-"""`python -m chatlake` is the command `chatlake`."""
+"""The program `chatlake`, and `python -m chatlake`."""
 
-from chatlake.cli import main
+import os
+import signal
+import sys
+
+
+def run() -> int:
+    """Run the command line of this process and return its exit code.
+
+    A signal that comes while that is still being imported finds nothing to put away: the process
+    ends at once, with the code that it would have later, and without a traceback.
+    """
+    _end_at_signals()
+    from chatlake.cli import main, stopping  # noqa: PLC0415 - not before signals are handled
+
+    stopping.raise_in_command()
+    code = main()
+    _end_at_signals()  # all is put away: nothing may be raised while the interpreter ends
+    return code
+
+
+def _end_at_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # who started us may want it ignored
+            signal.signal(number, lambda number, _frame: os._exit(128 + number))
+
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(run())

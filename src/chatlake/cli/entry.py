@@ -8,11 +8,17 @@ from collections.abc import Sequence
 
 import typer
 
+from chatlake.cli import stopping
 from chatlake.cli.app import app
 from chatlake.cli.logs import set_up_logging
 from chatlake.cli.output import show_error, write_json
 from chatlake.cli.redaction import redacted, redacted_traceback
-from chatlake.errors import ChatlakeError, UsageError
+from chatlake.errors import (
+    ChatlakeError,
+    RunInterruptedError,
+    RunTerminatedError,
+    UsageError,
+)
 
 PROGRAM = "chatlake"
 
@@ -34,17 +40,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        show_error("interrupted")
-        return 130
+        return _ended(_stopped(RunInterruptedError.exit_code), as_json=as_json)
+    except SystemExit as stop:
+        if stop.code != RunTerminatedError.exit_code:
+            raise
+        return _ended(_stopped(RunTerminatedError.exit_code), as_json=as_json)
     except Exception as problem:  # noqa: BLE001 - everything ends here, as one or two lines
-        error = _as_error(problem)
-        if as_json:
-            write_json({"error": as_document(error)})
-        show_error(error.message, error.hint)
+        by_signal = stopping.exit_code()
+        error = _as_error(problem) if by_signal is None else _stopped(by_signal)
+        code = _ended(error, as_json=as_json)
         if debug:
             print(redacted_traceback(problem), file=sys.stderr)
-        return error.exit_code
     return code
+
+
+def _ended(error: ChatlakeError, *, as_json: bool) -> int:
+    """Say what ended the command, and return its exit code."""
+    if as_json:
+        write_json({"error": as_document(error)})
+    show_error(error.message, error.hint)
+    return error.exit_code
+
+
+def _stopped(code: int) -> ChatlakeError:
+    if code == RunTerminatedError.exit_code:
+        return RunTerminatedError("terminated", hint="")
+    return RunInterruptedError("interrupted", hint="")
 
 
 def as_document(error: ChatlakeError) -> dict[str, str]:

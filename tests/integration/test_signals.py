@@ -1,0 +1,114 @@
+"""SIGINT and SIGTERM at any moment: the right exit code, no traceback, nothing left behind."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chatlake.bootstrap.backup import open_lake
+from chatlake.config import load_settings
+from chatlake.errors import LakeNotFoundError
+from chatlake.simulator import Running, Scenario, running
+from tests.command_line import ended, environment, start
+from tests.support import NOW, rows, write_config
+
+PIPE_BYTES = 4096
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+both = pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    """Serve some completions, slowly enough for a signal to come in between."""
+    with running(Scenario(completions=60, seed=5, now=NOW, latency_ms=15)) as server:
+        yield server
+
+
+@both
+@pytest.mark.parametrize("tenths", [1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20])
+def test_a_signal_after(
+    server: Running, tmp_path: Path, number: signal.Signals, tenths: int
+) -> None:
+    """While it starts, imports, lists, fetches, commits, or after its end: the lake is whole or none."""
+    write_config(tmp_path, server.base_url, pace={"concurrency": 4})
+    # As users start it, not with warnings as errors: an import that is cut off leaves a file open.
+    process = subprocess.Popen(
+        [sys.executable, "-m", "chatlake", "backup"], cwd=tmp_path, env=environment(), text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    time.sleep(tenths / 10)
+    process.send_signal(number)
+    done = ended(process, 30)
+
+    # 0: it had ended. Negative: the interpreter itself was still starting; a shell shows the same.
+    assert done.code in {0, CODES[number], -number}
+    assert "Traceback" not in done.err
+    try:
+        lake = open_lake(load_settings(tmp_path / "chatlake.yaml"))
+    except LakeNotFoundError:
+        return
+    assert lake.storage.lock_holder() is None
+    assert [f.path for f in lake.storage.list() if f.path.endswith(".tmp")] == []
+    settings = load_settings(tmp_path / "chatlake.yaml")
+    uncounted = """SELECT completion_id FROM completions LEFT JOIN
+        (SELECT completion_id, count(*) AS n FROM messages GROUP BY ALL) USING (completion_id)
+        WHERE message_count <> coalesce(n, 0)"""
+    assert rows(settings, uncounted) == []
+    assert rows(settings, "SELECT status FROM runs WHERE status = 'running'") == []
+
+
+@both
+def test_a_signal_while_the_program_is_imported(tmp_path: Path, number: signal.Signals) -> None:
+    """Nothing has begun: the process ends at once, and says nothing."""
+    # A module that the command line imports first, and that sends the signal from within.
+    (tmp_path / "typer.py").write_text(f"import os\nos.kill(os.getpid(), {number.value})\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "chatlake", "--version"],
+        env=environment(PYTHONPATH=f"{tmp_path}{os.pathsep}{environment()['PYTHONPATH']}"),
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (CODES[number], "", "")
+
+
+@both
+def test_a_signal_to_a_command_that_only_reads(
+    server: Running, tmp_path: Path, number: signal.Signals
+) -> None:
+    """An export that is stopped leaves no file half written, and says so in one document."""
+    write_config(tmp_path, server.base_url)
+    assert ended(start(tmp_path, "backup")).code == 0
+    os.mkfifo(tmp_path / "pipe")
+    pipe = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        # Nobody reads: the export waits in the middle of its lines when the signal comes.
+        process = start(tmp_path, "export", "raw", "--output", "pipe")
+        deadline = time.monotonic() + 60
+        while not _waiting_bytes(pipe):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(number)
+        time.sleep(0.2)
+    finally:
+        os.close(pipe)
+    done = ended(process, 30)
+
+    assert done.code == CODES[number]
+    assert "Traceback" not in done.err
+    assert len(done.err.splitlines()) <= 2
+    assert {path.name for path in tmp_path.iterdir()} == {"chatlake.yaml", "lake", "pipe"}
+
+
+def _waiting_bytes(pipe: int) -> int:
+    """Return how many bytes nobody has read yet."""
+    answer = fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4)
+    return int.from_bytes(answer, sys.byteorder)
