@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,18 @@ class Ended:
     errors: str
     report: dict[str, Any] | None = None
     hangs: bool = False
+
+    def lacks_only(self, absent: Mapping[str, Iterable[str]]) -> bool:
+        """Whether it is incomplete for nothing but completions that their source does not show.
+
+        Only a list that would show them closes such gaps: a full sweep always does.
+        """
+        failures = (self.report or {}).get("failures", [])
+        return self.code == 3 and all(
+            failure["reason"] == "not_found"
+            and failure["completion_id"] in absent[failure["source"]]
+            for failure in failures
+        )
 
     @property
     def error_kind(self) -> str:

@@ -25,6 +25,7 @@ class _Reckoning:
         self._storm = storm
         self._figures = storm.figures
         self._watch = storm.watch
+        self._swept = False
 
     def reckon(self) -> None:
         figures, sources = self._figures, self._storm.sources
@@ -38,6 +39,7 @@ class _Reckoning:
             for source in sources:
                 if full:
                     source.mirror.sweep_begins(source.mirror.absent())
+            self._swept |= full
             if self._must_succeed(*words).code == 0 and full:
                 for source in sources:
                     source.mirror.sweep_was_complete()
@@ -59,7 +61,9 @@ class _Reckoning:
         ended = self._storm.children.run(*words)
         self._figures.runs += words[0] == "backup"
         print(f"last run  {ended.words}  -> exit {ended.code}, {ended.seconds:.1f} s", flush=True)
-        if ended.code != 0:
+        absent = {source.name: source.mirror.absent() for source in self._storm.sources}
+        may_lack = words == ("backup",) and not self._swept and ended.lacks_only(absent)
+        if ended.code != 0 and not may_lack:
             self._figures.wrong_end(f"exit code {ended.code} when nothing disturbed", ended)
         return ended
 

@@ -9,12 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chatlake.lake import failpoints
-from tests.soak.children import Ended
 from tests.soak.mirror import Change, Mirror
 from tests.soak.weather import HARMLESS, choose_faults
 
 LATE_ROW_HIDDEN_IN = 2
-UNREADABLE = {"html_200", "invalid_json", "wrong_types", "empty_page", "repeated_page"}
 TIMEZONES = ("UTC", "Pacific/Kiritimati", "America/St_Johns", "Africa/Casablanca", "Asia/Kathmandu")
 
 
@@ -152,28 +150,6 @@ class Round:
         harmful = set().union(*self.faults.values()) - HARMLESS
         return not (harmful or self.outage_s or self.changes_meanwhile or self.disturbance.codes)
 
-    def permits(self, ended: Ended, *, is_first: bool) -> bool:
-        """Whether the disturbed run, or the second one, may end like this."""
-        if ended.hangs:
-            return False
-        codes = {0} if self.is_quiet and is_first else {0, 3}
-        if self.second_after is not None:
-            codes.add(8)
-        if is_first:
-            codes |= self.disturbance.codes
-        if self.outage_s is not None:
-            codes.add(6)
-        for faults in self.faults.values():
-            if faults.keys() - HARMLESS:
-                codes.add(6)
-            if "error_401" in faults:
-                codes.add(5)
-            if ended.error_kind == "list" and faults.keys() & UNREADABLE:
-                codes.add(1)  # four times in a row
-        if is_first and self.disturbance.name == "SIGINT" and _died_at_start(ended):
-            return True
-        return ended.code in codes
-
     def __str__(self) -> str:
         done: Counter[str] = Counter()
         for changes in self.changes.values():
@@ -193,11 +169,6 @@ class Round:
             str(self.disturbance),
         )
         return "; ".join(part for part in parts if part)
-
-
-def _died_at_start(ended: Ended) -> bool:
-    """Whether Python itself was interrupted while it started, before anything of chatlake ran."""
-    return "Fatal Python error: init_" in ended.errors
 
 
 CALM: dict[str, Any] = {

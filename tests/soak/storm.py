@@ -12,6 +12,7 @@ from tests.soak.children import KEY_VARIABLE, Children, Ended, ProcessGroup
 from tests.soak.damage import do_damage
 from tests.soak.disturbed_run import DisturbedRun
 from tests.soak.figures import Figures
+from tests.soak.permitted import permits
 from tests.soak.rounds import SPECIAL, Round
 from tests.soak.source import Source
 from tests.soak.watch import Watch
@@ -137,7 +138,7 @@ class Storm:
         figures.pairs += len(ended) > 1
         figures.turned_away += sum(end.code == 8 for end in ended)
         for end in ended:
-            if not plan.permits(end, is_first=end is ended[0]):
+            if not permits(plan, end, is_first=end is ended[0]):
                 figures.wrong_end(f"round {plan.number}: it may not end with {end.code}", end)
             if "Traceback" in end.errors and end.code >= 0:
                 figures.wrong_end(f"round {plan.number}: a traceback", end)

@@ -12,6 +12,7 @@ COMMON = (
 RARE = (
     "error_504", "wrong_types", "empty_page", "repeated_page", "overlapping_page", "hang",
 )  # fmt: skip
+UNREADABLE = {"html_200", "invalid_json", "wrong_types", "empty_page", "repeated_page"}
 HARMLESS = {"slow", "slow_seconds", "retry_after", "retry_after_seconds"}
 """What alone keeps no run from being complete."""
 
