@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # Who read our output has enough of it (`| head`): nothing to say, and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return stopping.exit_code() or 0
     except KeyboardInterrupt:
         return _ended(_stopped(RunInterruptedError.exit_code), as_json=as_json)
     except SystemExit as stop:
