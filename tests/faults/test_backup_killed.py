@@ -17,7 +17,7 @@ from chatlake.lake.verify import verify
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest
 from chatlake.simulator import Running, Scenario, running
 from tests.command_line import ended, start
-from tests.support import NOW, backup, rows, settings_for
+from tests.support import NOW, backup, settings_for
 
 SCENARIO = Scenario(completions=50, seed=12, days=1.5, now=NOW, image_share=0.3, image_bytes=2000)
 QUERIES = (
@@ -39,8 +39,11 @@ Prepared = tuple[Path, Running, list[list[tuple[Any, ...]]]]
 
 
 def content(settings: Settings) -> list[list[tuple[Any, ...]]]:
-    """Return the rows of every table, without what differs from run to run."""
-    return [rows(settings, f"{query} ORDER BY ALL") for query in QUERIES]
+    """Return the rows of every table, without what differs from run to run; doubled ones fail."""
+    with open_lake(settings).connect() as connection:
+        for wrong in (DOUBLED, UNCOUNTED):
+            assert connection.execute(wrong).fetchall() == []
+        return [connection.execute(f"{query} ORDER BY ALL").fetchall() for query in QUERIES]
 
 
 def settings_of(folder: Path, server: Running) -> Settings:
@@ -93,7 +96,7 @@ def test_a_backup_killed_at(prepared: Prepared, tmp_path: Path, point: str) -> N
     killed = ended(start(tmp_path, "backup", "--full", env=env))
     assert killed.code == -signal.SIGKILL
 
-    assert rows(settings, DOUBLED) == rows(settings, UNCOUNTED) == []
+    content(settings)  # whole, be it the commit before or after
     report = backup(settings, full=True)
 
     assert report.exit_code == 0
@@ -102,5 +105,5 @@ def test_a_backup_killed_at(prepared: Prepared, tmp_path: Path, point: str) -> N
     assert verify(lake).findings == []
     for file in list(lake.leftovers()):
         lake.storage.delete(file.path)
-    assert content(settings) == undisturbed
     assert backup(settings).sources[0].run.files_added == 0
+    assert content(settings) == undisturbed

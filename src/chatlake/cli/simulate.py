@@ -8,6 +8,7 @@ import typer
 
 from chatlake.cli.options import examples
 from chatlake.cli.output import say
+from chatlake.errors import RunTerminatedError
 
 EXAMPLES = examples(
     "chatlake simulate",
@@ -60,4 +61,8 @@ def _serve(scenario: Any, faults: Any, port: int) -> None:
 
         sys.stdout.flush()
 
-    serve(scenario, faults, port, announce=announce)
+    try:
+        serve(scenario, faults, port, announce=announce)
+    except SystemExit as stop:
+        if stop.code != RunTerminatedError.exit_code:
+            raise  # told to stop, a server has done what it was for
