@@ -88,17 +88,18 @@ def _show_runs(runs: list[SourceRun]) -> None:
         say("No runs yet.")
         return
     say("Last runs:")
-    headers = ("started (UTC)", "source", "status", "new", "changed", "failed", "took")
+    figures = ("listed", "new", "changed", "unchanged", "failed")
+    headers = ("started (UTC)", "source", "status", *figures, "took")
     rows = [
         [
             Cell(f"{parse_time(run.started_at):%Y-%m-%d %H:%M}"), Cell(run.source),
             Cell(run.status if run.mode == "incremental" else f"{run.status} ({run.mode})"),
-            Cell(count(run.new)), Cell(count(run.changed)), Cell(count(run.failed)),
+            *(Cell(count(getattr(run, figure))) for figure in figures),
             Cell(duration(run.seconds)),
         ]
         for run in runs[:_RUNS]
     ]  # fmt: skip
-    right = [False, False, False, True, True, True, True]
+    right = [False] * 3 + [True] * (len(figures) + 1)
     first, rule, *body = lines(Layout(headers, right), rows, "", "")
     say(f"  {first}")
     say(f"  {rule}")
