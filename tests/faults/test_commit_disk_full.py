@@ -11,8 +11,11 @@ import pytest
 from chatlake.errors import LakeUnwritableError
 from chatlake.lake import Lake, failpoints, manifests
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest
+from chatlake.simulator import Scenario, running
 from tests import lake_rows as rows
 from tests.lake_writer import commit
+from tests.support import NOW, backup, settings_for
+from tests.support import rows as ask
 
 WRITING = [
     name for name in failpoints.NAMES if name.split(".")[0] in {"part", "manifest", "checkpoint"}
@@ -83,3 +86,30 @@ def test_the_same_process_goes_on_after_a_full_disk(tmp_path: Path) -> None:
         assert lake.state.number == 0
         lake.commit(manifest)
         assert lake.state.number == 1
+
+
+@pytest.mark.parametrize("name", ["part.synced", "commit.started", "manifest.written"])
+def test_a_commit_that_failed_leaves_neither_figures_nor_cursor(tmp_path: Path, name: str) -> None:
+    """The record of the run tells what is there, and the next run begins where the lake ends."""
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with running(Scenario(completions=60, seed=4, days=9, now=NOW)) as server:
+        settings = settings_for(tmp_path, server.base_url, lookback="1h", full_sweep_every=None)
+        Lake.open(settings.lake_location, create=True)
+        with failpoints.active(name, full):
+            try:
+                failed = backup(settings).sources[0].run
+            except OSError:  # between two steps of a commit nothing turns it into a LakeError
+                failed = None
+        state = Lake.open(settings.lake_location).state
+        told = ask(settings, "SELECT status, listed, new, failed FROM runs")
+        completions = ask(settings, "SELECT completion_id FROM completions")
+        again = backup(settings)
+        ids = server.ids()
+
+    assert completions == []
+    assert state.cursors == {}
+    assert told == [("failed", 0, 0, 0)]
+    assert failed is None or (failed.status, failed.listed, failed.new) == ("failed", 0, 0)
+    assert again.exit_code == 0
+    stored = ask(settings, "SELECT completion_id FROM completions")
+    assert sorted(stored) == sorted((name,) for name in ids)

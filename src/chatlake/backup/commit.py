@@ -63,18 +63,33 @@ class Committer:
         self._would_have_shown = would_have_shown
         self._absent: dict[str, Failure] = {}
         self._elsewhere = RequestFigures()
+        self._is_broken = False
         self._started = time.monotonic()
         self._resolved: list[tuple[str, str]] = []
         self._new_failures: list[Failure] = []
 
     async def take(self, flush: Flush) -> None:
-        """Count the outcomes of a flush and commit what it holds."""
+        """Count the outcomes of a flush and commit what it holds.
+
+        Where that fails nothing of it counts: neither figures nor cursor tell of what is not there.
+        """
+        number, before = self._lake.state.number, msgspec.structs.replace(self.run)
+        failures, absent = dict(self.failures), dict(self._absent)
         for outcome in flush.outcomes:
             self._count(outcome)
         self._elsewhere += flush.requests
         self._prefix.advance()
         if flush.parts or self._new_failures or self._resolved:
-            await asyncio.to_thread(self._commit, flush)
+            try:
+                await asyncio.to_thread(self._commit, flush)
+            except BaseException:
+                if self._lake.state.number == number:
+                    self._is_broken = True
+                    for name in SourceRun.__struct_fields__:
+                        setattr(self.run, name, getattr(before, name))
+                    self.failures, self._absent = failures, absent
+                    self._new_failures, self._resolved = [], []
+                raise
         self._completions.settle(
             outcome.partition for outcome in flush.outcomes if outcome.partition is not None
         )
@@ -187,7 +202,7 @@ class Committer:
 
     def _cursor(self) -> dict[str, Cursor]:
         last = self._prefix.last
-        if last is None or not self._resumable():
+        if last is None or self._is_broken or not self._resumable():
             return {}
         old = self._lake.state.cursors.get(self._job.name)
         if old is not None and old.selection == self._job.selection and old.created > last[1]:
