@@ -83,19 +83,19 @@ class Simulator:
         name = found.name if found else "unknown"
         self._number += 1
         self.statistics.begin(name, self._clock())
-        status = 0
         try:
-            status = await self._answer(scope, receive, send, found)
+            await self._answer(scope, receive, send, found)
         finally:
-            self.statistics.end(status)
+            self.statistics.end()
 
     async def _answer(
         self, scope: dict[str, Any], receive: Receive, send: Send, found: Route | None
-    ) -> int:
+    ) -> None:
         number, began = self._number, self._clock()
         if self._is_dead():
+            self.statistics.answer(0)
             await wire.broken("reset", send, receive)
-            return 0
+            return
         if self.scenario.latency_ms:
             await asyncio.sleep(self.scenario.latency_ms / 1000)
         fault: str | None = None
@@ -104,16 +104,19 @@ class Simulator:
             with_after = b"after=" in scope["query_string"]
             fault = self.mischief.draw(found.name, with_after=with_after)
             if fault in mischief.CONNECTION:
+                self.statistics.answer(0)
                 await wire.broken(fault, send, receive)
-                return 0
+                return
             answer = await self._made(scope, receive, found, fault)
         else:
             answer = refused or answers.unknown_url(scope["method"], scope["path"])
         if told:
             answer = dataclasses.replace(answer, headers=[*answer.headers, *told])
+        self.statistics.answer(
+            answer.status
+        )  # before it is sent: who got it may ask for the counts
         sent = wire.Delivery(send, receive, number, int((self._clock() - began) * 1000))
         await sent.deliver(answer, fault, pause=self.mischief.faults.slow_seconds)
-        return answer.status
 
     def _is_dead(self) -> bool:
         if self._requests_left is None:

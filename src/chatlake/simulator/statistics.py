@@ -37,10 +37,13 @@ class Statistics:
         self.per_second.append((second, count))
         self.max_per_second = max(self.max_per_second, count)
 
-    def end(self, status: int) -> None:
-        """It was answered, or broken off (0)."""
-        self.active -= 1
+    def answer(self, status: int) -> None:
+        """It is being answered, or broken off (0)."""
         self.statuses[status] += 1
+
+    def end(self) -> None:
+        """The answer was sent, or the client has gone."""
+        self.active -= 1
 
     def reset(self) -> None:
         """Counts from zero again; requests under way stay counted as active."""
