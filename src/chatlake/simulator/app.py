@@ -112,9 +112,8 @@ class Simulator:
             answer = refused or answers.unknown_url(scope["method"], scope["path"])
         if told:
             answer = dataclasses.replace(answer, headers=[*answer.headers, *told])
-        self.statistics.answer(
-            answer.status
-        )  # before it is sent: who got it may ask for the counts
+        # Before it is sent: who has it may ask for the counts.
+        self.statistics.answer(answer.status)
         sent = wire.Delivery(send, receive, number, int((self._clock() - began) * 1000))
         await sent.deliver(answer, fault, pause=self.mischief.faults.slow_seconds)
 
