@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from chatlake.bootstrap.backup import open_lake, run_backup
 from chatlake.bootstrap.observers import SilentObserver
 from chatlake.bootstrap.sources import jobs_for
 from chatlake.config import Settings, load_settings
+from chatlake.simulator import Running
 
 KEY = "sk-test-9f8e7d6c5b4a"
 KEY_VARIABLE = "CHATLAKE_TEST_KEY"
@@ -85,3 +87,11 @@ def part_files(settings: Settings) -> set[str]:
 def metadata_of(completion: Mapping[str, Any]) -> dict[str, str]:
     """Return the metadata of a completion as the API sent it."""
     return dict(completion["metadata"] or {})
+
+
+def wait_for_messages(server: Running, count: int) -> None:
+    """Wait until so many requests for messages were sent."""
+    end = time.monotonic() + 60
+    while server.stats()["requests"].get("messages", 0) < count:
+        assert time.monotonic() < end, "the backup does not get on"
+        time.sleep(0.02)

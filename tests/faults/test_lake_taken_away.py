@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import pytest
 from chatlake.config import load_settings
 from chatlake.simulator import Running, Scenario, running
 from tests.command_line import Ended, ended, environment, start
-from tests.support import NOW, rows, write_config
+from tests.support import NOW, rows, wait_for_messages, write_config
 
 COUNT = 120
 
@@ -26,14 +25,6 @@ def server() -> Iterator[Running]:
     """Serve so slowly that a backup takes some seconds."""
     with running(Scenario(completions=COUNT, seed=9, now=NOW, latency_ms=40)) as server:
         yield server
-
-
-def wait_for_messages(server: Running, count: int) -> None:
-    """Wait until so many requests for messages were sent."""
-    end = time.monotonic() + 30
-    while server.stats()["requests"].get("messages", 0) < count:
-        assert time.monotonic() < end, "the backup does not get on"
-        time.sleep(0.02)
 
 
 def stored(folder: Path) -> set[str]:

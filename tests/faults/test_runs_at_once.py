@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from chatlake.bootstrap.backup import open_lake
 from chatlake.config import Settings
 from chatlake.simulator import Faults, Running, Scenario, running
 from tests.command_line import ended, start
-from tests.support import NOW, rows, settings_for
+from tests.support import NOW, rows, settings_for, wait_for_messages
 
 COUNT = 150
 
@@ -30,14 +29,6 @@ def server() -> Iterator[Running]:
 def settings(server: Running, tmp_path: Path) -> Settings:
     """Point a configuration at it."""
     return settings_for(tmp_path, server.base_url, pace={"concurrency": 4})
-
-
-def wait_for_messages(server: Running, count: int) -> None:
-    """Wait until so many requests for messages were sent."""
-    end = time.monotonic() + 60
-    while server.stats()["requests"].get("messages", 0) < count:
-        assert time.monotonic() < end, "the backup does not get on"
-        time.sleep(0.02)
 
 
 def equal_to_the_source(settings: Settings, server: Running) -> bool:

@@ -18,7 +18,7 @@ from tests.faults.source_runs import (
     check_equal,
     check_sound,
 )
-from tests.support import KEY, KEY_VARIABLE, NOW, rows, settings_for, write_config
+from tests.support import NOW, rows, settings_for, write_config
 
 ONE_AT_A_TIME = {"concurrency": 1}
 
@@ -28,17 +28,6 @@ def server() -> Iterator[Running]:
     """Serve few completions."""
     with running(SMALL) as server:
         yield server
-
-
-@pytest.fixture
-def chatlake(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> CommandLine:
-    """Run commands in a folder of their own, with the tests' key."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(KEY_VARIABLE, KEY)
-    monkeypatch.delenv("CHATLAKE_CONFIG", raising=False)
-    return CommandLine(capsys)
 
 
 @pytest.mark.parametrize(

@@ -37,17 +37,6 @@ def server() -> Iterator[Running]:
         yield server
 
 
-@pytest.fixture
-def chatlake(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> CommandLine:
-    """Run commands in a folder of their own, with the tests' key."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(KEY_VARIABLE, KEY)
-    monkeypatch.delenv("CHATLAKE_CONFIG", raising=False)
-    return CommandLine(capsys)
-
-
 def test_a_backup_says_what_it_stored_and_where(
     server: Running, chatlake: CommandLine, tmp_path: Path
 ) -> None:

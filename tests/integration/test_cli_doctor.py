@@ -19,17 +19,6 @@ from tests.support import KEY, KEY_VARIABLE, settings_for, write_config
 QUICK = {"pace": {"max_attempts": 1}}
 
 
-@pytest.fixture
-def chatlake(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> CommandLine:
-    """Run commands in a folder of their own, with the tests' key."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(KEY_VARIABLE, KEY)
-    monkeypatch.delenv("CHATLAKE_CONFIG", raising=False)
-    return CommandLine(capsys)
-
-
 def _checks(done: Ended) -> dict[str, dict[str, Any]]:
     checks = {check["check"]: check for check in done.json}
     assert all(
