@@ -104,6 +104,23 @@ def test_a_last_page_sent_again_is_the_end() -> None:
     assert pager.done
 
 
+def test_a_full_page_is_not_believed_to_be_the_last() -> None:
+    """A gateway that loses has_more, or says false, must not end the list at its first page."""
+    pager = Pager(limit=2)
+    assert fed(pager, page("ab", has_more=False)) == ["ab"]
+    assert (pager.done, pager.cursor) == (False, "b")
+    assert fed(pager, page("cd", has_more=False), page("e", has_more=False)) == ["cd", "e"]
+    assert pager.done
+
+
+@pytest.mark.parametrize("again", ["", "ab"], ids=["empty", "the same"])
+def test_a_full_page_is_the_last_where_nothing_comes_after_it(again: str) -> None:
+    """Asked for what follows, the server has nothing, or sends all that it has once more."""
+    pager = Pager(limit=2)
+    assert fed(pager, page("ab", has_more=False), page(again, has_more=False)) == ["ab", ""]
+    assert pager.done
+
+
 def test_without_has_more_only_an_empty_page_is_the_end() -> None:
     """A server may send fewer than were asked for; that alone is no end."""
     pager = Pager(limit=3)

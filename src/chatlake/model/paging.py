@@ -28,8 +28,10 @@ T = TypeVar("T", bound=_HasId)
 class Pager:
     """Where a list stands: `cursor` is the id to continue after, `done` whether it has ended.
 
-    Where the server does not say whether there is more, only an empty page is the end, or a short
-    one that is sent again: such a server sends all that it has, whatever it is asked to go on from.
+    A full page is never taken for the last, whatever it says: an empty one after it is, a short one,
+    or the same again. Where the server does not say whether there is more, only an empty page is the
+    end, or a short one that is sent again: such a server sends all that it has, whatever it is asked
+    to go on from.
     """
 
     def __init__(self, after: str | None = None, *, limit: int = PAGE_LIMIT) -> None:
@@ -52,8 +54,12 @@ class Pager:
             return []
         last = page.items[-1].id
         has_more = page.has_more
+        is_full = len(page.items) >= self._limit
         if has_more is None:
-            has_more = last not in self._cursors or len(page.items) >= self._limit
+            has_more = last not in self._cursors or is_full
+        elif is_full and not has_more:
+            # One more request is little against a list that was cut where the page was.
+            has_more = last not in self._cursors
         if has_more and last in self._cursors:
             raise InvalidResponseError(f"the service repeats the page that ends with {last}")
         fresh: list[T] = []
