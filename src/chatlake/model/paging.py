@@ -28,10 +28,10 @@ T = TypeVar("T", bound=_HasId)
 class Pager:
     """Where a list stands: `cursor` is the id to continue after, `done` whether it has ended.
 
-    A full page is never taken for the last, whatever it says: an empty one after it is, a short one,
-    or the same again. Where the server does not say whether there is more, only an empty page is the
-    end, or a short one that is sent again: such a server sends all that it has, whatever it is asked
-    to go on from.
+    A full page is never taken for the last, whatever it says: an empty page after it is, a short
+    one, or the same again. Where the server does not say whether there is more, only an empty page
+    is the end, or a short one that is sent again: such a server sends all that it has, whatever it
+    is asked to go on from.
     """
 
     def __init__(self, after: str | None = None, *, limit: int = PAGE_LIMIT) -> None:
