@@ -84,8 +84,23 @@ soak: setup ## a seeded storm of faults and kills; ends with an equality check
 storm: setup ## the same in a minute, as CI runs it
 	@$(BIN)/python -m tests.soak --seconds 35 --completions 700 --seed 1
 
+# One after the other, for they share build/.
+.PHONY: static
+static: setup
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory types
+	@$(MAKE) --no-print-directory docs-check
+	@$(MAKE) --no-print-directory wheel
+
+# The storm waits much of its time: the checks that do not run chatlake go beside it.
+.PHONY: check-rest
+check-rest: setup
+	@$(MAKE) --no-print-directory -j 2 --output-sync=recurse static storm
+
 .PHONY: check
-check: test lint types docs-check wheel storm ## all of it, the storm of a minute too
+check: ## all of it, the storm of a minute too
+	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory check-rest
 
 .PHONY: clean
 clean: ## remove what these targets made
