@@ -181,6 +181,21 @@ def test_a_gap_closes_once_a_list_lacks_its_completion_too(tmp_path: Path) -> No
     assert rows(settings, "SELECT count(*) FROM completions") == [(40,)]
 
 
+def test_an_empty_account_closes_no_gap(tmp_path: Path) -> None:
+    """A key of another project knows no id and lists nothing: the gaps stay named."""
+    options: dict[str, Any] = {"full_sweep_every": None, "pace": FAST}
+    with running(Scenario(completions=30, seed=2, now=NOW), Faults(missing=0.1)) as server:
+        backup(settings_for(tmp_path, server.base_url, **options))
+        gaps = set(server.missing_ids())
+    with running(Scenario(completions=0, now=NOW)) as empty:
+        settings = settings_for(tmp_path, empty.base_url, **options)
+        report = backup(settings, full=True)
+
+    assert gaps
+    assert report.exit_code == 3
+    assert {name for (name,) in rows(settings, "SELECT completion_id FROM failures")} == gaps
+
+
 def test_a_metadata_filter_that_the_service_ignores_still_holds(tmp_path: Path) -> None:
     """What lacks the pair, or has no metadata at all, is not selected."""
     team = [{"team": "a"}, {"team": "b"}, {"other": "a"}, {}, None, {"team": "a", "x": "y"}]

@@ -84,7 +84,8 @@ class Discovery:
         """Say whether the list would have held a completion of this time, if the source had it.
 
         One without a time, or outside of the times that are selected, no list is asked for: of it
-        nothing but the answer to its own id will ever be known.
+        nothing but the answer to its own id will ever be known. A list that shows nothing at all is
+        no witness: it may be another account's.
         """
         job = self._job
         if (
@@ -93,7 +94,9 @@ class Discovery:
             or (job.created_before is not None and created >= job.created_before)
         ):
             return True
-        return self.ended and (self._listed_after is None or created > self._listed_after)
+        if not self.ended or self.position is None:
+            return False
+        return self._listed_after is None or created > self._listed_after
 
     def _open_failures(self) -> dict[str, Failure]:
         failures = self._lake.state.failures

@@ -64,7 +64,12 @@ class LocalLock:
         return cls(descriptor)
 
     def is_at(self, path: Path) -> bool:
-        """Say whether the file at `path` is still the one that is locked."""
+        """Say whether the file at `path` is still the one that is locked.
+
+        A forked child, whose copy is closed, cannot know, and leaves it to its parent.
+        """
+        if self._process != os.getpid():
+            return True
         try:
             return os.path.samestat(os.fstat(self._descriptor), path.stat())
         except (FileNotFoundError, NotADirectoryError):
