@@ -1,0 +1,230 @@
+"""The bench server: the API of stored completions from prepared bodies, in a process of its own.
+
+It must never be the limit of a measurement, so all bodies are made before the first request, by the
+simulator's generator, and a request costs a look-up: no framework, no parser beyond what the
+clients here send. What the simulator is for (faults, odd answers), this server has not.
+
+`python -m bench.server --completions 4000` prints one line of JSON when it is ready (`base_url`,
+`bytes`: of JSON in all bodies once), and serves until its standard input ends. Below `/v1/bench/`:
+`visible?count=N` shows only the first N completions, `figures` tells what was sent since the last
+time it was asked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, unquote
+
+from chatlake.simulator.limiter import Bucket
+from chatlake.simulator.scenario import Scenario
+from chatlake.simulator.world import World
+
+PAGE_LIMIT = 100
+_HEAD = (
+    b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nx-request-id: req_0123456789abcdef0123\r\n"
+    b"openai-processing-ms: 12\r\n%bContent-Length: %d\r\n\r\n"
+)
+_PAGE = b'{"object":"list","data":[%b],"first_id":%b,"last_id":%b,"has_more":%b}'
+_REFUSED = (
+    b'{"error":{"message":"Rate limit reached.","type":"requests","param":null,'
+    b'"code":"rate_limit_exceeded"}}'
+)
+_NOT_FOUND = b'{"error":{"message":"Not found.","type":"invalid_request_error","code":null}}'
+
+
+def page(items: list[bytes], ids: list[str], *, has_more: bool) -> bytes:
+    """Return one page of a list as the API writes it."""
+    first = json.dumps(ids[0] if ids else None).encode()
+    last = json.dumps(ids[-1] if ids else None).encode()
+    return _PAGE % (b",".join(items), first, last, b"true" if has_more else b"false")
+
+
+@dataclass(slots=True)
+class Bodies:
+    """Everything that can be asked for, made before the first request.
+
+    `completions` and `ids` in list order; `messages`: completion id -> its message objects.
+    """
+
+    ids: list[str] = field(default_factory=list)
+    completions: list[bytes] = field(default_factory=list)
+    messages: dict[str, list[bytes]] = field(default_factory=dict)
+    first_pages: dict[str, bytes] = field(default_factory=dict)
+    size: int = 0
+
+    @classmethod
+    def of(cls, scenario: Scenario) -> Bodies:
+        """Make the bodies of a simulator's scenario."""
+        world, bodies = World(scenario), cls()
+        for index in range(world.total):
+            name = world.identifier(index).decode()
+            messages = world.messages(index, range(world.message_count(index)))
+            bodies.ids.append(name)
+            bodies.completions.append(world.completion(index))
+            if len(messages) > PAGE_LIMIT:
+                bodies.messages[name] = messages
+            else:
+                ids = [f"{name}-{number}" for number in range(len(messages))]
+                bodies.first_pages[name] = page(messages, ids, has_more=False)
+            bodies.size += len(bodies.completions[-1]) + sum(map(len, messages))
+        return bodies
+
+    def messages_page(self, name: str, after: str | None, limit: int) -> bytes | None:
+        """Return a page of messages; None where there is no such completion."""
+        whole = self.first_pages.get(name)
+        if whole is not None:
+            return whole if after is None else page([], [], has_more=False)
+        messages = self.messages.get(name)
+        if messages is None:
+            return None
+        start = 0 if after is None else int(after.rpartition("-")[2]) + 1
+        end = min(start + limit, len(messages))
+        ids = [f"{name}-{number}" for number in range(start, end)]
+        return page(messages[start:end], ids, has_more=end < len(messages))
+
+
+class Api:
+    """Answers requests; `latency_s` is left to the connection."""
+
+    def __init__(self, bodies: Bodies, bucket: Bucket | None, rate_headers: str) -> None:
+        self._bodies = bodies
+        self._bucket = bucket
+        self._rate_headers = rate_headers
+        self._positions = {name: place for place, name in enumerate(bodies.ids)}
+        self._visible = len(bodies.ids)
+        self._pages: dict[tuple[int, int], bytes] = {}
+        self._answers: dict[bytes, bytes] = {}
+        self._sent = self._limited = 0
+        self._first_at = self._last_at = 0.0
+
+    def answer(self, target: bytes) -> bytes:
+        """Return the whole answer to `GET target`."""
+        if target.startswith(b"/v1/bench/"):
+            return self._control(target.decode())
+        headers = b""
+        self._last_at = time.monotonic()
+        self._first_at = self._first_at or self._last_at
+        self._sent += 1
+        if self._bucket is not None:
+            wait = self._bucket.take(self._last_at)
+            told = self._bucket.headers(self._rate_headers, wait)
+            headers = b"".join(b"%b: %b\r\n" % pair for pair in told)
+            if wait:
+                self._limited += 1
+                return _whole(b"429 Too Many Requests", _REFUSED, headers)
+        body = self._body(target)
+        if body is None:
+            return _whole(b"404 Not Found", _NOT_FOUND, headers)
+        return _whole(b"200 OK", body, headers)
+
+    def _body(self, target: bytes) -> bytes | None:
+        path, _, query = target.decode().partition("?")
+        asked = parse_qs(query) if query else {}
+        after = asked.get("after", [None])[0]
+        limit = int(asked.get("limit", ["20"])[0])
+        parts = path.removeprefix("/v1/chat/completions").strip("/").split("/")
+        if parts == [""]:
+            return self._list_page(after, limit)
+        name = unquote(parts[0])
+        if len(parts) == 2:
+            return self._bodies.messages_page(name, after, limit)
+        place = self._positions.get(name)
+        return None if place is None else self._bodies.completions[place]
+
+    def _list_page(self, after: str | None, limit: int) -> bytes | None:
+        if after is not None and after not in self._positions:
+            return None
+        start = 0 if after is None else self._positions[after] + 1
+        end = min(start + limit, self._visible)
+        found = self._bodies.completions[start:end]
+        return page(found, self._bodies.ids[start:end], has_more=end < self._visible)
+
+    def _control(self, target: str) -> bytes:
+        path, _, query = target.partition("?")
+        if path.endswith("/visible"):
+            self._visible = int(parse_qs(query)["count"][0])
+        seconds = self._last_at - self._first_at
+        figures = {"requests": self._sent, "limited": self._limited, "seconds": seconds}
+        self._sent = self._limited = 0
+        self._first_at = 0.0
+        return _whole(b"200 OK", json.dumps(figures).encode())
+
+
+def _whole(status: bytes, body: bytes, headers: bytes = b"") -> bytes:
+    return _HEAD % (status, headers, len(body)) + body
+
+
+class Connection(asyncio.Protocol):
+    """One client: requests without a body, one after the other."""
+
+    def __init__(self, api: Api, latency_s: float, later: Callable[..., object]) -> None:
+        self._api = api
+        self._latency_s = latency_s
+        self._later = later
+        self._waiting = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Answer each whole request."""
+        self._waiting += data
+        while (end := self._waiting.find(b"\r\n\r\n")) >= 0:
+            target = self._waiting.split(b" ", 2)[1]
+            self._waiting = self._waiting[end + 4 :]
+            if self._latency_s and not target.startswith(b"/v1/bench/"):
+                self._later(self._latency_s, self._send, target)
+            else:
+                self._send(target)
+
+    def _send(self, target: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(self._api.answer(target))
+
+
+async def serve(api: Api, latency_s: float, facts: dict[str, object]) -> None:
+    """Serve on loopback until standard input ends."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: Connection(api, latency_s, loop.call_later), "127.0.0.1", 0, backlog=1024
+    )
+    port = server.sockets[0].getsockname()[1]
+    print(json.dumps({"base_url": f"http://127.0.0.1:{port}/v1", **facts}), flush=True)
+    await loop.run_in_executor(None, sys.stdin.read)
+    server.close()
+
+
+def main() -> None:
+    """Make the bodies and serve them."""
+    parser = argparse.ArgumentParser(description="The API of stored completions, prepared")
+    parser.add_argument("--completions", type=int, default=4000)
+    parser.add_argument("--days", type=float, default=3.0)
+    parser.add_argument("--image-share", type=float, default=0.06)
+    parser.add_argument("--image-bytes", type=int, default=40_000)
+    parser.add_argument("--latency-ms", type=float, default=0.0)
+    parser.add_argument("--requests-per-minute", type=float)
+    parser.add_argument("--rate-headers", default="none")
+    given = parser.parse_args()
+    scenario = Scenario(
+        completions=given.completions,
+        days=given.days,
+        image_share=given.image_share,
+        image_bytes=given.image_bytes,
+    )
+    bodies = Bodies.of(scenario)
+    rate = given.requests_per_minute
+    bucket = None if rate is None else Bucket(rate, None, time.monotonic())
+    api = Api(bodies, bucket, given.rate_headers)
+    asyncio.run(serve(api, given.latency_ms / 1000, {"bytes": bodies.size}))
+
+
+if __name__ == "__main__":
+    main()
