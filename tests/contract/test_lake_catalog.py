@@ -451,6 +451,7 @@ def interpreters() -> list[Any]:
 @pytest.mark.parametrize("python", interpreters())
 def test_plain_duckdb_opens_it_from_anywhere(lake: Lake, tmp_path: Path, python: str) -> None:
     """Read-only, from another folder, without extensions: empty, then with rows in each view."""
+    lake.ensure_catalog()
 
     def read() -> dict[str, int]:
         command = [python, "-I", "-c", READER, f"{lake.location}/catalog.duckdb"]

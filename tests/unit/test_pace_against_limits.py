@@ -140,13 +140,13 @@ def test_bucket_of_one_second(latency_s: float, concurrency: int) -> None:
 
 @pytest.mark.parametrize("concurrency", [32, 64])
 def test_bucket_of_one_second_far_away(concurrency: int) -> None:
-    """At 150 ms what is under way when the limit is met is refused: just over 1 % at worst."""
+    """At 150 ms what is under way when the limit is met is refused: 1 % at worst all the same."""
     for seed in range(3):
         bucket = Bucket(RATE, burst=RATE)
         pace = Pace(concurrency=concurrency)
         figures = run(pace, bucket.ask, seconds=120, latency_s=0.15, seed=seed)
         assert figures.granted(0, 60) >= 0.95 * (60 * RATE + RATE)
-        assert figures.refused_share(0, 60) <= 0.0115
+        assert figures.refused_share(0, 60) <= 0.01
         assert figures.granted(60, 120) >= 0.99 * 60 * RATE
         assert figures.refused_share(0, 120) <= 0.0075
 

@@ -32,6 +32,7 @@ class SharedPace:
         self._clock = clock
         self._sleep = sleep
         self._turn = asyncio.Lock()
+        self._waiting = 0
         self._freed = asyncio.Event()
 
     async def start(self, *, waits_until: Callable[[float], float]) -> Ticket:
@@ -40,16 +41,22 @@ class SharedPace:
         `waits_until(now)`: the latest end of a pause that the caller puts up with.
         PauseTooLongError, without a slot, where the service asked for a longer one.
         """
-        async with self._turn:
-            while (delay_s := self._pace.delay_s(now := self._clock())) > 0:
-                if self._pace.paused_until > waits_until(now):
-                    raise PauseTooLongError(self._pace.paused_until - now)
-                if math.isinf(delay_s):
-                    self._freed.clear()
-                    await self._freed.wait()
-                else:
-                    await self._sleep(delay_s)
+        if not self._waiting and self._pace.delay_s(now := self._clock()) <= 0:
             return self._pace.start(now)
+        self._waiting += 1
+        try:
+            async with self._turn:
+                while (delay_s := self._pace.delay_s(now := self._clock())) > 0:
+                    if self._pace.paused_until > waits_until(now):
+                        raise PauseTooLongError(self._pace.paused_until - now)
+                    if math.isinf(delay_s):
+                        self._freed.clear()
+                        await self._freed.wait()
+                    else:
+                        await self._sleep(delay_s)
+                return self._pace.start(now)
+        finally:
+            self._waiting -= 1
 
     def finish(
         self,

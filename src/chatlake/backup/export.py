@@ -33,7 +33,7 @@ from chatlake.model.partitions import Partition
 
 logger = logging.getLogger(__name__)
 
-FLUSH_BYTES = 64 * 1024 * 1024
+FLUSH_BYTES = 32 * 1024 * 1024
 FLUSH_SECONDS = 10.0  # the promise is 15, writing and committing included
 Item = Asked | Listed
 Examine = Callable[..., Listed | None]
@@ -190,7 +190,13 @@ class Exporter:
             _raise_if_exhausted(error)
             return
         self._exhausted_in_a_row = 0
-        flat = flatten(completion, messages, seen, keep_images=self._job.keep_images)
+        flat = flatten(
+            completion,
+            messages,
+            seen,
+            keep_images=self._job.keep_images,
+            digest=item.digest,
+        )
         self._store(item, partition, flat)
         complete_before = previous is not None and previous.digest is not None
         self._flush.outcomes.append(

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
 from chatlake.backup.ports import RequestFigures, StoredVersion
 from chatlake.model.manifest import Failure, PartFile
 from chatlake.model.objects import Completion
@@ -47,8 +49,7 @@ class SourceJob:
         return ", ".join(words)
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(msgspec.Struct, frozen=True):
     """A completion that was found: `previous` is what the lake holds of it, None if nothing.
 
     `sequence` is its place in the ascending list, None where it was not found by listing.
@@ -66,16 +67,14 @@ class Listed:
         return stored is not None and stored.digest == self.digest and not stored.deleted
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """A completion to be asked for by id; `earlier` is its open failure, if it has one."""
 
     completion_id: str
     earlier: Failure | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What became of one completion, and how many rows it gave.
 
     `partition` is None where the completion itself could not be had. `absent`: the source says that

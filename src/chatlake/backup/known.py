@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from chatlake.backup.ports import LakeStore, StoredVersion
 from chatlake.model.partitions import Partition
@@ -12,8 +13,7 @@ from chatlake.model.partitions import Partition
 _PARTITIONS_KEPT = 3  # an ascending list touches one day, at midnight two
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(msgspec.Struct, frozen=True):
     """A completion that the lake holds, or that this run has taken in hand."""
 
     version: StoredVersion | None

@@ -6,6 +6,8 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+import msgspec
+
 from chatlake.model.manifest import LakeState, Manifest, PartFile, SourceRun
 from chatlake.model.partitions import Partition
 
@@ -89,8 +91,7 @@ class CompletionApi(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class StoredVersion:
+class StoredVersion(msgspec.Struct, frozen=True, gc=False):
     """What the lake holds of a completion: digest of its canonical JSON, and when it was seen.
 
     `digest` is None where its messages are still missing. `observed_at`: when the last thing known

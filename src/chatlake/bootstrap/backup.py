@@ -11,6 +11,7 @@ from types import FrameType
 from chatlake.backup.items import SourceJob
 from chatlake.backup.ports import Observer
 from chatlake.backup.run import BackupReport, Strategy, back_up, new_report
+from chatlake.bootstrap.memory import sparing_memory
 from chatlake.bootstrap.runtime import Runtime, forget_runtime, share_runtime
 from chatlake.bootstrap.secrets import load_prefect_secret
 from chatlake.config import Settings
@@ -43,7 +44,7 @@ def run_backup(
     lake = _lake_to_look_at(settings) if dry_run else open_lake(settings, create=True)
     report = new_report(settings.lake_location, dry_run=dry_run)
     lock = contextlib.nullcontext() if dry_run else lake.lock(report.run_id)
-    with lock, _interruptible(report):
+    with lock, _interruptible(report), sparing_memory():
         runtime = Runtime(settings, lake, observer)
         share_runtime(report.run_id, runtime)
         try:

@@ -19,6 +19,7 @@ from chatlake.model.manifest import LakeState
 
 # Refreshing during a run costs at most this share of the run's time.
 _SHARE: Final = 0.05
+_EXPECTED_S: Final = 0.25  # what the first takes: a short run writes one, at its end
 
 
 class CatalogKeeper:
@@ -26,8 +27,8 @@ class CatalogKeeper:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._took_s = 0.0
-        self._ended_at = float("-inf")
+        self._took_s = _EXPECTED_S
+        self._ended_at = time.monotonic()
         self._private: LocalStorage | None = None
         self._private_number = -1
 
@@ -67,7 +68,7 @@ class CatalogKeeper:
             return False
         stamp = read_stamp(self.path)
         if stamp is None:
-            return True
+            return state.number > 0 or self._storage.size(CATALOG) is not None
         here = CatalogStamp.of(self._storage, stamp.number)
         return stamp != here and stamp.number <= state.number
 

@@ -91,9 +91,11 @@ class Lake:
                 self._catalog.refresh(self._state, force=True, may_swap=self._may_swap)
 
     def create(self) -> None:
-        """Write what a lake without commits has: empty files and a catalogue with every view."""
+        """Write what a lake without commits has: the empty files that every view reads.
+
+        The catalogue comes with the first run's commits, or when somebody asks for it.
+        """
         self._catalog.write_empty_files()
-        self.ensure_catalog()
 
     @property
     def state(self) -> LakeState:
@@ -164,7 +166,13 @@ class Lake:
     def write_parts(self, rows: Rows) -> list[PartFile]:
         """Write one durable Parquet file for each table and partition; nothing lists them yet."""
         written = (
-            parts.write_part(self.storage, table, partition, [parts.to_table(table, columns)])
+            parts.write_part(
+                self.storage,
+                table,
+                partition,
+                parts.to_tables(table, columns),
+                expected_rows=len(next(iter(columns.values()))),
+            )
             for (table, partition), columns in rows.items()
         )
         return [file for file in written if file is not None]

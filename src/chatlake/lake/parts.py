@@ -47,6 +47,20 @@ def to_table(table: str, columns: dict[str, list[Any]]) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
+def to_tables(table: str, columns: dict[str, list[Any]]) -> Iterator[pa.Table]:
+    """Build Arrow tables as `to_table`: of images one for each row group, as each is a copy."""
+    if table != IMAGES:
+        yield to_table(table, columns)
+        return
+    start = size = 0
+    for end, data in enumerate(columns["data"]):
+        if size and size + len(data) > MAX_IMAGE_GROUP_BYTES:
+            yield to_table(table, {name: values[start:end] for name, values in columns.items()})
+            start, size = end, 0
+        size += len(data)
+    yield to_table(table, {name: values[start:] for name, values in columns.items()})
+
+
 def write_part(
     storage: Storage,
     table: str,

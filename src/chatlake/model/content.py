@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -21,6 +20,7 @@ from chatlake.model.objects import (
 from chatlake.model.values import entry, index_or_none
 
 FROM_PARTS, FROM_CONTENT = "content_parts", "content"
+_STRING = msgspec.json.Decoder(str)
 
 
 class Content:
@@ -34,17 +34,18 @@ class Content:
         self.fields = fields
         self.sent = sent
         self.part_source = FROM_PARTS
-        self.parts = self._parts(FROM_PARTS, fields.content_parts)
+        self.parts = self._parts(FROM_PARTS, bytes(fields.content_parts))
         content = bytes(fields.content)
-        self.is_plain = content[:1] == b'"'
+        first = content[:1]
+        self.is_plain = first == b'"'
         self.content: str | None = None
         if self.is_plain:
-            self.content = msgspec.json.decode(content)
-        elif content != NULL and (self.parts or content[:1] != b"["):
+            self.content = _STRING.decode(content)
+        elif content != NULL and (self.parts or first != b"["):
             self.content = content.decode()
         if not self.parts:
             self.part_source = FROM_CONTENT
-            self.parts = self._parts(FROM_CONTENT, fields.content)
+            self.parts = self._parts(FROM_CONTENT, content)
 
     @property
     def text(self) -> str | None:
@@ -54,8 +55,7 @@ class Content:
         texts = [part.text for part, _ in self.parts if isinstance(part.text, str)]
         return "\n".join(texts) if texts else None
 
-    def _parts(self, key: str, array: msgspec.Raw) -> list[tuple[PartFields, SentObject]]:
-        text = bytes(array)
+    def _parts(self, key: str, text: bytes) -> list[tuple[PartFields, SentObject]]:
         return read_parts(self.sent.member(key, text)) if text[:1] == b"[" else []
 
     def repeats(self, reply: Content) -> bool:
@@ -85,8 +85,7 @@ class Content:
         return [sent.clean for part, sent in self.parts if not isinstance(part.text, str)]
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """One choice: its index, its other fields, and what it says."""
 
     index: int

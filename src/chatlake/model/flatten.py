@@ -19,6 +19,7 @@ from chatlake.model.image_references import (
     EmbeddedImage,
     decode_data_url,
     insert_references,
+    is_as_sent,
     is_data_url,
 )
 from chatlake.model.json_text import SentObject, spell_out_lone_surrogates
@@ -37,8 +38,7 @@ Row = tuple[Any, ...]
 INPUT, OUTPUT = "input", "output"
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(msgspec.Struct, frozen=True, gc=False):
     """When and by which run a completion was seen. Times in microseconds since 1970, UTC."""
 
     run_id: str
@@ -50,7 +50,8 @@ class Observation:
 class FlatCompletion:
     """The rows of one completion, and the images that it embeds, by SHA-256.
 
-    `image_count`: how many of its parts are images, embedded or linked.
+    `image_count`: how many of its parts are images, embedded or linked. `text_bytes`: about how
+    much memory the texts take: each stands in its object's `raw`, and as a value of its own.
     """
 
     completion: Row
@@ -58,17 +59,7 @@ class FlatCompletion:
     content_parts: list[Row] = field(default_factory=list)
     images: dict[str, EmbeddedImage] = field(default_factory=dict)
     image_count: int = 0
-
-    @property
-    def text_bytes(self) -> int:
-        """About how much memory the rows take: the length of their texts."""
-        return sum(
-            len(value)
-            for rows in ([self.completion], self.messages, self.content_parts)
-            for row in rows
-            for value in row
-            if isinstance(value, str)
-        )
+    text_bytes: int = 0
 
 
 def flatten(
@@ -77,10 +68,12 @@ def flatten(
     seen: Observation,
     *,
     keep_images: bool = True,
+    digest: bytes | None = None,
 ) -> FlatCompletion:
     """Turn a completion and its messages into rows.
 
     `keep_images`: whether the lake will hold the images; without, none stays in `raw` either.
+    `digest`: that of the completion, where the caller has it already.
 
     `messages` are the objects of `/messages`, oldest first; None where they could not be had: the
     completion then has its replies only, and no digest, so that the next run tries again.
@@ -103,7 +96,11 @@ def flatten(
             echo=echoes.get(position),
         )
     reasons = None if replies is None else [_finish_reason(reply) for reply in replies]
-    rows.add_completion(seen, reasons, is_whole=messages is not None)
+    if messages is None:
+        digest = None
+    elif digest is None:
+        digest = completion_digest(completion.sent)
+    rows.add_completion(seen, reasons, digest)
     return rows.flat
 
 
@@ -131,10 +128,12 @@ class _Rows:
         finish_reason: str | None = None,
         echo: SentObject | None = None,
     ) -> None:
-        index, before = len(self.flat.messages), len(self.flat.content_parts)
+        messages, parts = self.flat.messages, self.flat.content_parts
+        index, before = len(messages), len(parts)
         self._add_parts(content, (self._completion.id, message_id, index, direction))
         fields = content.fields
-        self.flat.messages.append(
+        tool_calls = bytes(fields.tool_calls)
+        messages.append(
             (
                 self._completion.id,
                 message_id,
@@ -147,21 +146,23 @@ class _Rows:
                 content.text,
                 text_or_none(fields.refusal),
                 text_or_none(fields.tool_call_id),
-                _json_column("tool_calls", fields.tool_calls, content.sent),
+                _json_column("tool_calls", tool_calls, content.sent),
                 finish_reason,
-                len(self.flat.content_parts) - before,
+                len(parts) - before,
                 self._created_at,
                 self._model,
                 *self._raw(content.sent),
                 None if echo is None else self._exact(echo),
-                _invalid_argument_calls(fields.tool_calls),
+                _invalid_argument_calls(tool_calls),
             )
         )
 
     def _add_parts(self, content: Content, head: tuple[Any, ...]) -> None:
         if content.is_plain and not content.parts:
-            tail = (*(None,) * 5, content.part_source, self._created_at, None, None)
-            self.flat.content_parts.append((*head, 0, "text", content.content, *tail))
+            nothing_more = None, None, None, None, None, content.part_source, self._created_at
+            self.flat.content_parts.append(
+                (*head, 0, "text", content.content, *nothing_more, None, None)
+            )
         for index, (part, sent) in enumerate(content.parts):
             url = image_url_of(part.image_url)
             image = None if url is None else self._image(url)
@@ -196,9 +197,10 @@ class _Rows:
         return self._images[url]
 
     def add_completion(
-        self, seen: Observation, finish_reasons: list[str | None] | None, *, is_whole: bool
+        self, seen: Observation, finish_reasons: list[str | None] | None, digest: bytes | None
     ) -> None:
-        """Add its own row, after all messages; `is_whole`: whether the inputs are among them."""
+        """Add its own row, after all messages; without `digest` the inputs are not among them."""
+        is_whole = digest is not None
         completion, fields, sent = self._completion, self._completion.fields, self._completion.sent
         usage = fields.usage
         self.flat.completion = (
@@ -219,9 +221,9 @@ class _Rows:
             float_or_none(fields.presence_penalty),
             float_or_none(fields.frequency_penalty),
             int_or_none(fields.seed),
-            _json_column("tool_choice", fields.tool_choice, sent),
-            _json_column("tools", fields.tools, sent),
-            _json_column("response_format", fields.response_format, sent),
+            _json_column("tool_choice", bytes(fields.tool_choice), sent),
+            _json_column("tools", bytes(fields.tools), sent),
+            _json_column("response_format", bytes(fields.response_format), sent),
             text_or_none(fields.input_user),
             _pairs(fields.metadata),
             None if finish_reasons is None else len(finish_reasons),
@@ -232,13 +234,16 @@ class _Rows:
             None,
             seen.run_id,
             *self._raw(sent),
-            completion_digest(sent) if is_whole else None,
+            digest,
         )
 
     def _raw(self, sent: SentObject) -> tuple[str, str | None]:
         """Return `raw` (valid for strict readers) and `raw_exact` (only where the two differ)."""
-        exact = self._exact(sent)
-        if sent.text is sent.clean:
+        text = sent.text
+        as_sent = is_as_sent(text, self._references)
+        exact = text.decode() if as_sent else self._exact(sent)
+        self.flat.text_bytes += 2 * len(exact)
+        if text is sent.clean:
             return exact, None
         valid = spell_out_lone_surrogates(exact.encode()).decode()
         return valid, None if valid == exact else exact
@@ -248,17 +253,16 @@ class _Rows:
         return insert_references(sent.text, self._references).decode()
 
 
-def _json_column(key: str, value: msgspec.Raw, within: SentObject) -> str | None:
-    text = bytes(value)
+def _json_column(key: str, text: bytes, within: SentObject) -> str | None:
     return None if text == NULL else within.member(key, text).valid_text().decode()
 
 
-def _invalid_argument_calls(tool_calls: msgspec.Raw) -> list[int] | None:
+def _invalid_argument_calls(tool_calls: bytes) -> list[int] | None:
     """Return the positions of the tool calls whose arguments are no JSON; None: there is none.
 
     Decided here, because DuckDB takes more for JSON than RFC 8259 does.
     """
-    if bytes(tool_calls)[:1] != b"[":
+    if tool_calls[:1] != b"[":
         return None
     try:
         calls = msgspec.json.decode(tool_calls)

@@ -26,6 +26,7 @@ _DATA_URL = re.compile(r"data:([^,]*?)(;base64)?,", re.IGNORECASE)
 _PLAIN_PREFIX = re.compile(r"[A-Za-z0-9/+.;:=_,-]*")
 _DATA_URL_TOKEN = re.compile(rb'"data:[^"\\]*(?:\\.[^"\\]*)*"', re.IGNORECASE | re.DOTALL)
 _NO_LINE_BREAKS = str.maketrans("", "", "\r\n")
+_PIECE = 3 << 16
 _MARK = b"chatlake-image:"
 _HIDDEN_MARK = rb"chatlake-image\u003a"
 _REFERENCE = re.compile(rb'"chatlake-image:([0-9a-f]{64});([A-Za-z0-9/+.;:=_,-]*)"')
@@ -77,7 +78,7 @@ def decode_data_url(url: str) -> EmbeddedImage | None:
     restorable = (
         match.group(2) is not None
         and _PLAIN_PREFIX.fullmatch(prefix)
-        and base64.b64encode(data).decode("ascii") == payload
+        and _encodes_to(data, payload)
     )
     return EmbeddedImage(
         sha256=sha256,
@@ -87,15 +88,32 @@ def decode_data_url(url: str) -> EmbeddedImage | None:
     )
 
 
+def _encodes_to(data: bytes, payload: str) -> bool:
+    """Whether `data` in base64 is just this text; piece by piece, for images are large."""
+    size = 4 * -(-len(data) // 3)
+    return len(payload) == size and all(
+        binascii.b2a_base64(data[start : start + _PIECE], newline=False).decode("ascii")
+        == payload[start // 3 * 4 : (start + _PIECE) // 3 * 4]
+        for start in range(0, len(data), _PIECE)
+    )
+
+
 def _decode_base64(payload: str) -> bytes | None:
     """Decode base64 (RFC 4648, section 4), also broken into lines (MIME); None for anything else.
 
     No guessing beyond that: a text that only resembles base64 must not become an image.
     """
+    if "\n" in payload or "\r" in payload:
+        payload = payload.translate(_NO_LINE_BREAKS)
     try:
-        return binascii.a2b_base64(payload.translate(_NO_LINE_BREAKS), strict_mode=True)
+        return binascii.a2b_base64(payload, strict_mode=True)
     except (binascii.Error, ValueError):
         return None
+
+
+def is_as_sent(text: bytes, references: Mapping[str, str]) -> bool:
+    """Whether `insert_references` would return the text as it is: as a rule, and soon known."""
+    return not references and _MARK not in text
 
 
 def insert_references(text: bytes, references: Mapping[str, str]) -> bytes:

@@ -14,7 +14,8 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 _STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
 # Alternatives in this order, so that a whole pair is never split and `\\ud800` (an escaped
@@ -29,8 +30,7 @@ _NUMBERS = re.compile(_STRING + rb"|(-?[0-9][0-9.eE+-]*)", re.DOTALL)
 _MARKS = re.compile(_STRING + rb"|[\[\]{},:]", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class SentObject:
+class SentObject(msgspec.Struct, frozen=True, gc=False):
     """One JSON value as the API sent it.
 
     `text`: the exact bytes. `clean`: as many bytes, which strict readers accept; the same object as

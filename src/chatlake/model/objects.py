@@ -7,7 +7,7 @@ and read with care by the flattening.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from codecs import getincrementaldecoder
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -78,8 +78,7 @@ class PartFields(msgspec.Struct):
     image_url: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(msgspec.Struct, frozen=True):
     """A stored completion: its id, its creation (UTC seconds), its fields and its exact text.
 
     `created` is 0 where the server does not say (`fields.created` is None then).
@@ -91,8 +90,7 @@ class Completion:
     sent: SentObject
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """A stored message: its id, its fields and its exact text."""
 
     id: str
@@ -100,14 +98,14 @@ class Message:
     sent: SentObject
 
 
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class Page(msgspec.Struct, Generic[T], frozen=True):
     """One page of a list; `has_more` is None where the server does not say."""
 
     items: tuple[T, ...]
     has_more: bool | None
 
 
+_PIECE = 1 << 20  # of a body with an image in it the text would take four times its room
 _END_OF_DATES = 253_402_300_800  # the year 10000, UTC seconds
 _PAGE = msgspec.json.Decoder(_Page)
 _COMPLETION = msgspec.json.Decoder(CompletionFields)
@@ -239,7 +237,10 @@ def _checked(sent: SentObject, what: str) -> SentObject:
     """Refuse text that is no UTF-8: msgspec does not look into what it skips."""
     try:
         if not sent.text.isascii():
-            sent.text.decode()
+            decoder = getincrementaldecoder("utf-8")()
+            for start in range(0, len(sent.text), _PIECE):
+                decoder.decode(sent.text[start : start + _PIECE])
+            decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
         raise _unreadable(what, sent, error) from error
     return sent

@@ -16,7 +16,7 @@ from chatlake.model.retry_after import RateLimit
 
 _START_SLOTS = 18
 _CAUTIOUS_ANSWERS = 80  # by then a bucket of one second's worth of 3,000 a minute is empty
-_CAUTIOUS_GROWTH, _GROWTH = 1 / 10, 1 / 3  # slots for each answer
+_CAUTIOUS_GROWTH, _GROWTH = 1 / 20, 1 / 2  # slots for each answer
 _BURST_S = 0.01
 _WHOLE = 1 - 1e-6  # a request's worth of credit, but for rounding
 _LONGEST_RESET_S = 120.0

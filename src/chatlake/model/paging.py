@@ -69,10 +69,11 @@ class Pager:
             if item.id not in self._recent and item not in same:
                 same.append(item)
                 fresh.append(item)
-        self._remember(page)
-        self._cursors.add(last)
         self.cursor = last
         self.done = not has_more
+        if has_more:
+            self._remember(page)
+            self._cursors.add(last)
         return fresh
 
     def _remember(self, page: Page[T]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import date, timedelta
+from functools import lru_cache
+
+import msgspec
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Partition:
+class Partition(msgspec.Struct, frozen=True, order=True, gc=False):
     """One source's completions of one UTC day; `created_date` is `YYYY-MM-DD`."""
 
     source: str
@@ -16,9 +17,14 @@ class Partition:
     @classmethod
     def of(cls, source: str, created: int) -> Partition:
         """Return the partition of a completion created at `created` (UTC seconds)."""
-        return cls(source, datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%d"))
+        return _of_day(source, created // 86_400)
 
     @property
     def folder(self) -> str:
         """The hive-style folder below a table: `source=…/created_date=…`."""
         return f"source={self.source}/created_date={self.created_date}"
+
+
+@lru_cache(maxsize=64)
+def _of_day(source: str, day: int) -> Partition:
+    return Partition(source, str(date(1970, 1, 1) + timedelta(day)))

@@ -19,6 +19,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+import msgspec
+
 from chatlake.model.rate_curve import RateCurve
 
 _SETTLING_S = 0.25  # enough for some refill to be seen, little enough to lose none of it
@@ -32,8 +34,7 @@ _DECREASES_IN_VAIN = 6
 _SHORTEST_IGNORING_S, _LONGEST_IGNORING_S = 10.0, 80.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(msgspec.Struct, frozen=True, gc=False):
     """A request under way: its number in the order of sending (from 1), and when it was sent."""
 
     number: int

@@ -16,6 +16,11 @@ from email.utils import parsedate_to_datetime
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
 _DURATION = re.compile(r"(?:\d+(?:\.\d*)?(?:ns|us|µs|μs|ms|h|m|s))+", re.ASCII)
 _DURATION_PART = re.compile(r"(\d+(?:\.\d*)?)(ns|us|µs|μs|ms|h|m|s)", re.ASCII)
+_LIMIT_HEADERS = (
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-reset-requests",
+)
 _UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
 
 
@@ -64,6 +69,8 @@ def rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
     Durations are written as in Go (`1s`, `6m0s`, `20ms`) or as bare seconds; Azure sends bare
     integers, and -1 for "not known".
     """
+    if not any(name in headers for name in _LIMIT_HEADERS):
+        return None  # as a rule, and asked of every answer
     limit = _count(headers.get("x-ratelimit-limit-requests"))
     remaining = _count(headers.get("x-ratelimit-remaining-requests"))
     reset_s = duration_s(headers.get("x-ratelimit-reset-requests"))

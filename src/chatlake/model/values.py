@@ -19,6 +19,8 @@ def text_or_none(value: object) -> str | None:
 
 def int_or_none(value: object) -> int | None:
     """Return a whole number of at most 64 bits, signed; None for anything else."""
+    if value is None:
+        return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -34,6 +36,8 @@ def index_or_none(value: object) -> int | None:
 
 def float_or_none(value: object) -> float | None:
     """Return a number as a float; None for anything else."""
+    if value is None or type(value) is float:
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
