@@ -113,6 +113,8 @@ def _document(
 
 
 def _show(named: Sequence[StoredFile], found: Unlisted, older_than: str, *, dry_run: bool) -> None:
+    from chatlake.cli.words import count, size  # noqa: PLC0415
+
     if not found.removable:
         say(f"Nothing to remove: every file older than {older_than} is listed")
     elif dry_run:
@@ -122,7 +124,9 @@ def _show(named: Sequence[StoredFile], found: Unlisted, older_than: str, *, dry_
     else:
         say("Nothing was removed")
     if found.kept:
-        say(f"Kept {_told(found.kept)}: not listed either, but younger than {older_than}")
+        octets = sum(file.size for file in found.kept)
+        young = f"{count(len(found.kept), 'file')} ({size(octets)})"
+        say(f"Kept {young} that no manifest lists: written or replaced within {older_than}")
 
 
 def _told(files: Sequence[StoredFile]) -> str:
