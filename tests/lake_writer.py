@@ -3,13 +3,17 @@
 python -m tests.lake_writer LAKE KEY…              commit one completion with two messages per KEY
 python -m tests.lake_writer LAKE --unlocked KEY…   the same, racing others without the lock
 python -m tests.lake_writer LAKE --hold            take the lock, say so, and wait to be killed
+python -m tests.lake_writer LAKE --compact         merge small files
+python -m tests.lake_writer LAKE --vacuum          remove what no manifest lists
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from datetime import timedelta
 
+from chatlake.bootstrap.maintenance import compact_lake, vacuum_lake
 from chatlake.errors import CommitConflictError
 from chatlake.lake import Lake
 from chatlake.model.manifest import Manifest
@@ -38,6 +42,10 @@ def main() -> None:
         with lake.lock("held"):
             print("held", flush=True)
             time.sleep(60)
+    elif sys.argv[2:] == ["--compact"]:
+        compact_lake(lake)
+    elif sys.argv[2:] == ["--vacuum"]:
+        vacuum_lake(lake, timedelta(0))
     elif sys.argv[2] == "--unlocked":
         for key in sys.argv[3:]:
             commit(lake, key)

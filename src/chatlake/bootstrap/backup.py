@@ -1,4 +1,4 @@
-"""Runs a backup from settings: secrets, lake, lock, loop, signals, catalogue."""
+"""Runs a backup from settings: secrets, lake, lock, loop, signals, small files, catalogue."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from types import FrameType
 from chatlake.backup.items import SourceJob
 from chatlake.backup.ports import Observer
 from chatlake.backup.run import BackupReport, Strategy, back_up, new_report
+from chatlake.bootstrap.after_run import compact_after
 from chatlake.bootstrap.memory import sparing_memory
 from chatlake.bootstrap.runtime import Runtime, forget_runtime, share_runtime
 from chatlake.bootstrap.secrets import load_prefect_secret
@@ -45,6 +46,7 @@ def run_backup(
     report = new_report(settings.lake_location, dry_run=dry_run)
     lock = contextlib.nullcontext() if dry_run else lake.lock(report.run_id)
     with lock, _interruptible(report), sparing_memory():
+        listed = frozenset(lake.state.files)
         runtime = Runtime(settings, lake, observer)
         share_runtime(report.run_id, runtime)
         try:
@@ -54,6 +56,8 @@ def run_backup(
         finally:
             forget_runtime(report.run_id)
             runtime.close()
+        if not dry_run:
+            compact_after(lake, report, listed)
     return report
 
 

@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from chatlake import __version__
-from chatlake.cli import backup, doctor, export, init, simulate, sql, status, verify
+from chatlake.cli import (
+    backup,
+    compact,
+    doctor,
+    export,
+    init,
+    simulate,
+    sql,
+    status,
+    vacuum,
+    verify,
+)
 from chatlake.cli.options import examples
 from chatlake.cli.output import say
 
@@ -70,6 +81,8 @@ app.command("backup", epilog=backup.EXAMPLES)(backup.backup)
 app.command("status", epilog=status.EXAMPLES)(status.status)
 app.command("sql", epilog=sql.EXAMPLES)(sql.sql)
 app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
+app.command("compact", epilog=compact.EXAMPLES)(compact.compact)
+app.command("vacuum", epilog=vacuum.EXAMPLES)(vacuum.vacuum)
 app.add_typer(export.app, name="export")
 app.command(
     "simulate", epilog=simulate.EXAMPLES, add_help_option=False, context_settings=simulate.CONTEXT

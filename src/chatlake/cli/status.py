@@ -25,6 +25,7 @@ def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     settings = load_settings(config)
     lake = open_lake(settings)
     facts = gather(lake.state, settings, lake.storage.lock_holder(), datetime.now(UTC))
+    facts.count_unlisted(lake.leftovers())
     if as_json:
         write_json(status_document(lake.location, facts))
     else:

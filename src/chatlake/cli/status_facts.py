@@ -1,15 +1,16 @@
-"""What `chatlake status` tells, from the newest manifest alone."""
+"""What `chatlake status` tells, from the newest manifest, and of what no manifest lists."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from chatlake.config import Settings, Source
-from chatlake.lake.storage import LockHolder
+from chatlake.lake.storage import LockHolder, StoredFile
 from chatlake.model.manifest import Failure, LakeState, SourceRun, parse_time
 from chatlake.model.tables import COMPLETIONS
 
@@ -42,13 +43,23 @@ class SourceFacts:
 
 @dataclass(slots=True)
 class StatusFacts:
-    """The whole lake; `runs` newest first, `holder` writes to it now, `now` is UTC."""
+    """The whole lake; `runs` newest first, `holder` writes to it now, `now` is UTC.
+
+    `unlisted_files`, `unlisted_bytes`: what lies there and no manifest lists; None if not counted.
+    """
 
     commit: int
     sources: list[SourceFacts]
     runs: list[SourceRun]
     holder: LockHolder | None
     now: datetime
+    unlisted_files: int | None = None
+    unlisted_bytes: int | None = None
+
+    def count_unlisted(self, files: Iterable[StoredFile]) -> None:
+        """Take note of the files that no manifest lists."""
+        sizes = [file.size for file in files]
+        self.unlisted_files, self.unlisted_bytes = len(sizes), sum(sizes)
 
 
 def gather(

@@ -23,6 +23,9 @@ def show_status(location: str, facts: StatusFacts) -> None:
     octets = sum(source.bytes for source in facts.sources)
     files = sum(source.files for source in facts.sources)
     say(f"{paint(location, 'bold')}: {size(octets)} in {count(files, 'file')}")
+    if facts.unlisted_files:
+        unlisted = f"{size(facts.unlisted_bytes or 0)} in {count(facts.unlisted_files, 'file')}"
+        say(f"Beside it {unlisted} that no manifest lists: see chatlake vacuum")
     if facts.holder is not None:
         say(f"A backup is running: {facts.holder}")
     for source in facts.sources:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -40,6 +39,7 @@ def verify(
     checked when. Exit codes: 0 all sound, 7 damaged: each file is named, with what to do.
     """
     from chatlake.bootstrap.backup import open_lake  # noqa: PLC0415
+    from chatlake.cli.bytes_shown import bytes_shown  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
     from chatlake.errors import ChatlakeError  # noqa: PLC0415
     from chatlake.lake.verify import Subset, storage_of, verify_storage  # noqa: PLC0415
@@ -47,7 +47,7 @@ def verify(
     part = None if subset is None else Subset.parse(subset)
     settings = load_settings(config)
     storage = storage_of(settings.lake_location, settings.access)
-    with _progress_shown(bar=sys.stderr.isatty()) as progress:
+    with bytes_shown("reading manifests", "reading files", bar=sys.stderr.isatty()) as progress:
         report = verify_storage(storage, subset=part, progress=progress)
     if report.is_sound:  # else the catalogue may be evidence
         with suppress(ChatlakeError):
@@ -116,37 +116,3 @@ def _show(report: VerifyReport) -> None:
     if report.subset is not None:
         files = f"{report.files:,} of {count(report.listed_files, 'file')}"
     say(f"{files}, {size(report.bytes)}: {verdict} ({duration(report.seconds)})")
-
-
-@contextmanager
-def _progress_shown(*, bar: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """Give what shows the bytes read, on a terminal; None elsewhere."""
-    if not bar:
-        yield None
-        return
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import (  # noqa: PLC0415
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True, highlight=False),
-        transient=True,
-    )
-    task = progress.add_task("reading manifests", total=None)
-
-    def show(read: int, to_read: int) -> None:
-        progress.update(task, description="reading files", completed=read, total=to_read)
-
-    with progress:
-        yield show

@@ -41,7 +41,16 @@ NAMES: Final[tuple[str, ...]] = (
     "catalog.swapped",
     "catalog.folder_synced",
 )
-"""Every point, in the order in which a commit reaches them."""
+"""Every point of a commit, in the order in which it reaches them."""
+
+MAINTENANCE: Final[tuple[str, ...]] = (
+    "compaction.merged",
+    "compaction.committed",
+    "vacuum.removed",
+)
+"""Points around the commits of a compaction, and after each file that a vacuum removes."""
+
+_ALL: Final = (*NAMES, *MAINTENANCE)
 
 _armed: dict[str, Callable[[], None]] = {}
 
@@ -75,10 +84,10 @@ def arm_from(setting: str) -> None:
     """Arm what `NAME:kill|error[:N]` says until the process ends; UsageError if it is wrong."""
     name, _, rest = setting.partition(":")
     what, _, nth = rest.partition(":")
-    if name not in NAMES or what not in {"kill", "error"} or not (nth.isdigit() or nth == ""):
+    if name not in _ALL or what not in {"kill", "error"} or not (nth.isdigit() or nth == ""):
         raise UsageError(
             f"{VARIABLE}={setting} is not understood",
-            hint=f"NAME:kill or NAME:error, with :N for the Nth time. Names: {', '.join(NAMES)}",
+            hint=f"NAME:kill or NAME:error, with :N for the Nth time. Names: {', '.join(_ALL)}",
         )
 
     def fail() -> None:
@@ -90,7 +99,7 @@ def arm_from(setting: str) -> None:
 
 
 def _arm(name: str, action: Callable[[], None], nth: int) -> None:
-    if name not in NAMES:
+    if name not in _ALL:
         raise ValueError(f"no fail-point is called {name!r}")
     left = nth
 

@@ -138,10 +138,16 @@ class LocalStorage:
             return None
 
     def delete(self, path: str) -> None:
-        """Remove a file; nothing happens if it is absent."""
+        """Remove a file, and folders that it leaves empty; nothing happens if it is absent."""
         target = self._at(path)
         with _writing(target):
+            self._require_lock_in_place()
             target.unlink(missing_ok=True)
+        folder = target.parent
+        with suppress(OSError):  # the first that is not empty
+            while folder != self._root:
+                folder.rmdir()
+                folder = folder.parent
 
     def local_path(self, path: str) -> str | None:
         """Return the absolute path."""

@@ -27,6 +27,7 @@ from chatlake.model.manifest import (
     LakeState,
     Manifest,
     format_time,
+    parse_time,
 )
 
 FOLDER: Final = "manifests"
@@ -123,6 +124,26 @@ def restore_checkpoints(storage: Storage, *, newest: int, chatlake: str) -> None
         state = _advanced(storage, state, number, has_checkpoint=number in checkpoints)
         if state is not None and number in lost:
             ensure_checkpoint(storage, state, chatlake=chatlake)
+
+
+def removed_since(storage: Storage, moment: datetime) -> set[str]:
+    """Return the paths that commits since `moment` have removed: older states may list them.
+
+    By the time that a commit says and by that of its file: one clock that was wrong hides none.
+    LakeDamagedError if a manifest that could tell of one is missing or altered.
+    """
+    times = {file.path: file.modified_at for file in storage.list(FOLDER)}
+    commits, checkpoints = _numbers(storage)
+    newest = max(commits | checkpoints, default=0)
+    recent = (number for number in commits if times.get(manifest_path(number), moment) >= moment)
+    oldest = min(recent, default=newest + 1)
+    removed: set[str] = set()
+    for number in range(newest, 0, -1):
+        manifest = _read(storage, manifest_path(number), Manifest, number)
+        if parse_time(manifest.created_at) < moment and number < oldest:
+            break
+        removed.update(manifest.removed)
+    return removed
 
 
 def find_damage(storage: Storage) -> Iterator[str]:

@@ -81,7 +81,7 @@ class Storage(Protocol):
         ...
 
     def delete(self, path: str) -> None:
-        """Remove a file; nothing happens if it is absent."""
+        """Remove a file; nothing happens if it is absent. No folder is left empty by it."""
         ...
 
     def local_path(self, path: str) -> str | None:

@@ -1,0 +1,86 @@
+"""`chatlake compact`: merges small files."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from chatlake.cli.options import ConfigOption, JsonOption, examples
+from chatlake.cli.output import say, show_error, write_json
+from chatlake.errors import LakeDamagedError
+
+if TYPE_CHECKING:
+    from chatlake.lake.compacting import CompactionReport
+    from chatlake.lake.lake import Lake
+
+EXAMPLES = examples("chatlake compact", "chatlake compact --json")
+
+
+def compact(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
+    """Merge small files: the fewer there are, the quicker the lake answers.
+
+    Rows stay as they are, and readers are not disturbed: the old files remain until `chatlake
+    vacuum` removes them. Every backup merges some at its end; this merges all. Exit codes: 0 done,
+    7 a file is damaged (those beside it were left alone, all else is done), 8 locked by another
+    run, 130 or 143 interrupted: what was merged by then stays so.
+    """
+    from chatlake.bootstrap.backup import open_lake  # noqa: PLC0415
+    from chatlake.bootstrap.maintenance import compact_lake  # noqa: PLC0415
+    from chatlake.cli.bytes_shown import bytes_shown  # noqa: PLC0415
+    from chatlake.config import load_settings  # noqa: PLC0415
+
+    lake = open_lake(load_settings(config))
+    with bytes_shown("looking", "merging files", bar=sys.stderr.isatty()) as progress:
+        report = compact_lake(lake, progress)
+    error = _error(report)
+    if as_json:
+        write_json(_document(lake, report, error))
+    else:
+        _show(lake, report)
+    if error is not None:
+        show_error(error.message, error.hint)
+        raise typer.Exit(error.exit_code)
+
+
+def _error(report: CompactionReport) -> LakeDamagedError | None:
+    if not report.damaged:
+        return None
+    message = "\n".join(f"{problem}: not merged" for problem in report.damaged)
+    return LakeDamagedError(message)
+
+
+def _document(
+    lake: Lake, report: CompactionReport, error: LakeDamagedError | None
+) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "status": "complete" if error is None else "incomplete",
+        "lake": lake.location,
+        "files": len(lake.state.files),
+        "files_removed": report.merged,
+        "files_added": report.added,
+        "bytes_removed": report.merged_bytes,
+        "bytes_added": report.added_bytes,
+        "rows": report.rows,
+        "partitions": len(report.partitions),
+        "seconds": report.seconds,
+        "damaged": report.damaged,
+    }
+    if error is not None:
+        document["error"] = {"kind": error.kind, "message": error.message, "hint": error.hint}
+    return document
+
+
+def _show(lake: Lake, report: CompactionReport) -> None:
+    from chatlake.cli.words import count, duration, size  # noqa: PLC0415
+
+    left = f"the lake has {count(len(lake.state.files), 'file')}"
+    if not report.merged:
+        say(f"Nothing to merge: {left}")
+        return
+    say(
+        f"Merged {count(report.merged, 'file')} ({size(report.merged_bytes)}) into "
+        f"{count(report.added)} ({size(report.added_bytes)}) in {duration(report.seconds)}; {left}"
+    )
+    say("The old files stay for who reads them now; chatlake vacuum removes them")

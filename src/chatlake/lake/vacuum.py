@@ -1,0 +1,61 @@
+"""Vacuum: removes files that belong to no state of the lake that somebody may still read.
+
+Two ages count, and both have to be past: a file that was written lately may belong to a commit that
+is still to come, and one that was replaced lately may be read through an older catalogue. A time to
+come (a clock that was ahead) is not past either. Manifests are never removed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from chatlake.lake import failpoints, manifests
+from chatlake.lake.lake import Lake
+from chatlake.lake.storage import TEMPORARY_SUFFIX, Storage, StoredFile
+
+_OURS = (".parquet", TEMPORARY_SUFFIX)
+
+
+@dataclass(slots=True)
+class Unlisted:
+    """The files that the newest manifest does not list: those that may go, and those that stay."""
+
+    removable: list[StoredFile] = field(default_factory=list)
+    kept: list[StoredFile] = field(default_factory=list)
+
+
+def find_unlisted(lake: Lake, older_than: timedelta, now: datetime) -> Unlisted:
+    """Divide what the lake does not list, by whether it has been so since `now` - `older_than`.
+
+    LakeDamagedError where a manifest that is needed to know that cannot be read.
+    """
+    moment = now - older_than
+    lake.refresh()
+    lately = manifests.removed_since(lake.storage, moment)
+    found = Unlisted()
+    for file in lake.leftovers():
+        if file.path.endswith(_OURS):  # whatever else lies there is not ours
+            is_young = file.modified_at > moment or file.path in lately
+            (found.kept if is_young else found.removable).append(file)
+    return found
+
+
+def remove(storage: Storage, files: Iterable[StoredFile]) -> list[StoredFile]:
+    """Remove the files; return those that are gone. The caller holds the lake's lock.
+
+    LakeUnwritableError where one cannot be removed; those before it are gone.
+    """
+    removed: list[StoredFile] = []
+    for file in files:
+        storage.delete(file.path)
+        removed.append(file)
+        failpoints.reach("vacuum.removed")
+    return removed
+
+
+def by_folder(files: Iterable[StoredFile]) -> Counter[str]:
+    """Return how many files lie below each table's folder (or another of the lake's folders)."""
+    return Counter(file.path.partition("/")[0] for file in files if "/" in file.path)
