@@ -141,7 +141,7 @@ class Wire:
                 response = await self._transport.handle_async_request(_Get(url, self._prepared))
                 try:
                     headers = _lower_case(response.headers.raw)
-                    stream = cast("httpx.AsyncByteStream", response.stream)
+                    stream: AsyncIterable[bytes] = cast("httpx.AsyncByteStream", response.stream)
                     if "content-encoding" in headers:
                         stream = response.aiter_bytes()
                     body = await self._whole(stream, deadline)
