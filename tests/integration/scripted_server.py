@@ -12,13 +12,17 @@ OK = b'{"ok": true}'
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer. `cut`: close after so many body bytes; `drip_s`: wait before each body byte."""
+    """One answer. `cut`: close after so many body bytes; `drip_s`: wait before each body byte.
+
+    `pause_s`: wait before the last byte, once all others have left.
+    """
 
     status: int = 200
     body: bytes = OK
     headers: dict[str, str] = field(default_factory=dict)
     cut: int | None = None
     drip_s: float = 0.0
+    pause_s: float = 0.0
     raw: bytes | None = None  # sent instead of all the above
 
 
@@ -44,6 +48,8 @@ class ScriptedServer:
     seen: list[Seen] = field(default_factory=list)
     port: int = 0
     handlers: set[asyncio.Task[None]] = field(default_factory=set)
+    pausing: int = 0
+    most_pausing: int = 0
 
     @property
     def base_url(self) -> str:
@@ -88,7 +94,15 @@ class ScriptedServer:
             writer.write(bytes([byte]))
             await writer.drain()
             await asyncio.sleep(answer.drip_s)
-        if not answer.drip_s:
+        if answer.pause_s:
+            writer.write(body[:-1])
+            await writer.drain()
+            self.pausing += 1
+            self.most_pausing = max(self.most_pausing, self.pausing)
+            await asyncio.sleep(answer.pause_s)
+            self.pausing -= 1
+            writer.write(body[-1:])
+        elif not answer.drip_s:
             writer.write(body)
         await writer.drain()
         return answer.cut is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
+import random
 import traceback
 from collections.abc import Awaitable, Callable
 
@@ -147,6 +148,24 @@ def test_compressed_body_is_decoded() -> None:
     answer = Answer(body=gzip.compress(OK), headers={"content-encoding": "gzip"})
     body, _ = run(lambda api: api.get_completion(bytes, "x"), answer)
     assert body == OK
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+def test_large_bodies_are_read_two_at_a_time(packed: bool) -> None:
+    """Memory holds two of them; the others wait, and their wait is not the service's time-out."""
+    body = random.Random(1).randbytes(24 << 20)
+    answer = Answer(
+        body=gzip.compress(body, 1) if packed else body,
+        headers={"content-encoding": "gzip"} if packed else {},
+        pause_s=1.0,
+    )
+
+    async def use(api: CompletionApi) -> list[int]:
+        return list(await asyncio.gather(*[api.get_completion(len, str(n)) for n in range(4)]))
+
+    sizes, server = run(use, *[answer] * 4, timeout_s=1.9, max_attempts=1)
+    assert sizes == [len(body)] * 4
+    assert server.most_pausing == 2
 
 
 def test_cookies_are_not_kept() -> None:

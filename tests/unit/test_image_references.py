@@ -218,3 +218,18 @@ def test_an_image_that_is_not_there_leaves_its_reference() -> None:
 def test_a_broken_image_has_no_size(data: bytes) -> None:
     """Whatever a stranger sent, its size is unknown rather than an error or a lie."""
     assert EmbeddedImage("", None, data, None).size() == (None, None)
+
+
+@pytest.mark.parametrize("size", [3 << 16, (3 << 16) + 1, (3 << 17) - 1, 400_000])
+def test_a_large_image_is_compared_to_its_last_character(size: int) -> None:
+    """Only a text that its bytes give again gets a reference: the last padding bits count."""
+    data = bytes(number * 7 % 256 for number in range(size))
+    text = base64.b64encode(data).decode()
+    assert decoded(f"data:image/png;base64,{text}").reference is not None
+    broken = f"{text[:-4]}\n{text[-4:]}"
+    assert decoded(f"data:image/png;base64,{broken}").reference is None
+    if text.endswith("="):
+        place = text.index("=") - 1
+        other = text[:place] + chr(ord(text[place]) + 1) + text[place + 1 :]
+        image = decode_data_url(f"data:image/png;base64,{other}")
+        assert image is None or image.reference is None

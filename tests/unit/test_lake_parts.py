@@ -136,6 +136,17 @@ def test_row_groups_are_bounded_in_bytes() -> None:
     assert len(groups) <= 5
 
 
+def test_images_are_written_a_row_group_at_a_time() -> None:
+    """Of large images only some are copied at once, and all of them come out in their order."""
+    images = [rows.image(bytes([n]) * (7 << 20)) for n in range(5)]
+    columns = rows.columns("images", images)
+    tables = list(parts.to_tables("images", columns))
+    assert [table.num_rows for table in tables] == [2, 2, 1]
+    assert pa.concat_tables(tables).equals(to_table("images", columns))
+    messages = rows.columns("messages", [rows.message("a", n) for n in range(3)])
+    assert [table.num_rows for table in parts.to_tables("messages", messages)] == [3]
+
+
 def test_a_full_disk_while_writing_leaves_nothing(tmp_path: Path) -> None:
     """When the disk is full the error names the path, and no file is left."""
     storage = LocalStorage(tmp_path)

@@ -111,3 +111,19 @@ def test_messages_are_read_like_completions() -> None:
     """A stored message has its fields and its text."""
     (item,) = read_message_page(page_of([message("Hi", name="x")])).items
     assert (item.id, item.fields.role, item.fields.name) == (f"{ID}-0", "user", "x")
+
+
+@pytest.mark.parametrize("shift", range(4))
+def test_a_long_body_may_have_any_character_anywhere(shift: int) -> None:
+    """A body is checked piece by piece, and no character is torn by that."""
+    text = "x" * ((1 << 20) - 20 - shift) + "\N{ROCKET}" * 9
+    body = json.dumps({"id": "a", "input_user": text}, ensure_ascii=False).encode()
+    assert read_completion(body).fields.input_user == text
+
+
+@pytest.mark.parametrize("end", [b"\xff", b"\xf0\x9f\x9a"], ids=["no character", "half of one"])
+def test_a_long_body_that_is_no_text_is_refused(end: bytes) -> None:
+    """What is no UTF-8 is found wherever it stands."""
+    body = b'{"id": "a", "n": "\xc3\xa9", "input_user": "%b"}' % (b"x" * (3 << 20) + end)
+    with pytest.raises(InvalidResponseError, match="cannot be read"):
+        read_completion(body)

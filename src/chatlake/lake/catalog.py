@@ -69,6 +69,8 @@ def connect(path: str) -> duckdb.DuckDBPyConnection:
         connection.execute(f"ATTACH {quoted(path)} AS lake (READ_ONLY)")
         connection.execute("USE lake")
         connection.execute("SET TimeZone = 'UTC'")
+        # Part files never change: of hundreds of days, reading the footers is most of a look-up.
+        connection.execute("SET parquet_metadata_cache = true")
     except duckdb.Error:
         connection.close()
         raise
