@@ -1,5 +1,6 @@
 """The program `chatlake`, and `python -m chatlake`."""
 
+import gc
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ def run() -> int:
     ends at once, with the code that it would have later, and without a traceback.
     """
     _end_at_signals()
+    gc.set_threshold(50_000)  # imports make many objects that stay: they are no garbage
     from chatlake.cli import main, stopping  # noqa: PLC0415 - not before signals are handled
 
     stopping.raise_in_command()
