@@ -4,8 +4,9 @@ It must never be the limit of a measurement, so all bodies are made before the f
 simulator's generator, and a request costs a look-up: no framework, no parser beyond what the
 clients here send. What the simulator is for (faults, odd answers), this server has not.
 
-`python -m bench.server --completions 4000` prints one line of JSON when it is ready (`base_url`,
-`bytes`: of JSON in all bodies once), and serves until its standard input ends. Below `/v1/bench/`:
+`python -m bench.server --completions 4000` prints one line of JSON when it is ready: `base_url`, and
+what it holds (`completions`, `messages`, `choices`, and `bytes`: of their JSON, each object once). It
+serves until its standard input ends. Below `/v1/bench/`:
 `visible?count=N` shows only the first N completions, `figures` tells what was sent since the last
 time it was asked.
 """
@@ -15,13 +16,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, unquote
 
+import msgspec
+
 from chatlake.simulator.limiter import Bucket
+from chatlake.simulator.pictures import photo_url
 from chatlake.simulator.scenario import Scenario
 from chatlake.simulator.world import World
 
@@ -35,6 +41,16 @@ _REFUSED = (
     b'{"error":{"message":"Rate limit reached.","type":"requests","param":null,'
     b'"code":"rate_limit_exceeded"}}'
 )
+
+
+_PHOTO = re.compile(rb"data:image/png;base64,[A-Za-z0-9+/=]{10000,}")  # a logo is smaller
+
+
+class _Completion(msgspec.Struct):
+    choices: list[msgspec.Raw]
+
+
+_COMPLETION = msgspec.json.Decoder(_Completion)
 _NOT_FOUND = b'{"error":{"message":"Not found.","type":"invalid_request_error","code":null}}'
 
 
@@ -43,6 +59,18 @@ def page(items: list[bytes], ids: list[str], *, has_more: bool) -> bytes:
     first = json.dumps(ids[0] if ids else None).encode()
     last = json.dumps(ids[-1] if ids else None).encode()
     return _PAGE % (b",".join(items), first, last, b"true" if has_more else b"false")
+
+
+def enlarged(message: bytes, photo_bytes: int) -> bytes:
+    """Return a message with pictures of this size instead of its photographs.
+
+    The simulator draws many small ones and few as large as it was told to.
+    """
+
+    def another(match: re.Match[bytes]) -> bytes:
+        return photo_url(zlib.crc32(match[0]), photo_bytes)
+
+    return _PHOTO.sub(another, message)
 
 
 @dataclass(slots=True)
@@ -56,15 +84,28 @@ class Bodies:
     completions: list[bytes] = field(default_factory=list)
     messages: dict[str, list[bytes]] = field(default_factory=dict)
     first_pages: dict[str, bytes] = field(default_factory=dict)
+    message_count: int = 0
+    choice_count: int = 0
     size: int = 0
 
+    def facts(self) -> dict[str, int]:
+        """Return what there is, for those who check that all of it was fetched."""
+        return {
+            "completions": len(self.ids),
+            "messages": self.message_count,
+            "choices": self.choice_count,
+            "bytes": self.size,
+        }
+
     @classmethod
-    def of(cls, scenario: Scenario) -> Bodies:
-        """Make the bodies of a simulator's scenario."""
+    def of(cls, scenario: Scenario, photo_bytes: int | None = None) -> Bodies:
+        """Make the bodies of a simulator's scenario; `photo_bytes`: see `enlarged`."""
         world, bodies = World(scenario), cls()
         for index in range(world.total):
             name = world.identifier(index).decode()
             messages = world.messages(index, range(world.message_count(index)))
+            if photo_bytes:
+                messages = [enlarged(body, photo_bytes) for body in messages]
             bodies.ids.append(name)
             bodies.completions.append(world.completion(index))
             if len(messages) > PAGE_LIMIT:
@@ -72,6 +113,8 @@ class Bodies:
             else:
                 ids = [f"{name}-{number}" for number in range(len(messages))]
                 bodies.first_pages[name] = page(messages, ids, has_more=False)
+            bodies.message_count += len(messages)
+            bodies.choice_count += len(_COMPLETION.decode(bodies.completions[-1]).choices)
             bodies.size += len(bodies.completions[-1]) + sum(map(len, messages))
         return bodies
 
@@ -190,7 +233,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(self._api.answer(target))
 
 
-async def serve(api: Api, latency_s: float, facts: dict[str, object]) -> None:
+async def serve(api: Api, latency_s: float, facts: dict[str, int]) -> None:
     """Serve on loopback until standard input ends."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
@@ -209,6 +252,7 @@ def main() -> None:
     parser.add_argument("--days", type=float, default=3.0)
     parser.add_argument("--image-share", type=float, default=0.06)
     parser.add_argument("--image-bytes", type=int, default=40_000)
+    parser.add_argument("--photo-bytes", type=int, help="of every picture that is not a logo")
     parser.add_argument("--latency-ms", type=float, default=0.0)
     parser.add_argument("--requests-per-minute", type=float)
     parser.add_argument("--rate-headers", default="none")
@@ -219,11 +263,11 @@ def main() -> None:
         image_share=given.image_share,
         image_bytes=given.image_bytes,
     )
-    bodies = Bodies.of(scenario)
+    bodies = Bodies.of(scenario, given.photo_bytes)
     rate = given.requests_per_minute
     bucket = None if rate is None else Bucket(rate, None, time.monotonic())
     api = Api(bodies, bucket, given.rate_headers)
-    asyncio.run(serve(api, given.latency_ms / 1000, {"bytes": bodies.size}))
+    asyncio.run(serve(api, given.latency_ms / 1000, bodies.facts()))
 
 
 if __name__ == "__main__":
