@@ -67,17 +67,28 @@ def back_up_all(config: Path, server: Server) -> Backup:
     return backup
 
 
-def bare_loop(server: Server, *, list_only: bool = False, concurrency: int = 32) -> Measured:
-    """Run the bare loop; BenchError unless it received everything."""
-    words = ["-m", "bench.peers.bare_loop", server.base_url, f"--concurrency={concurrency}"]
-    run = measured(python(*words, *(["--list-only"] if list_only else [])))
+def bare_loop(server: Server, *, pages: int | None = None) -> Measured:
+    """Run the bare loop; BenchError unless it received everything.
+
+    `pages`: it only lists, and no more than these.
+    """
+    run = measured(
+        python("-m", "bench.peers.bare_loop", server.base_url, *_list_only(pages))
+    )
     found = json.loads(run.output)
-    expected = (server.completions, 0 if list_only else server.messages)
-    if (found["completions"], found["messages"]) != expected:
-        raise BenchError(f"the bare loop received {found}, the server has {expected}")
+    if pages is None and (found["completions"], found["messages"]) != (
+        server.completions,
+        server.messages,
+    ):
+        raise BenchError(f"the bare loop received {found}, the server has {server}")
     return run
 
 
+def _list_only(pages: int | None) -> list[str]:
+    return [] if pages is None else [f"--list-only={pages}"]
+
+
 def lake_bytes(config: Path) -> int:
-    """Return the bytes of all data files of a lake, whatever their table."""
-    return sum(file.stat().st_size for file in (config.parent / "lake").rglob("part-*.parquet"))
+    """Return the bytes of all of a lake but its catalogue: data, manifests, checkpoints."""
+    files = (file for file in (config.parent / "lake").rglob("*") if file.is_file())
+    return sum(file.stat().st_size for file in files if file.suffix != ".duckdb")

@@ -6,9 +6,9 @@ clients here send. What the simulator is for (faults, odd answers), this server 
 
 `python -m bench.server --completions 4000` prints one line of JSON when it is ready: `base_url`, and
 what it holds (`completions`, `messages`, `choices`, and `bytes`: of their JSON, each object once). It
-serves until its standard input ends. Below `/v1/bench/`:
-`visible?count=N` shows only the first N completions, `figures` tells what was sent since the last
-time it was asked.
+serves until its standard input ends. Below `/v1/bench/`: `visible?count=N` shows only the first N
+completions from now on, and tells what they are; `figures` tells what was sent since the last time
+it was asked.
 """
 
 from __future__ import annotations
@@ -77,25 +77,21 @@ def enlarged(message: bytes, photo_bytes: int) -> bytes:
 class Bodies:
     """Everything that can be asked for, made before the first request.
 
-    `completions` and `ids` in list order; `messages`: completion id -> its message objects.
+    `completions` and `ids` in list order; `messages`: completion id -> its message objects;
+    `counts`: messages, choices and bytes of the completion and those before it.
     """
 
     ids: list[str] = field(default_factory=list)
     completions: list[bytes] = field(default_factory=list)
     messages: dict[str, list[bytes]] = field(default_factory=dict)
     first_pages: dict[str, bytes] = field(default_factory=dict)
-    message_count: int = 0
-    choice_count: int = 0
-    size: int = 0
+    counts: list[tuple[int, int, int]] = field(default_factory=list)
 
-    def facts(self) -> dict[str, int]:
-        """Return what there is, for those who check that all of it was fetched."""
-        return {
-            "completions": len(self.ids),
-            "messages": self.message_count,
-            "choices": self.choice_count,
-            "bytes": self.size,
-        }
+    def facts(self, count: int) -> dict[str, int]:
+        """Return what the first `count` are, for those who check that all was fetched."""
+        counted = self.counts[count - 1] if count else (0, 0, 0)
+        names = ("messages", "choices", "bytes")
+        return {"completions": count, **dict(zip(names, counted, strict=True))}
 
     @classmethod
     def of(cls, scenario: Scenario, photo_bytes: int | None = None) -> Bodies:
@@ -113,9 +109,12 @@ class Bodies:
             else:
                 ids = [f"{name}-{number}" for number in range(len(messages))]
                 bodies.first_pages[name] = page(messages, ids, has_more=False)
-            bodies.message_count += len(messages)
-            bodies.choice_count += len(_COMPLETION.decode(bodies.completions[-1]).choices)
-            bodies.size += len(bodies.completions[-1]) + sum(map(len, messages))
+            choices = len(_COMPLETION.decode(bodies.completions[-1]).choices)
+            before = bodies.counts[-1] if bodies.counts else (0, 0, 0)
+            size = len(bodies.completions[-1]) + sum(map(len, messages))
+            bodies.counts.append(
+                (before[0] + len(messages), before[1] + choices, before[2] + size)
+            )
         return bodies
 
     def messages_page(self, name: str, after: str | None, limit: int) -> bytes | None:
@@ -192,6 +191,7 @@ class Api:
         path, _, query = target.partition("?")
         if path.endswith("/visible"):
             self._visible = int(parse_qs(query)["count"][0])
+            return _whole(b"200 OK", json.dumps(self._bodies.facts(self._visible)).encode())
         seconds = self._last_at - self._first_at
         figures = {"requests": self._sent, "limited": self._limited, "seconds": seconds}
         self._sent = self._limited = 0
@@ -267,7 +267,7 @@ def main() -> None:
     rate = given.requests_per_minute
     bucket = None if rate is None else Bucket(rate, None, time.monotonic())
     api = Api(bodies, bucket, given.rate_headers)
-    asyncio.run(serve(api, given.latency_ms / 1000, bodies.facts()))
+    asyncio.run(serve(api, given.latency_ms / 1000, bodies.facts(given.completions)))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
@@ -42,9 +42,9 @@ class Server:
         """Return what was sent since this was last asked."""
         return Figures(**self._control("figures"))
 
-    def show_only(self, count: int) -> None:
-        """Show only the first `count` completions from now on."""
-        self._control(f"visible?count={count}")
+    def show_only(self, count: int) -> Server:
+        """Show only the first `count` completions from now on; return the server as it is then."""
+        return replace(self, **self._control(f"visible?count={count}"))
 
     def _control(self, what: str) -> dict[str, Any]:
         with _opener.open(f"{self.base_url}/bench/{what}", timeout=30) as answer:

@@ -7,41 +7,64 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from bench.backups import Backup, back_up_all, configuration
+from bench.backups import Backup, back_up_all, configuration, lake_bytes
+from bench.measured import ROOT, BenchError, python
 from bench.servers import Server, serving
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Counts of completions, seconds, and messages."""
+    """Counts of completions, of messages, and seconds."""
 
     mixed: int = 4_000
-    without_start: int = 20_000
     few: int = 3_000
     some: int = 5_000
     many: int = 100_000
-    night: int = 2_000
+    nights: int = 3
+    night: int = 500
     peer_defaults: int = 1_000
     processes: int = 20_000
     paced_s: int = 60
     latency_s: int = 20
     messages: int = 1_000_000
 
+    @property
+    def days(self) -> int:
+        """Over how many days the big server's completions are spread: a night's worth on each."""
+        return max(1, self.many // self.night)
+
 
 FULL = Sizes()
 QUICK = Sizes(
-    mixed=500, without_start=1_000, few=500, some=1_000, many=4_000, night=300, peer_defaults=200,
-    processes=1_000, paced_s=10, latency_s=5, messages=50_000,
+    mixed=500, few=500, some=1_000, many=4_000, night=200, peer_defaults=200, processes=1_000,
+    paced_s=10, latency_s=5, messages=50_000,
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class BigBackup:
-    """The backup of `Sizes.many` completions over 200 days into a new lake; the server still runs."""
+    """Three backups of one server's completions, each of the first ones into a new lake.
+
+    `server` has `Sizes.nights` nights more than `many`, and shows `many`. `start`: a run that finds
+    nothing at all.
+    """
 
     server: Server
-    config: Path
-    backup: Backup
+    start: Backup
+    few: Backup
+    few_config: Path
+    some: Backup
+    many: Backup
+    many_config: Path
+    many_bytes: int
+
+
+def peers_python() -> Path:
+    """Return the Python that has the peers; `make bench` installs it."""
+    found = ROOT / ".venv" / "bench-peers" / "bin" / "python"
+    if not found.exists():
+        raise BenchError("the peers are not installed: `make bench-peers`")
+    return found
 
 
 class Stage:
@@ -54,7 +77,32 @@ class Stage:
 
     @cached_property
     def big(self) -> BigBackup:
-        """Make the big backup, once."""
-        server = self._until_the_end.enter_context(serving(self.sizes.many, days=200))
-        config = configuration(self.folder / "big", server)
-        return BigBackup(server, config, back_up_all(config, server))
+        """Make the big backups, once."""
+        sizes = self.sizes
+        total = sizes.many + sizes.nights * sizes.night
+        server = self._until_the_end.enter_context(
+            serving(total, days=sizes.days * total / sizes.many)
+        )
+
+        def back_up_first(count: int) -> tuple[Backup, Path]:
+            config = configuration(self.folder / f"first-{count}", server)
+            return back_up_all(config, server.show_only(count)), config
+
+        start, _ = back_up_first(0)
+        few, few_config = back_up_first(sizes.few)
+        some, _ = back_up_first(sizes.some)
+        many, many_config = back_up_first(sizes.many)
+        return BigBackup(
+            server.show_only(sizes.many),
+            start,
+            few,
+            few_config,
+            some,
+            many,
+            many_config,
+            lake_bytes(many_config),
+        )
+
+    def peer(self, module: str, *words: str | Path) -> list[str]:
+        """Return the command that runs `bench.peers.<module>` in the peers' environment."""
+        return python("-m", f"bench.peers.{module}", *words, interpreter=str(peers_python()))

@@ -1,7 +1,7 @@
 """The least that any client of the API does: list the completions, fetch every page of messages.
 
 httpx over the aiohttp transport, 32 requests at once; nothing is decoded but what paging needs, and
-nothing is kept. `--list-only` stops after the list.
+nothing is kept. `--list-only PAGES` lists so many pages and fetches no messages.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import re
+import time
 
 import httpx
 from httpx_aiohttp import AiohttpTransport
@@ -27,8 +28,9 @@ class Loop:
         self._queue: asyncio.Queue[str | None] = asyncio.Queue(2 * concurrency)
         self.completions = self.messages = self.requests = self.bytes = 0
 
-    async def run(self, *, list_only: bool) -> None:
-        """List, and fetch meanwhile what was listed."""
+    async def run(self, pages: int | None) -> None:
+        """List, and fetch meanwhile what was listed; or list only `pages`."""
+        list_only = pages is not None
         async with asyncio.TaskGroup() as group:
             workers = 0 if list_only else self._concurrency
             for _ in range(workers):
@@ -43,7 +45,8 @@ class Loop:
                     for name in found:
                         await self._queue.put(name.decode())
                 last = _LAST.search(body[-200:])
-                more, after = last is not None, last and last[1].decode()
+                after = last[1].decode() if last else None
+                more = last is not None and self.requests != pages
             for _ in range(workers):
                 await self._queue.put(None)
 
@@ -55,7 +58,8 @@ class Loop:
                 body = await self._page(f"chat/completions/{name}/messages", after)
                 self.messages += body.count(b'"content_parts":')
                 last = _LAST.search(body[-200:])
-                more, after = last is not None, last and last[1].decode()
+                after = last[1].decode() if last else None
+                more = last is not None
 
     async def _page(self, path: str, after: str | None) -> bytes:
         parameters = {"limit": "100", "order": "asc"}
@@ -73,7 +77,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description="Fetch everything, keep nothing")
     parser.add_argument("base_url")
     parser.add_argument("--concurrency", type=int, default=32)
-    parser.add_argument("--list-only", action="store_true")
+    parser.add_argument("--list-only", type=int, metavar="PAGES")
     given = parser.parse_args()
     async with httpx.AsyncClient(
         base_url=given.base_url,
@@ -83,9 +87,11 @@ async def main() -> None:
         trust_env=False,
     ) as client:
         loop = Loop(client, given.concurrency)
-        await loop.run(list_only=given.list_only)
+        began = time.monotonic()
+        await loop.run(given.list_only)
+        seconds = time.monotonic() - began
     counted = ("completions", "messages", "requests", "bytes")
-    print(json.dumps({name: getattr(loop, name) for name in counted}))
+    print(json.dumps({**{name: getattr(loop, name) for name in counted}, "seconds": seconds}))
 
 
 if __name__ == "__main__":
