@@ -1,4 +1,9 @@
-"""`python -m bench`: measure, print one table."""
+"""Measure chatlake against what else there is, and print one table.
+
+Every figure is a ratio within one run, of programs that ran on this machine one after the other:
+absolute times are noise. What a contestant wrote is compared with what the server has before its
+figures count. Groups can be measured alone: see docs/performance.md for what each is.
+"""
 
 from __future__ import annotations
 
@@ -6,39 +11,64 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from bench.measured import BenchError
-from bench.report import show
+from bench.report import show, write
 from bench.results import Row
-from bench.rows import GROUPS
-from bench.stage import FULL, QUICK, Stage
+from bench.rows import BY_DEFAULT, GROUPS, pace, views
+from bench.stage import FULL, QUICK, Sizes, Stage
 
 
 def main() -> int:
     """Run the groups that were asked for; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=GROUPS, metavar="GROUP", default=list(GROUPS),
-                        help=f"only these: {', '.join(GROUPS)}")  # fmt: skip
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=GROUPS,
+        metavar="GROUP",
+        default=BY_DEFAULT,
+        help=f"only these of {', '.join(GROUPS)}",
+    )
     parser.add_argument("--quick", action="store_true", help="small sizes: does it work at all?")
     parser.add_argument("--check", action="store_true", help="exit code 1 if a target is missed")
+    parser.add_argument("--write", action="store_true", help="write docs/performance.* anew")
     given = parser.parse_args()
+    if given.write and given.quick:
+        parser.error("figures of --quick are none to write down")
+    rows, void = measure(given.only, QUICK if given.quick else FULL)
+    show(rows)
+    if given.write:
+        write(rows, list(GROUPS))
+    return int(void or (given.check and any(row.met is False for row in rows)))
+
+
+def measure(groups: Sequence[str], sizes: Sizes) -> tuple[list[Row], bool]:
+    """Return the rows of these groups, and whether one of the groups is void."""
     rows: list[Row] = []
-    failed = False
+    void = False
     with ExitStack() as until_the_end:
         folder = until_the_end.enter_context(tempfile.TemporaryDirectory(prefix="chatlake-bench-"))
-        stage = Stage(Path(folder), QUICK if given.quick else FULL, until_the_end)
-        for group in given.only:
+        stage = Stage(Path(folder), sizes, until_the_end)
+        for group in groups:
             began = time.monotonic()
+            if group == pace.RATE and views.GROUP in groups:
+                stage.begin_year()  # the rates are a minute of waiting
             try:
                 rows += GROUPS[group](stage)
             except BenchError as error:
-                failed = True
-                print(f"{group}: void: {error}", file=sys.stderr)
-            print(f"{group}: {time.monotonic() - began:.0f} s", file=sys.stderr)
-    show(rows)
-    return int(failed or (given.check and any(row.met is False for row in rows)))
+                void = True
+                print(f"{group} is void: {error}", file=sys.stderr, flush=True)
+            took = time.monotonic() - began
+            print(f"{group}: {took:.0f} s", file=sys.stderr, flush=True)
+    return rows, void
 
 
 if __name__ == "__main__":

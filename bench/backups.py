@@ -88,6 +88,16 @@ def _list_only(pages: int | None) -> list[str]:
     return [] if pages is None else [f"--list-only={pages}"]
 
 
+def ceiling(server: Server, *, requests: int, connections: int = 32) -> float:
+    """Return how many requests a second the server answers to the simplest client there can be."""
+    words = (f"--requests={requests}", f"--connections={connections}")
+    run = measured(python("-m", "bench.peers.raw_client", server.base_url, *words))
+    found = json.loads(run.output)
+    if found["requests"] != requests:
+        raise BenchError(f"the raw client got {found['requests']} answers of {requests}")
+    return float(found["requests"] / found["seconds"])
+
+
 def lake_bytes(config: Path) -> int:
     """Return the bytes of all of a lake but its catalogue: data, manifests, checkpoints."""
     files = (file for file in (config.parent / "lake").rglob("*") if file.is_file())

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from bench.backups import Backup, back_up_all, configuration, lake_bytes
-from bench.measured import ROOT, BenchError, python
+from bench.measured import ROOT, BenchError, measured, python
 from bench.servers import Server, serving
+
+
+PATTERN_DAYS = 4
+DAYS_OF_YEAR = 365
+MESSAGES_A_COMPLETION = 5.7
+"""In the simulator's conversations it is a little more, replies included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,29 @@ class Stage:
         self.folder = folder
         self.sizes = sizes
         self._until_the_end = until_the_end
+        self._beside = until_the_end.enter_context(ThreadPoolExecutor(1))
+        self._year: Future[Path] | None = None
+
+    def begin_year(self) -> Future[Path]:
+        """Begin to write the lake of a year, beside what else is measured."""
+        if self._year is None:
+            self._year = self._beside.submit(self._write_year)
+        return self._year
+
+    def year(self) -> Path:
+        """Return the lake of a year with `Sizes.messages` messages."""
+        return self.begin_year().result()
+
+    def _write_year(self) -> Path:
+        # Two days more than the pattern needs, since the first and the last are not whole.
+        days = PATTERN_DAYS + 2
+        a_day = math.ceil(self.sizes.messages / DAYS_OF_YEAR / MESSAGES_A_COMPLETION)
+        with serving(a_day * days, days=days) as server:
+            config = configuration(self.folder / "pattern", server)
+            back_up_all(config, server)
+        lake = self.folder / "year"
+        measured(python("-m", "bench.million", config.parent / "lake", lake))
+        return lake
 
     @cached_property
     def big(self) -> BigBackup:
@@ -102,7 +133,3 @@ class Stage:
             many_config,
             lake_bytes(many_config),
         )
-
-    def peer(self, module: str, *words: str | Path) -> list[str]:
-        """Return the command that runs `bench.peers.<module>` in the peers' environment."""
-        return python("-m", f"bench.peers.{module}", *words, interpreter=str(peers_python()))

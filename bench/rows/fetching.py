@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.backups import back_up_all, bare_loop, configuration
+from bench.backups import back_up_all, bare_loop, ceiling, configuration
 from bench.results import Row, Target
 from bench.servers import serving
 from bench.stage import Stage
@@ -16,8 +16,11 @@ def measure(stage: Stage) -> Iterator[Row]:
     """Yield CPU against the bare loop: of the whole process, and without what its start takes."""
     count = stage.sizes.mixed
     with serving(count) as server:
+        highest = ceiling(server, requests=count)
         loop = bare_loop(server)
+        server.figures()
         backup = back_up_all(configuration(stage.folder / GROUP, server), server)
+        sent = server.figures()
         nothing = server.show_only(0)
         loop_start = bare_loop(nothing)
         start = back_up_all(configuration(stage.folder / f"{GROUP}-start", nothing), nothing)
@@ -36,4 +39,12 @@ def measure(stage: Stage) -> Iterator[Row]:
         f"{1000 * ours / count:.2f} ms",
         f"{1000 * theirs / count:.2f} ms",
         ours / theirs,
+    )
+    rate = sent.requests / sent.seconds
+    yield Row(
+        GROUP,
+        "the server's own ceiling against the rate at which chatlake asks",
+        f"{rate:,.0f}/s",
+        f"{highest:,.0f}/s",
+        highest / rate,
     )

@@ -21,7 +21,7 @@ IMAGE_SHARE = 0.9
 def measure(stage: Stage) -> Iterator[Row]:
     """Yield the peak at two sizes, their ratio, and the peak with images of 8 MB."""
     sizes, big = stage.sizes, stage.big
-    few, many = big.few.measured.rss_mb, big.many.measured.rss_mb
+    few, many = big.few.measured.peak_mb(), big.many.measured.peak_mb()
     yield _bounded(f"peak of memory, {sizes.many:,} completions", many)
     yield Row(
         GROUP,
@@ -41,7 +41,7 @@ def _images(stage: Stage) -> float:
         if server.bytes < IMAGES_AT_LEAST * IMAGE_BYTES * 4 / 3:
             raise BenchError("there are fewer images of 8 MB than there should be")
         config = configuration(stage.folder / f"{GROUP}-images", server)
-        return back_up_all(config, server).measured.rss_mb
+        return back_up_all(config, server).measured.peak_mb()
 
 
 def _bounded(what: str, peak_mb: float) -> Row:
