@@ -73,6 +73,20 @@ docs-check: setup
 wheel: setup ## build the wheel and try it away from the sources
 	@$(BIN)/python tests/wheel/try_wheel.py
 
+PEERS := $(VENV)/bench-peers
+$(PEERS)/.ready: $(READY) bench/peers.lock
+	@echo "chatlake: setting up $(PEERS): what the benchmarks compare with, once"
+	@$(PYTHON) -m venv --clear --without-pip $(PEERS)
+	@$(BIN)/pip --python $(PEERS)/bin/python install --quiet --require-hashes -r bench/peers.lock >>$(LOG) 2>&1 || { tail -n 20 $(LOG); exit 1; }
+	@touch $@
+
+.PHONY: bench-peers
+bench-peers: $(PEERS)/.ready
+
+.PHONY: bench
+bench: $(PEERS)/.ready ## measure against other tools; writes docs/performance.md (five minutes)
+	@$(BIN)/python -m bench --write
+
 SECONDS_OF_STORM ?= 300
 SEED ?= 1
 .PHONY: soak

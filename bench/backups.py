@@ -47,9 +47,7 @@ def configuration(
 
 def back_up(config: Path) -> Backup:
     """Run `chatlake backup` once; BenchError unless it ends complete."""
-    command = python(
-        "-m", "chatlake", "backup", "--config", config, "--json", "--no-progress"
-    )
+    command = python("-m", "chatlake", "backup", "--config", config, "--json", "--no-progress")
     run = measured(command, env=KEY)
     document = json.loads(run.output)
     if document["status"] != "complete" or document["failures"]:
@@ -72,9 +70,7 @@ def bare_loop(server: Server, *, pages: int | None = None) -> Measured:
 
     `pages`: it only lists, and no more than these.
     """
-    run = measured(
-        python("-m", "bench.peers.bare_loop", server.base_url, *_list_only(pages))
-    )
+    run = measured(python("-m", "bench.peers.bare_loop", server.base_url, *_list_only(pages)))
     found = json.loads(run.output)
     if pages is None and (found["completions"], found["messages"]) != (
         server.completions,

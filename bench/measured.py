@@ -54,9 +54,7 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 def measured(
     command: Sequence[str | os.PathLike[str]], *, env: Mapping[str, str] | None = None
 ) -> Measured:
-    """Run a program to its end; BenchError, with what it said, where it fails.
-
-    """
+    """Run a program to its end; BenchError, with what it said, where it fails."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         began = time.monotonic()
         process = subprocess.Popen(
@@ -73,7 +71,9 @@ def measured(
         said, complained = output.read().decode(), errors.read().decode()
     code = os.waitstatus_to_exitcode(status)
     if code:
-        raise BenchError(f"{_short(command)} ended with {code}:\n{said[-1000:]}{complained[-3000:]}")
+        raise BenchError(
+            f"{_short(command)} ended with {code}:\n{said[-1000:]}{complained[-3000:]}"
+        )
     cpu_s = usage.ru_utime + usage.ru_stime
     return Measured(wall_s, cpu_s, usage.ru_maxrss / 1024, said)
 

@@ -1,9 +1,9 @@
 """Write a lake of a year: `python -m bench.million PATTERN FOLDER` prints how many rows it has.
 
-PATTERN is a lake of a few days that `chatlake backup` made. Each of 365 days is one of those days
-again, with ids of its own and the times of its day, and `Lake.write_parts` writes it: files, sizes,
-types and indexes are those of a backup that ran every night. But texts occur again on other days, and
-`raw` keeps the ids of the pattern. Fetching as much would take ten times as long.
+PATTERN is a lake of a few days that `chatlake backup` made. Each of 365 days is one of those
+days again, with ids of its own and the times of its day, and `Lake.write_parts` writes it: files,
+sizes, types and indexes are those of a backup that ran every night. But texts occur again on other
+days, and `raw` keeps the ids of the pattern. Fetching as much would take ten times as long.
 """
 
 from __future__ import annotations

@@ -4,11 +4,12 @@ It must never be the limit of a measurement, so all bodies are made before the f
 simulator's generator, and a request costs a look-up: no framework, no parser beyond what the
 clients here send. What the simulator is for (faults, odd answers), this server has not.
 
-`python -m bench.server --completions 4000` prints one line of JSON when it is ready: `base_url`, and
-what it holds (`completions`, `messages`, `choices`, and `bytes`: of their JSON, each object once). It
-serves until its standard input ends. Below `/v1/bench/`: `visible?count=N` shows only the first N
-completions from now on, and tells what they are; `figures` tells what was sent since the last time
-it was asked.
+`python -m bench.server --completions 4000` prints one line of JSON when it is ready: `base_url`,
+and what it holds (`completions`, `messages`, `choices`, and `bytes`: of their JSON, each object
+once). It serves until its standard input ends. Lists are always in ascending order.
+
+Below `/v1/bench/`: `visible?count=N` shows only the first N completions from now on, and tells what
+they are; `figures` tells what was sent since the last time it was asked.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import get_args
 from urllib.parse import parse_qs, unquote
 
 import msgspec
 
 from chatlake.simulator.limiter import Bucket
 from chatlake.simulator.pictures import photo_url
-from chatlake.simulator.scenario import Scenario
+from chatlake.simulator.scenario import RateHeaders, Scenario
 from chatlake.simulator.world import World
 
 PAGE_LIMIT = 100
@@ -61,14 +63,17 @@ def page(items: list[bytes], ids: list[str], *, has_more: bool) -> bytes:
     return _PAGE % (b",".join(items), first, last, b"true" if has_more else b"false")
 
 
-def enlarged(message: bytes, photo_bytes: int) -> bytes:
-    """Return a message with pictures of this size instead of its photographs.
+def enlarged(message: bytes, photo: bytes) -> bytes:
+    """Return a message with this picture, a `data:` URL, instead of its photographs.
 
-    The simulator draws many small ones and few as large as it was told to.
+    Each differs from the others in some bytes. The simulator draws many small ones, and few as
+    large as it was told to.
     """
 
     def another(match: re.Match[bytes]) -> bytes:
-        return photo_url(zlib.crc32(match[0]), photo_bytes)
+        mark = b"%012d" % zlib.crc32(match[0])
+        middle = len(photo) // 2
+        return photo[:middle] + mark + photo[middle + len(mark) :]
 
     return _PHOTO.sub(another, message)
 
@@ -95,13 +100,14 @@ class Bodies:
 
     @classmethod
     def of(cls, scenario: Scenario, photo_bytes: int | None = None) -> Bodies:
-        """Make the bodies of a simulator's scenario; `photo_bytes`: see `enlarged`."""
+        """Make the bodies of a scenario; with `photo_bytes` every photograph has that size."""
         world, bodies = World(scenario), cls()
+        photo = photo_url(1, photo_bytes) if photo_bytes else None
         for index in range(world.total):
             name = world.identifier(index).decode()
             messages = world.messages(index, range(world.message_count(index)))
-            if photo_bytes:
-                messages = [enlarged(body, photo_bytes) for body in messages]
+            if photo is not None:
+                messages = [enlarged(body, photo) for body in messages]
             bodies.ids.append(name)
             bodies.completions.append(world.completion(index))
             if len(messages) > PAGE_LIMIT:
@@ -112,9 +118,7 @@ class Bodies:
             choices = len(_COMPLETION.decode(bodies.completions[-1]).choices)
             before = bodies.counts[-1] if bodies.counts else (0, 0, 0)
             size = len(bodies.completions[-1]) + sum(map(len, messages))
-            bodies.counts.append(
-                (before[0] + len(messages), before[1] + choices, before[2] + size)
-            )
+            bodies.counts.append((before[0] + len(messages), before[1] + choices, before[2] + size))
         return bodies
 
     def messages_page(self, name: str, after: str | None, limit: int) -> bytes | None:
@@ -134,7 +138,7 @@ class Bodies:
 class Api:
     """Answers requests; `latency_s` is left to the connection."""
 
-    def __init__(self, bodies: Bodies, bucket: Bucket | None, rate_headers: str) -> None:
+    def __init__(self, bodies: Bodies, bucket: Bucket | None, rate_headers: RateHeaders) -> None:
         self._bodies = bodies
         self._bucket = bucket
         self._rate_headers = rate_headers
@@ -214,7 +218,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101
+        assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
@@ -250,16 +254,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The API of stored completions, prepared")
     parser.add_argument("--completions", type=int, default=4000)
     parser.add_argument("--days", type=float, default=3.0)
+    parser.add_argument("--now", type=int, help="UTC epoch seconds, see `chatlake simulate`")
     parser.add_argument("--image-share", type=float, default=0.06)
     parser.add_argument("--image-bytes", type=int, default=40_000)
     parser.add_argument("--photo-bytes", type=int, help="of every picture that is not a logo")
     parser.add_argument("--latency-ms", type=float, default=0.0)
     parser.add_argument("--requests-per-minute", type=float)
-    parser.add_argument("--rate-headers", default="none")
+    parser.add_argument("--rate-headers", choices=get_args(RateHeaders), default="none")
     given = parser.parse_args()
     scenario = Scenario(
         completions=given.completions,
         days=given.days,
+        now=given.now,
         image_share=given.image_share,
         image_bytes=given.image_bytes,
     )

@@ -63,7 +63,7 @@ def serving(completions: int, **options: float | str) -> Iterator[Server]:
         env=environment(),
         cwd=ROOT,
     )
-    assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
+    assert process.stdin is not None and process.stdout is not None  # noqa: PT018
     try:
         line = process.stdout.readline()
         if not line:

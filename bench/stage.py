@@ -13,7 +13,6 @@ from bench.backups import Backup, back_up_all, configuration, lake_bytes
 from bench.measured import ROOT, BenchError, measured, python
 from bench.servers import Server, serving
 
-
 PATTERN_DAYS = 4
 DAYS_OF_YEAR = 365
 MESSAGES_A_COMPLETION = 5.7

@@ -1,1 +1,1 @@
-"""What chatlake is compared with: programs of their own, each prints one line of JSON at its end."""
+"""What chatlake is compared with: programs that print one line of JSON at their end."""

@@ -17,7 +17,7 @@ THREADS = 32
 
 
 def pipeline_settings(folder: Path, *, tuned: bool) -> None:
-    """Set what dlt reads from the environment; before it is imported."""
+    """Set what dlt reads from the environment when it is imported."""
     os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
     os.environ["DLT_DATA_DIR"] = str(folder / "state")
     if tuned:

@@ -1,4 +1,4 @@
-"""The script that a user would write: the openai client, 32 requests at once, Parquet at the end."""
+"""The script that a user would write: the openai client, 32 requests at once, then Parquet."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ async def main() -> None:
 
         async def fetch(completion_id: str) -> None:
             async with at_once:
-                pages = client.chat.completions.messages.list(
-                    completion_id, limit=100, order="asc"
-                )
+                pages = client.chat.completions.messages.list(completion_id, limit=100, order="asc")
                 async for message in pages:
                     found = message.to_dict()
                     parts = found.get("content_parts")

@@ -1,4 +1,4 @@
-"""Against a loop that only fetches the same bodies: what does everything else cost?"""
+"""Against a loop that only fetches the same bodies: what everything else costs."""
 
 from __future__ import annotations
 

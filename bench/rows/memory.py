@@ -35,9 +35,7 @@ def measure(stage: Stage) -> Iterator[Row]:
 
 
 def _images(stage: Stage) -> float:
-    with serving(
-        IMAGE_COMPLETIONS, image_share=IMAGE_SHARE, photo_bytes=IMAGE_BYTES
-    ) as server:
+    with serving(IMAGE_COMPLETIONS, image_share=IMAGE_SHARE, photo_bytes=IMAGE_BYTES) as server:
         if server.bytes < IMAGES_AT_LEAST * IMAGE_BYTES * 4 / 3:
             raise BenchError("there are fewer images of 8 MB than there should be")
         config = configuration(stage.folder / f"{GROUP}-images", server)

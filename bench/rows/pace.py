@@ -1,4 +1,4 @@
-"""How near a backup comes to what is possible: to latency, and to a rate limit that it must find."""
+"""How near a backup comes to the possible: at a latency, and below a limit that it must find."""
 
 from __future__ import annotations
 
@@ -90,8 +90,7 @@ def measure_rates(stage: Stage) -> Iterator[Row]:
 def _limited(stage: Stage, limit: Limit) -> Figures:
     lists = 1.01  # one more request for each hundred completions
     count = int((BURST + PER_MINUTE / 60 * stage.sizes.paced_s) / lists)
-    options = {"requests_per_minute": PER_MINUTE, "rate_headers": limit.headers}
-    with serving(count, **options) as server:
+    with serving(count, requests_per_minute=PER_MINUTE, rate_headers=limit.headers) as server:
         return _back_up(stage, server, f"{RATE}-{limit.headers}", 32)
 
 

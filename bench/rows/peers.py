@@ -1,4 +1,4 @@
-"""Against what a user would build instead: dlt's rest_api source, a script on the client library."""
+"""Against what a user would build instead: on dlt's rest_api source, on the client library."""
 
 from __future__ import annotations
 
@@ -44,10 +44,15 @@ def run_peer(stage: Stage, server: Server, module: str, *words: str) -> Measured
     """Run a peer into a folder of its own; BenchError unless its files have every row."""
     folder = stage.folder / "-".join((GROUP, module, *words))
     interpreter = str(peers_python())
-    command = ("-m", f"bench.peers.{module}", server.base_url, folder, *words)
-    run = measured(python(*command, interpreter=interpreter))
-    counting = ("-m", "bench.peers.rows_in", folder / _last_line(run)["folder"])
-    rows = _last_line(measured(python(*counting, interpreter=interpreter)))
+    run = measured(
+        python(
+            "-m", f"bench.peers.{module}", server.base_url, folder, *words, interpreter=interpreter
+        )
+    )
+    written = folder / _last_line(run)["folder"]
+    rows = _last_line(
+        measured(python("-m", "bench.peers.rows_in", written, interpreter=interpreter))
+    )
     stored = [rows.get(table) for table in TABLES]
     if stored != [server.completions, server.messages]:
         raise BenchError(f"{module} stored {stored}, the server has {server}")
@@ -59,5 +64,7 @@ def _last_line(run: Measured) -> dict[str, Any]:
     return found
 
 
-def _row(what: str, theirs: float, ours: float, target: Target | None = None, note: str = "") -> Row:
+def _row(
+    what: str, theirs: float, ours: float, target: Target | None = None, note: str = ""
+) -> Row:
     return Row(GROUP, what, f"{ours:.2f} s", f"{theirs:.2f} s", theirs / ours, target, note)
