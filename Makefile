@@ -46,7 +46,7 @@ test: $(OTHER_DUCKDB)/.ready ## run the tests
 	@CHATLAKE_OTHER_DUCKDB_PYTHON=$(abspath $(OTHER_DUCKDB))/bin/python $(BIN)/python -m pytest -n $(JOBS) --dist loadscope $(TESTS)
 
 # flows/ is the package chatlake.flows: layers and types are checked on the tree as installed.
-INSTALLED_TREE := rm -rf build/tree && mkdir -p build/tree && cp -R src/chatlake build/tree/ && cp -R flows build/tree/chatlake/
+INSTALLED_TREE := rm -rf build/tree && mkdir -p build/tree && cp -R src/chatlake build/tree/ && cp -R flows build/tree/chatlake/ && cp -R bench build/tree/
 
 .PHONY: lint
 lint: setup ## style and layers

@@ -27,11 +27,16 @@ def cells(row: Row) -> tuple[str, ...]:
     """Return a row as texts, in the order of HEAD."""
     target = "" if row.target is None else f"{row.target.bound} {row.target.value:g}"
     met = {True: "yes", False: "**no**", None: ""}[row.met]
-    return row.what, row.ours, row.theirs, f"{row.ratio:.{_digits(row.ratio)}f}", target, met
+    return row.what, row.ours, row.theirs, _ratio(row), target, met
 
 
-def _digits(ratio: float) -> int:
-    return 4 if ratio < 0.1 else 2
+def _ratio(row: Row) -> str:
+    """Return the ratio in two digits; in more where they would look like the other verdict."""
+    for digits in range(4 if row.ratio < 0.1 else 2, 9):
+        text = f"{row.ratio:.{digits}f}"
+        if row.target is None or row.target.is_met(float(text)) is row.met:
+            return text
+    return repr(row.ratio)
 
 
 def show(rows: Sequence[Row]) -> None:

@@ -6,7 +6,8 @@ clients here send. What the simulator is for (faults, odd answers), this server 
 
 `python -m bench.server --completions 4000` prints one line of JSON when it is ready: `base_url`,
 and what it holds (`completions`, `messages`, `choices`, and `bytes`: of their JSON, each object
-once). It serves until its standard input ends. Lists are always in ascending order.
+once). It serves until its standard input ends. Lists are always in ascending order, and a page of
+messages has as many as a hundred.
 
 Below `/v1/bench/`: `visible?count=N` shows only the first N completions from now on, and tells what
 they are; `figures` tells what was sent since the last time it was asked.
@@ -28,6 +29,7 @@ from urllib.parse import parse_qs, unquote
 
 import msgspec
 
+from chatlake.simulator.answers import Answer, not_found, unknown_after
 from chatlake.simulator.limiter import Bucket
 from chatlake.simulator.pictures import photo_url
 from chatlake.simulator.scenario import RateHeaders, Scenario
@@ -53,7 +55,6 @@ class _Completion(msgspec.Struct):
 
 
 _COMPLETION = msgspec.json.Decoder(_Completion)
-_NOT_FOUND = b'{"error":{"message":"Not found.","type":"invalid_request_error","code":null}}'
 
 
 def page(items: list[bytes], ids: list[str], *, has_more: bool) -> bytes:
@@ -144,8 +145,6 @@ class Api:
         self._rate_headers = rate_headers
         self._positions = {name: place for place, name in enumerate(bodies.ids)}
         self._visible = len(bodies.ids)
-        self._pages: dict[tuple[int, int], bytes] = {}
-        self._answers: dict[bytes, bytes] = {}
         self._sent = self._limited = 0
         self._first_at = self._last_at = 0.0
 
@@ -164,12 +163,13 @@ class Api:
             if wait:
                 self._limited += 1
                 return _whole(b"429 Too Many Requests", _REFUSED, headers)
-        body = self._body(target)
-        if body is None:
-            return _whole(b"404 Not Found", _NOT_FOUND, headers)
-        return _whole(b"200 OK", body, headers)
+        found = self._find(target)
+        if isinstance(found, bytes):
+            return _whole(b"200 OK", found, headers)
+        return _whole(b"404 Not Found", found.body, headers)
 
-    def _body(self, target: bytes) -> bytes | None:
+    def _find(self, target: bytes) -> bytes | Answer:
+        """Return the body; where there is none, the simulator's answer."""
         path, _, query = target.decode().partition("?")
         asked = parse_qs(query) if query else {}
         after = asked.get("after", [None])[0]
@@ -179,13 +179,13 @@ class Api:
             return self._list_page(after, limit)
         name = unquote(parts[0])
         if len(parts) == 2:
-            return self._bodies.messages_page(name, after, limit)
+            return self._bodies.messages_page(name, after, limit) or not_found(name)
         place = self._positions.get(name)
-        return None if place is None else self._bodies.completions[place]
+        return not_found(name) if place is None else self._bodies.completions[place]
 
-    def _list_page(self, after: str | None, limit: int) -> bytes | None:
+    def _list_page(self, after: str | None, limit: int) -> bytes | Answer:
         if after is not None and after not in self._positions:
-            return None
+            return unknown_after(after, 404)
         start = 0 if after is None else self._positions[after] + 1
         end = min(start + limit, self._visible)
         found = self._bodies.completions[start:end]
