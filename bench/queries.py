@@ -18,7 +18,7 @@ import duckdb
 
 from chatlake.lake import Lake
 
-TIMES = 7
+TIMES = 11
 IDS = 20
 PAIRS = {
     "aggregate": "SELECT role, count(*), sum(part_count), max(created_at) FROM {} GROUP BY ALL "

@@ -75,19 +75,22 @@ def peers_python() -> Path:
 
 
 class Stage:
-    """Lives as long as the program; `folder` and every server that it started go at its end."""
+    """Lives as long as the program; `folder` and every server that it started go at its end.
+
+    `beside`: does one thing after the other, beside what else is measured.
+    """
 
     def __init__(self, folder: Path, sizes: Sizes, until_the_end: ExitStack) -> None:
         self.folder = folder
         self.sizes = sizes
         self._until_the_end = until_the_end
-        self._beside = until_the_end.enter_context(ThreadPoolExecutor(1))
+        self.beside = until_the_end.enter_context(ThreadPoolExecutor(1))
         self._year: Future[Path] | None = None
 
     def begin_year(self) -> Future[Path]:
         """Begin to write the lake of a year, beside what else is measured."""
         if self._year is None:
-            self._year = self._beside.submit(self._write_year)
+            self._year = self.beside.submit(self._write_year)
         return self._year
 
     def year(self) -> Path:
