@@ -9,7 +9,7 @@ from bench.results import Row
 
 GROUP = "peers"
 _WIDTH, _LABEL, _BAR, _STEP = 720, 260, 16, 24
-_COLOURS = {"wall": "#4c78a8", "CPU": "#72b7b2"}
+_CHATLAKE, _WALL, _CPU = "#e45756", "#4c78a8", "#72b7b2"
 
 
 def svg(rows: Sequence[Row]) -> str:
@@ -28,7 +28,7 @@ def svg(rows: Sequence[Row]) -> str:
     for number, (what, length) in enumerate(bars):
         y = _STEP * number + _STEP // 2
         width = (_WIDTH - _LABEL - 70) * length / longest
-        colour = _COLOURS.get(what.split()[0], "#e45756")
+        colour = _CHATLAKE if not number else _CPU if what.startswith("CPU") else _WALL
         lines += [
             f'<text x="{_LABEL - 8}" y="{y + 13}" text-anchor="end">{escape(what)}</text>',
             f'<rect x="{_LABEL}" y="{y}" width="{width:.1f}" height="{_BAR}" fill="{colour}"/>',

@@ -35,7 +35,7 @@ def measure(stage: Stage) -> Iterator[Row]:
         GROUP,
         f"files that a query of one day of {found['days']} reads",
         f"{read}",
-        f"{there_are}",
+        f"1 of {there_are}",
         read,
         Target("at most", 1.0),
         note="one of the files is the empty one that gives a view its types",
