@@ -46,7 +46,7 @@ test: $(OTHER_DUCKDB)/.ready ## run the tests
 	@CHATLAKE_OTHER_DUCKDB_PYTHON=$(abspath $(OTHER_DUCKDB))/bin/python $(BIN)/python -m pytest -n $(JOBS) --dist loadscope $(TESTS)
 
 # flows/ is the package chatlake.flows: layers and types are checked on the tree as installed.
-INSTALLED_TREE := rm -rf build/tree && mkdir -p build/tree && cp -R src/chatlake build/tree/ && cp -R flows build/tree/chatlake/
+INSTALLED_TREE := rm -rf build/tree && mkdir -p build/tree && cp -R src/chatlake build/tree/ && cp -R flows build/tree/chatlake/ && cp -R bench build/tree/
 
 .PHONY: lint
 lint: setup ## style and layers
@@ -72,6 +72,20 @@ docs-check: setup
 .PHONY: wheel
 wheel: setup ## build the wheel and try it away from the sources
 	@$(BIN)/python tests/wheel/try_wheel.py
+
+PEERS := $(VENV)/bench-peers
+$(PEERS)/.ready: $(READY) bench/peers.lock
+	@echo "chatlake: setting up $(PEERS): what the benchmarks compare with, once"
+	@$(PYTHON) -m venv --clear --without-pip $(PEERS)
+	@$(BIN)/pip --python $(PEERS)/bin/python install --quiet --require-hashes -r bench/peers.lock >>$(LOG) 2>&1 || { tail -n 20 $(LOG); exit 1; }
+	@touch $@
+
+.PHONY: bench-peers
+bench-peers: $(PEERS)/.ready
+
+.PHONY: bench
+bench: $(PEERS)/.ready ## measure against other tools; writes docs/performance.md (five minutes)
+	@$(BIN)/python -m bench --write
 
 SECONDS_OF_STORM ?= 300
 SEED ?= 1

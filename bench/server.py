@@ -4,10 +4,13 @@ It must never be the limit of a measurement, so all bodies are made before the f
 simulator's generator, and a request costs a look-up: no framework, no parser beyond what the
 clients here send. What the simulator is for (faults, odd answers), this server has not.
 
-`python -m bench.server --completions 4000` prints one line of JSON when it is ready (`base_url`,
-`bytes`: of JSON in all bodies once), and serves until its standard input ends. Below `/v1/bench/`:
-`visible?count=N` shows only the first N completions, `figures` tells what was sent since the last
-time it was asked.
+`python -m bench.server --completions 4000` prints one line of JSON when it is ready: `base_url`,
+and what it holds (`completions`, `messages`, `choices`, and `bytes`: of their JSON, each object
+once). It serves until its standard input ends. Lists are always in ascending order, and a page of
+messages has as many as a hundred.
+
+Below `/v1/bench/`: `visible?count=N` shows only the first N completions from now on, and tells what
+they are; `figures` tells what was sent since the last time it was asked.
 """
 
 from __future__ import annotations
@@ -18,88 +21,33 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import get_args
 from urllib.parse import parse_qs, unquote
 
+from bench.bodies import Bodies, page
+from chatlake.simulator.answers import Answer, not_found, unknown_after
 from chatlake.simulator.limiter import Bucket
-from chatlake.simulator.scenario import Scenario
-from chatlake.simulator.world import World
+from chatlake.simulator.scenario import RateHeaders, Scenario
 
-PAGE_LIMIT = 100
 _HEAD = (
     b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nx-request-id: req_0123456789abcdef0123\r\n"
     b"openai-processing-ms: 12\r\n%bContent-Length: %d\r\n\r\n"
 )
-_PAGE = b'{"object":"list","data":[%b],"first_id":%b,"last_id":%b,"has_more":%b}'
 _REFUSED = (
     b'{"error":{"message":"Rate limit reached.","type":"requests","param":null,'
     b'"code":"rate_limit_exceeded"}}'
 )
-_NOT_FOUND = b'{"error":{"message":"Not found.","type":"invalid_request_error","code":null}}'
-
-
-def page(items: list[bytes], ids: list[str], *, has_more: bool) -> bytes:
-    """Return one page of a list as the API writes it."""
-    first = json.dumps(ids[0] if ids else None).encode()
-    last = json.dumps(ids[-1] if ids else None).encode()
-    return _PAGE % (b",".join(items), first, last, b"true" if has_more else b"false")
-
-
-@dataclass(slots=True)
-class Bodies:
-    """Everything that can be asked for, made before the first request.
-
-    `completions` and `ids` in list order; `messages`: completion id -> its message objects.
-    """
-
-    ids: list[str] = field(default_factory=list)
-    completions: list[bytes] = field(default_factory=list)
-    messages: dict[str, list[bytes]] = field(default_factory=dict)
-    first_pages: dict[str, bytes] = field(default_factory=dict)
-    size: int = 0
-
-    @classmethod
-    def of(cls, scenario: Scenario) -> Bodies:
-        """Make the bodies of a simulator's scenario."""
-        world, bodies = World(scenario), cls()
-        for index in range(world.total):
-            name = world.identifier(index).decode()
-            messages = world.messages(index, range(world.message_count(index)))
-            bodies.ids.append(name)
-            bodies.completions.append(world.completion(index))
-            if len(messages) > PAGE_LIMIT:
-                bodies.messages[name] = messages
-            else:
-                ids = [f"{name}-{number}" for number in range(len(messages))]
-                bodies.first_pages[name] = page(messages, ids, has_more=False)
-            bodies.size += len(bodies.completions[-1]) + sum(map(len, messages))
-        return bodies
-
-    def messages_page(self, name: str, after: str | None, limit: int) -> bytes | None:
-        """Return a page of messages; None where there is no such completion."""
-        whole = self.first_pages.get(name)
-        if whole is not None:
-            return whole if after is None else page([], [], has_more=False)
-        messages = self.messages.get(name)
-        if messages is None:
-            return None
-        start = 0 if after is None else int(after.rpartition("-")[2]) + 1
-        end = min(start + limit, len(messages))
-        ids = [f"{name}-{number}" for number in range(start, end)]
-        return page(messages[start:end], ids, has_more=end < len(messages))
 
 
 class Api:
     """Answers requests; `latency_s` is left to the connection."""
 
-    def __init__(self, bodies: Bodies, bucket: Bucket | None, rate_headers: str) -> None:
+    def __init__(self, bodies: Bodies, bucket: Bucket | None, rate_headers: RateHeaders) -> None:
         self._bodies = bodies
         self._bucket = bucket
         self._rate_headers = rate_headers
         self._positions = {name: place for place, name in enumerate(bodies.ids)}
         self._visible = len(bodies.ids)
-        self._pages: dict[tuple[int, int], bytes] = {}
-        self._answers: dict[bytes, bytes] = {}
         self._sent = self._limited = 0
         self._first_at = self._last_at = 0.0
 
@@ -118,12 +66,13 @@ class Api:
             if wait:
                 self._limited += 1
                 return _whole(b"429 Too Many Requests", _REFUSED, headers)
-        body = self._body(target)
-        if body is None:
-            return _whole(b"404 Not Found", _NOT_FOUND, headers)
-        return _whole(b"200 OK", body, headers)
+        found = self._find(target)
+        if isinstance(found, bytes):
+            return _whole(b"200 OK", found, headers)
+        return _whole(b"404 Not Found", found.body, headers)
 
-    def _body(self, target: bytes) -> bytes | None:
+    def _find(self, target: bytes) -> bytes | Answer:
+        """Return the body; where there is none, the simulator's answer."""
         path, _, query = target.decode().partition("?")
         asked = parse_qs(query) if query else {}
         after = asked.get("after", [None])[0]
@@ -133,13 +82,13 @@ class Api:
             return self._list_page(after, limit)
         name = unquote(parts[0])
         if len(parts) == 2:
-            return self._bodies.messages_page(name, after, limit)
+            return self._bodies.messages_page(name, after, limit) or not_found(name)
         place = self._positions.get(name)
-        return None if place is None else self._bodies.completions[place]
+        return not_found(name) if place is None else self._bodies.completions[place]
 
-    def _list_page(self, after: str | None, limit: int) -> bytes | None:
+    def _list_page(self, after: str | None, limit: int) -> bytes | Answer:
         if after is not None and after not in self._positions:
-            return None
+            return unknown_after(after, 404)
         start = 0 if after is None else self._positions[after] + 1
         end = min(start + limit, self._visible)
         found = self._bodies.completions[start:end]
@@ -149,6 +98,7 @@ class Api:
         path, _, query = target.partition("?")
         if path.endswith("/visible"):
             self._visible = int(parse_qs(query)["count"][0])
+            return _whole(b"200 OK", json.dumps(self._bodies.facts(self._visible)).encode())
         seconds = self._last_at - self._first_at
         figures = {"requests": self._sent, "limited": self._limited, "seconds": seconds}
         self._sent = self._limited = 0
@@ -171,7 +121,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101
+        assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
@@ -190,7 +140,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(self._api.answer(target))
 
 
-async def serve(api: Api, latency_s: float, facts: dict[str, object]) -> None:
+async def serve(api: Api, latency_s: float, facts: dict[str, int]) -> None:
     """Serve on loopback until standard input ends."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
@@ -207,23 +157,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The API of stored completions, prepared")
     parser.add_argument("--completions", type=int, default=4000)
     parser.add_argument("--days", type=float, default=3.0)
+    parser.add_argument("--now", type=int, help="UTC epoch seconds, see `chatlake simulate`")
     parser.add_argument("--image-share", type=float, default=0.06)
     parser.add_argument("--image-bytes", type=int, default=40_000)
+    parser.add_argument("--photo-bytes", type=int, help="of every picture that is not a logo")
     parser.add_argument("--latency-ms", type=float, default=0.0)
     parser.add_argument("--requests-per-minute", type=float)
-    parser.add_argument("--rate-headers", default="none")
+    parser.add_argument("--rate-headers", choices=get_args(RateHeaders), default="none")
     given = parser.parse_args()
     scenario = Scenario(
         completions=given.completions,
         days=given.days,
+        now=given.now,
         image_share=given.image_share,
         image_bytes=given.image_bytes,
     )
-    bodies = Bodies.of(scenario)
+    bodies = Bodies.of(scenario, given.photo_bytes)
     rate = given.requests_per_minute
     bucket = None if rate is None else Bucket(rate, None, time.monotonic())
     api = Api(bodies, bucket, given.rate_headers)
-    asyncio.run(serve(api, given.latency_ms / 1000, {"bytes": bodies.size}))
+    asyncio.run(serve(api, given.latency_ms / 1000, bodies.facts(given.completions)))
 
 
 if __name__ == "__main__":

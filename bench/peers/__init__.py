@@ -1,0 +1,1 @@
+"""What chatlake is compared with: programs that print one line of JSON at their end."""

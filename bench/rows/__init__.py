@@ -1,0 +1,23 @@
+"""The rows, by group: what `--only` names, and the function that measures it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from bench.results import Row
+from bench.rows import fetching, growth, memory, pace, peers, processes, room, views
+from bench.stage import Stage
+
+GROUPS: dict[str, Callable[[Stage], Iterator[Row]]] = {
+    peers.GROUP: peers.measure,
+    fetching.GROUP: fetching.measure,
+    memory.GROUP: memory.measure,
+    room.GROUP: room.measure,
+    growth.GROUP: growth.measure,
+    pace.LATENCY: pace.measure_latency,
+    pace.RATE: pace.measure_rates,
+    views.GROUP: views.measure,
+    processes.GROUP: processes.measure,
+}
+BY_DEFAULT = [name for name in GROUPS if name != processes.GROUP]
+"""Without the one that waits for Prefect most of the time."""
