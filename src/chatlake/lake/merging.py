@@ -6,6 +6,7 @@ What is read is hashed first: rows of an altered file must not get a new, right 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 import pyarrow as pa
 
@@ -16,6 +17,9 @@ from chatlake.lake.storage import Storage
 from chatlake.model.compaction import Merge
 from chatlake.model.manifest import PartFile
 from chatlake.model.tables import IMAGES
+
+_GROUP_BYTES: Final = parts.MAX_GROUP_BYTES // 2
+"""A merge has two groups in memory, and what is written of one: less than a backup needs."""
 
 
 def merge(storage: Storage, files: Merge) -> PartFile:
@@ -46,7 +50,7 @@ def merge(storage: Storage, files: Merge) -> PartFile:
 
 def full_groups(table: str, groups: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """Join row groups: each but the last has all rows that one may have, or over half the bytes."""
-    limit = parts.MAX_IMAGE_GROUP_BYTES if table == IMAGES else parts.MAX_GROUP_BYTES
+    limit = parts.MAX_IMAGE_GROUP_BYTES if table == IMAGES else _GROUP_BYTES
     held: list[pa.Table] = []
     rows = octets = 0
     for group in groups:

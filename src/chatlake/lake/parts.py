@@ -54,10 +54,11 @@ def to_tables(table: str, columns: dict[str, list[Any]]) -> Iterator[pa.Table]:
         return
     start = size = 0
     for end, data in enumerate(columns["data"]):
-        if size and size + len(data) > MAX_IMAGE_GROUP_BYTES:
+        length = len(data or b"")
+        if size and size + length > MAX_IMAGE_GROUP_BYTES:
             yield to_table(table, {name: values[start:end] for name, values in columns.items()})
             start, size = end, 0
-        size += len(data)
+        size += length
     yield to_table(table, {name: values[start:] for name, values in columns.items()})
 
 
