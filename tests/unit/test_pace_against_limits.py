@@ -169,8 +169,25 @@ def test_bucket_with_headers(headers: str, latency_s: float, concurrency: int) -
     """Where headers come, 97 % of the limit is used and half a percent of the requests refused."""
     bucket = Bucket(RATE, burst=RATE, headers=headers)
     figures = run(Pace(concurrency=concurrency), bucket.ask, seconds=60, latency_s=latency_s)
-    assert figures.granted(0, 60) >= 0.97 * 60 * RATE
+    assert figures.granted(0, 60) >= 0.97 * (60 * RATE + RATE)
     assert figures.refused_share(0, 60) <= 0.005
+
+
+@pytest.mark.parametrize("latency_s", [0.005, 0.05])
+def test_what_came_in_during_a_pause_is_used(latency_s: float) -> None:
+    """A bucket fills up while the service asks for a whole second: none of that is given away."""
+    bucket = Bucket(RATE, burst=RATE, headers="seconds")
+    figures = run(Pace(concurrency=32), bucket.ask, seconds=300, latency_s=latency_s)
+    assert figures.granted(0, 300) >= 0.99 * (300 * RATE + RATE)
+    assert figures.refused_share(0, 300) <= 0.003
+
+
+@pytest.mark.parametrize("burst", [2, 10])
+def test_a_pause_is_no_leave_for_a_burst(burst: int) -> None:
+    """A bucket too small to fill up refuses the first of those that catch up, not all of them."""
+    bucket = Bucket(RATE, burst=burst, headers="seconds")
+    figures = run(Pace(concurrency=32), bucket.ask, seconds=300, latency_s=0.05)
+    assert figures.refused_share(60, 300) <= 0.003
 
 
 def test_no_limit() -> None:

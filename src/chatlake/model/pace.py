@@ -3,7 +3,7 @@
 Four things hold a request back: a free slot (`concurrency`, reached in a few round trips from 18,
 so that the first limit met refuses few requests), a pause that the service asked for
 (`Retry-After` holds all requests of the source), the rate that was found (`RateFinder`), and the
-configured upper bound.
+configured upper bound. What a limit took in during a pause is caught up with after it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from chatlake.model.retry_after import RateLimit
 
 _START_SLOTS = 18
 _CAUTIOUS_ANSWERS = 80  # by then a bucket of one second's worth of 3,000 a minute is empty
-_CAUTIOUS_GROWTH, _GROWTH = 1 / 20, 1 / 2  # slots for each answer
+_CAUTIOUS_GROWTH, _GROWTH = 1 / 20, 1.0  # slots for each answer
 _BURST_S = 0.01
 _WHOLE = 1 - 1e-6  # a request's worth of credit, but for rounding
 _LONGEST_RESET_S = 120.0
+_CATCHING_UP = 2.0  # times the rate, after a pause in which the limit went on to fill up
+_LONGEST_REFILL_S = 1.0  # no bucket is taken to hold more
+_REFILLED = 0.8  # of what the pause should have given: the bucket may be smaller
 
 
 class Outcome(enum.Enum):
@@ -47,6 +50,7 @@ class Pace:
         self._finder = RateFinder()
         self._remaining: int | None = None
         self._stated_by = 0
+        self._missed = 0.0
         self._credit = 1.0
         self._credit_at = -math.inf
 
@@ -65,6 +69,7 @@ class Pace:
         """Take a slot for a request that leaves now; `finish` must follow with the ticket."""
         self._credit = self._credit_now(now, self._rate(now)) - 1
         self._credit_at = now
+        self._missed -= 1 - 1 / _CATCHING_UP
         self.in_flight += 1
         return self._finder.sent(now)
 
@@ -89,8 +94,10 @@ class Pace:
         nothing_left = limit is not None and limit.remaining == 0
         if outcome is Outcome.LIMITED and limit and nothing_left and retry_after_s is None:
             retry_after_s = _believable(limit.reset_s)
+        if outcome is not Outcome.ACCEPTED:
+            self._missed = 0.0  # there was less to catch up with than it seemed
         if retry_after_s:
-            self.paused_until = max(self.paused_until, now + retry_after_s)
+            self._pause(now, retry_after_s)
         match outcome:
             case Outcome.ACCEPTED:
                 self._grow_slots()
@@ -105,6 +112,11 @@ class Pace:
             case Outcome.UNKNOWN:
                 self._finder.lost()
 
+    def _pause(self, now: float, pause_s: float) -> None:
+        self.paused_until = max(self.paused_until, now + pause_s)
+        if self._finder.is_tuned:
+            self._missed = _REFILLED * min(pause_s, _LONGEST_REFILL_S) * self._rate(now)
+
     def _grow_slots(self) -> None:
         self._answers += 1
         growth = _CAUTIOUS_GROWTH if self._answers <= _CAUTIOUS_ANSWERS else _GROWTH
@@ -117,7 +129,8 @@ class Pace:
         return slots - self.in_flight
 
     def _rate(self, now: float) -> float:
-        return min(self._highest_rate, self._finder.rate(now))
+        rate = self._finder.rate(now)
+        return min(self._highest_rate, rate * _CATCHING_UP if self._missed > 0 else rate)
 
     def _credit_now(self, now: float, rate: float) -> float:
         """Return how many requests may leave at once: what has accrued, and never a real burst."""

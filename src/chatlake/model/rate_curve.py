@@ -42,6 +42,11 @@ class RateCurve:
         """Whether a limit was met and is not measured yet."""
         return self._doubling_s > 0
 
+    @property
+    def is_tuned(self) -> bool:
+        """Whether a limit was measured."""
+        return self._limit > 0 and not self.is_searching
+
     def set_free(self, rate: float) -> None:
         """Go on from `rate` as if no limit had been met."""
         self.rate = rate

@@ -77,6 +77,11 @@ class RateFinder:
         self._ignoring_s = _SHORTEST_IGNORING_S
         self._ignore_until = float("-inf")
 
+    @property
+    def is_tuned(self) -> bool:
+        """Whether a limit was met and measured."""
+        return self._curve.is_tuned
+
     def rate(self, now: float) -> float:
         """Return the requests per second to send at."""
         if self._settling and now >= self.hold_until:
