@@ -32,7 +32,7 @@ class Sizes:
     peer_defaults: int = 1_000
     processes: int = 20_000
     paced_s: int = 60
-    latency_s: int = 20
+    latency_s: int = 30
     messages: int = 1_000_000
 
     @property
