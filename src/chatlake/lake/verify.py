@@ -166,7 +166,7 @@ class _Verification:
         if isinstance(shown, Finding):
             report.findings.append(shown)
         elif shown is None:
-            if storage.local_path(CATALOG) is not None:
+            if history.newest and storage.local_path(CATALOG) is not None:
                 report.notes.append(f"{CATALOG} is missing; the next command writes it anew")
         elif is_of_this_lake(shown, storage):
             number = shown.stamp.number
