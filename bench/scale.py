@@ -1,6 +1,6 @@
 """What grows with the number of files that a lake lists: opening, commits, catalogue, a query.
 
-`python -m bench.scale --files 1000 10000 100000`: lakes whose files are links to a few small ones, of
+`python -m bench.scale --files 1000 10000 100000`: the files are links to a few small ones, of
 ten sources over as many days as it takes. Prints one line for each size.
 """
 
