@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -60,7 +61,7 @@ class BigBackup:
     start: Backup
     few: Backup
     few_config: Path
-    some: Backup
+    some: tuple[Backup, Backup]
     many: Backup
     many_config: Path
     many_bytes: int
@@ -117,20 +118,23 @@ class Stage:
             serving(total, days=sizes.days * total / sizes.many)
         )
 
+        numbers = itertools.count()
+
         def back_up_first(count: int) -> tuple[Backup, Path]:
-            config = configuration(self.folder / f"first-{count}", server)
+            config = configuration(self.folder / f"first-{count}-{next(numbers)}", server)
             return back_up_all(config, server.show_only(count)), config
 
         start, _ = back_up_first(0)
         few, few_config = back_up_first(sizes.few)
         some, _ = back_up_first(sizes.some)
         many, many_config = back_up_first(sizes.many)
+        again, _ = back_up_first(sizes.some)  # machines slow down and speed up in such a time
         return BigBackup(
             server.show_only(sizes.many),
             start,
             few,
             few_config,
-            some,
+            (some, again),
             many,
             many_config,
             lake_bytes(many_config),

@@ -7,6 +7,7 @@ import gzip
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 
@@ -154,12 +155,28 @@ def test_large_bodies_are_read_two_at_a_time() -> None:
     body = bytes(16 << 20)
 
     async def use(api: CompletionApi) -> list[int]:
-        return list(await asyncio.gather(*[api.get_completion(len, str(n)) for n in range(4)]))
+        return list(await asyncio.gather(*[api.get_completion(len, str(n)) for n in range(6)]))
 
-    answers = [Answer(body=body, pause_s=2.0)] * 4
-    sizes, server = run(use, *answers, timeout_s=3.9, max_attempts=1)
-    assert sizes == [len(body)] * 4
+    answers = [Answer(body=body, pause_s=1.5)] * 6
+    sizes, server = run(use, *answers, timeout_s=2.9, max_attempts=1)
+    assert sizes == [len(body)] * 6
     assert server.most_pausing == 2
+
+
+def test_a_large_body_is_read_when_there_is_room() -> None:
+    """Before its greater part is read, the caller is asked; a small one is read at once."""
+    asked: list[str] = []
+
+    async def use(api: CompletionApi) -> list[int]:
+        async def room() -> None:
+            asked.append("room")
+
+        ask = partial(api.list_messages, len, "x", after=None, limit=1, settle=False, room=room)
+        return [await ask(), await ask()]
+
+    sizes, _ = run(use, Answer(), Answer(body=bytes(1 << 20)))
+    assert sizes == [len(OK), 1 << 20]
+    assert asked == ["room"]
 
 
 def test_a_large_compressed_body_is_whole() -> None:

@@ -233,3 +233,11 @@ def test_a_large_image_is_compared_to_its_last_character(size: int) -> None:
         other = text[:place] + chr(ord(text[place]) + 1) + text[place + 1 :]
         image = decode_data_url(f"data:image/png;base64,{other}")
         assert image is None or image.reference is None
+
+
+def test_a_reference_takes_the_place_of_its_own_url_only() -> None:
+    """A URL that looks like another one's JSON text is not taken for it."""
+    backslash, line_break = "data:;base64,AA\\nAA", "data:;base64,AA\nAA"
+    text = json.dumps([backslash, line_break]).encode()
+    replaced = insert_references(text, {backslash: "chatlake-image:one"})
+    assert json.loads(replaced) == ["chatlake-image:one", line_break]

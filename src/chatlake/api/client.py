@@ -21,7 +21,7 @@ from chatlake.api.routes import (
     messages_route,
 )
 from chatlake.api.transport import Answer, ExchangeError, Failure, Wire
-from chatlake.backup.ports import RequestFigures
+from chatlake.backup.ports import RequestFigures, Room
 from chatlake.errors import (
     ChatlakeError,
     CompletionNotFoundError,
@@ -122,10 +122,12 @@ class ApiClient:
         after: str | None,
         limit: int,
         settle: bool,
+        room: Room | None = None,
     ) -> T:
         """GET /chat/completions/{id}/messages; see `CompletionApi`."""
         parameters = list_parameters(after, limit, "asc")
-        return await self._get(read, messages_route(completion_id), parameters, settle=settle)
+        route = messages_route(completion_id)
+        return await self._get(read, route, parameters, settle=settle, room=room)
 
     async def aclose(self) -> None:
         """Close all connections; may be called twice."""
@@ -138,12 +140,13 @@ class ApiClient:
         parameters: list[tuple[str, str]],
         *,
         settle: bool = False,
+        room: Room | None = None,
     ) -> T:
         url = self._routes.url(route, parameters)
         answers_before = self._answers
 
         async def attempt(patience: Patience) -> T:
-            answer = await self._send(url, route, patience)
+            answer = await self._send(url, route, patience, room)
             return self._read(answer, read, route, settle=settle)
 
         try:
@@ -152,7 +155,7 @@ class ApiClient:
             error = self._last_word(given_up, answers_before)
         raise error  # not from within `except`: what led to it may repeat an unscrubbed body
 
-    async def _send(self, url: str, route: str, patience: Patience) -> Answer:
+    async def _send(self, url: str, route: str, patience: Patience, room: Room | None) -> Answer:
         """Send one request when the pace permits: every request passes through here."""
         try:
             ticket = await self._pace.start(waits_until=patience.ends_at)
@@ -164,7 +167,7 @@ class ApiClient:
         self.figures.retries += patience.note_sending()
         try:
             sent_at = time.monotonic()
-            answer = await self._wire.get(url)
+            answer = await self._wire.get(url, room)
             self._answers += 1
             if logger.isEnabledFor(logging.DEBUG):
                 took_ms = 1000 * (time.monotonic() - sent_at)

@@ -23,9 +23,11 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from chatlake.backup.ports import Room
+
 _CONNECT_TIMEOUT_S = 10.0
 _KEEPALIVE_S = 30.0
-_LARGE_BYTES = 1 << 20
+_LARGE_BYTES = 1 << 18
 _LARGE_AT_ONCE = 2
 
 
@@ -133,8 +135,11 @@ class Wire:
             client=_session_factory(context, connections, headers),
         )
 
-    async def get(self, url: str) -> Answer:
-        """Send one GET; ExchangeError where no whole answer came within the timeout."""
+    async def get(self, url: str, room: Room | None = None) -> Answer:
+        """Send one GET; ExchangeError where no whole answer came within the timeout.
+
+        `room` is awaited before the greater part of a large body is read.
+        """
         response: httpx.Response | None = None
         try:
             async with asyncio.timeout(self._timeout_s) as deadline:
@@ -144,7 +149,7 @@ class Wire:
                     stream: AsyncIterable[bytes] = cast("httpx.AsyncByteStream", response.stream)
                     if "content-encoding" in headers:
                         stream = response.aiter_bytes()
-                    body = await self._whole(stream, deadline)
+                    body = await self._whole(stream, deadline, room)
                 except BaseException:  # whole answers have given their connection back
                     await response.aclose()
                     raise
@@ -163,8 +168,10 @@ class Wire:
         """Close every connection; may be called twice."""
         await self._transport.aclose()
 
-    async def _whole(self, chunks: AsyncIterable[bytes], deadline: asyncio.Timeout) -> bytes:
-        """Read a body; of large ones only a few at once, lest their sum fill the memory."""
+    async def _whole(
+        self, chunks: AsyncIterable[bytes], deadline: asyncio.Timeout, room: Room | None
+    ) -> bytes:
+        """Read a body; of large ones only a few at once, and only when there is room for them."""
         read: list[bytes] = []
         size = 0
         chunks = aiter(chunks)
@@ -175,11 +182,13 @@ class Wire:
                 break
         else:
             return b"".join(read)
-        waiting_since = asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time
+        left_s = (deadline.when() or now()) - now()
+        deadline.reschedule(None)  # while it waits for its turn the service is not to blame
         async with self._large:
-            # While it waits for its turn the service is not to blame.
-            waited_s = asyncio.get_running_loop().time() - waiting_since
-            deadline.reschedule((deadline.when() or 0.0) + waited_s)
+            if room is not None:
+                await room()
+            deadline.reschedule(now() + left_s)
             read += [chunk async for chunk in chunks]
             return b"".join(read)
 

@@ -37,6 +37,7 @@ FLUSH_BYTES = 32 * 1024 * 1024
 FLUSH_SECONDS = 10.0  # the promise is 15, writing and committing included
 Item = Asked | Listed
 Examine = Callable[..., Listed | None]
+Take = Callable[[Flush], Awaitable[None]]
 
 
 class Exporter:
@@ -65,30 +66,28 @@ class Exporter:
         self._buffer = RowBuffer(keep_images=job.keep_images)
         self._flush = Flush()
         self._flushing = asyncio.Lock()
+        self._take: Take
         self._exhausted_in_a_row = 0
 
-    async def export(
-        self, items: AsyncIterator[Item], take: Callable[[Flush], Awaitable[None]]
-    ) -> None:
+    async def export(self, items: AsyncIterator[Item], take: Take) -> None:
         """Export all items; hand what is durable to `take`, flush by flush.
 
         When it raises, or is cancelled, everything fetched until then is still handed over.
         """
+        self._take = take
         try:
-            await self._run(items, take)
+            await self._run(items)
         finally:
-            await self._hand_over(take)
+            await self._hand_over()
 
-    async def _run(
-        self, items: AsyncIterator[Item], take: Callable[[Flush], Awaitable[None]]
-    ) -> None:
+    async def _run(self, items: AsyncIterator[Item]) -> None:
         queue: asyncio.Queue[Item | None] = asyncio.Queue(maxsize=2 * self._job.concurrency)
         broken: ChatlakeError | None = None
         try:
             async with asyncio.TaskGroup() as group:
-                timer = group.create_task(self._hand_over_regularly(take))
+                timer = group.create_task(self._hand_over_regularly())
                 workers = [
-                    group.create_task(self._work(queue, take)) for _ in range(self._job.concurrency)
+                    group.create_task(self._work(queue)) for _ in range(self._job.concurrency)
                 ]
                 try:
                     async for item in items:
@@ -104,32 +103,38 @@ class Exporter:
         if broken is not None:
             raise broken
 
-    async def _work(
-        self, queue: asyncio.Queue[Item | None], take: Callable[[Flush], Awaitable[None]]
-    ) -> None:
+    async def _work(self, queue: asyncio.Queue[Item | None]) -> None:
         while (item := await queue.get()) is not None:
             await self._export_one(item)
-            if self._buffer.bytes >= self._flush_bytes:
-                await self._hand_over(take)
+            await self._room()
 
-    async def _hand_over_regularly(self, take: Callable[[Flush], Awaitable[None]]) -> None:
+    async def _room(self) -> None:
+        """Return when the buffer is not full."""
+        while self._buffer.bytes >= self._flush_bytes:
+            await self._hand_over()
+
+    async def _room_for_large(self) -> None:
+        """Return when nothing is being written either: that takes as much memory again."""
+        await self._room()
+        async with self._flushing:
+            pass
+
+    async def _hand_over_regularly(self) -> None:
         while True:
             await asyncio.sleep(self._flush_seconds)
-            await self._hand_over(take)
+            await self._hand_over()
 
-    async def _hand_over(self, take: Callable[[Flush], Awaitable[None]]) -> None:
+    async def _hand_over(self) -> None:
         async with self._flushing:
             if self._flush.outcomes:
                 buffer, flush = self._buffer, self._flush
                 self._buffer = RowBuffer(keep_images=self._job.keep_images)
                 self._flush = Flush()
-                await _to_its_end(self._write_and_take(buffer, flush, take))
+                await _to_its_end(self._write_and_take(buffer, flush))
 
-    async def _write_and_take(
-        self, buffer: RowBuffer, flush: Flush, take: Callable[[Flush], Awaitable[None]]
-    ) -> None:
+    async def _write_and_take(self, buffer: RowBuffer, flush: Flush) -> None:
         await asyncio.to_thread(self._write, buffer, flush)
-        await take(flush)
+        await self._take(flush)
 
     def _write(self, buffer: RowBuffer, flush: Flush) -> None:
         for partition, images in buffer.images().items():
@@ -177,7 +182,10 @@ class Exporter:
         seen = _observation(self._run_id, previous)
         try:
             messages = await fetch_messages(
-                self._api, completion.id, settle=item.sequence is not None
+                self._api,
+                completion.id,
+                settle=item.sequence is not None,
+                room=self._room_for_large,
             )
         except CompletionError as error:
             if previous is None:

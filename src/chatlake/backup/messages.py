@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from chatlake.backup.ports import CompletionApi
+from chatlake.backup.ports import CompletionApi, Room
 from chatlake.model.objects import Message, read_message_page
 from chatlake.model.paging import PAGE_LIMIT, Pager
 
 
-async def fetch_messages(api: CompletionApi, completion_id: str, *, settle: bool) -> list[Message]:
+async def fetch_messages(
+    api: CompletionApi, completion_id: str, *, settle: bool, room: Room | None = None
+) -> list[Message]:
     """Return the messages of a completion, oldest first.
 
-    `settle`: wait out late visibility before a 404 counts. Raises AccountError,
-    SourceUnreachableError or CompletionError.
+    `settle`: wait out late visibility before a 404 counts. `room`: see `CompletionApi`. Raises
+    AccountError, SourceUnreachableError or CompletionError.
     """
     pager = Pager()
     messages: list[Message] = []
@@ -22,5 +24,6 @@ async def fetch_messages(api: CompletionApi, completion_id: str, *, settle: bool
             after=pager.cursor,
             limit=PAGE_LIMIT,
             settle=settle and pager.cursor is None,
+            room=room,
         )
     return messages

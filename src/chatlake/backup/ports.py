@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -15,6 +15,9 @@ T = TypeVar("T")
 
 Columns = dict[str, list[Any]]
 """One table's rows of one partition by columns: names and order as in `model.tables.COLUMNS`."""
+
+Room = Callable[[], Awaitable[None]]
+"""Returns when there is room in memory for a large body."""
 
 Rows = Mapping[tuple[str, Partition], Columns]
 """Rows of many tables and partitions: (table, partition) -> columns."""
@@ -78,8 +81,11 @@ class CompletionApi(Protocol):
         after: str | None,
         limit: int,
         settle: bool,
+        room: Room | None = None,
     ) -> T:
         """GET /chat/completions/{id}/messages, ascending.
+
+        `room` is awaited before a large body is read: images may be embedded in it.
 
         `settle`: the completion was just listed, so a 404 may be late visibility (1-6 s,
         api-behaviour): ask again over some seconds before CompletionNotFoundError.

@@ -38,7 +38,7 @@ class RowBuffer:
             for sha256, image in flat.images.items():
                 if sha256 not in waiting:
                     waiting[sha256] = image
-                    self.bytes += 2 * len(image.data)  # writing them copies them
+                    self.bytes += 3 * len(image.data)  # writing them copies them
 
     def images(self) -> dict[Partition, dict[str, EmbeddedImage]]:
         """Return the images that wait, by partition and SHA-256."""

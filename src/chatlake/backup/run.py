@@ -15,9 +15,9 @@ import msgspec
 
 from chatlake.backup.commit import Committer
 from chatlake.backup.discovery import Discovery
-from chatlake.backup.export import Exporter, Item
+from chatlake.backup.export import Exporter, Item, Take
 from chatlake.backup.heal import heal
-from chatlake.backup.items import Flush, Listed, SourceJob
+from chatlake.backup.items import Listed, SourceJob
 from chatlake.backup.known import KnownCompletions, KnownImages
 from chatlake.backup.ports import CompletionApi, LakeStore, Observer
 from chatlake.backup.schedule import with_due_sweep
@@ -28,7 +28,6 @@ from chatlake.model.objects import read_completion
 
 logger = logging.getLogger(__name__)
 
-Take = Callable[[Flush], Awaitable[None]]
 ExportItems = Callable[[AsyncIterator[Item], Take], Awaitable[None]]
 OpenApi = Callable[[SourceJob], AbstractAsyncContextManager[CompletionApi]]
 """Opens the API of a source, to be closed by the context manager."""

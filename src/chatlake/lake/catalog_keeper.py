@@ -18,7 +18,7 @@ from chatlake.lake.storage import Storage
 from chatlake.model.manifest import LakeState
 
 # Refreshing during a run costs at most this share of the run's time.
-_SHARE: Final = 0.05
+_SHARE: Final = 0.03
 _EXPECTED_S: Final = 0.25  # what the first takes: a short run writes one, at its end
 
 

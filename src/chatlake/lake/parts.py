@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import chain
 from typing import Any, BinaryIO, Final, cast
 
 import pyarrow as pa
@@ -31,6 +32,7 @@ MAX_GROUP_ROWS: Final = 50_000
 MAX_GROUP_BYTES: Final = 64 << 20
 MAX_IMAGE_GROUP_BYTES: Final = 16 << 20
 BLOOM_FALSE_POSITIVES: Final = 0.01
+_IMAGE_COPY_BYTES: Final = MAX_IMAGE_GROUP_BYTES // 2
 _CHUNK_BYTES: Final = 1 << 20
 # A damaged footer may name a column or a time zone by what is no text or no zone.
 _UNREADABLE: Final = (pa.ArrowException, EOFError, UnicodeDecodeError, UnknownTimeZoneError)
@@ -48,14 +50,14 @@ def to_table(table: str, columns: dict[str, list[Any]]) -> pa.Table:
 
 
 def to_tables(table: str, columns: dict[str, list[Any]]) -> Iterator[pa.Table]:
-    """Build Arrow tables as `to_table`: of images one for each row group, as each is a copy."""
+    """Build Arrow tables as `to_table`: of images several small ones, since each is a copy."""
     if table != IMAGES:
         yield to_table(table, columns)
         return
     start = size = 0
     for end, data in enumerate(columns["data"]):
         length = len(data or b"")
-        if size and size + length > MAX_IMAGE_GROUP_BYTES:
+        if size and size + length > _IMAGE_COPY_BYTES:
             yield to_table(table, {name: values[start:end] for name, values in columns.items()})
             start, size = end, 0
         size += length
@@ -88,7 +90,9 @@ def write_part(
         sink = _HashingSink(file)
         expected_rows = expected_rows or first.num_rows
         with _open_writer(cast("BinaryIO", sink), first.schema, table, expected_rows) as writer:
-            for batch in _chain(first, batches):
+            waiting = iter([first])
+            del first
+            for batch in chain(waiting, batches):
                 rows += batch.num_rows
                 if "created_at" in batch.column_names:
                     span: Any = pc.min_max(batch["created_at"]).as_py()
@@ -96,6 +100,7 @@ def write_part(
                     high = max(high, span["max"] or high)
                 for group in row_groups(table, batch):
                     writer.write_table(group, row_group_size=MAX_GROUP_ROWS)
+                del batch, group  # before the next one is made
     if low > high:  # not one row says when it was created
         low, high = day_range(partition)
     return PartFile(
@@ -259,11 +264,6 @@ def _halve(rows: pa.Table, limit: int) -> Iterator[pa.Table]:
     middle = rows.num_rows // 2
     yield from _halve(rows.slice(0, middle), limit)
     yield from _halve(rows.slice(middle), limit)
-
-
-def _chain(first: pa.Table, rest: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    yield first
-    yield from rest
 
 
 def _to_list(column: pa.ChunkedArray[Any]) -> list[Any]:

@@ -25,6 +25,7 @@ import msgspec
 _DATA_URL = re.compile(r"data:([^,]*?)(;base64)?,", re.IGNORECASE)
 _PLAIN_PREFIX = re.compile(r"[A-Za-z0-9/+.;:=_,-]*")
 _DATA_URL_TOKEN = re.compile(rb'"data:[^"\\]*(?:\\.[^"\\]*)*"', re.IGNORECASE | re.DOTALL)
+_DATA_URL_START = re.compile(rb'"data:', re.IGNORECASE)
 _NO_LINE_BREAKS = str.maketrans("", "", "\r\n")
 _PIECE = 3 << 16
 _MARK = b"chatlake-image:"
@@ -69,17 +70,13 @@ def decode_data_url(url: str) -> EmbeddedImage | None:
     match = _DATA_URL.match(url)
     if match is None:
         return None
-    payload = url[match.end() :]
-    data = _decode_base64(payload) if match.group(2) else unquote_to_bytes(payload)
+    start, is_base64 = match.end(), match.group(2) is not None
+    data = _decode_base64(url, start) if is_base64 else unquote_to_bytes(url[start:])
     if not data:
         return None
     sha256 = hashlib.sha256(data).hexdigest()
     prefix = match.group(0)
-    restorable = (
-        match.group(2) is not None
-        and _PLAIN_PREFIX.fullmatch(prefix)
-        and _encodes_to(data, payload)
-    )
+    restorable = is_base64 and _PLAIN_PREFIX.fullmatch(prefix) and _encodes_to(data, url, start)
     return EmbeddedImage(
         sha256=sha256,
         media_type=match.group(1).split(";", 1)[0].strip().lower() or None,
@@ -88,21 +85,23 @@ def decode_data_url(url: str) -> EmbeddedImage | None:
     )
 
 
-def _encodes_to(data: bytes, payload: str) -> bool:
-    """Whether `data` in base64 is just this text; piece by piece, for images are large."""
-    size = 4 * -(-len(data) // 3)
-    return len(payload) == size and all(
-        binascii.b2a_base64(data[start : start + _PIECE], newline=False).decode("ascii")
-        == payload[start // 3 * 4 : (start + _PIECE) // 3 * 4]
-        for start in range(0, len(data), _PIECE)
+def _encodes_to(data: bytes, url: str, start: int) -> bool:
+    """Whether `data` in base64 is just the text from `start`; compared piece by piece."""
+    return len(url) - start == 4 * -(-len(data) // 3) and all(
+        url.startswith(
+            binascii.b2a_base64(data[place : place + _PIECE], newline=False).decode("ascii"),
+            start + place // 3 * 4,
+        )
+        for place in range(0, len(data), _PIECE)
     )
 
 
-def _decode_base64(payload: str) -> bytes | None:
-    """Decode base64 (RFC 4648, section 4), also broken into lines (MIME); None for anything else.
+def _decode_base64(url: str, start: int) -> bytes | None:
+    """Decode base64 (RFC 4648, section 4) from `start`, also broken into lines (MIME); else None.
 
     No guessing beyond that: a text that only resembles base64 must not become an image.
     """
+    payload = url[start:]
     if "\n" in payload or "\r" in payload:
         payload = payload.translate(_NO_LINE_BREAKS)
     try:
@@ -120,7 +119,11 @@ def insert_references(text: bytes, references: Mapping[str, str]) -> bytes:
     """Replace data URLs in a JSON text by references; `references`: URL -> what stands for it."""
     if _MARK in text:
         text = text.replace(_MARK, _HIDDEN_MARK)
-    if not references:
+    for url, reference_text in references.items():
+        # As nearly every client writes it, and without a copy of each image in the text.
+        if "\\" not in url and '"' not in url:
+            text = text.replace(b'"%b"' % url.encode(), b'"%b"' % reference_text.encode())
+    if not references or not _DATA_URL_START.search(text):
         return text
 
     def reference(match: re.Match[bytes]) -> bytes:
