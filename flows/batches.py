@@ -13,9 +13,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
-from chatlake.backup.export import Item
+from chatlake.backup.export import Item, Take
 from chatlake.backup.items import SourceJob
-from chatlake.backup.run import Take
 from chatlake.flows.batch import (
     FIRST_BATCH,
     Batch,
