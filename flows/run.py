@@ -45,7 +45,7 @@ def run_in_flow(config: str | None, choose: ChooseJobs) -> State[None]:
             report = run_backup(settings, jobs, LogObserver(), strategy=strategy)
     except ChatlakeError as error:
         leave_error(error)
-        return _failed(error)
+        return failed_state(error)
     except Exception as error:
         leave_error(ChatlakeError(without_keys(f"{type(error).__name__}: {error}")))
         raise
@@ -66,7 +66,7 @@ def final_state(report: BackupReport) -> State[None]:
         return Cancelled(message=stopped.message, data=stopped)
     for source in report.sources:
         if source.error is not None:
-            return _failed(source.error, f"{source.run.source}: ")
+            return failed_state(source.error, f"{source.run.source}: ")
     failed = sum(len(source.failures) for source in report.sources)
     if failed:
         listed = sum(source.run.listed for source in report.sources)
@@ -89,6 +89,7 @@ def source_names(config: str | None) -> list[str]:
     return [source.name for source in settings.sources]
 
 
-def _failed(error: ChatlakeError, where: str = "") -> State[None]:
-    message = " ".join(f"{where}{error.kind}: {error.message} {error.hint}".split())
-    return Failed(message=message, data=error)
+def failed_state(error: ChatlakeError, where: str = "") -> State[None]:
+    """Return Failed with what happened, what to do, and the exit code that this is as a command."""
+    text = f"{where}{error.kind}: {error.message} {error.hint} (exit code {error.exit_code})"
+    return Failed(message=" ".join(text.split()), data=error)
