@@ -23,7 +23,8 @@ from chatlake.errors import (
 )
 from chatlake.flows.artifacts import leave_artifacts, leave_error
 from chatlake.flows.defaults import hear_engine
-from chatlake.flows.observer import LogObserver, counts
+from chatlake.flows.observer import counts
+from chatlake.flows.progress import ProgressObserver
 from chatlake.flows.tasks import new_task_runner, prefect_strategy
 
 logger = logging.getLogger("chatlake.flows")
@@ -42,7 +43,10 @@ def run_in_flow(config: str | None, choose: ChooseJobs) -> State[None]:
         jobs = choose(settings)
         with new_task_runner(settings.runner) as task_runner:
             strategy = prefect_strategy(settings, task_runner)
-            report = run_backup(settings, jobs, LogObserver(), strategy=strategy)
+            with ProgressObserver(len(jobs)) as observer:
+                report = run_backup(settings, jobs, observer, strategy=strategy)
+                if report.status in ("complete", "incomplete"):
+                    observer.ended(f"{report.status}: {_summary(report)}")
     except ChatlakeError as error:
         leave_error(error)
         return failed_state(error)
@@ -55,7 +59,7 @@ def run_in_flow(config: str | None, choose: ChooseJobs) -> State[None]:
 
 def final_state(report: BackupReport) -> State[None]:
     """Return Completed, Cancelled, Failed, or Failed under the name Incomplete."""
-    summary = "; ".join(f"{source.run.source}: {counts(source.run)}" for source in report.sources)
+    summary = _summary(report)
     if report.stopped_by is not None:
         kind = (
             RunTerminatedError
@@ -73,6 +77,10 @@ def final_state(report: BackupReport) -> State[None]:
         incomplete = CompletionError(f"{failed:,} of {listed:,} completions could not be had")
         return Failed(name="Incomplete", message=incomplete.message, data=incomplete)
     return Completed(message=summary)
+
+
+def _summary(report: BackupReport) -> str:
+    return "; ".join(f"{source.run.source}: {counts(source.run)}" for source in report.sources)
 
 
 def flow_run_name(sources: Sequence[str]) -> str:
