@@ -76,7 +76,7 @@ class ProgressObserver(LogObserver):
     def _send(self, percent: float, what: str) -> None:
         try:
             if self._artifact is None:
-                self._artifact = cast(UUID, create_progress_artifact(percent, PROGRESS_KEY, what))
+                self._artifact = cast("UUID", create_progress_artifact(percent, PROGRESS_KEY, what))
             else:
                 update_progress_artifact(self._artifact, percent, what)
         except Exception as error:  # noqa: BLE001 - what is in the lake counts
