@@ -6,6 +6,7 @@ import logging
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from chatlake.backup.figures import FIGURES
 from chatlake.backup.run import BackupReport
 from chatlake.errors import ChatlakeError
 from chatlake.model.manifest import SourceRun
@@ -15,10 +16,6 @@ logger = logging.getLogger("chatlake.flows")
 REPORT_KEY = "chatlake-report"
 FAILURES_KEY = "chatlake-failures"
 FAILURES_SHOWN = 1000
-_FIGURES = (
-    "listed", "new", "changed", "unchanged", "deleted", "failed", "messages", "content_parts",
-    "images", "requests", "retries", "rate_limited",
-)  # fmt: skip
 
 
 def leave_artifacts(report: BackupReport) -> None:
@@ -71,7 +68,7 @@ def report_markdown(report: BackupReport) -> str:
         f"|:--|{'--:|' * len(runs)}",
         row("status", [run.status for run in runs]),
         row("mode", [run.mode for run in runs]),
-        *(row(name.replace("_", " "), [_number(run, name) for run in runs]) for name in _FIGURES),
+        *(row(name.replace("_", " "), [_number(run, name) for run in runs]) for name in FIGURES),
         row("files added", [_number(run, "files_added") for run in runs]),
         row("size added", [size(run.bytes_added) for run in runs]),
         row("seconds", [f"{run.seconds:,.1f}" for run in runs]),
