@@ -9,8 +9,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_HOME
 
 from chatlake.errors import ChatlakeError
 
@@ -30,12 +32,17 @@ class OwnServer:
             "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
             "PREFECT_UI_API_URL": self.url,
         }
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "server", "start"],
-            env={**os.environ, **variables},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
+        # Not among what the runs say: SQLite is busy now and then, which it tells by tracebacks.
+        self.log = Path(PREFECT_HOME.value()) / "chatlake-serve.log"
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("w") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "prefect", "server", "start"],
+                env={**os.environ, **variables},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
 
     async def started(self) -> None:
         """Wait until it answers: half a minute in a fresh home. ChatlakeError."""
@@ -44,7 +51,7 @@ class OwnServer:
                 if self._process.poll() is not None:
                     raise ChatlakeError(
                         f"the Prefect server ended as it started (code {self._process.returncode})",
-                        hint="Its message stands above; `prefect server start` tells more.",
+                        hint=f"Its messages are in {self.log}.",
                     )
                 async with get_client() as client:
                     if await client.api_healthcheck() is None:
@@ -57,7 +64,7 @@ class OwnServer:
             await asyncio.sleep(1.0)
         raise ChatlakeError(
             f"the Prefect server has ended (code {self._process.returncode})",
-            hint="Start `chatlake serve` again.",
+            hint=f"Its messages are in {self.log}. Start `chatlake serve` again.",
         )
 
     def stop(self) -> None:
