@@ -35,6 +35,10 @@ demo: ## the product in one command: stand-in API, Prefect backup flow, SQL
 	@$(MAKE) --no-print-directory setup
 	@$(BIN)/chatlake demo
 
+.PHONY: serve
+serve: setup ## chatlake serve, shown whole: stand-in API, Prefect, a run by schedule (two minutes)
+	@$(BIN)/python docs/show_serve.py
+
 # The catalogue must open in the oldest DuckDB that is supported too: the tests ask this one.
 $(OTHER_DUCKDB)/.ready: $(READY) tests/contract/duckdb-1.5.lock
 	@$(PYTHON) -m venv --clear --without-pip $(OTHER_DUCKDB)

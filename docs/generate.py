@@ -31,6 +31,7 @@ from chatlake import errors
 from chatlake.cli.app import app
 from chatlake.config import json_schema
 from chatlake.config.durations import PATTERN as DURATION
+from chatlake.config.notify import NOTIFY_PATTERN
 from chatlake.config.places import INSTANT_PATTERN, LAKE_PATTERN, URL_PATTERN
 from chatlake.config.references import SECRET_PATTERN
 from chatlake.errors import ChatlakeError
@@ -59,6 +60,7 @@ _SHAPES = {
     DURATION: "duration",
     INSTANT_PATTERN: "date or time",
     LAKE_PATTERN: "folder or address",
+    NOTIFY_PATTERN: "http(s) address, or reference to a secret",
     SECRET_PATTERN: "reference to a secret",
     URL_PATTERN: "http(s) address",
 }

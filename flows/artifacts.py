@@ -6,6 +6,7 @@ import logging
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from chatlake.backup.figures import FIGURES
 from chatlake.backup.run import BackupReport
 from chatlake.errors import ChatlakeError
 from chatlake.model.manifest import SourceRun
@@ -15,10 +16,6 @@ logger = logging.getLogger("chatlake.flows")
 REPORT_KEY = "chatlake-report"
 FAILURES_KEY = "chatlake-failures"
 FAILURES_SHOWN = 1000
-_FIGURES = (
-    "listed", "new", "changed", "unchanged", "deleted", "failed", "messages", "content_parts",
-    "images", "requests", "retries", "rate_limited",
-)  # fmt: skip
 
 
 def leave_artifacts(report: BackupReport) -> None:
@@ -52,7 +49,7 @@ def leave_error(error: ChatlakeError) -> None:
     """Leave the report of a run that ended before it began."""
     try:
         create_markdown_artifact(
-            f"## Backup: failed\n\n{_cell(error.kind)}: {_cell(error.message)}\n\n{error.hint}\n",
+            f"## Backup: failed\n\n{cell(error.kind)}: {cell(error.message)}\n\n{error.hint}\n",
             key=REPORT_KEY,
         )
         create_table_artifact([], key=FAILURES_KEY, description="nothing was asked for")
@@ -69,17 +66,17 @@ def report_markdown(report: BackupReport) -> str:
         "",
         f"| | {' | '.join(heads)} |",
         f"|:--|{'--:|' * len(runs)}",
-        _row("status", [run.status for run in runs]),
-        _row("mode", [run.mode for run in runs]),
-        *(_row(name.replace("_", " "), [_number(run, name) for run in runs]) for name in _FIGURES),
-        _row("files added", [_number(run, "files_added") for run in runs]),
-        _row("size added", [_size(run.bytes_added) for run in runs]),
-        _row("seconds", [f"{run.seconds:,.1f}" for run in runs]),
+        row("status", [run.status for run in runs]),
+        row("mode", [run.mode for run in runs]),
+        *(row(name.replace("_", " "), [_number(run, name) for run in runs]) for name in FIGURES),
+        row("files added", [_number(run, "files_added") for run in runs]),
+        row("size added", [size(run.bytes_added) for run in runs]),
+        row("seconds", [f"{run.seconds:,.1f}" for run in runs]),
         "",
     ]
     lines += [
-        f"**{source.run.source}: {_cell(source.error.kind)}**: {_cell(source.error.message)} "
-        f"{_cell(source.error.hint)}\n"
+        f"**{source.run.source}: {cell(source.error.kind)}**: {cell(source.error.message)} "
+        f"{cell(source.error.hint)}\n"
         for source in report.sources
         if source.error is not None
     ]
@@ -91,7 +88,8 @@ def report_markdown(report: BackupReport) -> str:
     return "\n".join(lines)
 
 
-def _row(name: str, cells: list[str]) -> str:
+def row(name: str, cells: list[str]) -> str:
+    """Return a line of a Markdown table."""
     return f"| {name} | {' | '.join(cells)} |"
 
 
@@ -99,7 +97,8 @@ def _number(run: SourceRun, name: str) -> str:
     return f"{getattr(run, name):,}"
 
 
-def _size(count: int) -> str:
+def size(count: int) -> str:
+    """Return a number of bytes as `512 bytes`, `34.5 MiB`."""
     size, units = float(count), ["bytes", "KiB", "MiB", "GiB", "TiB"]
     while size >= 1024 and len(units) > 1:
         size /= 1024
@@ -107,5 +106,6 @@ def _size(count: int) -> str:
     return f"{size:,.0f} bytes" if units[0] == "bytes" else f"{size:,.1f} {units[0]}"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """Return a text that no table is torn by."""
     return text.replace("|", "\\|").replace("\n", " ")

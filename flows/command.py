@@ -69,6 +69,21 @@ def export_command(arguments: Sequence[str] | None = None) -> int:
     )
 
 
+def maintain_command(arguments: Sequence[str] | None = None) -> int:
+    """Run the flow `maintain` from the command line; returns the exit code."""
+    parser = _parser(
+        "maintain", "Merge small files, verify a fourth, remove what is old, as a Prefect flow run."
+    )
+    values = parser.parse_args(arguments)
+
+    def start(settings: Settings) -> State[Any]:
+        from chatlake.flows.maintain import maintain  # noqa: PLC0415 - imports Prefect
+
+        return maintain(str(settings.path), return_state=True)
+
+    return _run(values.config, None, start)
+
+
 def _parser(name: str, description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"python flows/{name}.py",
@@ -87,13 +102,14 @@ def _parser(name: str, description: str) -> argparse.ArgumentParser:
 
 def _run(
     config: Path | None,
-    check: Callable[[Settings], object],
+    check: Callable[[Settings], object] | None,
     start: Callable[[Settings], State[Any]],
 ) -> int:
     try:
         settings = load_settings(config)
-        check(settings)
-        settings.check_secrets(_later)
+        if check is not None:
+            check(settings)
+            settings.check_secrets(_later)
     except ChatlakeError as error:
         return _told(error)
     print("Starting Prefect, which may take half a minute …", file=sys.stderr, flush=True)

@@ -8,6 +8,8 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from chatlake.errors import ChatlakeError
+
 DEFAULTS = {
     # Without an API address a server is started for the run; a fresh home takes it half a minute.
     "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
@@ -32,10 +34,19 @@ def set_defaults() -> None:
 
 
 def hear_engine() -> None:
-    """Let what the engine logs as information reach Prefect, unless a level is set already."""
+    """Let what the engine logs as information reach Prefect, unless a level is set already.
+
+    And let Prefect's log say only once, and in words, how a run ended: where a deployment runs, it
+    would add the traceback of the error that the state carries.
+    """
     logger = logging.getLogger("chatlake")
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)
+    logging.getLogger("prefect.flow_runs").addFilter(_is_no_state)
+
+
+def _is_no_state(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], ChatlakeError))
 
 
 def _active_profile() -> Mapping[str, object]:

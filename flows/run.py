@@ -23,7 +23,8 @@ from chatlake.errors import (
 )
 from chatlake.flows.artifacts import leave_artifacts, leave_error
 from chatlake.flows.defaults import hear_engine
-from chatlake.flows.observer import LogObserver, counts
+from chatlake.flows.observer import counts
+from chatlake.flows.progress import ProgressObserver
 from chatlake.flows.tasks import new_task_runner, prefect_strategy
 
 logger = logging.getLogger("chatlake.flows")
@@ -42,10 +43,13 @@ def run_in_flow(config: str | None, choose: ChooseJobs) -> State[None]:
         jobs = choose(settings)
         with new_task_runner(settings.runner) as task_runner:
             strategy = prefect_strategy(settings, task_runner)
-            report = run_backup(settings, jobs, LogObserver(), strategy=strategy)
+            with ProgressObserver(len(jobs)) as observer:
+                report = run_backup(settings, jobs, observer, strategy=strategy)
+                if report.status in ("complete", "incomplete"):
+                    observer.ended(f"{report.status}: {_summary(report)}")
     except ChatlakeError as error:
         leave_error(error)
-        return _failed(error)
+        return failed_state(error)
     except Exception as error:
         leave_error(ChatlakeError(without_keys(f"{type(error).__name__}: {error}")))
         raise
@@ -55,7 +59,7 @@ def run_in_flow(config: str | None, choose: ChooseJobs) -> State[None]:
 
 def final_state(report: BackupReport) -> State[None]:
     """Return Completed, Cancelled, Failed, or Failed under the name Incomplete."""
-    summary = "; ".join(f"{source.run.source}: {counts(source.run)}" for source in report.sources)
+    summary = _summary(report)
     if report.stopped_by is not None:
         kind = (
             RunTerminatedError
@@ -66,13 +70,17 @@ def final_state(report: BackupReport) -> State[None]:
         return Cancelled(message=stopped.message, data=stopped)
     for source in report.sources:
         if source.error is not None:
-            return _failed(source.error, f"{source.run.source}: ")
+            return failed_state(source.error, f"{source.run.source}: ")
     failed = sum(len(source.failures) for source in report.sources)
     if failed:
         listed = sum(source.run.listed for source in report.sources)
         incomplete = CompletionError(f"{failed:,} of {listed:,} completions could not be had")
         return Failed(name="Incomplete", message=incomplete.message, data=incomplete)
     return Completed(message=summary)
+
+
+def _summary(report: BackupReport) -> str:
+    return "; ".join(f"{source.run.source}: {counts(source.run)}" for source in report.sources)
 
 
 def flow_run_name(sources: Sequence[str]) -> str:
@@ -89,6 +97,7 @@ def source_names(config: str | None) -> list[str]:
     return [source.name for source in settings.sources]
 
 
-def _failed(error: ChatlakeError, where: str = "") -> State[None]:
-    message = " ".join(f"{where}{error.kind}: {error.message} {error.hint}".split())
-    return Failed(message=message, data=error)
+def failed_state(error: ChatlakeError, where: str = "") -> State[None]:
+    """Return Failed with what happened, what to do, and the exit code that this is as a command."""
+    text = f"{where}{error.kind}: {error.message} {error.hint} (exit code {error.exit_code})"
+    return Failed(message=" ".join(text.split()), data=error)

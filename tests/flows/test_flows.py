@@ -18,6 +18,7 @@ from chatlake.errors import AuthenticationError, ChatlakeError, LakeLockedError
 from chatlake.flows.artifacts import FAILURES_KEY, REPORT_KEY
 from chatlake.flows.backup import backup
 from chatlake.flows.export_completions import export_completions
+from chatlake.flows.progress import PROGRESS_KEY
 from chatlake.simulator import Faults, Running
 from tests.flows.prefect_server import COUNT, Prefect
 from tests.support import KEY, KEY_VARIABLE, part_files, rows
@@ -81,7 +82,7 @@ def test_a_second_backup_adds_nothing(config: Path, prefect_server: Prefect) -> 
 
 
 def test_the_run_leaves_its_figures_and_its_log(config: Path, prefect_server: Prefect) -> None:
-    """A markdown artifact has the figures, and the engine's log is in the run's log."""
+    """Artifacts have the figures and the progress, and the engine's log is in the run's log."""
     state = run(backup, str(config))
 
     artifacts = prefect_server.artifacts(run_id(state))
@@ -91,6 +92,7 @@ def test_the_run_leaves_its_figures_and_its_log(config: Path, prefect_server: Pr
     assert f"| new | {COUNT} |" in report
     assert load_settings(config).lake_location in report
     assert msgspec.json.decode(artifacts[FAILURES_KEY]) == []
+    assert artifacts[PROGRESS_KEY] == 100.0
     assert "openai: incremental backup begins" in prefect_server.logs(run_id(state))
 
 

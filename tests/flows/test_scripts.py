@@ -113,6 +113,7 @@ def test_a_second_signal_ends_it_at_once() -> None:
         ("backup.py", ("--config", "{config}", "--source", "opnai"), 2, "'opnai'"),
         ("backup.py", ("--full", "--nonsense"), 2, "--nonsense"),
         ("export_completions.py", ("--config", "{config}"), 2, "--ids-file"),
+        ("maintain.py", ("--config", "nowhere.yaml"), 4, "nowhere.yaml"),
         (
             "export_completions.py",
             ("--config", "{config}", "--ids-file", "nowhere.txt"),

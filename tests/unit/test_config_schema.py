@@ -83,6 +83,10 @@ def test_schema_holds_no_defaults_but_those_of_the_file() -> None:
         "schedule: {cron: '*/5 * * * 1-5', timezone: Europe/Berlin}",
         "runner: {kind: dask, address: 'tcp://h:8786'}",
         "access: group",
+        "notify: https://hooks.example.com/T0/B1?x=1",
+        "notify: '${SLACK_URL}'",
+        "notify: secret:slack-url",
+        "notify: null",
     ],
 )
 def test_both_accept(addition: str) -> None:
@@ -121,6 +125,11 @@ def test_both_accept(addition: str) -> None:
         "runner: {kind: threats}",
         "runner: {workers: 0}",
         "access: public",
+        "notify: hooks.example.com",
+        "notify: ftp://hooks.example.com",
+        "notify: https://user:word@example.com/",
+        "notify: 1",
+        "notify: [a]",
         "extra: 1",
     ],
 )

@@ -13,6 +13,7 @@ from chatlake.backup.ports import Observer
 from chatlake.backup.run import BackupReport, Strategy, back_up, new_report
 from chatlake.bootstrap.after_run import compact_after
 from chatlake.bootstrap.memory import sparing_memory
+from chatlake.bootstrap.notify import notifying
 from chatlake.bootstrap.runtime import Runtime, forget_runtime, share_runtime
 from chatlake.bootstrap.secrets import load_prefect_secret
 from chatlake.config import Settings
@@ -39,11 +40,25 @@ def run_backup(
     """Back up and return the report; `strategy`: how batches are exported, None: in this process.
 
     SIGINT and SIGTERM (in the main thread) end it early: what was fetched is committed, and the
-    report says so. ConfigurationError, LakeLockedError and other LakeErrors are raised.
+    report says so. ConfigurationError, LakeLockedError and other LakeErrors are raised. The address
+    of `notify` is told of what did not end well.
     """
+    report = new_report(settings.lake_location, dry_run=dry_run)
+    with notifying(settings, report):
+        _run(settings, jobs, observer, report, strategy)
+    return report
+
+
+def _run(
+    settings: Settings,
+    jobs: Sequence[SourceJob],
+    observer: Observer,
+    report: BackupReport,
+    strategy: Strategy | None,
+) -> None:
+    dry_run = report.dry_run
     settings.check_secrets(load_prefect_secret, sources=[job.name for job in jobs])
     lake = _lake_to_look_at(settings) if dry_run else open_lake(settings, create=True)
-    report = new_report(settings.lake_location, dry_run=dry_run)
     lock = contextlib.nullcontext() if dry_run else lake.lock(report.run_id)
     with lock, _interruptible(report), sparing_memory():
         listed = frozenset(lake.state.files)
@@ -58,7 +73,6 @@ def run_backup(
             runtime.close()
         if not dry_run:
             compact_after(lake, report, listed)
-    return report
 
 
 def _lake_to_look_at(settings: Settings) -> Lake:

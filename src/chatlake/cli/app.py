@@ -14,6 +14,7 @@ from chatlake.cli import (
     doctor,
     export,
     init,
+    serve,
     simulate,
     sql,
     status,
@@ -78,6 +79,7 @@ def _demo(
 app.command("init", epilog=init.EXAMPLES)(init.init)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command("backup", epilog=backup.EXAMPLES)(backup.backup)
+app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("status", epilog=status.EXAMPLES)(status.status)
 app.command("sql", epilog=sql.EXAMPLES)(sql.sql)
 app.command("verify", epilog=verify.EXAMPLES)(verify.verify)

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from chatlake.backup.figures import source_figures
 from chatlake.backup.run import BackupReport
 from chatlake.errors import ChatlakeError, RunInterruptedError, RunTerminatedError
-from chatlake.model.manifest import SourceRun
-
-_FIGURES = (
-    "listed", "new", "changed", "unchanged", "deleted", "failed", "messages", "content_parts",
-    "images", "requests", "retries", "rate_limited",
-)  # fmt: skip
 
 
 def backup_document(report: BackupReport) -> dict[str, Any]:
@@ -22,7 +17,7 @@ def backup_document(report: BackupReport) -> dict[str, Any]:
         "status": status(report),
         "started_at": report.started_at,
         "seconds": report.seconds,
-        "sources": [_figures(run) for run in runs],
+        "sources": [source_figures(run) for run in runs],
         "failures": [
             {
                 "source": failure.source,
@@ -57,7 +52,3 @@ def first_error(report: BackupReport) -> ChatlakeError | None:
         kind = RunTerminatedError if report.exit_code == 143 else RunInterruptedError
         return kind("the backup was stopped by a signal")
     return next((source.error for source in report.sources if source.error is not None), None)
-
-
-def _figures(run: SourceRun) -> dict[str, Any]:
-    return {"name": run.source, **{figure: getattr(run, figure) for figure in _FIGURES}}

@@ -3,6 +3,7 @@
 from chatlake.config.durations import format_duration, parse_duration
 from chatlake.config.ids import IdList, parse_ids, read_ids
 from chatlake.config.load import find_settings_file, load_settings, parse_settings
+from chatlake.config.notify import NotifyAddress
 from chatlake.config.references import SecretLoader, SecretReference
 from chatlake.config.schema import json_schema
 from chatlake.config.settings import Runner, Schedule, Settings
@@ -11,6 +12,7 @@ from chatlake.config.template import template, write_template
 
 __all__ = [
     "IdList",
+    "NotifyAddress",
     "Pace",
     "Runner",
     "Schedule",

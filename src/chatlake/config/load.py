@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from chatlake.config.document import Document, Location, parse, read_text
 from chatlake.config.entries import keeps_reference
 from chatlake.config.problems import Problem, as_error, from_validation, key_path
-from chatlake.config.references import Text, UnsetVariableError, expand
+from chatlake.config.references import Text, UnsetVariableError, expand, is_secret_reference
 from chatlake.config.settings import VERSION, Settings
 from chatlake.errors import ConfigurationError
 
@@ -129,6 +129,8 @@ def _is_kept(location: Location, text: str) -> bool:
             return True
         case ("sources", int(), "headers" | "query", str(name)):
             return keeps_reference(name, text)
+        case ("notify",):
+            return is_secret_reference(text)
     return False
 
 

@@ -20,7 +20,7 @@ from chatlake.config.suggestions import did_you_mean
 from chatlake.errors import ConfigurationError
 
 _MOST = 20
-_HIDDEN = ("api_key", "headers", "query")
+_HIDDEN = ("api_key", "headers", "query", "notify")
 _PLAIN = {
     "missing": "this key is required and missing",
     "model_type": "expected a mapping",

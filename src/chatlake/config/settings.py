@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from chatlake.config import entries, places, schedules
 from chatlake.config.fields import EMPTY_IS_DEFAULT, choice, format_version, whole_number, words
+from chatlake.config.notify import NOTIFY, NotifyAddress
 from chatlake.config.references import SecretLoader
 from chatlake.config.source import Section, Source, absolute
 from chatlake.config.suggestions import did_you_mean
@@ -73,6 +74,12 @@ class Settings(Section):
         description="What is backed up.", json_schema_extra={"minItems": 1}
     )
     schedule: Schedule = Field(default=Schedule(), description="When `chatlake serve` backs up.")
+    notify: Annotated[NotifyAddress, NOTIFY] | None = Field(
+        default=None,
+        description="An address that gets a JSON POST when a backup ends incomplete or failed. "
+        "It is treated as a secret; ${NAME} or secret:NAME (Prefect) keeps it out of this file.",
+        examples=["${SLACK_URL}"],
+    )
     access: Annotated[Literal["private", "group"], choice("private", "group")] = Field(
         default="private", description="Who may read the lake: private 0700/0600, group 0750/0640."
     )
@@ -120,7 +127,7 @@ class Settings(Section):
     def check_secrets(
         self, secret_loader: SecretLoader | None = None, *, sources: Iterable[str] | None = None
     ) -> None:
-        """Resolve every secret of `sources` (names; all by default) and forget it again.
+        """Resolve `notify` and every secret of `sources` (names; all by default), and forget them.
 
         Raises one ConfigurationError, a line for each that cannot be had.
         """
@@ -133,6 +140,14 @@ class Settings(Section):
                 except ConfigurationError as problem:
                     place = "" if reference.where else f"source {source.name}: {key}: "
                     problems.append((place + problem.message, problem.hint))
+        if self.notify is not None:
+            try:
+                self.notify.resolve(secret_loader)
+            except ConfigurationError as problem:
+                is_placed = self.notify.reference is None or self.notify.reference.where
+                problems.append(
+                    (problem.message if is_placed else f"notify: {problem.message}", problem.hint)
+                )
         if problems:
             text = "\n".join(message for message, _ in problems)
             hints = dict.fromkeys(hint for _, hint in problems)

@@ -75,6 +75,9 @@ schedule:                       # when `chatlake serve` backs up
   cron: "0 2 * * *"             # minute hour day month weekday
   timezone: UTC                 # such as Europe/Berlin
 
+# An address that gets a JSON POST when a backup ends incomplete or failed, such as ${SLACK_URL}.
+notify: null                    # it is a secret too: better a reference
+
 access: private                 # private: 0700/0600 | group: 0750/0640, for analysts of the group
 
 runner:                         # on what the Prefect flows run

@@ -1,0 +1,29 @@
+# chatlake serve in a container. The lake and the configuration are mounted, nothing is kept inside:
+#   docker build -t chatlake .
+#   docker run --init -v ./config:/config:ro -v chatlake-lake:/lake -e OPENAI_API_KEY chatlake
+FROM python:3.13-slim AS build
+WORKDIR /build
+RUN python -m venv /srv/chatlake
+COPY requirements.lock .
+RUN /srv/chatlake/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY src src
+COPY flows flows
+RUN /srv/chatlake/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
+
+FROM python:3.13-slim
+RUN useradd --create-home --uid 10001 chatlake \
+    && install -d -o chatlake -g chatlake /lake /home/chatlake/.prefect
+COPY --from=build /srv/chatlake /srv/chatlake
+ENV PATH=/srv/chatlake/bin:$PATH \
+    CHATLAKE_CONFIG=/config/chatlake.yaml \
+    PYTHONUNBUFFERED=1
+USER chatlake
+WORKDIR /home/chatlake
+VOLUME ["/lake", "/home/chatlake/.prefect"]
+# The Prefect server answers: the one of PREFECT_API_URL, or its own.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=120s CMD ["python", "-c", \
+    "import os, urllib.request as u; u.urlopen(os.environ.get('PREFECT_API_URL', 'http://127.0.0.1:4200/api') + '/health', timeout=8)"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["chatlake"]
+CMD ["serve"]

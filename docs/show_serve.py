@@ -1,0 +1,116 @@
+"""Show `chatlake serve` whole on this machine: `make serve`.
+
+A stand-in API, a Prefect server, a schedule of every minute, one run by it, and what that leaves in
+Prefect. Ends by itself, or with Ctrl-C, and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from chatlake.simulator import Scenario, running
+
+KEY = "show-key"
+CONFIG = """\
+version: 1
+lake: lake
+sources:
+  - name: demo
+    base_url: {url}
+    api_key: ${{CHATLAKE_SHOW_KEY}}
+schedule: {{cron: "* * * * *", timezone: UTC}}
+"""
+
+
+def main() -> int:
+    """Serve until one scheduled backup has ended; returns its exit code, 0 for complete."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with (
+        tempfile.TemporaryDirectory(prefix="chatlake-serve-") as folder,
+        running(Scenario(completions=800, seed=7, api_key=KEY)) as server,
+    ):
+        config = Path(folder, "chatlake.yaml")
+        config.write_text(CONFIG.format(url=server.base_url), encoding="utf-8")
+        print(f"A stand-in API at {server.base_url}; the backup is due every minute.", flush=True)
+        with serving(config) as process:
+            prefect, state = until_a_run_ended(process)
+            if state:
+                show_artifacts(prefect)
+            print("Ending it as Ctrl-C would …", flush=True)
+    return 0 if state.startswith("Completed") else 1
+
+
+@contextlib.contextmanager
+def serving(config: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run `chatlake serve` with a Prefect home of its own; at the end none of it is left."""
+    unset = ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_PROFILE")
+    variables = {name: value for name, value in os.environ.items() if name not in unset}
+    variables |= {
+        "CHATLAKE_SHOW_KEY": KEY,
+        "PREFECT_HOME": str(config.with_name("prefect")),
+        "PREFECT_LOGGING_COLORS": "false",
+    }
+    process = subprocess.Popen(  # noqa: S603 - our own program
+        [sys.executable, "-m", "chatlake", "serve", "--config", str(config)],
+        env=variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,  # Ctrl-C comes to this process alone, which passes it on
+    )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=60)
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def until_a_run_ended(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Show what it says until a flow run has ended; return Prefect's address and the run's end."""
+    prefect = ""
+    for line in process.stdout or ():
+        print(f"  {line}", end="", flush=True)
+        if found := re.search(r"^Prefect: (http\S+) ", line):
+            prefect = found[1]
+        if found := re.search(r"Flow run .* Finished in state (.*)", line):
+            return prefect, found[1]
+    return prefect, ""
+
+
+def show_artifacts(prefect: str) -> None:
+    """Show what the run has left in Prefect."""
+    for artifact in ask(f"{prefect}/api/artifacts/filter", {"sort": "CREATED_DESC"}):
+        print(f"\nArtifact {artifact['key']} ({artifact['type']}): {artifact['description'] or ''}")
+        if artifact["type"] == "markdown":
+            print("\n".join(f"  {line}" for line in artifact["data"].splitlines()))
+
+
+def ask(url: str, document: dict[str, Any]) -> Any:
+    """Post to Prefect's API on loopback."""
+    request = urllib.request.Request(  # noqa: S310 - http, as its own server printed it
+        url, json.dumps(document).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        return json.load(answer)
+
+
+if __name__ == "__main__":
+    try:
+        raise SystemExit(main())
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

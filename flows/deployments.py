@@ -1,0 +1,114 @@
+"""What `chatlake serve` schedules: the nightly backup, the weekly full sweep, the weekly maintain.
+
+The configuration has one schedule, that of the backup. The weekly ones are derived from it: on
+Sunday, two and four hours after the first of the day, so that each finds the lake free as a rule.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from prefect import Flow
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.deployments.runner import RunnerDeployment
+from prefect.schedules import Cron
+from prefect.server.schemas.schedules import CronSchedule
+from prefect.types.entrypoint import EntrypointType
+
+from chatlake.config import Settings
+from chatlake.errors import ConfigurationError
+from chatlake.flows.backup import backup
+from chatlake.flows.maintain import maintain
+
+SWEEP_HOURS_LATER = 2
+MAINTAIN_HOURS_LATER = 4
+_LIMIT = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One deployment: what runs when. `cron` is in the configuration's time zone."""
+
+    name: str
+    flow: Flow[Any, Any]
+    cron: str
+    parameters: dict[str, Any]
+    what: str
+
+    async def next_run(self, timezone: str) -> datetime:
+        """Return when it runs next, in that time zone."""
+        now = datetime.now(ZoneInfo(timezone))
+        (date,) = await CronSchedule(cron=self.cron, timezone=timezone).get_dates(1, start=now)
+        return date.astimezone(ZoneInfo(timezone))
+
+
+def deployments_of(settings: Settings, name: str = "") -> list[Served]:
+    """Return the three; `name` tells them from those of another configuration on one server."""
+    cron = settings.schedule.cron
+    config = str(settings.path)
+    after = f"-{name}" if name else ""
+    return [
+        Served(
+            f"nightly-backup{after}",
+            backup,
+            cron,
+            {"config": config},
+            "Backs up what is new.",
+        ),
+        Served(
+            f"weekly-full-sweep{after}",
+            backup,
+            weekly(cron, SWEEP_HOURS_LATER),
+            {"config": config, "full": True},
+            "Lists everything again: finds what changed long ago, and what is gone.",
+        ),
+        Served(
+            f"weekly-maintain{after}",
+            maintain,
+            weekly(cron, MAINTAIN_HOURS_LATER),
+            {"config": config},
+            "Merges small files, reads a fourth of all again, removes what is old.",
+        ),
+    ]
+
+
+def weekly(cron: str, hours_later: int) -> str:
+    """Return a time on Sunday, so many hours after the earliest of a day that `cron` names."""
+    minute, hour = (_first(field) for field in cron.split()[:2])
+    return f"{minute} {(hour + hours_later) % 24} * * 0"
+
+
+def runner_deployment(served: Served, settings: Settings) -> RunnerDeployment:
+    """Return what Prefect registers. ConfigurationError for a schedule that Prefect cannot read.
+
+    Never two runs of one deployment at a time: a new one is cancelled, for the one under way does
+    its work. The flow is named by its module, so that the working folder does not matter.
+    """
+    try:
+        deployment = served.flow.to_deployment(
+            served.name,
+            schedule=Cron(served.cron, timezone=settings.schedule.timezone),
+            parameters=served.parameters,
+            concurrency_limit=_LIMIT,
+            description=served.what,
+            tags=["chatlake", *(source.name for source in settings.sources)],
+            paused=False,
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        )
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{settings.path}: schedule.cron: Prefect cannot read {served.cron!r}",
+            hint="Write five fields of numbers, such as '0 2 * * *'.",
+        ) from error
+    assert isinstance(deployment, RunnerDeployment)  # noqa: S101 - not on an event loop
+    return deployment
+
+
+def _first(field: str) -> int:
+    """Return the smallest number that a field of a cron expression names."""
+    numbers = [re.match(r"\d+", part) for part in field.split(",")]
+    return min(0 if number is None else int(number[0]) for number in numbers)

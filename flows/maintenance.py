@@ -1,0 +1,105 @@
+"""One maintenance as a Prefect flow run: compact, verify a slice, vacuum, and what that found."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from prefect.client.schemas.objects import State
+from prefect.states import Cancelled, Completed
+
+from chatlake.bootstrap.backup import open_lake
+from chatlake.bootstrap.maintenance import compact_lake, vacuum_lake
+from chatlake.config import Settings, load_settings
+from chatlake.config.references import without_keys
+from chatlake.errors import ChatlakeError, LakeDamagedError, RunInterruptedError
+from chatlake.flows.artifacts import size
+from chatlake.flows.defaults import hear_engine
+from chatlake.flows.maintenance_report import (
+    Maintenance,
+    leave_maintenance,
+    leave_maintenance_error,
+)
+from chatlake.flows.run import failed_state
+from chatlake.flows.signals import raising_signals
+from chatlake.lake.verify import Subset, storage_of, verify_storage
+
+logger = logging.getLogger("chatlake.flows")
+
+SLICES = 4
+"""Weekly runs until every file was read; what came or was damaged since is read in any case."""
+OLDER_THAN = timedelta(days=7)
+_FILES_NAMED = 10
+
+
+def maintain_in_flow(config: str | None) -> State[None]:
+    """Maintain the lake of a configuration, inside a flow run; returns the state that is true.
+
+    Every state but Completed has a ChatlakeError as its data: it names the exit code.
+    """
+    hear_engine()
+    try:
+        settings = load_settings(None if config is None else Path(config))
+        with raising_signals():
+            done = _maintain(settings, slice_of(datetime.now(UTC).date()))
+    except RunInterruptedError as stopped:
+        leave_maintenance_error(stopped)
+        return Cancelled(message=f"stopped by a signal. {stopped.hint}", data=stopped)
+    except ChatlakeError as error:
+        leave_maintenance_error(error)
+        return failed_state(error)
+    except Exception as error:
+        text = without_keys(f"{type(error).__name__}: {error}")
+        leave_maintenance_error(ChatlakeError(text))
+        raise
+    leave_maintenance(done)
+    return _final_state(done)
+
+
+def slice_of(today: date) -> Subset:
+    """Return what is read on a day: weeks take turns."""
+    return Subset(today.toordinal() // 7 % SLICES + 1, SLICES)
+
+
+def _maintain(settings: Settings, part: Subset) -> Maintenance:
+    done = Maintenance(settings.lake_location)
+    # A lake that is too damaged to be opened can be verified all the same.
+    storage = storage_of(settings.lake_location, settings.access)
+    try:
+        done.compacted = compact_lake(open_lake(settings))
+        done.damaged += done.compacted.damaged
+    except LakeDamagedError as error:
+        done.damaged.append(error.message)
+    else:
+        logger.info("merged %d small files into %d", done.compacted.merged, done.compacted.added)
+    done.verified = verify_storage(storage, subset=part)
+    logger.info(
+        "read %d of %d files again (slice %s): %d problems",
+        done.verified.files, done.verified.listed_files, part, len(done.verified.findings),
+    )  # fmt: skip
+    for finding in done.verified.findings:
+        logger.error("%s: %s", finding.path, finding.problem)
+    if done.damaged or not done.verified.is_sound:
+        logger.warning("nothing was removed: it may be what the lake is mended from")
+        return done
+    done.removed, done.unlisted = vacuum_lake(open_lake(settings), OLDER_THAN)
+    logger.info("removed %d files that were not listed for 7 days", len(done.removed))
+    return done
+
+
+def _final_state(done: Maintenance) -> State[None]:
+    findings = [] if done.verified is None else done.verified.findings
+    if findings or done.damaged:
+        problems = [f"{finding.path}: {finding.problem}" for finding in findings] or done.damaged
+        more = len(problems) - _FILES_NAMED
+        named = "; ".join(problems[:_FILES_NAMED]) + (f"; and {more:,} more" if more > 0 else "")
+        return failed_state(LakeDamagedError(f"{done.lake}: {named}"))
+    assert done.compacted is not None  # noqa: S101 - else there was damage
+    assert done.verified is not None  # noqa: S101
+    return Completed(
+        message=f"{done.compacted.merged:,} small files merged into {done.compacted.added:,}; "
+        f"{done.verified.files:,} of {done.verified.listed_files:,} files read again, all sound; "
+        f"{len(done.removed or ()):,} old files removed "
+        f"({size(sum(file.size for file in done.removed or ()))})"
+    )

@@ -1,0 +1,104 @@
+"""A Prefect server for as long as chatlake serves, where the user has none."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_HOME
+
+from chatlake.errors import ChatlakeError
+
+DEFAULT_PORT = 4200
+_START_SECONDS = 180.0
+_STOP_SECONDS = 15.0
+
+
+class OwnServer:
+    """A server on loopback, and whether it still lives. Its data are in the user's Prefect home."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}/api"
+        variables = {
+            "PREFECT_SERVER_API_HOST": "127.0.0.1",
+            "PREFECT_SERVER_API_PORT": str(port),
+            "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
+            "PREFECT_UI_API_URL": self.url,
+        }
+        # Not among what the runs say: SQLite is busy now and then, which it tells by tracebacks.
+        self.log = Path(PREFECT_HOME.value()) / "chatlake-serve.log"
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("w") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "prefect", "server", "start"],
+                env={**os.environ, **variables},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    async def started(self) -> None:
+        """Wait until it answers: half a minute in a fresh home. ChatlakeError."""
+        async with asyncio.timeout(_START_SECONDS):
+            while True:
+                if self._process.poll() is not None:
+                    raise ChatlakeError(
+                        f"the Prefect server ended as it started (code {self._process.returncode})",
+                        hint=f"Its messages are in {self.log}.",
+                    )
+                async with get_client() as client:
+                    if await client.api_healthcheck() is None:
+                        return
+                await asyncio.sleep(0.2)
+
+    async def ended(self) -> None:
+        """Wait until it ends by itself: ChatlakeError."""
+        while self._process.poll() is None:  # noqa: ASYNC110 - nothing tells it
+            await asyncio.sleep(1.0)
+        raise ChatlakeError(
+            f"the Prefect server has ended (code {self._process.returncode})",
+            hint=f"Its messages are in {self.log}. Start `chatlake serve` again.",
+        )
+
+    def stop(self) -> None:
+        """End it, at last by force."""
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@contextlib.asynccontextmanager
+async def own_server(port: int) -> AsyncIterator[OwnServer]:
+    """Run a server on loopback; this process's Prefect settings have to name its `url`."""
+    server = OwnServer(port)
+    try:
+        try:
+            await server.started()
+        except TimeoutError:
+            raise ChatlakeError(
+                f"the Prefect server does not answer after {_START_SECONDS:.0f} s",
+                hint="Start one with `prefect server start` and set PREFECT_API_URL.",
+            ) from None
+        yield server
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+def free_port(wanted: int | None) -> int:
+    """Return `wanted`, else the usual port of Prefect, else any that is free. ChatlakeError."""
+    for port in (DEFAULT_PORT, 0) if wanted is None else (wanted,):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise ChatlakeError(f"port {wanted} is taken", hint="Choose another --port.")

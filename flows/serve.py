@@ -1,0 +1,63 @@
+"""`chatlake serve`, behind its arguments: `python -m chatlake.flows.serve CONFIG [--port N] …`.
+
+A process of its own, for Prefect takes seconds to import and `chatlake` never imports it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+
+
+def main() -> int:
+    """Serve; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="chatlake serve")
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--name", default="")
+    values = parser.parse_args()
+    from chatlake.flows.session import in_own_session  # noqa: PLC0415 - signals are handled first
+
+    return in_own_session(lambda: _serve(values.config, values.port, values.name))
+
+
+def _serve(config: Path, port: int | None, name: str) -> int:
+    _end_at_signals()  # Prefect is still to be imported, and nothing to be put away
+    from chatlake.bootstrap.loop import LoopThread  # noqa: PLC0415
+    from chatlake.config import load_settings  # noqa: PLC0415
+    from chatlake.errors import ChatlakeError  # noqa: PLC0415
+    from chatlake.flows.defaults import hear_engine  # noqa: PLC0415
+    from chatlake.flows.deployments import deployments_of, runner_deployment  # noqa: PLC0415
+    from chatlake.flows.serving import serve  # noqa: PLC0415
+    from chatlake.flows.signals import raising_signals  # noqa: PLC0415
+
+    try:
+        settings = load_settings(config)
+        served = deployments_of(settings, name)
+        deployments = [runner_deployment(each, settings) for each in served]
+        hear_engine()
+        # Not in the main thread, whose signals Prefect's runner would take.
+        with raising_signals():
+            LoopThread().run(serve(settings, served, deployments, port))
+    except ChatlakeError as error:
+        for line in (
+            f"error: {error.message}",
+            *(f"hint: {hint}" for hint in [error.hint] if hint),
+        ):
+            print(line, file=sys.stderr, flush=True)
+        return error.exit_code
+    return 0
+
+
+def _end_at_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _frame: os._exit(128 + number))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+
+
+if __name__ == "__main__":
+    _end_at_signals()
+    raise SystemExit(main())

@@ -1,0 +1,184 @@
+"""Serving: registers the deployments, runs what is due in processes of its own, ends in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Coroutine, Sequence
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import State, StateType
+from prefect.deployments.runner import RunnerDeployment
+from prefect.exceptions import ObjectNotFound
+from prefect.runner import Runner
+from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
+from prefect.states import Crashed
+
+from chatlake.bootstrap.backup import open_lake
+from chatlake.config import Settings
+from chatlake.errors import ChatlakeError, LakeError, UsageError
+from chatlake.flows.deployments import Served
+from chatlake.flows.own_server import free_port, own_server
+
+logger = logging.getLogger("chatlake.flows")
+
+_AGAIN_SECONDS = 15.0
+_UNDER_WAY = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
+
+
+async def serve(
+    settings: Settings,
+    served: Sequence[Served],
+    deployments: Sequence[RunnerDeployment],
+    port: int | None,
+) -> None:
+    """Serve until cancelled; then end what is under way, whose fetched part is committed.
+
+    Without a Prefect server of the user's, one is started on `port` and ends with this.
+    ChatlakeError where there is no server, or it dies; UsageError where another configuration's
+    deployments have these names.
+    """
+    ends = [asyncio.create_task(_orphaned(os.getppid()))]
+    async with contextlib.AsyncExitStack() as stack:
+        url, whose = PREFECT_API_URL.value(), "PREFECT_API_URL"
+        if not url:
+            chosen = free_port(port)
+            url, whose = f"http://127.0.0.1:{chosen}/api", "its own server, which ends with it"
+            stack.enter_context(temporary_settings({PREFECT_API_URL: url}))
+            server = await stack.enter_async_context(own_server(chosen))
+            ends.append(asyncio.create_task(server.ended()))
+        async with get_client() as client:
+            if await client.api_healthcheck() is not None:
+                raise ChatlakeError(
+                    f"the Prefect server at {url} does not answer",
+                    hint="Check PREFECT_API_URL; without it chatlake starts a server of its own.",
+                )
+            await _check_names(client, deployments)
+        ui = (PREFECT_UI_URL.value() or url).removesuffix("/api")
+        announced = _announce(settings, served, f"Prefect: {ui} ({whose})")
+        await _until(ends, _serve_on(settings, deployments, url, announced))
+
+
+async def _until(ends: list[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
+    """Do `work` until it, or one of `ends`, ends; or until this is cancelled. Then end it all."""
+    working = asyncio.create_task(work)
+    try:
+        await asyncio.wait({working, *ends}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        ended = [task for task in (working, *ends) if task.done()]
+        for task in (working, *ends):
+            task.cancel()
+        await asyncio.wait({working, *ends})
+    for task in ended:
+        task.result()
+
+
+async def _announce(settings: Settings, served: Sequence[Served], prefect: str) -> None:
+    zone = settings.schedule.timezone
+    print(f"Serving {settings.path}, next runs ({zone}):")
+    for each in served:
+        date = await each.next_run(zone)
+        print(f"  {each.name:<20} {date:%a %Y-%m-%d %H:%M}  ({each.cron})")
+    print(f"{prefect}. Ctrl-C ends it.", flush=True)
+
+
+async def _serve_on(
+    settings: Settings,
+    deployments: Sequence[RunnerDeployment],
+    url: str,
+    announced: Coroutine[Any, Any, None],
+) -> None:
+    """Serve, and begin again when the server was away for long."""
+    announcing: Coroutine[Any, Any, None] | None = announced
+    while True:
+        async with get_client() as client:
+            problem = await client.api_healthcheck()
+        if problem is None:
+            await _run(settings, deployments, announcing)
+            announcing = None
+        logger.warning("the Prefect server at %s does not answer, trying again", url)
+        await asyncio.sleep(_AGAIN_SECONDS)
+
+
+async def _run(
+    settings: Settings,
+    deployments: Sequence[RunnerDeployment],
+    announced: Coroutine[Any, Any, None] | None,
+) -> None:
+    """Run what is due until the server was away for long (then return), or cancelled.
+
+    One run at a time: the lake has one writer, so another one waits its turn.
+    """
+    runner = Runner(name="chatlake", limit=1, pause_on_shutdown=False)
+    ids = [await runner.aadd_deployment(deployment) for deployment in deployments]
+    async with get_client() as client:
+        await _close_killed_runs(client, settings, ids)
+    if announced is not None:
+        await announced
+    running = asyncio.create_task(runner.start())
+    try:
+        await asyncio.wait({running})
+    except asyncio.CancelledError:
+        with contextlib.suppress(Exception):  # it may have ended meanwhile
+            await runner.astop()
+        await asyncio.wait({running})
+        with contextlib.suppress(Exception):  # no server, nothing to pause
+            async with get_client() as client:
+                for deployment_id in ids:
+                    await client.pause_deployment(deployment_id)
+        raise
+    problem = running.exception()
+    if problem is not None:
+        logger.debug("the runner ended: %r", problem)
+
+
+async def _check_names(client: PrefectClient, deployments: Sequence[RunnerDeployment]) -> None:
+    """UsageError where another configuration's deployment has the name and is served."""
+    for deployment in deployments:
+        try:
+            found = await client.read_deployment_by_name(deployment.full_name)
+        except ObjectNotFound:
+            continue
+        config = (found.parameters or {}).get("config")
+        if config != (deployment.parameters or {}).get("config") and not found.paused:
+            raise UsageError(
+                f"the Prefect server has a deployment {deployment.full_name} of {config}",
+                hint="Give these another name with --name, or pause or delete that one.",
+            )
+
+
+async def _close_killed_runs(client: PrefectClient, settings: Settings, ids: list[UUID]) -> None:
+    """Mark runs as crashed whose process was killed: Prefect would go on to call them running.
+
+    Only where nobody writes to the lake. What they committed is there, the next run goes on.
+    """
+    try:
+        if open_lake(settings).storage.lock_holder() is not None:
+            return
+    except LakeError:
+        return
+    found = await client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(
+            deployment_id=FlowRunFilterDeploymentId(any_=ids),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_UNDER_WAY)),
+        )
+    )
+    for flow_run in found:
+        state: State[Any] = Crashed(message="its process was killed; what was committed stays")
+        await client.set_flow_run_state(flow_run.id, state, force=True)
+
+
+async def _orphaned(parent: int) -> None:
+    """Return once the process that started this one is gone."""
+    while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells it
+        await asyncio.sleep(1.0)

@@ -1,0 +1,61 @@
+"""Posts a notification. What cannot be posted is a warning: the run itself counts."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from typing import Any, Final
+
+import httpx
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_S: Final = 10.0
+ATTEMPTS: Final = 3
+_PAUSES_S: Final = (1.0, 3.0)
+_is_posting: ContextVar[bool] = ContextVar("is_posting", default=False)
+
+
+def post_notification(
+    url: str, document: Mapping[str, Any], *, pause: Callable[[float], None] = time.sleep
+) -> bool:
+    """Post the document as JSON; returns whether it was taken. Never raises for the other side.
+
+    Tried `ATTEMPTS` times, `TIMEOUT_S` each, where another try may help. No redirect is followed:
+    neither the address nor the document goes to a place that was not named. Nothing that is logged
+    shows the address.
+    """
+    problem = ""
+    with _unlogged(), httpx.Client(timeout=TIMEOUT_S, follow_redirects=False) as client:
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                pause(_PAUSES_S[attempt - 1])
+            try:
+                answer = client.post(url, json=document)
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                problem = type(error).__name__  # its text may hold the address
+                continue
+            if answer.is_success:
+                return True
+            problem = f"status {answer.status_code}"
+            if answer.status_code != httpx.codes.TOO_MANY_REQUESTS and not answer.is_server_error:
+                break
+    logger.warning("the notification could not be sent: %s", problem)
+    return False
+
+
+@contextlib.contextmanager
+def _unlogged() -> Iterator[None]:
+    """Keep httpx and what it stands on from logging addresses, whatever level somebody has set."""
+    token = _is_posting.set(True)
+    try:
+        yield
+    finally:
+        _is_posting.reset(token)
+
+
+for _name in ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy"):
+    logging.getLogger(_name).addFilter(lambda _: not _is_posting.get())

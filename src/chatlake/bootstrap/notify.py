@@ -1,0 +1,90 @@
+"""Tells the address of `notify` when a backup did not end well."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from chatlake.api.notify import post_notification
+from chatlake.backup.figures import source_figures
+from chatlake.backup.run import BackupReport
+from chatlake.bootstrap.secrets import load_prefect_secret
+from chatlake.config import Settings
+from chatlake.config.references import without_keys
+from chatlake.errors import ChatlakeError
+from chatlake.model.manifest import format_time
+
+logger = logging.getLogger(__name__)
+
+_TOLD = ("incomplete", "failed")
+
+
+@contextlib.contextmanager
+def notifying(settings: Settings, report: BackupReport) -> Iterator[None]:
+    """Post once when the block ends with an error, or the report as incomplete or failed.
+
+    What was interrupted is not told, nor a dry run. Whatever becomes of the notification, the
+    block's error and the report stay as they are.
+    """
+    try:
+        yield
+    except Exception as error:
+        _notify(settings, report, error)
+        raise
+    if report.status in _TOLD:
+        _notify(settings, report, None)
+
+
+def _notify(settings: Settings, report: BackupReport, error: Exception | None) -> None:
+    if settings.notify is None or report.dry_run or report.stopped_by is not None:
+        return
+    try:
+        url = settings.notify.resolve(load_prefect_secret)
+        post_notification(url, notification(report, error))
+    except Exception as problem:  # noqa: BLE001 - the run's own end counts
+        logger.warning("nobody was notified: %s", without_keys(type(problem).__name__))
+
+
+def notification(report: BackupReport, error: Exception | None) -> dict[str, Any]:
+    """Return what is posted; `text` says it all in a line, which is what chats show."""
+    status = report.status if error is None else "failed"
+    code = report.exit_code
+    if error is not None:
+        code = error.exit_code if isinstance(error, ChatlakeError) else ChatlakeError.exit_code
+    failures = sum(len(source.failures) for source in report.sources)
+    host = socket.gethostname()
+    return {
+        "run_id": report.run_id,
+        "status": status,
+        "exit_code": code,
+        "sources": [source_figures(source.run) for source in report.sources],
+        "failures": failures,
+        "lake": report.lake,
+        "host": host,
+        "finished_at": format_time(datetime.now(UTC)),
+        "text": f"chatlake backup {status} on {host} (exit code {code}): "
+        f"{_reason(report, error, failures)} Lake: {report.lake}",
+    }
+
+
+def _reason(report: BackupReport, error: Exception | None, failures: int) -> str:
+    if error is not None:
+        what = error.message if isinstance(error, ChatlakeError) else f"{type(error).__name__}"
+        return f"{_line(what)}."
+    reasons = [
+        f"{source.run.source}: {_line(source.error.message)}."
+        for source in report.sources
+        if source.error is not None
+    ]
+    if failures:
+        listed = sum(source.run.listed for source in report.sources)
+        reasons.append(f"{failures:,} of {listed:,} completions could not be had.")
+    return " ".join(reasons)
+
+
+def _line(text: str) -> str:
+    return without_keys(" ".join(text.split())).rstrip(".")

@@ -1,0 +1,72 @@
+"""`chatlake serve`: the Prefect flows, by the configuration's schedule."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Annotated
+
+import typer
+
+from chatlake.cli.options import ConfigOption, examples
+from chatlake.cli.output import note
+
+EXAMPLES = examples(
+    "chatlake serve",
+    "chatlake serve --config /srv/chatlake/chatlake.yaml --port 4300",
+    "PREFECT_API_URL=https://prefect.example.com/api chatlake serve --name azure",
+)
+_NAME = r"[A-Za-z0-9_-]{1,64}"
+
+
+def serve(
+    config: ConfigOption = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port",
+            min=1,
+            max=65_535,
+            metavar="N",
+            help="Port on loopback of the Prefect server that is started where PREFECT_API_URL is "
+            "not set; by default 4200, or any if that is taken.",
+            show_default=False,
+        ),
+    ] = None,
+    name: Annotated[
+        str,
+        typer.Option(
+            "--name",
+            metavar="NAME",
+            help="Ends the deployments' names, to tell them from those of another configuration on "
+            "the same Prefect server.",
+            show_default=False,
+        ),
+    ] = "",
+) -> None:
+    """Schedule the Prefect flows by `schedule` in the configuration, and stay.
+
+    The backup runs at `schedule.cron`, a full sweep on Sunday two hours after the first time of day
+    that it names, the maintenance (compact, verify a fourth, vacuum) four hours after it. One run
+    at a time: another one waits. Uses the Prefect server of PREFECT_API_URL, or starts one that
+    ends with it. A signal ends it, and in order a run under way: what was fetched is committed, the
+    next one goes on. Exit codes: 4 configuration, 130 or 143 interrupted, 1 no Prefect server.
+    """
+    import re  # noqa: PLC0415
+
+    from chatlake.config import load_settings  # noqa: PLC0415
+    from chatlake.errors import UsageError  # noqa: PLC0415
+
+    if name and not re.fullmatch(_NAME, name):
+        raise UsageError(
+            f"--name {name}: expected letters, digits, _ and -", hint="--name production"
+        )
+    settings = load_settings(config)
+    settings.check_secrets(lambda _: "read later")
+    note("Starting Prefect, which may take half a minute …")
+    words = [str(settings.path), *(["--port", str(port)] if port else []), "--name", name]
+    sys.stdout.flush()
+    # A signal while the other program starts is not lost: it comes when that can take it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    os.execv(sys.executable, [sys.executable, "-m", "chatlake.flows.serve", *words])  # noqa: S606

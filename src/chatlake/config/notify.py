@@ -1,0 +1,68 @@
+"""The address that hears of backups that went wrong. Whoever knows it may post there: a secret."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from chatlake.config.fields import Leaf, text_of
+from chatlake.config.references import (
+    BLOCK_NAME,
+    ENV_NAME,
+    SecretLoader,
+    SecretReference,
+    Text,
+    is_secret_reference,
+)
+from chatlake.errors import ConfigurationError
+
+NOTIFY_PATTERN = rf"^(\$\{{{ENV_NAME}\}}|secret:{BLOCK_NAME}|https?://[^\s/?#@]+([/?][^\s#]*)?|.*\$\{{[^{{}}]+\}}.*)$"
+_URL = re.compile(r"https?://[^\s/?#@]+([/?][^\s#]*)?")
+_EXPECTED = "an http(s) address, or a reference to one: ${NAME} or secret:NAME"
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyAddress:
+    """An address, or the reference to one; its text and its repr never show the address."""
+
+    reference: SecretReference | None = None
+    _literal: str = field(default="", repr=False)
+
+    def __str__(self) -> str:
+        return "an address" if self.reference is None else str(self.reference)
+
+    def resolve(self, secret_loader: SecretLoader | None = None) -> str:
+        """Return the address. ConfigurationError, without showing it, for what is none."""
+        if self.reference is None:
+            return self._literal
+        url = self.reference.resolve(secret_loader)
+        if not _is_address(url):
+            where = f"{self.reference.where}: " if self.reference.where else ""
+            raise ConfigurationError(
+                f"{where}{self.reference} is no http(s) address",
+                hint="Give the address that takes a JSON POST, such as https://example.com/hook.",
+            )
+        return url
+
+
+def _is_address(text: str) -> bool:
+    try:
+        _ = urlsplit(text).port
+    except ValueError:
+        return False
+    return _URL.fullmatch(text) is not None and text.isascii() and text.isprintable()
+
+
+def _address(value: object) -> NotifyAddress:
+    if isinstance(value, NotifyAddress):
+        return value
+    text = text_of(value, _EXPECTED)
+    if is_secret_reference(text):
+        return NotifyAddress(SecretReference.parse(value if isinstance(value, Text) else text))
+    if not _is_address(text):
+        raise ValueError(f"expected {_EXPECTED}")
+    return NotifyAddress(None, text)
+
+
+NOTIFY = Leaf(_address, {"type": "string", "pattern": NOTIFY_PATTERN}, str, expands=False)

@@ -1,0 +1,139 @@
+"""The flow `maintain`: what it merges, reads and removes, and how it ends where it must not go on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from chatlake.bootstrap.backup import open_lake
+from chatlake.config import Settings, load_settings
+from chatlake.errors import ChatlakeError
+from chatlake.flows.maintain import maintain
+from chatlake.flows.maintenance import SLICES, slice_of
+from chatlake.flows.maintenance_report import FINDINGS_KEY, MAINTENANCE_KEY
+from tests.flows.prefect_server import Prefect
+from tests.support import backup
+
+LONG_AGO = time.time() - 8 * 86_400
+
+
+@pytest.fixture
+def settings(config: Path, prefect_server: Prefect) -> Settings:
+    """Fill a lake, and leave in it what a killed run of long ago would."""
+    settings = load_settings(config)
+    backup(settings)
+    leftover(settings).write_bytes(b"never listed")
+    os.utime(leftover(settings), (LONG_AGO, LONG_AGO))
+    return settings
+
+
+def leftover(settings: Settings) -> Path:
+    """Return a file that no manifest lists."""
+    table = Path(settings.lake_location, "messages")
+    return min(table.rglob("*.parquet")).with_name("part-00000000.parquet")
+
+
+def run(settings: Settings) -> Any:
+    """Run the flow in this process; returns its final state."""
+    return maintain(str(settings.path), return_state=True)
+
+
+def error_of(state: Any) -> ChatlakeError:
+    """Return the error that a state carries."""
+    error = state.result(raise_on_failure=False)
+    assert isinstance(error, ChatlakeError)
+    return error
+
+
+def test_a_sound_lake_is_kept_in_shape(settings: Settings, prefect_server: Prefect) -> None:
+    """A slice is read, what is old and unlisted goes, and an artifact has the figures."""
+    state = run(settings)
+
+    run_id = state.state_details.flow_run_id
+    kind, name, message = prefect_server.state(run_id)
+    listed = len(open_lake(settings).state.files)
+    assert (kind, name) == ("COMPLETED", "Completed")
+    assert f"of {listed} files read again, all sound; 1 old files removed (12 bytes)" in message
+    report = prefect_server.artifacts(run_id)[MAINTENANCE_KEY]
+    assert report.startswith("## Maintenance: sound\n")
+    assert "| old files removed | 1 (12 bytes) |" in report
+    assert not leftover(settings).exists()
+
+
+def test_damage_fails_the_run_by_name(
+    settings: Settings, prefect_server: Prefect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cut file: Failed, with its name and exit code 7, a row in the table, nothing removed."""
+    path = open_lake(settings).state.table_files("completions")[0].path
+    file = Path(settings.lake_location, path)
+    file.write_bytes(file.read_bytes()[:-1])
+
+    monkeypatch.setattr("chatlake.flows.maintenance.SLICES", 1)  # whatever the week
+
+    state = run(settings)
+
+    run_id = state.state_details.flow_run_id
+    kind, name, message = prefect_server.state(run_id)
+    assert (kind, name) == ("FAILED", "Failed")
+    assert path in message
+    assert "exit code 7" in message
+    assert error_of(state).exit_code == 7
+    rows = msgspec.json.decode(prefect_server.artifacts(run_id)[FINDINGS_KEY])
+    assert [row["file"] for row in rows] == [path]
+    assert rows[0]["kind"] == "size"
+    assert "## Maintenance: damaged" in prefect_server.artifacts(run_id)[MAINTENANCE_KEY]
+    assert leftover(settings).exists()
+
+
+def test_a_locked_lake_is_no_crash(settings: Settings, prefect_server: Prefect) -> None:
+    """While a backup writes, the run ends as Failed, says who writes, and names exit code 8."""
+    with open_lake(settings).lock("a-backup"):
+        state = run(settings)
+
+    kind, name, message = prefect_server.state(state.state_details.flow_run_id)
+    assert (kind, name) == ("FAILED", "Failed")
+    assert message.startswith("locked: ")
+    assert "exit code 8" in message
+
+
+def test_no_lake_fails_clearly(config: Path, prefect_server: Prefect) -> None:
+    """Before the first backup there is nothing to keep in shape, and none is made."""
+    settings = load_settings(config)
+
+    state = run(settings)
+
+    assert prefect_server.state(state.state_details.flow_run_id)[2].startswith("no_lake: ")
+    assert not Path(settings.lake_location).exists()
+
+
+def test_a_stopped_maintenance_is_cancelled(
+    settings: Settings, prefect_server: Prefect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal ends it as Cancelled, with the lake unlocked and whole."""
+
+    def stopped(*_: Any, **__: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+
+    monkeypatch.setattr("chatlake.flows.maintenance.verify_storage", stopped)
+
+    state = run(settings)
+
+    assert prefect_server.state(state.state_details.flow_run_id)[0] == "CANCELLED"
+    assert error_of(state).exit_code == 143
+    with open_lake(settings).lock("the-next"):
+        pass
+
+
+def test_weeks_take_turns() -> None:
+    """Four weeks in a row read four different slices, also over the end of a year."""
+    weeks = [date(2026, 12, 13) + timedelta(weeks=week) for week in range(SLICES)]
+
+    assert {slice_of(day).part for day in weeks} == {1, 2, 3, 4}
