@@ -5,7 +5,7 @@ FROM python:3.13-slim AS build
 WORKDIR /build
 RUN python -m venv /srv/chatlake
 COPY requirements.lock .
-RUN /srv/chatlake/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
+RUN /srv/chatlake/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 COPY flows flows

@@ -18,11 +18,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# The lock is all that there is to install: without --no-deps an older pip would resolve it again.
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "chatlake needs Python 3.11 or newer; none was found. Install it, or: make PYTHON=/path/to/python"; exit 1; }
 	@echo "chatlake: setting up $(VENV) with $$($(PYTHON) --version): about 120 packages, a minute or two, once"
 	@$(PYTHON) -m venv --clear $(VENV) || { echo "cannot create a virtual environment: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
-	@$(BIN)/pip install --quiet --require-hashes -r requirements.lock >$(LOG) 2>&1 || { tail -n 20 $(LOG); exit 1; }
+	@$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements.lock >$(LOG) 2>&1 || { tail -n 20 $(LOG); exit 1; }
 	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable . >>$(LOG) 2>&1 || { tail -n 20 $(LOG); exit 1; }
 	@touch $@
 
