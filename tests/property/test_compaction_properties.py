@@ -7,6 +7,7 @@ from typing import Any
 from unittest import mock
 
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -68,6 +69,8 @@ def content(lake: Lake) -> Content:
     return found
 
 
+# Threads that other tests of this process have left may use `random` while values are drawn.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 @settings(max_examples=25)
 @given(flushes(), st.booleans())
 def test_every_row_of_every_table_stays_as_it_is(
