@@ -33,7 +33,7 @@ from chatlake.model.partitions import Partition
 
 logger = logging.getLogger(__name__)
 
-FLUSH_BYTES = 32 * 1024 * 1024
+FLUSH_BYTES = 24 * 1024 * 1024
 FLUSH_SECONDS = 10.0  # the promise is 15, writing and committing included
 Item = Asked | Listed
 Examine = Callable[..., Listed | None]
