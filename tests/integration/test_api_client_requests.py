@@ -179,6 +179,21 @@ def test_a_large_body_is_read_when_there_is_room() -> None:
     assert asked == ["room"]
 
 
+def test_a_full_disk_while_a_large_body_waits_ends_the_request() -> None:
+    """What fails while room is made is no failure of the service: it is raised, not tried again."""
+
+    async def room() -> None:
+        raise errors.LakeUnwritableError("no room on the disk") from OSError(28, "full")
+
+    async def use(api: CompletionApi) -> object:
+        with pytest.raises(errors.LakeUnwritableError, match="no room"):
+            await api.list_messages(len, "x", after=None, limit=1, settle=False, room=room)
+        return api.figures.requests
+
+    requests, server = run(use, *[Answer(body=bytes(1 << 20))] * 3)
+    assert requests == len(server.seen) == 1
+
+
 def test_a_large_compressed_body_is_whole() -> None:
     """However it is packed: what counts is the size in memory."""
     body = bytes(range(256)) * (12 << 10)

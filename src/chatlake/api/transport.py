@@ -1,8 +1,8 @@
 """One GET over the wire, and the one place where the libraries' exceptions become our own words.
 
 httpx is used with the aiohttp transport, which is called directly with prepared requests: half the
-CPU a request than through `httpx.AsyncClient` (`python -m bench --only fetch`), whose redirects,
-cookies, event hooks and authentication flows are not wanted here anyway.
+CPU of a request through `httpx.AsyncClient` or less (decision 2), whose redirects, cookies, event
+hooks and authentication flows are not wanted here anyway.
 
 Proxies: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` (in either case) are obeyed, except for loopback
 addresses. `.netrc` is never read.
@@ -24,6 +24,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from chatlake.backup.ports import Room
+from chatlake.errors import ChatlakeError
 
 _CONNECT_TIMEOUT_S = 10.0
 _KEEPALIVE_S = 30.0
@@ -138,7 +139,7 @@ class Wire:
     async def get(self, url: str, room: Room | None = None) -> Answer:
         """Send one GET; ExchangeError where no whole answer came within the timeout.
 
-        `room` is awaited before the greater part of a large body is read.
+        `room` is awaited before the greater part of a large body is read; its errors are raised.
         """
         response: httpx.Response | None = None
         try:
@@ -154,6 +155,8 @@ class Wire:
                     await response.aclose()
                     raise
                 return Answer(response.status_code, headers, body)
+        except ChatlakeError:
+            raise  # from `room`: a full disk is no fault of the exchange, whatever caused it
         except Exception as error:
             failure = classify(error, answered=response is not None)
             if failure is None:
