@@ -58,8 +58,8 @@ class FakeStore:
         data, version, modified_at = self.objects[key]
         return Stat(version, len(data), modified_at, self.now)
 
-    def cat_file(self, key: str) -> bytes:
-        """Return an object, as fsspec does."""
+    def get(self, key: str) -> bytes:
+        """Return an object."""
         self._answer()
         if key not in self.objects:
             raise FileNotFoundError(key)

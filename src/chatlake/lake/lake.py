@@ -266,7 +266,10 @@ class Lake:
         return self._catalog.path
 
     def connect(self) -> duckdb.DuckDBPyConnection:
-        """Open the views read-only, on the newest commit; TimeZone UTC."""
+        """Open the views read-only, on the newest commit; TimeZone UTC.
+
+        The connection may be used as long as this lake is kept (see `ensure_catalog`).
+        """
         return connect(self.ensure_catalog(), self.storage)
 
     def leftovers(self) -> Iterator[StoredFile]:

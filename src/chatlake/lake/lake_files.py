@@ -5,13 +5,18 @@ The views name every file, so nothing is searched for, and what has a name never
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, Final
 
 from fsspec import AbstractFileSystem
 
 from chatlake.errors import LakeDamagedError
+from chatlake.lake.remote_input import READ_AHEAD_BYTES
 from chatlake.lake.storage import Storage
+
+RECENT_FILES: Final = 16
+"""How many small files are kept in memory, of at most 4 MiB each."""
 
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -26,6 +31,7 @@ class LakeFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
         self.protocol = storage.location.partition("://")[0]
         self._storage = storage
         self._sizes: dict[str, int] = {}
+        self._recent: dict[str, bytes] = {}
 
     def glob(self, path: str, **_: Any) -> list[str]:
         """Return the path itself."""
@@ -39,8 +45,16 @@ class LakeFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
         """Open a file to read. LakeDamagedError if it is missing; LakeError."""
         if mode != "rb":
             raise PermissionError("a lake is only read by DuckDB")
+        inner = self._within(path)
         try:
-            return self._storage.open_input(self._within(path))
+            if self.size(path) > READ_AHEAD_BYTES:
+                return self._storage.open_input(inner)
+            # DuckDB opens a file two or three times for one query, to plan and to read.
+            data = self._recent.pop(inner, None)
+            self._recent[inner] = data = self._storage.read(inner) if data is None else data
+            for other in list(self._recent)[:-RECENT_FILES]:
+                self._recent.pop(other, None)
+            return io.BytesIO(data)
         except FileNotFoundError as error:
             raise LakeDamagedError(f"{path} is missing") from error
 

@@ -182,8 +182,7 @@ def _look(store: ObjectStore, key: str) -> tuple[Stat, LeaseRecord] | None:
     if stat is None:
         return None
     try:
-        data = store.filesystem.cat_file(key)
-        return stat, msgspec.json.decode(data, type=LeaseRecord)
+        return stat, msgspec.json.decode(store.get(key), type=LeaseRecord)
     except FileNotFoundError:
         return None
     except msgspec.DecodeError:

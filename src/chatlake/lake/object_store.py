@@ -55,6 +55,10 @@ class ObjectStore(Protocol):
     no_version: ClassVar[str]
     filesystem: Any
 
+    def get(self, key: str) -> bytes:
+        """Return an object, by one request. FileNotFoundError if it is absent."""
+        ...
+
     def put(self, key: str, data: Buffer) -> None:
         """Write an object, new or in place of another; a large one in parts.
 

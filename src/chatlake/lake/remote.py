@@ -46,7 +46,7 @@ class RemoteStorage:
         """Return the whole file."""
         key = self._key(path)
         with self._reading(path):
-            return bytes(self._store.filesystem.cat_file(key))
+            return self._store.get(key)
 
     def create(self, path: str, data: bytes) -> bool:
         """Write a file that must not exist yet; False if it does.
@@ -239,9 +239,9 @@ def _is_absence(error: Exception, store: type[ObjectStore]) -> bool:
 
 
 def _line(error: Exception) -> str:
-    """Return an error's text on one line, not too long; its kind if it has none."""
-    text = " ".join(str(error).split())[:300]
-    return text or type(error).__name__
+    """Return the first line of an error's text, not too long; its kind if it has none."""
+    first = next(iter(str(error).strip().splitlines()), "")
+    return first[:200] or type(error).__name__
 
 
 def _modified_at(info: dict[str, Any]) -> datetime:

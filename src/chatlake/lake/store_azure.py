@@ -6,7 +6,8 @@ AZURE_STORAGE_ACCOUNT_NAME), credentials from there too or from Azure's own chai
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import logging
+from typing import Any, ClassVar, Final
 
 import adlfs
 from azure.core import MatchConditions
@@ -23,10 +24,13 @@ from fsspec.asyn import sync
 
 from chatlake.lake.object_store import Buffer, Refusal, Stat, time_of
 
-_WRONG_CREDENTIALS = {
+# It warns at length of each way to log in that is not there; the error itself says it once.
+logging.getLogger("azure.identity").setLevel(logging.CRITICAL)
+
+_WRONG_CREDENTIALS: Final = {
     "AuthenticationFailed", "InvalidAuthenticationInfo", "NoAuthenticationInformation",
 }  # fmt: skip
-_DENIED = {
+_DENIED: Final = {
     "AuthorizationFailure", "AuthorizationPermissionMismatch", "InsufficientAccountPermissions",
 }  # fmt: skip
 
@@ -49,6 +53,10 @@ class AzureStore:
             use_listings_cache=False,
             skip_instance_cache=True,
         )
+
+    def get(self, key: str) -> bytes:
+        """Return an object."""
+        return bytes(self.filesystem.cat_file(key))
 
     def put(self, key: str, data: Buffer) -> None:
         """Write a blob; Azure's library cuts a large one into blocks."""

@@ -51,6 +51,10 @@ class GcsStore:
             skip_instance_cache=True,
         )
 
+    def get(self, key: str) -> bytes:
+        """Return an object."""
+        return bytes(self.filesystem.cat_file(key))
+
     def put(self, key: str, data: Buffer) -> None:
         """Write an object, a large one in parts."""
         self.filesystem.pipe_file(key, data, chunksize=PART_BYTES)

@@ -64,6 +64,10 @@ class S3Store:
             skip_instance_cache=True,
         )
 
+    def get(self, key: str) -> bytes:
+        """Return an object; s3fs would ask for its size first, to read it in pieces."""
+        return bytes(self.filesystem.cat_file(key, max_concurrency=1))
+
     def put(self, key: str, data: Buffer) -> None:
         """Write an object, a large one in parts."""
         self.filesystem.pipe_file(key, data, chunksize=PART_BYTES)
