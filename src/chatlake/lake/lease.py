@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from chatlake.errors import LakeError, LakeLockedError, LakeUnwritableError
+from chatlake.errors import LakeLockedError, LakeUnwritableError
 from chatlake.lake.object_store import CONDITIONS, NO_CONDITIONS, ObjectStore, Stat
 from chatlake.lake.storage import LockHolder
 from chatlake.lake.this_machine import machine_id, process_start
@@ -144,9 +144,8 @@ class Lease:
         while not self._ended.wait(self._record.lease_s / _RENEWALS):
             try:
                 self._renew()
-            except LakeError as error:
-                logger.warning("%s", error.message)
-                return  # the next commit says so and ends the run
+            except LakeLockedError:
+                return  # taken over: the next commit says so and ends the run
             except self._store.errors as error:
                 logger.warning("The lock of %s could not be renewed: %s", self._place, error)
 
