@@ -58,7 +58,6 @@ def test_every_command_works_there(
             ["verify"],
             ["compact"],
             ["vacuum", "--older-than", "0s", "--yes"],
-            ["verify", "--subset", "1/2"],
             ["doctor"],
         )
     ]
