@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from tests.command_line import CommandLine
 from tests.support import KEY, KEY_VARIABLE
+
+if TYPE_CHECKING:
+    from tests.moto_server import S3Server
 
 settings.register_profile("dev", max_examples=60, deadline=None, derandomize=True)
 settings.register_profile("ci", max_examples=150, deadline=None, derandomize=True)
@@ -25,3 +31,29 @@ def chatlake(
     monkeypatch.setenv(KEY_VARIABLE, KEY)
     monkeypatch.delenv("CHATLAKE_CONFIG", raising=False)
     return CommandLine(capsys)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """Serve S3 on loopback, for all tests of this process."""
+    from tests.moto_server import s3_server  # moto takes its time to import
+
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """Point this process and those that it starts at the server."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    s3_server.requests.clear()
+    return s3_server
+
+
+@pytest.fixture
+def s3_lake(s3: S3Server) -> str:
+    """Return where a lake may be made, in a bucket of its own."""
+    bucket = f"test-{uuid.uuid4()}"
+    s3.make_bucket(bucket)
+    return f"s3://{bucket}/some/lake"

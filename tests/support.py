@@ -44,6 +44,12 @@ def write_config(folder: Path, base_url: str, **source: Any) -> Path:
     return path
 
 
+def in_bucket(config: Path, lake: str) -> Settings:
+    """Let a configuration that was written name a lake in a bucket, and load it."""
+    config.write_bytes(config.read_bytes().replace(b"lake: lake", f"lake: {lake}".encode()))
+    return load_settings(config)
+
+
 def settings_for(folder: Path, base_url: str, **source: Any) -> Settings:
     """Write such a configuration and load it."""
     return load_settings(write_config(folder, base_url, **source))
@@ -67,7 +73,8 @@ def figures(report: BackupReport) -> dict[str, int]:
 
 def rows(settings: Settings, query: str) -> list[tuple[Any, ...]]:
     """Ask the lake's views."""
-    connection = open_lake(settings).connect()
+    lake = open_lake(settings)  # kept: it may have a temporary catalogue
+    connection = lake.connect()
     try:
         return connection.execute(query).fetchall()
     finally:

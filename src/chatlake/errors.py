@@ -17,6 +17,7 @@
     │   └── RetriesExhaustedError               429, 5xx, time-outs until attempts ran out
     ├── LakeError                      exit 1   look at the lake
     │   ├── LakeNotFoundError                   no lake there yet: run a backup first
+    │   ├── LakeUnreachableError                its bucket does not answer, or does not let us in
     │   ├── LakeUnwritableError                 read-only, full, or permission missing
     │   ├── CommitConflictError                 another run committed first
     │   ├── LakeDamagedError       exit 7   run `chatlake verify`
@@ -177,6 +178,13 @@ class LakeNotFoundError(LakeError):
 
     kind = "no_lake"
     default_hint = "Run `chatlake backup` first, or check `lake` in the configuration."
+
+
+class LakeUnreachableError(LakeError):
+    """The lake's bucket does not answer or does not exist, or credentials or rights are missing."""
+
+    kind = "lake_unreachable"
+    default_hint = "Run `chatlake doctor`: it checks network, credentials and rights."
 
 
 class LakeUnwritableError(LakeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
@@ -12,6 +13,7 @@ from chatlake import __version__
 from chatlake.backup.ports import LakeStore, StoredVersion
 from chatlake.errors import (
     CommitConflictError,
+    ConfigurationError,
     LakeDamagedError,
     LakeError,
     LakeLockedError,
@@ -235,11 +237,28 @@ def test_opening_with_create_keeps_what_is_there(tmp_path: Path) -> None:
     assert Lake.open(tmp_path / "lake", create=True).state.number == 1
 
 
-@pytest.mark.parametrize("location", ["s3://bucket/lake", "gs://bucket/lake", "az://c/lake"])
-def test_an_object_store_is_refused_clearly(location: str) -> None:
-    """A URL names what is missing instead of making a folder called s3:."""
-    with pytest.raises(LakeError, match=r"need chatlake\[s3\]"):
+@pytest.mark.parametrize(
+    ("location", "library", "extra"),
+    [("s3://b/l", "s3fs", "s3"), ("gs://b/l", "gcsfs", "gcs"), ("az://c/l", "adlfs", "azure")],
+)
+def test_a_missing_library_is_named_by_its_extra(
+    monkeypatch: pytest.MonkeyPatch, location: str, library: str, extra: str
+) -> None:
+    """Without the cloud's library one line says what to install, with exit code 4."""
+    monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.delitem(sys.modules, f"chatlake.lake.store_{extra}", raising=False)
+    scheme = location.partition(":")[0]
+    with pytest.raises(ConfigurationError) as caught:
         Lake.open(location, create=True)
+    needed = f"chatlake[{extra}]"
+    assert caught.value.message == f'lakes on {scheme}:// need {needed}: pip install "{needed}"'
+    assert caught.value.exit_code == 4
+
+
+def test_another_kind_of_place_is_refused() -> None:
+    """A URL of a kind that is not known makes no folder called ftp:."""
+    with pytest.raises(ConfigurationError, match="no lakes on ftp://"):
+        Lake.open("ftp://host/lake", create=True)
 
 
 @pytest.mark.parametrize("folder", ["source=prod", "created_date=2026-01-01"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,15 +13,39 @@ import pytest
 from chatlake.errors import LakeError, LakeLockedError
 from chatlake.lake.local import LocalStorage
 from chatlake.lake.memory import MemoryStorage
+from chatlake.lake.opening import storage_at
 from chatlake.lake.storage import LockHolder, Storage
 
 HOLDER = LockHolder("here", 42, "2026-01-02T03:04:05.000000Z", "run-1")
 
 
-@pytest.fixture(params=["memory", "local"])
+# Where these name an address, such as gs://bucket/tests, the suite runs there too.
+GIVEN = {"gcs": "CHATLAKE_TEST_GCS", "azure": "CHATLAKE_TEST_AZURE"}
+
+
+def _given(kind: str) -> str:
+    return os.environ.get(GIVEN[kind], "")
+
+
+@pytest.fixture(params=["memory", "local", "s3", *(kind for kind in GIVEN if _given(kind))])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     """Each kind of storage, empty."""
-    return MemoryStorage() if request.param == "memory" else LocalStorage(tmp_path / "lake")
+    match request.param:
+        case "memory":
+            return MemoryStorage()
+        case "local":
+            return LocalStorage(tmp_path / "lake")
+        case "s3":
+            return storage_at(request.getfixturevalue("s3_lake"))
+        case kind:
+            return storage_at(f"{_given(kind)}/{uuid.uuid4()}")
+
+
+@pytest.mark.parametrize("kind", GIVEN)
+def test_a_cloud_is_tried_where_it_is_given(kind: str) -> None:
+    """Google's and Azure's storage, or what stands in for it, passes the whole suite below."""
+    if not _given(kind):
+        pytest.skip(f"{GIVEN[kind]} names no address to write below")
 
 
 def test_what_is_replaced_is_read(storage: Storage) -> None:
@@ -106,6 +132,30 @@ def test_listing_is_recursive_sorted_and_whole_folders(storage: Storage) -> None
     assert [(file.path, file.size) for file in found] == [("a/1", 3), ("a/c/3", 5)]
     assert all(abs(datetime.now(UTC) - file.modified_at) < timedelta(minutes=1) for file in found)
     assert list(storage.list("none")) == []
+
+
+def test_sizes_of_many_at_once(storage: Storage) -> None:
+    """`sizes` gives those that exist, also of no bytes, and leaves the others out."""
+    storage.replace("a/b/1", b"x")
+    storage.replace("a/2", b"")
+    storage.replace("c", b"xyz")
+    assert storage.sizes(["a/b/1", "a/2", "a/3", "c", "d/4"]) == {"a/b/1": 1, "a/2": 0, "c": 3}
+    assert storage.sizes([]) == {}
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # aiohttp's, of others
+def test_a_large_output_arrives_whole(storage: Storage) -> None:
+    """What is larger than any buffer is read back byte for byte, from any place."""
+    block = bytes(range(256)) * 4096
+    with storage.open_output("t/large.parquet") as file:
+        for number in range(20):
+            file.write(bytes([number]) + block)
+    with storage.open_input("t/large.parquet") as file:
+        file.seek((len(block) + 1) * 13)
+        assert file.read(1 + len(block)) == bytes([13]) + block
+        file.seek(-5, 2)
+        assert file.read() == block[-5:]
+    assert storage.size("t/large.parquet") == 20 * (len(block) + 1)
 
 
 def test_deleted_is_gone(storage: Storage) -> None:

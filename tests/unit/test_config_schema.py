@@ -148,6 +148,8 @@ def test_both_refuse(addition: str) -> None:
         ("lake: lake", "lake: ''"),
         ("lake: lake", "lake: ftp://x/y"),
         ("lake: lake", "lake: s3://u:p@bucket/x"),
+        ("lake: lake", "lake: s3://bucket/x*"),
+        ("lake: lake", "lake: memory://x"),
         ("name: openai", "name: OpenAI"),
         ("https://api.openai.com/v1", "api.openai.com"),
         ("https://api.openai.com/v1", "https://u:p@h/v1"),

@@ -67,7 +67,6 @@ def test_null_turns_off() -> None:
         ("s3://bucket/lake/", "s3://bucket/lake"),
         ("gs://bucket", "gs://bucket"),
         ("az://container/a/b", "az://container/a/b"),
-        ("memory://lake", "memory://lake"),
         ("${CHATLAKE_TEST_LAKE}/x", "s3://from-env/x"),
     ],
 )

@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,15 +15,27 @@ from chatlake.bootstrap.backup import open_lake
 from chatlake.cli.checks import Check, failed, passed, warning
 from chatlake.cli.words import count, size
 from chatlake.config import Settings
-from chatlake.errors import ChatlakeError, LakeNotFoundError, LakeUnwritableError
+from chatlake.errors import (
+    ChatlakeError,
+    ConfigurationError,
+    LakeNotFoundError,
+    LakeUnreachableError,
+    LakeUnwritableError,
+)
+from chatlake.lake.object_store import CONDITIONS, NO_CONDITIONS
+from chatlake.lake.opening import storage_at
 
 _LOW_DISK = 1024**3
 _PACKAGES = ("chatlake", "duckdb", "pyarrow", "prefect")
 
 
 def lake_checks(settings: Settings) -> Iterator[Check]:
-    """Look whether the lake can be read and written, how full the disk is, who holds the lock."""
+    """Look whether the lake can be read and written, how full the disk is, who holds the lock.
+
+    A bucket is never full, and its conditional writes, which commits stand on, are tried.
+    """
     place = settings.lake_location
+    is_bucket = "://" in place
     holder = None
     try:
         lake = open_lake(settings)
@@ -30,22 +43,41 @@ def lake_checks(settings: Settings) -> Iterator[Check]:
         yield passed("lake", f"{place}: none yet, the first backup makes it")
     except ChatlakeError as error:
         yield failed("lake", error)
-        if "://" in place:
+        if isinstance(error, ConfigurationError | LakeUnreachableError):
             return
     else:
         yield passed("lake", f"{place}: {count(lake.state.number, 'commit')}")
         holder = lake.storage.lock_holder()
-    folder = _nearest_folder(Path(place))
+    yield from _bucket_checks(place) if is_bucket else _folder_checks(Path(place))
+    if holder is None:
+        yield passed("lock", "free")
+    else:
+        yield warning("lock", f"a backup is running: {holder}", "Wait for it before the next one.")
+
+
+def _folder_checks(place: Path) -> Iterator[Check]:
+    folder = _nearest_folder(place)
     yield _writable(folder)
     free = shutil.disk_usage(folder).free
     if free < _LOW_DISK:
         yield warning("disk", f"only {size(free)} free at {folder}", "Free space there.")
     else:
         yield passed("disk", f"{size(free)} free")
-    if holder is None:
-        yield passed("lock", "free")
+
+
+def _bucket_checks(place: str) -> Iterator[Check]:
+    probe = f"_doctor-{uuid.uuid4()}.tmp"
+    try:
+        storage = storage_at(place)
+        is_kept = storage.create(probe, b"1") and not storage.create(probe, b"2")
+        storage.delete(probe)
+    except ChatlakeError as error:
+        yield failed("writable", error)
+        return
+    if is_kept:
+        yield passed("writable", f"{place}, with conditional writes")
     else:
-        yield warning("lock", f"a backup is running: {holder}", "Wait for it before the next one.")
+        yield failed("writable", LakeUnwritableError(NO_CONDITIONS.format(place), hint=CONDITIONS))
 
 
 def versions_check() -> Check:

@@ -11,6 +11,7 @@ from typing import Final
 import duckdb
 
 from chatlake.errors import ChatlakeError, LakeDamagedError, UsageError
+from chatlake.lake.duckdb_files import raised_while_reading
 
 _EXPLAIN: Final = re.compile(r"\s*explain\b(\s+analyze\b)?(\s*\([^)]*\))?", re.IGNORECASE)
 _COMMENT: Final = re.compile(r"/\*.*?\*/|--[^\n]*", re.DOTALL)
@@ -84,6 +85,8 @@ def errors_explained(location: str, views: Sequence[str]) -> Iterator[None]:
     except UnicodeDecodeError as error:
         raise LakeDamagedError(f"a text of the lake was altered: {error}") from error
     except duckdb.Error as error:
+        if raised := raised_while_reading(error):
+            raise raised from error
         text = str(error)
         message = _before_the_quotation(text)
         if location in text.partition("\n\nLINE")[0]:

@@ -13,10 +13,10 @@ from chatlake.config.references import SECRET_PATTERN, SecretReference
 from chatlake.config.suggestions import did_you_mean
 
 URL_PATTERN = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
-LAKE_SCHEMES = ("s3", "gs", "az", "memory")
+LAKE_SCHEMES = ("s3", "gs", "az")
 LAKE_PATTERN = (
     r"^(?:(?!\s*$)(?![A-Za-z][A-Za-z0-9+.-]*://)[^\x00-\x1f\x7f]+"
-    r"|(?:s3|gs|az)://[^\s/?#@]+(?:/[^\s?#]*)?|memory://[^\s?#@]*)$"
+    r"|(?:s3|gs|az)://[^\s/?#@*\[\]]+(?:/[^\s?#*\[\]]*)?)$"
 )
 INSTANT_PATTERN = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?)?$"
 

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 import duckdb
 
 from chatlake.errors import ChatlakeError, LakeDamagedError, UsageError
+from chatlake.lake.duckdb_files import raised_while_reading
 from chatlake.lake.lake import Lake
 from chatlake.lake.views import quoted
 
@@ -42,7 +43,7 @@ def selected(
                 f"CREATE TEMP TABLE selected AS {_KEYS} WHERE {of_source} AND ({condition}\n)"
             )
         except duckdb.Error as error:
-            if where is None or ".parquet" in str(error):
+            if where is None or ".parquet" in str(error) or raised_while_reading(error):
                 raise unreadable(error) from error
             raise _misunderstood(where, error) from error
         yield connection
@@ -50,6 +51,8 @@ def selected(
 
 def unreadable(error: duckdb.Error) -> ChatlakeError:
     """Return what it means for the user that DuckDB could not read the lake."""
+    if raised := raised_while_reading(error):
+        return raised
     if isinstance(error, duckdb.OutOfMemoryException):
         return ChatlakeError(
             f"not enough memory, or room for temporary files: {_first_line(error)}",

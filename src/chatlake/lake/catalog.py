@@ -19,6 +19,7 @@ import duckdb
 from chatlake import __version__
 from chatlake.errors import LakeDamagedError, LakeError, LakeUnwritableError
 from chatlake.lake import failpoints
+from chatlake.lake.duckdb_files import let_read, raised_while_reading
 from chatlake.lake.ledger import ledger_tables
 from chatlake.lake.schema import SCHEMAS
 from chatlake.lake.storage import Storage
@@ -58,14 +59,16 @@ class CatalogStamp:
         return cls(storage.location, number)
 
 
-def connect(path: str) -> duckdb.DuckDBPyConnection:
-    """Open the catalogue at `path` read-only, TimeZone UTC.
+def connect(path: str, storage: Storage | None = None) -> duckdb.DuckDBPyConnection:
+    """Open the catalogue at `path` read-only, TimeZone UTC; `storage`: where its files lie.
 
     In a database of its own: DuckDB would hand out one that this process opened before the swap.
     Raises duckdb.Error where there is no catalogue, or a corrupt one.
     """
     connection = duckdb.connect(config=dict(_SETTINGS))
     try:
+        if storage is not None:
+            let_read(connection, storage)
         connection.execute(f"ATTACH {quoted(path)} AS lake (READ_ONLY)")
         connection.execute("USE lake")
         connection.execute("SET TimeZone = 'UTC'")
@@ -115,19 +118,23 @@ def build_catalog(storage: Storage, state: LakeState, empties: Storage) -> bytes
     try:
         with tempfile.TemporaryDirectory(prefix="chatlake-") as folder:
             path = Path(folder) / CATALOG
-            _build(str(path), CatalogStamp.of(storage, state.number), state, readers)
+            _build(str(path), storage, state, readers)
             data = path.read_bytes()
     except OSError as error:
         raise LakeUnwritableError(f"Cannot build the catalogue: {error}") from error
     except duckdb.Error as error:
+        if raised := raised_while_reading(error):
+            raise raised from error
         why = str(error).splitlines()[0]
         raise LakeDamagedError(f"Cannot build the catalogue: {why}") from error
     failpoints.reach("catalog.built")
     return data
 
 
-def _build(path: str, stamp: CatalogStamp, state: LakeState, readers: dict[str, str]) -> None:
+def _build(path: str, storage: Storage, state: LakeState, readers: dict[str, str]) -> None:
+    stamp = CatalogStamp.of(storage, state.number)
     with closing(duckdb.connect(config=dict(_SETTINGS))) as connection:
+        let_read(connection, storage)
         run = connection.execute
         run(f"ATTACH {quoted(path)} AS lake (STORAGE_VERSION '{_STORAGE_VERSION}')")
         run("USE lake")

@@ -12,6 +12,7 @@ from typing import Final
 from chatlake.errors import LakeError
 from chatlake.lake.catalog import CATALOG, CatalogStamp, build_catalog, empty_path, read_stamp
 from chatlake.lake.local import LocalStorage
+from chatlake.lake.local_copy import local_copy
 from chatlake.lake.parts import empty_file
 from chatlake.lake.schema import SCHEMAS
 from chatlake.lake.storage import Storage
@@ -31,10 +32,16 @@ class CatalogKeeper:
         self._ended_at = time.monotonic()
         self._private: LocalStorage | None = None
         self._private_number = -1
+        self._swapped_in: CatalogStamp | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the lake's catalogue is a file of this machine, which DuckDB can open."""
+        return self._storage.local_path(CATALOG) is not None
 
     @property
     def path(self) -> str:
-        """Where the lake's catalogue lies. LakeError where DuckDB cannot read."""
+        """Where the lake's catalogue lies. LakeError where that is not on this machine."""
         path = self._storage.local_path(CATALOG)
         if path is None:
             raise LakeError(f"DuckDB cannot read {self._storage.location}")
@@ -47,8 +54,8 @@ class CatalogKeeper:
 
     def is_current(self, state: LakeState) -> bool:
         """Say whether the lake's catalogue shows this commit, at the place where the lake is."""
-        stamp = read_stamp(self.path)
-        return stamp == CatalogStamp.of(self._storage, state.number) and self._has_empty_files()
+        expected = CatalogStamp.of(self._storage, state.number)
+        return self._stamp() == expected and self._has_empty_files()
 
     def is_usable(self) -> bool:
         """Say whether it shows some commit at the place where the lake is."""
@@ -64,7 +71,7 @@ class CatalogKeeper:
 
         Not where it knows of more commits than there are: then it is evidence of a lost one.
         """
-        if self._storage.local_path(CATALOG) is None:
+        if not self.is_local:
             return False
         stamp = read_stamp(self.path)
         if stamp is None:
@@ -79,7 +86,7 @@ class CatalogKeeper:
 
         `may_swap` is asked before the lake is touched, and again when the catalogue is built.
         """
-        if self._storage.local_path(CATALOG) is None:
+        if self._storage.url(CATALOG) is None:
             return
         begun_at = time.monotonic()
         if not force and self._took_s > _SHARE * (begun_at - self._ended_at):
@@ -91,6 +98,7 @@ class CatalogKeeper:
         if not may_swap():
             return
         self._storage.replace(CATALOG, data)
+        self._swapped_in = CatalogStamp.of(self._storage, state.number)
         self._ended_at = time.monotonic()
         self._took_s = self._ended_at - begun_at
 
@@ -100,13 +108,21 @@ class CatalogKeeper:
             folder = tempfile.mkdtemp(prefix="chatlake-")
             weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
             # The lake's own path below it: all paths of a view must have the same `key=value`s.
-            self._private = LocalStorage(folder + self._storage.location)
+            place = self._storage.location.partition("://")[2] or self._storage.location
+            self._private = LocalStorage(f"{folder}/{place}")
             for table in SCHEMAS:
                 _write_empty_file(self._private, table)
         if self._private_number != state.number:
             self._private.replace(CATALOG, build_catalog(self._storage, state, self._private))
             self._private_number = state.number
         return f"{self._private.location}/{CATALOG}"
+
+    def _stamp(self) -> CatalogStamp | None:
+        # In a bucket a look costs as much as the whole file: what this process put there is known.
+        if not self.is_local and self._swapped_in is not None:
+            return self._swapped_in
+        with local_copy(self._storage, CATALOG) as path:
+            return None if path is None else read_stamp(path)
 
     def _has_empty_files(self) -> bool:
         return all(self._storage.size(empty_path(table)) for table in SCHEMAS)

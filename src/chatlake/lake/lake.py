@@ -22,7 +22,8 @@ from chatlake.errors import (
 from chatlake.lake import failpoints, manifests, parts, rewriting, versions
 from chatlake.lake.catalog import connect
 from chatlake.lake.catalog_keeper import CatalogKeeper
-from chatlake.lake.local import Access, LocalStorage
+from chatlake.lake.local import Access
+from chatlake.lake.opening import storage_at
 from chatlake.lake.schema import SCHEMAS
 from chatlake.lake.storage import TEMPORARY_SUFFIX, LockHolder, Storage, StoredFile
 from chatlake.model.manifest import LakeState, Manifest, PartFile, format_time
@@ -32,7 +33,6 @@ from chatlake.model.tables import COMPLETIONS, IMAGES, MISSED
 if TYPE_CHECKING:
     import duckdb
 
-_URL: Final = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _PARTITION: Final = re.compile(r"/(source|created_date)=")
 
 
@@ -55,18 +55,13 @@ class Lake:
         access: Access = "private",
         create: bool = False,
     ) -> Lake:
-        """Open the lake in a folder; with `create`, make it if there is none.
+        """Open the lake in a folder or bucket; with `create`, make it if there is none.
 
-        `access` is who may read what this process writes. LakeNotFoundError without a lake;
-        LakeError for a URL; LakeDamagedError, LakeFormatError; with `create` LakeUnwritableError.
+        `access` is who may read what this process writes into a folder. LakeNotFoundError without a
+        lake; LakeDamagedError, LakeFormatError; with `create` LakeUnwritableError;
+        ConfigurationError for a URL that `storage_at` refuses.
         """
-        place = os.fspath(location)
-        if match := _URL.match(place):
-            raise LakeError(
-                f"{place}: lakes on {match[1]}:// need chatlake[s3], which this version lacks",
-                hint="Give a folder of this machine as `lake`.",
-            )
-        storage = LocalStorage(place, access)
+        storage = storage_at(location, access)
         if _PARTITION.search(storage.location):
             raise LakeError(
                 f"{storage.location}: DuckDB would read a folder of this path as a partition",
@@ -153,7 +148,8 @@ class Lake:
     def missing_files(self) -> list[PartFile]:
         """Return the listed files that do not exist or have another size than listed."""
         files = list(self._state.files.values())
-        return [file for file in files if self.storage.size(file.path) != file.bytes]
+        sizes = self.storage.sizes(self._state.files)
+        return [file for file in files if sizes.get(file.path) != file.bytes]
 
     def rows_without_completion(
         self, partition: Partition, *, without: Container[str]
@@ -252,10 +248,14 @@ class Lake:
     def ensure_catalog(self) -> str:
         """Return the path of a catalogue of the newest commit, written anew if need be.
 
-        Where the lake cannot be written, it is one in a temporary folder that this process removes
-        at its end. While another run writes, it is the one that this run keeps fresh.
+        Where the lake cannot be written, or is in a bucket, it is one in a temporary folder that
+        this process removes at its end. While another run writes, it is the one that this run keeps
+        fresh.
         """
         self.refresh()
+        if not self._catalog.is_local:
+            # The one in the bucket is for other programs; it would have to be fetched to be read.
+            return self._catalog.build_privately(self._state)
         if not self._catalog.is_current(self._state):
             try:
                 self._catalog.refresh(self._state, force=True, may_swap=self._may_swap)
@@ -266,8 +266,11 @@ class Lake:
         return self._catalog.path
 
     def connect(self) -> duckdb.DuckDBPyConnection:
-        """Open the views read-only, on the newest commit; TimeZone UTC."""
-        return connect(self.ensure_catalog())
+        """Open the views read-only, on the newest commit; TimeZone UTC.
+
+        The connection may be used as long as this lake is kept (see `ensure_catalog`).
+        """
+        return connect(self.ensure_catalog(), self.storage)
 
     def leftovers(self) -> Iterator[StoredFile]:
         """Yield the files that no manifest lists: temporary, removed, or of a killed run."""

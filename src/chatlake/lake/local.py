@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -136,6 +136,11 @@ class LocalStorage:
                 return target.stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+    def sizes(self, paths: Collection[str]) -> dict[str, int]:
+        """Return the sizes in bytes of those of many files that exist."""
+        found = {path: self.size(path) for path in paths}
+        return {path: size for path, size in found.items() if size is not None}
 
     def delete(self, path: str) -> None:
         """Remove a file, and folders that it leaves empty; nothing happens if it is absent."""

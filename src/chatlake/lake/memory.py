@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import BinaryIO
@@ -66,6 +66,11 @@ class MemoryStorage:
         """Return the size in bytes; None if the file is absent."""
         with self._mutex:
             return len(self._files[path][0]) if checked(path) in self._files else None
+
+    def sizes(self, paths: Collection[str]) -> dict[str, int]:
+        """Return the sizes in bytes of those of many files that exist."""
+        with self._mutex:
+            return {path: len(self._files[path][0]) for path in paths if path in self._files}
 
     def delete(self, path: str) -> None:
         """Remove a file; nothing happens if it is absent."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Final, TypeVar
 
-from chatlake.errors import LakeDamagedError, LakeError
+from chatlake.errors import LakeDamagedError, LakeError, LakeUnreachableError
 from chatlake.lake.storage import LockHolder, Storage, StoredFile
 
 ATTEMPTS: Final = 3
@@ -19,7 +19,8 @@ class RereadingStorage:
     """Another storage, each of whose reads is tried `ATTEMPTS` times, with a pause between.
 
     What cannot be read then is a LakeDamagedError that names the file. A missing file is a
-    FileNotFoundError at once. `pause`: sleeps, in seconds.
+    FileNotFoundError at once, and a bucket that does not answer a LakeUnreachableError. `pause`:
+    sleeps, in seconds.
     """
 
     def __init__(self, storage: Storage, pause: Callable[[float], None]) -> None:
@@ -42,6 +43,10 @@ class RereadingStorage:
     def size(self, path: str) -> int | None:
         """Return the size in bytes; None if the file is absent."""
         return self._patiently(path, lambda: self._storage.size(path))
+
+    def sizes(self, paths: Collection[str]) -> dict[str, int]:
+        """Return the sizes in bytes of those of many files that exist."""
+        return self._patiently("", lambda: self._storage.sizes(paths))
 
     def create(self, path: str, data: bytes) -> bool:
         """Write a file that must not exist yet."""
@@ -83,8 +88,8 @@ class RereadingStorage:
         for left in reversed(range(ATTEMPTS)):
             try:
                 return attempt()
-            except FileNotFoundError:
-                raise
+            except (FileNotFoundError, LakeUnreachableError):
+                raise  # a store's own library has tried again for long enough
             except (OSError, LakeError) as error:
                 if not left:
                     place = f"{self.location}/{path}".rstrip("/")

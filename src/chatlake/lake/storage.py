@@ -8,7 +8,7 @@ LakeError (reading).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -80,6 +80,10 @@ class Storage(Protocol):
         """Return the size in bytes; None if the file is absent."""
         ...
 
+    def sizes(self, paths: Collection[str]) -> dict[str, int]:
+        """Return the sizes in bytes of those of many files that exist."""
+        ...
+
     def delete(self, path: str) -> None:
         """Remove a file; nothing happens if it is absent. No folder is left empty by it."""
         ...
@@ -96,7 +100,8 @@ class Storage(Protocol):
         """Be the only writer inside the block.
 
         LakeLockedError, naming the other's host, process and start, if there is one. The lock of a
-        process that died is free at once. Processes that this one starts never hold it.
+        process that died on this machine is free at once. Processes that this one starts never
+        hold it.
         """
         ...
 

@@ -28,7 +28,8 @@ from chatlake.errors import (
 from chatlake.lake import manifests
 from chatlake.lake.catalog import CATALOG
 from chatlake.lake.lake import Lake
-from chatlake.lake.local import Access, LocalStorage
+from chatlake.lake.local import Access
+from chatlake.lake.opening import storage_at
 from chatlake.lake.rereading import RereadingStorage
 from chatlake.lake.storage import Storage
 from chatlake.lake.verify_catalog import (
@@ -96,7 +97,7 @@ def storage_of(location: str, access: Access = "private") -> Storage:
     except (LakeNotFoundError, LakeFormatError):
         raise
     except LakeError as error:
-        storage = LocalStorage(location, access)
+        storage = storage_at(location, access)
         folder = storage.local_path(manifests.FOLDER)
         if isinstance(error, LakeDamagedError) or (folder is not None and Path(folder).is_dir()):
             return storage
@@ -120,6 +121,11 @@ def verify_storage(
     """Check a lake, which may be too damaged to be opened; `pause` sleeps between two attempts."""
     verification = _Verification(RereadingStorage(storage, pause), subset, progress)
     return verification.run()
+
+
+def _next(storage: Storage) -> str:
+    """Name what writes the catalogue: who only reads writes nothing into a bucket."""
+    return "the next backup" if storage.local_path(CATALOG) is None else "the next command"
 
 
 class _Verification:
@@ -166,8 +172,8 @@ class _Verification:
         if isinstance(shown, Finding):
             report.findings.append(shown)
         elif shown is None:
-            if history.newest and storage.local_path(CATALOG) is not None:
-                report.notes.append(f"{CATALOG} is missing; the next command writes it anew")
+            if history.newest and storage.url(CATALOG) is not None:
+                report.notes.append(f"{CATALOG} is missing; {_next(storage)} writes it anew")
         elif is_of_this_lake(shown, storage):
             number = shown.stamp.number
             report.findings += check_catalog(shown, storage, expected.get(number))
@@ -175,7 +181,7 @@ class _Verification:
             if number < history.newest or shown.stamp.location != storage.location:
                 report.notes.append(
                     f"{CATALOG} shows commit {number} of {shown.stamp.location}, "
-                    f"the newest is {history.newest}; the next command writes it anew"
+                    f"the newest is {history.newest}; {_next(storage)} writes it anew"
                 )
         else:
             problem = f"is of another lake, which was at {shown.stamp.location}"
@@ -200,7 +206,8 @@ class _Verification:
         may have been removed.
         """
         listed = readable_files(self._storage, history.newest).values()
-        there = [file for file in listed if self._storage.size(file.path) is not None]
+        sizes = self._storage.sizes([file.path for file in listed])
+        there = [file for file in listed if file.path in sizes]
         self._begin(there, len(there))
         self._report.findings += self._damaged_bytes(there)
         self._report.notes.append(

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import duckdb
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 from chatlake.errors import LakeDamagedError
 from chatlake.lake.catalog import CATALOG, CatalogStamp, connect, empty_path
 from chatlake.lake.ledger import LEDGER
+from chatlake.lake.local_copy import local_copy
 from chatlake.lake.parts import empty_file, open_part
 from chatlake.lake.rereading import ATTEMPTS, RereadingStorage
 from chatlake.lake.schema import SCHEMAS
@@ -46,12 +46,10 @@ class ShownCatalog:
 
 def read_catalog(storage: RereadingStorage) -> ShownCatalog | Finding | None:
     """Read all of the catalogue; None where there is none, or none can be."""
-    path = storage.local_path(CATALOG)
-    if path is None or not Path(path).is_file():
-        return None
     for left in reversed(range(ATTEMPTS)):
         try:
-            return _read(path)
+            with local_copy(storage, CATALOG) as path:
+                return None if path is None else _read(path)
         except duckdb.Error as error:
             if not left:
                 why = str(error).splitlines()[0]
@@ -102,7 +100,8 @@ def check_empty_files(storage: RereadingStorage, shown: ShownCatalog | None) -> 
             data = storage.read(path)
         except FileNotFoundError:
             if shown is not None and path in shown.paths:
-                remedy = "Run `chatlake sql 'FROM runs'`: that writes it anew."
+                command = "backup" if storage.local_path(path) is None else "sql 'FROM runs'"
+                remedy = f"Run `chatlake {command}`: that writes it anew."
                 yield Finding(path, "is missing; the views read it", remedy, "missing")
             continue
         except LakeDamagedError as error:

@@ -38,7 +38,7 @@ RESTORE_CHECKPOINT: Final = (
     "the next `chatlake backup` writes it anew from them."
 )
 UPGRADE: Final = "Upgrade chatlake."
-WRITTEN_ANEW: Final = "Delete it: the next `chatlake sql` or `chatlake backup` writes it anew."
+WRITTEN_ANEW: Final = "Delete it: the next `chatlake backup` writes it anew."
 
 
 @dataclass(frozen=True, slots=True)

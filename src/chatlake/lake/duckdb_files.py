@@ -1,0 +1,35 @@
+"""DuckDB connections that read a lake wherever it lies, and what went wrong while they read."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from chatlake.errors import LakeDamagedError, LakeError, LakeUnreachableError
+from chatlake.lake.storage import Storage
+
+if TYPE_CHECKING:
+    import duckdb
+
+_RAISED: Final = re.compile(r"(?:^|[\s.])(Lake\w*Error): ([^\n]+)")
+
+
+def let_read(connection: duckdb.DuckDBPyConnection, storage: Storage) -> None:
+    """Let a connection read the files of a storage that DuckDB does not read by itself."""
+    if storage.local_path("lake") is None and storage.url("lake") is not None:
+        from chatlake.lake.lake_files import LakeFiles  # noqa: PLC0415 - fsspec is only for buckets
+
+        connection.register_filesystem(LakeFiles(storage))
+
+
+def raised_while_reading(error: Exception) -> LakeError | None:
+    """Return the LakeError that these files raised while DuckDB read them; None if there is none.
+
+    DuckDB keeps its text alone.
+    """
+    found = _RAISED.findall(str(error))
+    if not found:
+        return None
+    name, message = found[-1]
+    kinds = {kind.__name__: kind for kind in (LakeDamagedError, LakeUnreachableError)}
+    return kinds.get(name, LakeError)(message)

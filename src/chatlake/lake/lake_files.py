@@ -1,0 +1,75 @@
+"""A lake in a bucket as DuckDB asks for it: a file system of Python, so no extension is needed.
+
+The views name every file, so nothing is searched for, and what has a name never changes.
+"""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+from typing import Any, BinaryIO, Final
+
+from fsspec import AbstractFileSystem
+
+from chatlake.errors import LakeDamagedError
+from chatlake.lake.remote_input import READ_AHEAD_BYTES
+from chatlake.lake.storage import Storage
+
+RECENT_FILES: Final = 16
+"""How many small files are kept in memory, of at most 4 MiB each."""
+
+_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class LakeFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """The files of one storage, under the scheme of its URLs, as DuckDB asks for them."""
+
+    cachable = False  # fsspec would hand out one lake's for another's
+
+    def __init__(self, storage: Storage) -> None:
+        super().__init__()
+        self.protocol = storage.location.partition("://")[0]
+        self._storage = storage
+        self._sizes: dict[str, int] = {}
+        self._recent: dict[str, bytes] = {}
+
+    def glob(self, path: str, **_: Any) -> list[str]:
+        """Return the path itself."""
+        return [path]
+
+    def exists(self, path: str, **_: Any) -> bool:
+        """Say whether the file is there."""
+        return self._storage.size(self._within(path)) is not None
+
+    def open(self, path: str, mode: str = "rb", **_: Any) -> BinaryIO:
+        """Open a file to read. LakeDamagedError if it is missing; LakeError."""
+        if mode != "rb":
+            raise PermissionError("a lake is only read by DuckDB")
+        inner = self._within(path)
+        try:
+            if self.size(path) > READ_AHEAD_BYTES:
+                return self._storage.open_input(inner)
+            # DuckDB opens a file two or three times for one query, to plan and to read.
+            data = self._recent.pop(inner, None)
+            self._recent[inner] = data = self._storage.read(inner) if data is None else data
+            for other in list(self._recent)[:-RECENT_FILES]:
+                self._recent.pop(other, None)
+            return io.BytesIO(data)
+        except FileNotFoundError as error:
+            raise LakeDamagedError(f"{path} is missing") from error
+
+    def size(self, path: str) -> int:
+        """Return the size in bytes. LakeDamagedError if the file is missing."""
+        if path not in self._sizes:
+            size = self._storage.size(self._within(path))
+            if size is None:
+                raise LakeDamagedError(f"{path} is missing")
+            self._sizes[path] = size
+        return self._sizes[path]
+
+    def modified(self, path: str) -> datetime:
+        """Return the same instant for all: what has a name never changes."""
+        return _LONG_AGO if path else datetime.now(UTC)
+
+    def _within(self, path: str) -> str:
+        return path.removeprefix(f"{self._storage.location}/")

@@ -1,0 +1,218 @@
+"""The lock of a lake in an object store: a lease, which its holder renews and others may take over.
+
+`lock.json` says who holds it. It is only ever written by compare and swap, so of several who want
+it one gets it; it is never deleted, a free one says so. A lease that was not renewed for its length
+is over. How long that is, the store's own clock says: those of the machines may differ.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import uuid
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from chatlake.errors import LakeLockedError, LakeUnwritableError
+from chatlake.lake.object_store import CONDITIONS, NO_CONDITIONS, ObjectStore, Stat
+from chatlake.lake.storage import LockHolder
+from chatlake.lake.this_machine import machine_id, process_start
+from chatlake.model.manifest import format_time
+
+LEASE_S: Final = 60.0
+_RENEWALS: Final = 3  # in the length of a lease
+_SLACK_S: Final = 2.0  # the stores' times are whole seconds
+_TRIES: Final = 5
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # goes on while asleep
+
+logger = logging.getLogger(__name__)
+
+
+class LeaseRecord(msgspec.Struct, frozen=True):
+    """What `lock.json` holds; `token` is empty when the lock is free.
+
+    `expires_at` is by the holder's clock, for people. `machine`, `process_start`: see
+    `this_machine`. `renewals` makes every version of the object another one.
+    """
+
+    host: str
+    pid: int
+    started_at: str
+    run_id: str = ""
+    token: str = ""
+    expires_at: str = ""
+    lease_s: float = LEASE_S
+    renewals: int = 0
+    machine: str = ""
+    process_start: str = ""
+
+    @property
+    def holder(self) -> LockHolder:
+        """Who holds it, or held it last."""
+        return LockHolder(self.host, self.pid, self.started_at, self.run_id)
+
+
+_UNKNOWN: Final = LeaseRecord("unknown host", 0, "an unknown time", token="unknown")  # noqa: S106
+
+
+class Lease:
+    """A lease that is held, renewed by a thread until `release`."""
+
+    def __init__(
+        self, store: ObjectStore, key: str, place: str, record: LeaseRecord, version: str
+    ) -> None:
+        self._store = store
+        self._key = key
+        self._place = place
+        self._record = record
+        self._version = version
+        self._process = os.getpid()
+        self._renewed_at = time.clock_gettime(_CLOCK)
+        self._mutex = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="chatlake-lease", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def take(
+        cls, store: ObjectStore, key: str, place: str, holder: LockHolder, lease_s: float
+    ) -> Lease:
+        """Take the lease, if need be over from one that has run out or whose process is dead.
+
+        LakeLockedError, naming the holder; LakeUnwritableError where the store writes in spite of a
+        condition that does not hold: two runs could then overwrite each other's commits.
+        """
+        record = LeaseRecord(
+            holder.host,
+            holder.pid,
+            holder.started_at,
+            holder.run_id,
+            token=str(uuid.uuid4()),
+            expires_at=_expiry(lease_s),
+            lease_s=lease_s,
+            machine=machine_id(),
+            process_start=process_start(holder.pid),
+        )
+        data = msgspec.json.encode(record)
+        for _ in range(_TRIES):
+            seen = _look(store, key)
+            if seen is not None and (other := _in_force(*seen)) is not None:
+                raise _locked(place, other)
+            version = store.put_if(key, data, None if seen is None else seen[0].version)
+            if version is None and (again := _look(store, key)) is not None:
+                # It may be this very write: its answer was lost, and the library wrote once more.
+                version = again[0].version if again[1].token == record.token else None
+            if version is not None:
+                _require_conditions(store, key, place, data)
+                return cls(store, key, place, record, version)
+        raise LakeLockedError(f"{place} is being written by several others that have just begun")
+
+    @staticmethod
+    def holder(store: ObjectStore, key: str) -> LockHolder | None:
+        """Return who holds the lease; None if it is free, has run out, or its process is dead."""
+        seen = _look(store, key)
+        record = None if seen is None else _in_force(*seen)
+        return None if record is None else record.holder
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this process holds it; a forked child does not."""
+        return self._process == os.getpid()
+
+    def confirm(self) -> None:
+        """See that nobody has taken the lease over; LakeLockedError, naming who has."""
+        since = time.clock_gettime(_CLOCK) - self._renewed_at
+        if since > self._record.lease_s / _RENEWALS:
+            self._renew()
+
+    def release(self) -> None:
+        """Free the lock, if it is still this one's."""
+        if not self.is_own:
+            return
+        self._ended.set()
+        self._thread.join()
+        free = msgspec.structs.replace(self._record, token="", renewals=self._record.renewals + 1)
+        with suppress(*self._store.errors):  # then it runs out
+            self._store.put_if(self._key, msgspec.json.encode(free), self._version)
+
+    def _keep(self) -> None:
+        while not self._ended.wait(self._record.lease_s / _RENEWALS):
+            try:
+                self._renew()
+            except LakeLockedError:
+                return  # taken over: the next commit says so and ends the run
+            except self._store.errors as error:
+                logger.warning("The lock of %s could not be renewed: %s", self._place, error)
+
+    def _renew(self) -> None:
+        with self._mutex:
+            record = msgspec.structs.replace(
+                self._record,
+                renewals=self._record.renewals + 1,
+                expires_at=_expiry(self._record.lease_s),
+            )
+            data = msgspec.json.encode(record)
+            version = self._store.put_if(self._key, data, self._version)
+            if version is None:
+                seen = _look(self._store, self._key)
+                if seen is None or seen[1].token != self._record.token:
+                    raise self._lost(None if seen is None else seen[1])
+                version = seen[0].version  # an earlier renewal, whose answer was lost
+            self._record, self._version = record, version
+            self._renewed_at = time.clock_gettime(_CLOCK)
+
+    def _lost(self, other: LeaseRecord | None) -> LakeLockedError:
+        who = f"by {other.holder}" if other is not None and other.token else "by another run"
+        return LakeLockedError(
+            f"The lock of {self._place} was taken over {who}: this run had not renewed it for "
+            f"{self._record.lease_s:.0f} s",
+            hint="What was committed stays. Let the other run end, then run again.",
+        )
+
+
+def _look(store: ObjectStore, key: str) -> tuple[Stat, LeaseRecord] | None:
+    """Return the lock and its version, which is not newer than what was read: a swap is safe."""
+    stat = store.stat(key)
+    if stat is None:
+        return None
+    try:
+        return stat, msgspec.json.decode(store.get(key), type=LeaseRecord)
+    except FileNotFoundError:
+        return None
+    except msgspec.DecodeError:
+        return stat, _UNKNOWN
+
+
+def _in_force(stat: Stat, record: LeaseRecord) -> LeaseRecord | None:
+    is_over = stat.now - stat.modified_at > timedelta(seconds=record.lease_s + _SLACK_S)
+    return None if not record.token or is_over or _is_dead(record) else record
+
+
+def _is_dead(record: LeaseRecord) -> bool:
+    """Whether its process ran on this machine, and runs no more."""
+    if not record.process_start or record.machine != machine_id():
+        return False
+    return process_start(record.pid) != record.process_start
+
+
+def _require_conditions(store: ObjectStore, key: str, place: str, data: bytes) -> None:
+    for version in (None, store.no_version):
+        if store.put_if(key, data, version) is not None:
+            raise LakeUnwritableError(NO_CONDITIONS.format(place), hint=CONDITIONS)
+
+
+def _locked(place: str, record: LeaseRecord) -> LakeLockedError:
+    return LakeLockedError(
+        f"{place} is being written by {record.holder}",
+        hint=f"Wait for that run to end, then run again. If it is dead, its lock ends by itself "
+        f"within {record.lease_s:.0f} s.",
+    )
+
+
+def _expiry(lease_s: float) -> str:
+    return format_time(datetime.now(UTC) + timedelta(seconds=lease_s))

@@ -1,0 +1,35 @@
+"""A file of a lake as a file of this machine, wherever the lake lies."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from chatlake.errors import LakeUnwritableError
+from chatlake.lake.storage import Storage
+
+
+@contextmanager
+def local_copy(storage: Storage, path: str) -> Iterator[str | None]:
+    """Give a local path of the file: its own, or of a copy that goes with the block.
+
+    None if the file is absent. LakeError; LakeUnwritableError where there is no room for a copy.
+    """
+    own = storage.local_path(path)
+    if own is not None:
+        yield own if Path(own).is_file() else None
+        return
+    try:
+        data = storage.read(path)
+    except FileNotFoundError:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="chatlake-") as folder:
+        copy = Path(folder) / path.rpartition("/")[2]
+        try:
+            copy.write_bytes(data)
+        except OSError as error:
+            raise LakeUnwritableError(f"Cannot write {copy}: {error.strerror or error}") from error
+        yield str(copy)

@@ -1,0 +1,92 @@
+"""What a lake needs of an object store beyond what fsspec says of all of them.
+
+Two things: an object's version, with the store's own idea of the time; and a write that happens
+only while the version is the expected one (compare and swap). Commits and the lock stand on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from mmap import mmap
+from typing import Any, ClassVar, Final, Literal, Protocol
+
+PART_BYTES: Final = 8 << 20
+LARGE_BYTES: Final = 2 * PART_BYTES
+"""What is larger is uploaded in parts of `PART_BYTES`."""
+
+NO_CONDITIONS: Final = (
+    "{} does not keep the conditions of a write: two runs at once could overwrite each other's "
+    "commits"
+)
+CONDITIONS: Final = "Put the lake on a store with conditional writes (If-None-Match, If-Match)."
+
+Buffer = bytes | mmap
+
+Refusal = Literal["credentials", "bucket", "denied", "unreachable", "unsupported", "other"]
+"""Why a store refused: no or wrong credentials, no such bucket, a right is missing, no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """One version of an object: its size in bytes, when it was written, and what time it is.
+
+    Both times are by the store's clock, UTC.
+    """
+
+    version: str
+    size: int
+    modified_at: datetime
+    now: datetime
+
+
+class ObjectStore(Protocol):
+    """One cloud's objects. `key`: bucket and name, as fsspec has it: `bucket/lake/lock.json`.
+
+    Whatever fails is one of `errors`, or FileNotFoundError for what is absent. Passing errors are
+    retried by the cloud's own library. `no_version`: one that no object has.
+    """
+
+    errors: ClassVar[tuple[type[Exception], ...]]
+    credentials_hint: ClassVar[str]
+    rights_hint: ClassVar[str]
+    no_version: ClassVar[str]
+    filesystem: Any
+
+    def get(self, key: str) -> bytes:
+        """Return an object, by one request. FileNotFoundError if it is absent."""
+        ...
+
+    def put(self, key: str, data: Buffer) -> None:
+        """Write an object, new or in place of another; a large one in parts.
+
+        It is there when all of it is. `data`: bytes, or from `LARGE_BYTES` on a mapped file.
+        """
+        ...
+
+    def put_if(self, key: str, data: bytes, version: str | None) -> str | None:
+        """Write an object whose version is `version` (None: that is absent).
+
+        Returns the new version; None, and nothing changed, if it is another. Of several at the
+        same instant one succeeds.
+        """
+        ...
+
+    def stat(self, key: str) -> Stat | None:
+        """Return the version of an object; None if it is absent."""
+        ...
+
+    @staticmethod
+    def refusal(error: Exception) -> Refusal:
+        """Say why the store refused."""
+        ...
+
+
+def time_of(headers: Mapping[str, str]) -> datetime:
+    """Return the time of an answer by its header `Date`, UTC; this machine's where it has none."""
+    given = {name.lower(): value for name, value in headers.items()}.get("date")
+    if given is None:
+        return datetime.now(UTC)
+    return parsedate_to_datetime(given).astimezone(UTC)

@@ -1,0 +1,276 @@
+"""A lake in a bucket of an object store, by fsspec.
+
+An object appears when its upload is complete, so there are no temporary names. What has to be new
+is created under the store's own condition. Listings are never cached: a stale one loses commits.
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import os
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, BinaryIO, Final, cast
+
+from chatlake.errors import ChatlakeError, LakeError, LakeUnreachableError, LakeUnwritableError
+from chatlake.lake import failpoints
+from chatlake.lake.lease import LEASE_S, Lease
+from chatlake.lake.object_store import CONDITIONS, LARGE_BYTES, Buffer, ObjectStore
+from chatlake.lake.remote_input import READ_AHEAD_BYTES, RemoteInput
+from chatlake.lake.storage import LockHolder, StoredFile, checked, step_of
+
+LOCK: Final = "lock.json"
+_MODIFIED: Final = ("LastModified", "mtime", "last_modified", "updated")
+
+
+class RemoteStorage:
+    """Objects whose names begin with the lake's: `s3://bucket/lake`.
+
+    `store` is called in each process that uses it: connections do not survive a fork.
+    """
+
+    def __init__(
+        self, location: str, store: type[ObjectStore], *, lease_s: float = LEASE_S
+    ) -> None:
+        self.location = location
+        self._root = location.partition("://")[2]
+        self._kind = store
+        self._lease_s = lease_s
+        self._lease: Lease | None = None
+        self._opened: tuple[int, ObjectStore] | None = None
+
+    def read(self, path: str) -> bytes:
+        """Return the whole file."""
+        key = self._key(path)
+        with self._reading(path):
+            return self._store.get(key)
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Write a file that must not exist yet; False if it does.
+
+        Of writers of the same bytes more than one may get True. LakeLockedError if the lock that
+        this process holds was taken over.
+        """
+        key = self._key(path)
+        step = step_of(path)
+        with self._writing(path):
+            self._require_lease()
+            failpoints.reach(f"{step}.written")
+            version = self._store.put_if(key, data, None)
+            # Refused, although it is this very write: its answer was lost, and the library wrote
+            # once more.
+            if version is None and self.read(path) != data:
+                return False
+            failpoints.reach(f"{step}.linked")
+        return True
+
+    def replace(self, path: str, data: bytes) -> None:
+        """Write a file, new or in place of the old one; readers of the old one keep it."""
+        key = self._key(path)
+        step = step_of(path)
+        with self._writing(path):
+            self._require_lease()
+            failpoints.reach(f"{step}.written")
+            self._store.put(key, data)
+            failpoints.reach("catalog.swapped" if step == "catalog" else f"{step}.renamed")
+
+    @contextmanager
+    def open_output(self, path: str) -> Iterator[BinaryIO]:
+        """Write a large new file: it appears when the block ends well, else nothing is left.
+
+        It is gathered in a nameless temporary file, of which nothing stays whatever happens.
+        """
+        key = self._key(path)
+        step = step_of(path)
+        with _gathering(path, self.location) as file:
+            yield file
+            file.flush()
+            failpoints.reach(f"{step}.written")
+            with self._writing(path), _content(file) as data:
+                self._store.put(key, data)
+            failpoints.reach(f"{step}.renamed")
+
+    def open_input(self, path: str) -> BinaryIO:
+        """Open a file to read and seek in; a small one is read at once."""
+        key = self._key(path)
+        size = self.size(path)
+        if size is None:
+            raise FileNotFoundError(path)
+        if size <= READ_AHEAD_BYTES:
+            return io.BytesIO(self.read(path))
+
+        def fetch(start: int, end: int) -> bytes:
+            with self._reading(path):
+                return bytes(self._store.filesystem.cat_file(key, start=start, end=end))
+
+        return cast("BinaryIO", io.BufferedReader(RemoteInput(fetch, size), READ_AHEAD_BYTES))
+
+    def list(self, folder: str = "") -> Iterator[StoredFile]:
+        """Yield every file below a folder, by path."""
+        start = f"{self._key(folder)}/" if folder else f"{self._root}/"
+        try:
+            with self._reading(folder):
+                found = self._store.filesystem.find(start, detail=True)
+        except FileNotFoundError:
+            return
+        for name in sorted(found):
+            info = found[name]
+            if info["type"] == "file" and name.startswith(start) and not name.endswith("/"):
+                path = name.removeprefix(f"{self._root}/")
+                yield StoredFile(path, info["size"] or 0, _modified_at(info))
+
+    def size(self, path: str) -> int | None:
+        """Return the size in bytes; None if the file is absent."""
+        key = self._key(path)
+        try:
+            with self._reading(path):
+                stat = self._store.stat(key)
+        except FileNotFoundError:
+            return None
+        return None if stat is None else stat.size
+
+    def sizes(self, paths: Collection[str]) -> dict[str, int]:
+        """Return the sizes of those files that exist: by listing, not by a request for each."""
+        wanted = set(paths)
+        folders = sorted({path.partition("/")[0] for path in wanted if "/" in path})
+        found: dict[str, int | None] = {p: self.size(p) for p in wanted if "/" not in p}
+        found.update((f.path, f.size) for folder in folders for f in self.list(folder))
+        return {path: size for path, size in found.items() if path in wanted and size is not None}
+
+    def delete(self, path: str) -> None:
+        """Remove a file; nothing happens if it is absent."""
+        key = self._key(path)
+        try:
+            with self._writing(path, absent_is_fine=True):
+                self._require_lease()
+                self._store.filesystem.rm_file(key)
+        except FileNotFoundError:
+            return
+
+    def local_path(self, path: str) -> str | None:
+        """There is none."""
+        return None if checked(path) else path
+
+    def url(self, path: str) -> str | None:
+        """Return the address, by which DuckDB's own extensions read it too."""
+        return f"{self.location}/{checked(path)}"
+
+    @contextmanager
+    def lock(self, holder: LockHolder) -> Iterator[None]:
+        """Be the only writer inside the block: a lease, see `lease`."""
+        with self._writing(LOCK):
+            lease = Lease.take(self._store, self._key(LOCK), self.location, holder, self._lease_s)
+        self._lease = lease
+        try:
+            yield
+        finally:
+            self._lease = None
+            lease.release()
+
+    def lock_holder(self) -> LockHolder | None:
+        """Return who holds the lock; None if it is free."""
+        with self._reading(LOCK):
+            return Lease.holder(self._store, self._key(LOCK))
+
+    @property
+    def _store(self) -> ObjectStore:
+        if self._opened is None or self._opened[0] != os.getpid():
+            self._opened = os.getpid(), self._kind()
+        return self._opened[1]
+
+    def _key(self, path: str) -> str:
+        return f"{self._root}/{checked(path)}"
+
+    def _require_lease(self) -> None:
+        if self._lease is not None and self._lease.is_own:
+            self._lease.confirm()
+
+    @contextmanager
+    def _writing(self, path: str, *, absent_is_fine: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except self._kind.errors as error:
+            if absent_is_fine and _is_absence(error, self._kind):
+                raise
+            reason, hint = self._explain(error)
+            raise LakeUnwritableError(
+                f"Cannot write {self.location}/{path}: {reason}", hint=hint
+            ) from error
+
+    @contextmanager
+    def _reading(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except self._kind.errors as error:
+            if _is_absence(error, self._kind):
+                raise
+            place = f"{self.location}/{path}".rstrip("/")
+            reason, hint = self._explain(error)
+            kind = LakeError if self._kind.refusal(error) == "other" else LakeUnreachableError
+            raise kind(f"Cannot read {place}: {reason}", hint=hint) from error
+
+    def _explain(self, error: Exception) -> tuple[str, str | None]:
+        bucket = self._root.partition("/")[0]
+        refusal = self._kind.refusal(error)
+        match "bucket" if isinstance(error, FileNotFoundError) else refusal:
+            case "credentials":
+                return f"no valid credentials ({_line(error)})", self._kind.credentials_hint
+            case "bucket":
+                return f"there is no bucket {bucket}", (
+                    "Make the bucket, or correct `lake` in the configuration."
+                )
+            case "denied":
+                return f"a right is missing ({_line(error)})", self._kind.rights_hint
+            case "unreachable":
+                return f"no connection ({_line(error)})", (
+                    "Check network, proxy, region and endpoint; then run again, it goes on."
+                )
+            case "unsupported":
+                return f"the store cannot do this ({_line(error)})", CONDITIONS
+        return _line(error), None
+
+
+def _is_absence(error: Exception, store: type[ObjectStore]) -> bool:
+    """Whether a file is absent, and not the whole bucket."""
+    return isinstance(error, FileNotFoundError) and store.refusal(error) != "bucket"
+
+
+def _line(error: Exception) -> str:
+    """Return the first line of an error's text, not too long; its kind if it has none."""
+    first = next(iter(str(error).strip().splitlines()), "")
+    return first[:200] or type(error).__name__
+
+
+def _modified_at(info: dict[str, Any]) -> datetime:
+    found = next(info[name] for name in _MODIFIED if info.get(name) is not None)
+    moment = found if isinstance(found, datetime) else datetime.fromisoformat(str(found))
+    return moment.astimezone(UTC)
+
+
+@contextmanager
+def _gathering(path: str, location: str) -> Iterator[BinaryIO]:
+    try:
+        with tempfile.TemporaryFile(prefix="chatlake-") as file:
+            yield cast("BinaryIO", file)
+    except ChatlakeError:
+        raise
+    except OSError as error:
+        raise LakeUnwritableError(
+            f"Cannot gather {location}/{path} in a temporary file: {error.strerror or error}",
+            hint=f"Free space in {tempfile.gettempdir()}, or let TMPDIR name another folder.",
+        ) from error
+
+
+@contextmanager
+def _content(file: BinaryIO) -> Iterator[Buffer]:
+    """Give a file's bytes; large ones stay on the disk until they are sent."""
+    size = file.seek(0, io.SEEK_END)
+    if size < LARGE_BYTES:
+        file.seek(0)
+        yield file.read()
+        return
+    # Not closed: a run that is interrupted may leave a request behind that still reads from it.
+    yield mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

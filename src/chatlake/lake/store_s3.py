@@ -1,0 +1,131 @@
+"""Amazon S3, and servers that speak its protocol.
+
+Credentials, region and endpoint come from botocore's own chain: environment, files below ~/.aws,
+the role of the machine.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any, ClassVar, Final
+
+import s3fs
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    TokenRetrievalError,
+)
+
+from chatlake.lake.object_store import PART_BYTES, Buffer, Refusal, Stat, time_of
+
+_ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+_NO_CREDENTIALS: Final = (
+    NoCredentialsError, PartialCredentialsError, CredentialRetrievalError, ProfileNotFound,
+    TokenRetrievalError,
+)  # fmt: skip
+_WRONG_CREDENTIALS: Final = {
+    "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken",
+    "AuthorizationHeaderMalformed", "TokenRefreshRequired",
+}  # fmt: skip
+_DENIED: Final = {"AccessDenied", "AllAccessDisabled", "AccountProblem", "403"}
+# Two conditional writes at the same instant: S3 asks the second one to try again.
+_TRIES: Final = 6
+_PAUSE_S: Final = 0.1
+
+
+class S3Store:
+    """The objects of S3, by s3fs."""
+
+    errors: ClassVar[tuple[type[Exception], ...]] = (OSError, BotoCoreError, ClientError)
+    credentials_hint: ClassVar[str] = (
+        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the machine a "
+        "role."
+    )
+    rights_hint: ClassVar[str] = (
+        "It takes s3:ListBucket on the bucket and s3:GetObject, s3:PutObject and s3:DeleteObject "
+        "on what is in it."
+    )
+    no_version: ClassVar[str] = '"00000000000000000000000000000000"'
+
+    def __init__(self) -> None:
+        config: dict[str, Any] = {"retries": {"mode": "standard", "max_attempts": 5}}
+        if any(os.environ.get(name) for name in _ENDPOINTS):
+            # Servers other than Amazon's rarely answer to a host name for each bucket.
+            config["s3"] = {"addressing_style": "path"}
+        self.filesystem: Any = s3fs.S3FileSystem(
+            config_kwargs=config,
+            max_concurrency=4,
+            use_listings_cache=False,
+            skip_instance_cache=True,
+        )
+
+    def get(self, key: str) -> bytes:
+        """Return an object; s3fs would ask for its size first, to read it in pieces."""
+        return bytes(self.filesystem.cat_file(key, max_concurrency=1))
+
+    def put(self, key: str, data: Buffer) -> None:
+        """Write an object, a large one in parts."""
+        self.filesystem.pipe_file(key, data, chunksize=PART_BYTES)
+
+    def put_if(self, key: str, data: bytes, version: str | None) -> str | None:
+        """Write an object whose ETag is `version` (None: that is absent)."""
+        condition = {"IfNoneMatch": "*"} if version is None else {"IfMatch": version}
+        bucket, _, name = key.partition("/")
+        for left in reversed(range(_TRIES)):
+            try:
+                answer = self.filesystem.call_s3(
+                    "put_object", Bucket=bucket, Key=name, Body=data, **condition
+                )
+            except OSError as error:
+                match _code(error):
+                    case "PreconditionFailed" | "412":
+                        return None
+                    case "NoSuchKey" | "404" if version is not None:
+                        return None
+                    case "ConditionalRequestConflict" | "409" if left:
+                        time.sleep(_PAUSE_S)
+                    case _:
+                        raise
+            else:
+                return str(answer["ETag"])
+        raise AssertionError("unreachable")
+
+    def stat(self, key: str) -> Stat | None:
+        """Return the ETag of an object; None if it is absent."""
+        bucket, _, name = key.partition("/")
+        try:
+            answer = self.filesystem.call_s3("head_object", Bucket=bucket, Key=name)
+        except FileNotFoundError:
+            return None
+        headers = answer["ResponseMetadata"]["HTTPHeaders"]
+        return Stat(
+            str(answer["ETag"]), answer["ContentLength"], answer["LastModified"], time_of(headers)
+        )
+
+    @staticmethod
+    def refusal(error: Exception) -> Refusal:
+        """Say why S3 refused."""
+        code = _code(error)
+        if isinstance(error, _NO_CREDENTIALS) or code in _WRONG_CREDENTIALS:
+            return "credentials"
+        if code == "NoSuchBucket":
+            return "bucket"
+        if code in _DENIED:
+            return "denied"
+        if code in {"NotImplemented", "501"}:
+            return "unsupported"
+        is_silent = isinstance(error, BotoCoreError | ConnectionError | TimeoutError)
+        return "unreachable" if is_silent else "other"
+
+
+def _code(error: BaseException) -> str:
+    """Return S3's word for an error, which s3fs keeps as the cause; empty if it is none of S3's."""
+    for problem in (error, error.__cause__):
+        if isinstance(problem, ClientError):
+            return str(problem.response.get("Error", {}).get("Code", ""))
+    return ""

@@ -1,0 +1,100 @@
+"""An object store in memory with a clock that a test moves: for what takes a minute elsewhere."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+from chatlake.lake.object_store import Buffer, Refusal, Stat
+
+
+class FakeStoreError(Exception):
+    """What the store raises when it `refuses`."""
+
+
+class FakeStore:
+    """Objects in a dictionary. Compare and swap as real stores have it, unless told otherwise."""
+
+    errors: ClassVar[tuple[type[Exception], ...]] = (OSError, FakeStoreError)
+    credentials_hint: ClassVar[str] = "Log in."
+    rights_hint: ClassVar[str] = "Ask for rights."
+    no_version: ClassVar[str] = "none"
+    reason: ClassVar[Refusal] = "other"
+
+    def __init__(self) -> None:
+        self.objects: dict[str, tuple[bytes, str, datetime]] = {}
+        self.now = datetime(2026, 1, 2, tzinfo=UTC)
+        self.keeps_conditions = True
+        self.refuses = False
+        self.loses_next_answer = False
+        self.filesystem: Any = self
+        self._count = 0
+        self._mutex = threading.Lock()
+
+    def put(self, key: str, data: Buffer) -> None:
+        """Write an object."""
+        with self._mutex:
+            self._write(key, bytes(data))
+
+    def put_if(self, key: str, data: bytes, version: str | None) -> str | None:
+        """Write an object of this version."""
+        with self._mutex:
+            present = self.objects[key][1] if key in self.objects else None
+            if self.keeps_conditions and present != version:
+                return None
+            written = self._write(key, data)
+            if self.loses_next_answer:
+                # The library tries again, and finds that the condition no longer holds.
+                self.loses_next_answer = False
+                return None
+            return written
+
+    def stat(self, key: str) -> Stat | None:
+        """Return the version of an object."""
+        self._answer()
+        if key not in self.objects:
+            return None
+        data, version, modified_at = self.objects[key]
+        return Stat(version, len(data), modified_at, self.now)
+
+    def get(self, key: str) -> bytes:
+        """Return an object."""
+        self._answer()
+        if key not in self.objects:
+            raise FileNotFoundError(key)
+        return self.objects[key][0]
+
+    def find(self, start: str, *, detail: bool) -> dict[str, dict[str, Any]]:
+        """Return the objects below a folder, as fsspec does."""
+        self._answer()
+        return {
+            key: {"type": "file", "size": len(data), "mtime": at}
+            for key, (data, _, at) in self.objects.items()
+            if detail and key.startswith(start)
+        }
+
+    def rm_file(self, key: str) -> None:
+        """Remove an object, as fsspec does."""
+        self._answer()
+        del self.objects[key]
+
+    def passes(self, seconds: float) -> None:
+        """Let time go by."""
+        self.now += timedelta(seconds=seconds)
+
+    @staticmethod
+    def refusal(error: Exception) -> Refusal:
+        """Say why."""
+        return FakeStore.reason if isinstance(error, FakeStoreError) else "other"
+
+    def _answer(self) -> None:
+        if self.refuses:
+            raise FakeStoreError("no, not now")
+
+    def _write(self, key: str, data: bytes) -> str:
+        self._answer()
+        self._count += 1
+        version = f"v{self._count}"
+        self.objects[key] = data, version, self.now
+        return version

@@ -1,0 +1,192 @@
+"""The commands on a lake in a bucket: S3's protocol, without a DuckDB extension."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from chatlake.backup.export import Item
+from chatlake.backup.items import Asked, Flush, SourceJob
+from chatlake.bootstrap.runtime import export_batch
+from chatlake.bootstrap.sources import jobs_for
+from chatlake.config import Settings
+from chatlake.lake.catalog import CATALOG, read_stamp
+from chatlake.lake.lake import Lake
+from chatlake.model.manifest import Manifest
+from chatlake.simulator import Running, Scenario, running
+from tests.command_line import CommandLine
+from tests.moto_server import S3Server
+from tests.support import KEY, NOW, backup, in_bucket, write_config
+
+COUNT = 40
+
+
+@pytest.fixture
+def server() -> Iterator[Running]:
+    """Serve completions of some days."""
+    with running(Scenario(completions=COUNT, seed=8, now=NOW)) as server:
+        yield server
+
+
+@pytest.fixture
+def settings(server: Running, s3_lake: str, tmp_path: Path) -> Settings:
+    """Point a configuration at it, and at a bucket."""
+    return in_bucket(write_config(tmp_path, server.base_url), s3_lake)
+
+
+def test_every_command_works_there(
+    chatlake: CommandLine, s3: S3Server, settings: Settings, tmp_path: Path
+) -> None:
+    """Backed up, told, asked, exported, checked, merged, tidied; nothing is written by a reader."""
+    before = chatlake("doctor", "--json")
+    first = chatlake("backup", "--json")
+    again = chatlake("backup", "--json")
+    s3.requests.clear()
+    status = chatlake("status", "--json")
+    asked = chatlake("sql", "--json", "SELECT count(DISTINCT completion_id) AS n FROM messages")
+    exported = chatlake("export", "raw", "--output", str(tmp_path / "out.jsonl"))
+    read_by = {method for method, _ in s3.requests}
+    others = [
+        chatlake(*words)
+        for words in (
+            ["verify"],
+            ["compact"],
+            ["vacuum", "--older-than", "0s", "--yes"],
+            ["doctor"],
+        )
+    ]
+
+    assert (before.code, first.code, again.code, exported.code) == (0, 0, 0, 0), before.out
+    assert first.json["lake"] == settings.lake_location
+    assert first.json["sources"][0]["new"] == COUNT
+    assert (again.json["sources"][0]["new"], again.json["files_added"]) == (0, 0)
+    assert (status.json["lake"], status.json["locked_by"]) == (settings.lake_location, None)
+    assert asked.json == [{"n": COUNT}]
+    assert read_by == {"GET", "HEAD"}
+    lines = (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len({json.loads(line)["completion"]["id"] for line in lines}) == COUNT
+    assert [(done.code, done.err) for done in others if done.code] == []
+    assert f"✓ writable: {settings.lake_location}, with conditional writes" in others[-1].out
+    assert "disk" not in others[-1].out
+    for done in (before, first, status, *others):
+        assert "testing-secret" not in done.out + done.err
+
+
+def test_the_catalogue_is_for_other_programs(
+    s3: S3Server, settings: Settings, tmp_path: Path
+) -> None:
+    """It shows the newest commit, by addresses that DuckDB's own extension reads."""
+    backup(settings)
+    storage = Lake.open(settings.lake_location).storage
+    copy = tmp_path / "copy.duckdb"
+    copy.write_bytes(storage.read(CATALOG))
+    stamp = read_stamp(str(copy))
+    assert stamp is not None
+    assert stamp.location == settings.lake_location
+    assert stamp.number == Lake.open(settings.lake_location).state.number
+    with duckdb.connect(str(copy), read_only=True) as connection:
+        (sql,) = connection.execute(
+            "SELECT sql FROM duckdb_views() WHERE view_name = 'completions'"
+        ).fetchone() or ("",)
+    assert f"'{settings.lake_location}/completions/source=openai/created_date=" in sql
+
+
+def test_what_is_asked_of_the_bucket_is_bounded(s3: S3Server, settings: Settings) -> None:
+    """A count reads each file once, after its size, and lists no folder of data."""
+    backup(settings)
+    s3.requests.clear()
+    lake = Lake.open(settings.lake_location)
+    opened = len(s3.requests)
+    with lake.connect() as connection:
+        connection.execute("SELECT count(*) FROM completions").fetchall()
+    files = len(list(lake.state.table_files("completions")))
+    assert opened <= 2 + lake.state.number + 1
+    assert len(s3.requests) - opened <= 1 + 2 * files
+
+
+def test_a_lost_object_is_named_and_healed(
+    chatlake: CommandLine, s3: S3Server, settings: Settings
+) -> None:
+    """`sql`, `export` and `verify` name it and end with 7; the next backup fetches it again."""
+    chatlake("backup")
+    lake = Lake.open(settings.lake_location)
+    lost = lake.state.table_files("messages")[0].path
+    lake.storage.delete(lost)
+    refused = [
+        chatlake("sql", "SELECT count(text) FROM messages"),
+        chatlake("export", "raw", "--output", "-"),
+        chatlake("verify"),
+    ]
+    healed = chatlake("backup")
+    sound = chatlake("verify")
+
+    for done in refused:
+        assert done.code == 7
+        assert lost in done.out + done.err
+        assert "is missing" in done.out + done.err
+    assert (healed.code, sound.code) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("place", "without", "told"),
+    [
+        ("s3://no-such-bucket/lake", "", "there is no bucket no-such-bucket"),
+        ("s3://bucket/lake", "AWS_SECRET_ACCESS_KEY", "no valid credentials"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_a_remedy(
+    chatlake: CommandLine,
+    s3: S3Server,
+    server: Running,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    *,
+    place: str,
+    without: str,
+    told: str,
+) -> None:
+    """No bucket and no credentials are told so, by `backup` and by `doctor`."""
+    in_bucket(write_config(tmp_path, server.base_url), place)
+    if without:
+        monkeypatch.delenv(without)
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    refused = chatlake("backup")
+    checks = {check["check"]: check for check in chatlake("doctor", "--json").json}
+
+    assert refused.code == 1
+    assert told in refused.err
+    assert len(refused.err.strip().splitlines()) == 2
+    assert not checks["lake"]["ok"]
+    assert told in checks["lake"]["detail"]
+    assert checks["lake"]["remedy"]
+
+
+def export_elsewhere(config: str, job: SourceJob, items: list[Item]) -> list[Flush]:
+    """Export a batch in a worker's process."""
+    flushes: list[Flush] = []
+    export_batch(config, job, "run", items, flushes.append, processes=2)
+    return flushes
+
+
+def test_a_worker_writes_and_the_run_commits(
+    settings: Settings, server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process opens the bucket for itself, and its files are committed from here."""
+    monkeypatch.setenv("CHATLAKE_TEST_KEY", KEY)
+    lake = Lake.open(settings.lake_location, create=True)
+    (job,) = jobs_for(settings, ids=server.ids()[:5])
+    with lake.lock("run"), ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        flushes = pool.submit(
+            export_elsewhere, str(settings.path), job, [Asked(key) for key in server.ids()[:5]]
+        ).result(timeout=60)
+        for flush in flushes:
+            lake.commit(Manifest(added=flush.parts))
+    with lake.connect() as connection:
+        assert connection.execute("SELECT count(*) FROM completions").fetchone() == (5,)
