@@ -9,6 +9,7 @@ from typing import overload
 
 from chatlake.backup.export import Item
 from chatlake.backup.items import Flush, Listed, SourceJob
+from chatlake.config import Settings
 from chatlake.errors import ChatlakeError
 
 BATCH_SECONDS = 8.0  # a commit at least every 15 is promised
@@ -48,15 +49,15 @@ class BatchItems(Sequence[Item]):
 
 
 class Batch:
-    """What one task does: may cross processes, and holds no secret.
+    """What one task does: may cross processes and machines, and holds no secret.
 
-    `config`: path of the configuration file; `processes`: among how many the source's pace is
-    divided. No dataclass: Prefect walks through those, and would look at every item.
+    `settings`: what `settings_for` gives; `processes`: see `chatlake.bootstrap.runtime`. No
+    dataclass: Prefect walks through those, and would look at every item.
     """
 
     def __init__(
         self,
-        config: str,
+        settings: Settings,
         job: SourceJob,
         run_id: str,
         number: int,
@@ -64,7 +65,7 @@ class Batch:
         *,
         processes: int,
     ) -> None:
-        self.config = config
+        self.settings = settings
         self.job = job
         self.run_id = run_id
         self.number = number
@@ -87,6 +88,10 @@ class BatchError(Exception):
         super().__init__(error, result)
         self.error = error
         self.result = result
+
+
+class WorkerLostError(Exception):
+    """The worker of a batch died, and so did those that tried it again; what it did is unknown."""
 
 
 class BatchSizes:
@@ -118,3 +123,14 @@ def is_fetched(item: Item) -> bool:
     if isinstance(item, Listed):
         return item.previous is None or item.previous.digest != item.digest
     return True
+
+
+def settings_for(job: SourceJob, settings: Settings) -> Settings:
+    """Return what a batch needs of the configuration: its source alone, secrets as references.
+
+    Not the address of `notify`, which is a secret by itself, and not what selects completions,
+    which may be a long list.
+    """
+    source = settings.source(job.name)
+    bare = source.model_copy(update={"select": type(source.select)()})
+    return settings.model_copy(update={"sources": (bare,), "notify": None})

@@ -7,6 +7,7 @@ soon as it has ended. Knows nothing of Prefect: `Submit` starts a batch, whereve
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,6 +16,8 @@ from typing import Any
 
 from chatlake.backup.export import Item, Take
 from chatlake.backup.items import SourceJob
+from chatlake.config import Settings
+from chatlake.errors import ChatlakeError
 from chatlake.flows.batch import (
     FIRST_BATCH,
     Batch,
@@ -22,10 +25,16 @@ from chatlake.flows.batch import (
     BatchItems,
     BatchResult,
     BatchSizes,
+    WorkerLostError,
     is_fetched,
+    settings_for,
 )
+from chatlake.flows.lost_batch import flush_of_lost
+
+logger = logging.getLogger("chatlake.flows")
 
 FILL_SECONDS = 3.0  # a batch that fills slowly sets out after this time
+MOST_LOST_IN_A_ROW = 3  # batches; then it is not one completion that no worker survives
 LOOKED_AT_PER_FETCHED = 20  # an item that is stored unchanged costs about this much less
 
 Submit = Callable[[Batch], Awaitable[BatchResult]]
@@ -35,29 +44,30 @@ Submit = Callable[[Batch], Awaitable[BatchResult]]
 class BatchedExport:
     """Exports the items of one job in batches. Made on the event loop, used once.
 
-    `workers`: how many batches run at once; as many again wait, so that no worker ever does.
+    `window`: how many batches are under way at once, those counted that wait for a worker.
     `processes`: how many processes the batches are spread over, this one not counted.
     """
 
     def __init__(
         self,
-        config: str,
+        settings: Settings,
         job: SourceJob,
         run_id: str,
         submit: Submit,
         sizes: BatchSizes,
         *,
-        workers: int,
-        processes: int = 1,
+        window: int,
+        processes: int = 0,
     ) -> None:
-        self._config = config
+        self._settings = settings_for(job, settings)
         # A batch has its own items: a long list of ids need not travel with each.
         self._job = job if job.ids is None else replace(job, ids=())
         self._run_id = run_id
         self._submit = submit
         self._sizes = sizes
         self._processes = processes
-        self._window = asyncio.Semaphore(2 * workers)
+        self._lost_in_a_row = 0
+        self._window = asyncio.Semaphore(window)
         self._taking = asyncio.Lock()
         self._stopped = threading.Event()
         self._running: set[asyncio.Task[None]] = set()
@@ -107,7 +117,7 @@ class BatchedExport:
     async def _run(self, number: int, items: list[Item], take: Take) -> None:
         guarded = BatchItems(items, self._stopped)
         batch = Batch(
-            self._config, self._job, self._run_id, number, guarded, processes=self._processes
+            self._settings, self._job, self._run_id, number, guarded, processes=self._processes
         )
         try:
             try:
@@ -115,6 +125,10 @@ class BatchedExport:
             except BatchError as ended:
                 await self._take(ended.result, take)
                 raise ended.error from ended
+            except WorkerLostError as lost:
+                await self._take_lost(number, items, str(lost), take)
+                return
+            self._lost_in_a_row = 0
             self._sizes.measured(sum(map(is_fetched, items)), result.seconds)
             await self._take(result, take)
         except Exception as error:  # noqa: BLE001 - `export` raises it
@@ -128,6 +142,18 @@ class BatchedExport:
         async with self._taking:
             for flush in result.flushes:
                 await take(flush)
+
+    async def _take_lost(self, number: int, items: list[Item], detail: str, take: Take) -> None:
+        """Name what a lost batch leaves; too many of them in a row end the run."""
+        logger.error("%s: batch %d is lost: %s", self._job.name, number, detail)
+        flush = flush_of_lost(items, self._job, self._run_id, detail)
+        await self._take(BatchResult([flush]), take)
+        self._lost_in_a_row += 1
+        if self._lost_in_a_row >= MOST_LOST_IN_A_ROW:
+            raise ChatlakeError(
+                f"{self._lost_in_a_row} batches in a row were lost with their workers: {detail}",
+                hint="Look at the workers' logs, mostly their memory is too small; then run again.",
+            )
 
     async def _settled(self) -> None:
         while self._running:

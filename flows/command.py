@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from chatlake.bootstrap.runners import require_extra
 from chatlake.bootstrap.sources import jobs_for
 from chatlake.config import Settings, load_settings
 from chatlake.errors import ChatlakeError, RunInterruptedError, RunTerminatedError
@@ -109,6 +110,7 @@ def _run(
         settings = load_settings(config)
         if check is not None:
             check(settings)
+            require_extra(settings.runner)
             settings.check_secrets(_later)
     except ChatlakeError as error:
         return _told(error)

@@ -25,7 +25,8 @@ from chatlake.flows.artifacts import leave_artifacts, leave_error
 from chatlake.flows.defaults import hear_engine
 from chatlake.flows.observer import counts
 from chatlake.flows.progress import ProgressObserver
-from chatlake.flows.tasks import new_task_runner, prefect_strategy
+from chatlake.flows.tasks import prefect_strategy
+from chatlake.flows.workers import new_workers
 
 logger = logging.getLogger("chatlake.flows")
 
@@ -41,8 +42,8 @@ def run_in_flow(config: str | None, choose: ChooseJobs) -> State[None]:
     try:
         settings = load_settings(None if config is None else Path(config))
         jobs = choose(settings)
-        with new_task_runner(settings.runner) as task_runner:
-            strategy = prefect_strategy(settings, task_runner)
+        with new_workers(settings.runner) as workers:
+            strategy = prefect_strategy(settings, workers)
             with ProgressObserver(len(jobs)) as observer:
                 report = run_backup(settings, jobs, observer, strategy=strategy)
                 if report.status in ("complete", "incomplete"):

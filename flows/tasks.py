@@ -1,26 +1,29 @@
-"""The Prefect task that exports a batch, and the task runner that it runs on."""
+"""The Prefect task that exports a batch, and the strategy that maps a run's batches to it."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
 import time
 from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.futures import PrefectFuture
 from prefect.states import Failed
-from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import Task
 
-from chatlake.backup.run import Strategy
-from chatlake.bootstrap.runtime import export_batch
-from chatlake.config import Runner, Settings
-from chatlake.errors import ChatlakeError, ConfigurationError
-from chatlake.flows.batch import Batch, BatchError, BatchResult, BatchSizes
+from chatlake.backup.items import SourceJob
+from chatlake.backup.run import ExportItems, Strategy
+from chatlake.bootstrap.runtime import export_batch, fetching_elsewhere
+from chatlake.config import Settings
+from chatlake.errors import ChatlakeError, LakeError
+from chatlake.flows.batch import Batch, BatchError, BatchResult, BatchSizes, is_fetched
 from chatlake.flows.batches import BatchedExport
 from chatlake.flows.defaults import hear_engine
+from chatlake.flows.workers import Workers
+from chatlake.lake.opening import storage_at
 
 _RETRY_SECONDS = 2.0
 
@@ -52,7 +55,7 @@ def export(
     result = BatchResult()
     try:
         export_batch(
-            batch.config,
+            batch.settings,
             batch.job,
             batch.run_id,
             batch.items,
@@ -66,63 +69,56 @@ def export(
     return result
 
 
-def new_task_runner(runner: Runner) -> TaskRunner[Any]:
-    """Return the Prefect task runner of the configuration, not started."""
-    if runner.kind == "threads":
-        return ThreadPoolTaskRunner(max_workers=runner.workers)
-    if runner.kind == "processes":
-        return ProcessPoolTaskRunner(max_workers=runner.workers)
-    raise ConfigurationError(
-        f"runner.kind: {runner.kind} needs chatlake[{runner.kind}], which this version lacks",
-        hint="Set runner.kind to threads or processes.",
-    )
-
-
-def prefect_strategy(settings: Settings, task_runner: TaskRunner[Any]) -> Strategy:
-    """Return the strategy that maps batches to tasks on `task_runner`, which is started."""
+def prefect_strategy(settings: Settings, workers: Workers) -> Strategy:
+    """Return the strategy that exports batches as Prefect tasks on `workers`, started already."""
     runner = settings.runner
 
-    async def submit(batch: Batch) -> BatchResult:
-        parameters = {
-            "batch": batch,
-            "source": batch.job.name,
-            "number": batch.number,
-            "count": len(batch.items),
-        }
-        future = task_runner.submit(export, parameters)
-        await _done(future)
-        try:
-            return await asyncio.to_thread(future.result)
-        except BatchError:
-            raise
-        except Exception as error:
-            raise ChatlakeError(
-                f"batch {batch.number} of {batch.job.name} crashed: {error!r}",
-                hint="The log of its task in Prefect has the traceback.",
-            ) from error
+    def check(result: BatchResult) -> None:
+        if runner.address is not None:
+            require_here(settings.lake_location, result)
 
-    def strategy(job: Any, run_id: str) -> Any:
+    async def submit(batch: Batch) -> BatchResult:
+        loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+        elsewhere = workers.processes and any(map(is_fetched, batch.items))
+        with fetching_elsewhere(batch.run_id) if elsewhere else contextlib.nullcontext():
+            try:
+                result = await loop.run_in_executor(
+                    workers.threads, context.run, workers.run, export, batch
+                )
+            except BatchError as ended:
+                check(ended.result)
+                raise
+            check(result)
+            return result
+
+    def strategy(job: SourceJob, run_id: str) -> ExportItems:
         cap = settings.source(job.name).pace.requests_per_minute
         return BatchedExport(
-            str(settings.path),
+            settings,
             job,
             run_id,
             submit,
             BatchSizes(runner.batch_size, None if cap is None else cap / 60 / runner.workers),
-            workers=runner.workers,
-            processes=runner.workers if runner.kind == "processes" else 1,
+            window=workers.window,
+            processes=workers.processes,
         ).export
 
     return strategy
 
 
-async def _done(future: PrefectFuture[Any]) -> None:
-    """Wait for a future without a thread of its own: the loop's threads write and commit."""
-    loop = asyncio.get_running_loop()
-    done = asyncio.Event()
+def require_here(lake: str, result: BatchResult) -> None:
+    """Raise LakeError where a batch was written into another lake than this one.
 
-    def tell(_future: PrefectFuture[Any]) -> None:
-        loop.call_soon_threadsafe(done.set)
-
-    future.add_done_callback(tell)
-    await done.wait()
+    A folder of that name may exist on the worker's machine, too, and be another one.
+    """
+    storage = storage_at(lake)
+    if storage.local_path("manifests") is None:
+        return
+    for flush in result.flushes:
+        for part in flush.parts:
+            if storage.size(part.path) != part.bytes:
+                raise LakeError(
+                    f"a worker wrote {part.path} to {lake} on its own machine, and not to this one",
+                    hint="Workers on other machines need a lake in a bucket, or in a folder that "
+                    "all machines see under the same path.",
+                )

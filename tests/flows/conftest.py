@@ -17,6 +17,10 @@ _HOME = tempfile.mkdtemp(prefix="chatlake-prefect-")
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 # Before any test imports Prefect, which reads it once: nothing of the user's is read or changed.
 os.environ["PREFECT_HOME"] = _HOME
+# Ray reads these when it is imported: loopback alone, and no token in the user's home.
+os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+os.environ["RAY_AUTH_MODE"] = "disabled"
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 for name in ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_PROFILE"):
     os.environ.pop(name, None)
 

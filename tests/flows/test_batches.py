@@ -7,16 +7,28 @@ import functools
 import pickle
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chatlake.backup.export import Item
 from chatlake.backup.items import Asked, Flush, Outcome, SourceJob
+from chatlake.config.load import parse_settings
 from chatlake.errors import AuthenticationError, InvalidResponseError
 from chatlake.flows.batch import Batch, BatchItems, BatchResult, BatchSizes
 from chatlake.flows.batches import BatchedExport
 
+SETTINGS = parse_settings(
+    """
+version: 1
+lake: lake
+notify: https://example.com/of-this-run
+sources:
+  - {name: openai, base_url: "https://api.example.com/v1", api_key: "${NO_SUCH_KEY}"}
+""",
+    Path("chatlake.yaml"),
+)
 Work = Callable[[Batch], Awaitable[BatchResult]]
 
 
@@ -64,7 +76,8 @@ class Committed:
 def exporter(work: Work, *, workers: int = 2, size: int = 10) -> BatchedExport:
     """Return an export in batches of `size`, done by `work`."""
     sizes = BatchSizes(size)
-    return BatchedExport("c.yaml", SourceJob("openai"), "run", work, sizes, workers=workers)
+    job = SourceJob("openai")
+    return BatchedExport(SETTINGS, job, "run", work, sizes, window=2 * workers)
 
 
 @on_a_loop
@@ -272,7 +285,7 @@ async def test_ids_are_not_sent_with_every_batch() -> None:
         return done(batch)
 
     job = SourceJob("openai", mode="ids", ids=tuple(f"chatcmpl-{n}" for n in range(1000)))
-    export = BatchedExport("c.yaml", job, "run", work, BatchSizes(500), workers=2)
+    export = BatchedExport(SETTINGS, job, "run", work, BatchSizes(500), window=4)
     await export.export(asked(3), Committed().take)
 
     assert [job.ids for job in jobs] == [()]

@@ -210,29 +210,6 @@ def test_a_wrong_configuration_fails_clearly(tmp_path: Path, prefect_server: Pre
     assert error_of(state).exit_code == 4
 
 
-@pytest.mark.parametrize("kind", ["dask", "ray"])
-def test_a_runner_that_is_not_there_is_named(kind: str, config: Path) -> None:
-    """Dask and Ray are not in this version: a configuration error, nothing is fetched."""
-    config.write_text(config.read_text() + f"\nrunner: {{kind: {kind}}}\n")
-
-    error = error_of(run(backup, str(config)))
-
-    assert error.exit_code == 4
-    assert f"chatlake[{kind}]" in error.message
-
-
-def test_processes_store_the_same(server: Running, config: Path) -> None:
-    """Batches in other processes give the same lake, and the requests are counted."""
-    config.write_text(config.read_text() + "\nrunner: {kind: processes, workers: 2}\n")
-
-    state = run(backup, str(config))
-
-    assert state.is_completed(), state.message
-    assert stored_ids(config) == sorted(server.ids())
-    ((requests,),) = rows(load_settings(config), "SELECT requests FROM runs")
-    assert requests >= COUNT
-
-
 def test_just_these_completions(server: Running, config: Path, prefect_server: Prefect) -> None:
     """The messages of the ids asked for are in the lake, each once, and of no others."""
     asked = server.ids()[10:20]

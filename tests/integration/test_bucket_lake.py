@@ -168,10 +168,10 @@ def test_what_is_wrong_is_one_line_and_a_remedy(
     assert checks["lake"]["remedy"]
 
 
-def export_elsewhere(config: str, job: SourceJob, items: list[Item]) -> list[Flush]:
+def export_elsewhere(settings: Settings, job: SourceJob, items: list[Item]) -> list[Flush]:
     """Export a batch in a worker's process."""
     flushes: list[Flush] = []
-    export_batch(config, job, "run", items, flushes.append, processes=2)
+    export_batch(settings, job, "run", items, flushes.append, processes=2)
     return flushes
 
 
@@ -184,7 +184,7 @@ def test_a_worker_writes_and_the_run_commits(
     (job,) = jobs_for(settings, ids=server.ids()[:5])
     with lake.lock("run"), ProcessPoolExecutor(1, get_context("spawn")) as pool:
         flushes = pool.submit(
-            export_elsewhere, str(settings.path), job, [Asked(key) for key in server.ids()[:5]]
+            export_elsewhere, settings, job, [Asked(key) for key in server.ids()[:5]]
         ).result(timeout=60)
         for flush in flushes:
             lake.commit(Manifest(added=flush.parts))

@@ -96,6 +96,10 @@ class ApiClient:
             on_wait=on_wait,
         )
 
+    def use_share(self, share: float) -> None:
+        """Keep to a share (above 0, at most 1) of `concurrency` and `requests_per_minute`."""
+        self._pace.use_share(share)
+
     async def list_completions(
         self,
         read: Callable[[bytes], T],

@@ -35,6 +35,11 @@ class SharedPace:
         self._waiting = 0
         self._freed = asyncio.Event()
 
+    def use_share(self, share: float) -> None:
+        """Keep to a share of the upper bounds; see `Pace.use_share`."""
+        self._pace.use_share(share)
+        self._freed.set()
+
     async def start(self, *, waits_until: Callable[[float], float]) -> Ticket:
         """Wait for a slot and take it; `finish` must follow.
 

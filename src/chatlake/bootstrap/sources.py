@@ -50,21 +50,17 @@ def job_for(source: Source, *, ids: Sequence[str] | None = None, full: bool = Fa
     )
 
 
-def new_client(source: Source, observer: Observer, *, share: int = 1) -> ApiClient:
-    """Return a client for a source; its secrets are resolved here and nowhere else.
-
-    `share`: among how many processes the source's pace is divided.
-    """
+def new_client(source: Source, observer: Observer) -> ApiClient:
+    """Return a client for a source; its secrets are resolved here and nowhere else."""
     pace = source.pace
-    cap = pace.requests_per_minute
     return ApiClient(
         base_url=source.base_url,
         key=source.api_key.resolve(load_prefect_secret),
         auth=source.auth,
         headers=source.resolved_headers(load_prefect_secret),
         query=source.resolved_query(load_prefect_secret),
-        concurrency=max(1, pace.concurrency // share),
-        requests_per_minute=None if cap is None else max(1, cap // share),
+        concurrency=pace.concurrency,
+        requests_per_minute=pace.requests_per_minute,
         timeout_s=pace.timeout.total_seconds(),
         max_attempts=pace.max_attempts,
         give_up_after_s=pace.give_up_after.total_seconds(),

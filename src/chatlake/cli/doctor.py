@@ -42,6 +42,7 @@ def _checks(config: Path | None) -> Iterator[Check]:
     from chatlake.cli.checks import failed, passed  # noqa: PLC0415
     from chatlake.cli.checks_lake import lake_checks, versions_check  # noqa: PLC0415
     from chatlake.cli.checks_notify import notify_checks  # noqa: PLC0415
+    from chatlake.cli.checks_runner import runner_checks  # noqa: PLC0415
     from chatlake.cli.checks_source import source_checks  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
     from chatlake.errors import ConfigurationError  # noqa: PLC0415
@@ -55,6 +56,7 @@ def _checks(config: Path | None) -> Iterator[Check]:
         for source in settings.sources:
             yield from source_checks(settings, source)
         yield from notify_checks(settings)
+        yield from runner_checks(settings)
         yield from lake_checks(settings)
     yield versions_check()
 

@@ -18,6 +18,7 @@ from chatlake.config.suggestions import did_you_mean
 from chatlake.errors import ConfigurationError, UsageError
 
 VERSION = 1
+_ADDRESS = r"^([a-z]+://)?(\[[0-9A-Fa-f:.]+\]|[^\s/:@\[\]]+):[0-9]{1,5}$"
 
 
 class Schedule(Section):
@@ -46,10 +47,10 @@ class Runner(Section):
     batch_size: Annotated[int, whole_number(1, 100_000)] = Field(
         default=500, description="Completions in one task."
     )
-    address: Annotated[str, words("the address of a cluster", r"^\S+$")] | None = Field(
+    address: Annotated[str, words("the address of a cluster, host:port", _ADDRESS)] | None = Field(
         default=None,
-        description="The Dask or Ray cluster; null: a local one.",
-        examples=["tcp://scheduler:8786"],
+        description="The Dask scheduler or the head of the Ray cluster; null: a local cluster.",
+        examples=["tcp://scheduler:8786", "ray://head:10001"],
     )
 
     @model_validator(mode="after")

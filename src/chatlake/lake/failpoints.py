@@ -50,7 +50,10 @@ MAINTENANCE: Final[tuple[str, ...]] = (
 )
 """Points around the commits of a compaction, and after each file that a vacuum removes."""
 
-_ALL: Final = (*NAMES, *MAINTENANCE)
+WORKERS: Final[tuple[str, ...]] = ("batch.started", "batch.written")
+"""Points of a batch in a worker's process: before it, and with files that nobody lists yet."""
+
+_ALL: Final = (*NAMES, *MAINTENANCE, *WORKERS)
 
 _armed: dict[str, Callable[[], None]] = {}
 

@@ -43,16 +43,27 @@ class Pace:
     def __init__(self, *, concurrency: int, requests_per_minute: float | None = None) -> None:
         self.in_flight = 0
         self.paused_until = -math.inf
+        self._given_concurrency = concurrency
+        self._given_rate = math.inf if requests_per_minute is None else requests_per_minute / 60
         self._concurrency = concurrency
         self._slots = float(min(concurrency, _START_SLOTS))
         self._answers = 0
-        self._highest_rate = math.inf if requests_per_minute is None else requests_per_minute / 60
+        self._highest_rate = self._given_rate
         self._finder = RateFinder()
         self._remaining: int | None = None
         self._stated_by = 0
         self._missed = 0.0
         self._credit = 1.0
         self._credit_at = -math.inf
+
+    def use_share(self, share: float) -> None:
+        """Keep to this share (above 0, at most 1) of both upper bounds from now on.
+
+        At least one request may be under way; those that are too many now come to their end.
+        """
+        self._concurrency = max(1, round(share * self._given_concurrency))
+        self._slots = min(self._slots, float(self._concurrency))
+        self._highest_rate = share * self._given_rate
 
     def delay_s(self, now: float) -> float:
         """Return the seconds until a request may leave: 0 for now, inf until another one ends."""

@@ -1,0 +1,45 @@
+"""What a batch leaves whose worker died each time: each completion is named, none forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from chatlake.backup.export import Item
+from chatlake.backup.items import Flush, Listed, Outcome, SourceJob
+from chatlake.model.manifest import Failure, format_time
+from chatlake.model.partitions import Partition
+
+REASON = "worker_lost"
+"""The ledger's word for a completion whose batch killed its workers, or was lost with them."""
+
+
+def flush_of_lost(items: Sequence[Item], job: SourceJob, run_id: str, detail: str) -> Flush:
+    """Return the outcomes of a lost batch: failures that the next run tries again.
+
+    What is stored unchanged needed no worker. Files that the workers wrote are listed nowhere;
+    `chatlake vacuum` removes them.
+    """
+    now = format_time(datetime.now(UTC))
+    return Flush(outcomes=[_outcome(item, job, run_id, detail, now) for item in items])
+
+
+def _outcome(item: Item, job: SourceJob, run_id: str, detail: str, now: str) -> Outcome:
+    if isinstance(item, Listed):
+        completion_id, created = item.completion.id, item.completion.created
+        partition, sequence = Partition.of(job.name, created), item.sequence
+        if item.is_unchanged:
+            return Outcome(completion_id, "unchanged", partition, sequence)
+    else:
+        completion_id, created, partition, sequence = item.completion_id, None, None, None
+    failure = Failure(
+        source=job.name,
+        completion_id=completion_id,
+        reason=REASON,
+        detail=detail,
+        created=created,
+        run_id=run_id,
+        first_attempt_at=now,
+        last_attempt_at=now,
+    )
+    return Outcome(completion_id, "failed", partition, sequence, failure=failure)

@@ -1,0 +1,25 @@
+"""The check of `chatlake doctor` that looks at the cluster of `runner`, where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chatlake.bootstrap.runners import require_cluster, require_extra
+from chatlake.cli.checks import Check, failed, passed
+from chatlake.config import Settings
+from chatlake.errors import ChatlakeError
+
+
+def runner_checks(settings: Settings) -> Iterator[Check]:
+    """Look whether its library is installed, and whether somebody listens at its address."""
+    runner = settings.runner
+    if runner.kind not in {"dask", "ray"}:
+        return
+    try:
+        require_extra(runner)
+        require_cluster(runner)
+    except ChatlakeError as error:
+        yield failed("runner", error)
+    else:
+        place = f"{runner.address} answers" if runner.address else "a cluster of this machine"
+        yield passed("runner", f"{runner.kind}, {place}")

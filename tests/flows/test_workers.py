@@ -1,0 +1,165 @@
+"""The flows' workers: processes, Dask and Ray, each a real cluster of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from unittest import mock
+
+import msgspec
+import pytest
+
+from chatlake.bootstrap.runners import require_extra
+from chatlake.config import Runner, load_settings
+from chatlake.errors import ConfigurationError
+from chatlake.flows.backup import backup
+from chatlake.flows.export_completions import export_completions
+from chatlake.flows.workers import ProcessWorkers, require_version
+from chatlake.lake import failpoints
+from chatlake.simulator import Running
+from tests.flows.clusters import cluster
+from tests.flows.prefect_server import COUNT, Prefect, processes_with
+from tests.flows.test_flows import error_of, run, run_id, stored_ids
+from tests.support import rows
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+_RAY = pytest.param(
+    "ray",
+    marks=pytest.mark.skipif(
+        find_spec("ray") is None and not os.environ.get("CI"), reason="no Ray for this machine"
+    ),
+)
+CLUSTERS = ["dask", _RAY]
+PER_MINUTE = 1500
+
+
+def with_runner(config: Path, **runner: object) -> None:
+    """Configure a runner."""
+    document = msgspec.yaml.decode(config.read_bytes())
+    config.write_bytes(msgspec.yaml.encode({**document, "runner": runner}))
+
+
+@pytest.fixture(params=["processes", *CLUSTERS])
+def kind(request: pytest.FixtureRequest, config: Path) -> str:
+    """Configure two workers of each kind, of this machine."""
+    with_runner(config, kind=request.param, workers=2)
+    return str(request.param)
+
+
+@contextlib.contextmanager
+def dask_settings() -> Iterator[None]:
+    """Let Dask read its settings from the environment anew, and forget them afterwards."""
+    import dask
+
+    with dask.config.set(dask.config.collect_env()):
+        yield
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """Give a folder with a short path: Ray has sockets there."""
+    folder = tempfile.mkdtemp(prefix="cl-")
+    yield Path(folder)
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("where", CLUSTERS)
+def test_a_cluster_by_its_address(
+    where: str, server: Running, config: Path, short_folder: Path
+) -> None:
+    """Batches on a running cluster give the same lake, the pace holds in sum, requests count."""
+    document = msgspec.yaml.decode(config.read_bytes())
+    document["sources"][0]["pace"] = {"requests_per_minute": PER_MINUTE}
+    config.write_bytes(msgspec.yaml.encode(document))
+
+    with cluster(where, short_folder) as (address, _):
+        with_runner(config, kind=where, address=address, workers=2)
+        state = run(backup, str(config))
+
+    assert state.is_completed(), state.message
+    assert stored_ids(config) == sorted(server.ids())
+    stats = server.stats()
+    assert rows(load_settings(config), "SELECT requests FROM runs") == [(stats["total"],)]
+    # A second of the server's holds at most the request that each process has saved up, more.
+    assert stats["max_per_second"] <= PER_MINUTE / 60 + 3
+    assert len(stats["per_second"]) >= stats["total"] / (PER_MINUTE / 60)
+    assert processes_with(str(short_folder)) == []
+
+
+@pytest.mark.usefixtures("kind")
+def test_a_worker_that_dies_loses_its_batch_alone(
+    server: Running, config: Path, prefect_server: Prefect
+) -> None:
+    """Each worker is killed under its second batch: others take it over, and nothing is missing."""
+    with mock.patch.dict(os.environ, {failpoints.VARIABLE: "batch.written:kill:2"}):
+        state = run(backup, str(config))
+
+    assert prefect_server.state(run_id(state))[2] == f"openai: {COUNT} new, 0 failed"
+    assert stored_ids(config) == sorted(server.ids())
+
+
+@pytest.mark.usefixtures("kind")
+def test_a_batch_that_no_worker_survives_is_named(
+    server: Running, config: Path, prefect_server: Prefect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its completions are failures of the run, with the reason; the next run fetches them."""
+    asked = server.ids()[:20]
+    monkeypatch.setattr(ProcessWorkers, "tries", 1)
+    dies_at_once = {
+        failpoints.VARIABLE: "batch.started:kill",
+        "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0",
+        "RAY_TASK_MAX_RETRIES": "0",
+    }
+    with mock.patch.dict(os.environ, dies_at_once), dask_settings():
+        state = run(export_completions, asked, config=str(config))
+
+    assert prefect_server.state(run_id(state))[1:] == (
+        "Incomplete", "20 of 20 completions could not be had",
+    )  # fmt: skip
+    failed = rows(load_settings(config), "SELECT DISTINCT reason, detail FROM failures")
+    assert [reason for reason, _ in failed] == ["worker_lost"]
+    assert failed[0][1].startswith("the worker died: ")
+
+    with_runner(config, kind="threads")
+    assert run(backup, str(config)).is_completed()
+    assert stored_ids(config) == sorted(server.ids())
+    assert rows(load_settings(config), "SELECT * FROM failures") == []
+
+
+@pytest.mark.parametrize("where", CLUSTERS)
+def test_a_cluster_that_does_not_answer(where: str, config: Path, prefect_server: Prefect) -> None:
+    """An address at which nobody listens ends the run with the address; nothing is fetched."""
+    with_runner(config, kind=where, address="127.0.0.1:9")
+
+    state = run(backup, str(config))
+
+    message = prefect_server.state(run_id(state))[2]
+    assert f"no {where.capitalize()} cluster answers at runner.address 127.0.0.1:9" in message
+    assert error_of(state).exit_code == 1
+    assert not Path(load_settings(config).lake_location).exists()
+
+
+@pytest.mark.parametrize("where", ["dask", "ray"])
+def test_a_library_that_is_missing_is_named(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra to install is a part of the message."""
+    monkeypatch.setattr("chatlake.bootstrap.runners.find_spec", lambda _: None)
+
+    with pytest.raises(ConfigurationError, match=rf"chatlake\[{where}\]"):
+        require_extra(Runner(kind=where))
+
+
+@pytest.mark.parametrize("version", [None, "0.0.1"])
+def test_workers_need_this_version(version: str | None) -> None:
+    """Workers with another chatlake, or none, are refused."""
+    runner = Runner(kind="dask", address="tcp://scheduler:8786")
+
+    with pytest.raises(ConfigurationError, match="tcp://scheduler:8786") as refused:
+        require_version(runner, version)
+
+    assert (version or "no chatlake") in refused.value.message
