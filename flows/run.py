@@ -25,6 +25,7 @@ from chatlake.flows.artifacts import leave_artifacts, leave_error
 from chatlake.flows.defaults import hear_engine
 from chatlake.flows.observer import counts
 from chatlake.flows.progress import ProgressObserver
+from chatlake.flows.server_for_workers import server_for_workers
 from chatlake.flows.tasks import prefect_strategy
 from chatlake.flows.workers import new_workers
 
@@ -42,7 +43,8 @@ def run_in_flow(config: str | None, choose: ChooseJobs) -> State[None]:
     try:
         settings = load_settings(None if config is None else Path(config))
         jobs = choose(settings)
-        with new_workers(settings.runner) as workers:
+        runner = settings.runner
+        with server_for_workers(runner), new_workers(runner) as workers:
             strategy = prefect_strategy(settings, workers)
             with ProgressObserver(len(jobs)) as observer:
                 report = run_backup(settings, jobs, observer, strategy=strategy)

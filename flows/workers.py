@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from importlib import import_module
 from typing import Any, Final, Self
 
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.futures import PrefectFuture
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import Task
@@ -110,9 +111,11 @@ class Workers:
                 return result
 
     def _unforeseen(self, batch: Batch, error: Exception) -> ChatlakeError:
+        hint = "The log of its task in Prefect has the traceback."
+        if isinstance(error, ConcurrencySlotAcquisitionError):
+            hint = "Workers that were started before PREFECT_API_URL changed: start them again."
         return self.explained(error) or ChatlakeError(
-            f"batch {batch.number} of {batch.job.name} crashed: {error!r}",
-            hint="The log of its task in Prefect has the traceback.",
+            f"batch {batch.number} of {batch.job.name} crashed: {error!r}", hint=hint
         )
 
     def _was_replaced(self, task_runner: TaskRunner[Any]) -> bool:

@@ -52,6 +52,8 @@ class DaskWorkers(Workers):
         require_cluster(self.runner)
         # Of its events only what has to be looked at belongs into the log of a run.
         logging.getLogger("distributed").setLevel(logging.WARNING)
+        if self.runner.address is None:
+            logging.getLogger("prefect.task_runner.dask").setLevel(logging.WARNING)
         super().__enter__()
         try:
             self._greet()
