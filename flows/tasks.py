@@ -36,7 +36,6 @@ def _has_crashed(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> boo
 @task(
     name="export",
     task_run_name="{source} batch {number} ({count} completions)",
-    tags={"chatlake"},
     cache_policy=NO_CACHE,  # the lake itself knows what is done
     persist_result=False,
     retries=1,

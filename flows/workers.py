@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from importlib import import_module
 from typing import Any, Final, Self
 
-from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
+from prefect.context import TagsContext
 from prefect.futures import PrefectFuture
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import Task
@@ -63,8 +63,9 @@ class Workers:
     def run(self, export: Task[..., Any], batch: Batch) -> BatchResult:
         """Run a batch to its end. Blocks; several threads may call it at once.
 
-        BatchError: what ended it early. WorkerLostError: nobody survived it. ChatlakeError where
-        the task itself fails in an unforeseen way, or where there are no workers any more.
+        The task is without the flow run's tags: for each of them Prefect would ask its server for a
+        slot, and to take it back. BatchError: what ended the batch early. WorkerLostError: nobody
+        survived it. ChatlakeError where the task fails in an unforeseen way, or nobody is left.
         """
         parameters = {
             "batch": batch,
@@ -76,7 +77,9 @@ class Workers:
         while len(lost) < self.tries:
             task_runner = self.task_runner
             try:
-                return self._result(task_runner.submit(export, parameters))
+                with TagsContext(current_tags=set()):
+                    future = task_runner.submit(export, parameters)
+                return self._result(future)
             except (BatchError, ChatlakeError):
                 raise
             except self.lost as error:
@@ -111,11 +114,9 @@ class Workers:
                 return result
 
     def _unforeseen(self, batch: Batch, error: Exception) -> ChatlakeError:
-        hint = "The log of its task in Prefect has the traceback."
-        if isinstance(error, ConcurrencySlotAcquisitionError):
-            hint = "Workers that were started before PREFECT_API_URL changed: start them again."
         return self.explained(error) or ChatlakeError(
-            f"batch {batch.number} of {batch.job.name} crashed: {error!r}", hint=hint
+            f"batch {batch.number} of {batch.job.name} crashed: {error!r}",
+            hint="The log of its task in Prefect has the traceback.",
         )
 
     def _was_replaced(self, task_runner: TaskRunner[Any]) -> bool:

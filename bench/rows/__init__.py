@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from bench.results import Row
-from bench.rows import fetching, growth, memory, pace, peers, processes, room, views
+from bench.rows import fetching, growth, memory, pace, peers, prefect, processes, room, views
 from bench.stage import Stage
 
 GROUPS: dict[str, Callable[[Stage], Iterator[Row]]] = {
@@ -18,6 +18,7 @@ GROUPS: dict[str, Callable[[Stage], Iterator[Row]]] = {
     pace.RATE: pace.measure_rates,
     views.GROUP: views.measure,
     processes.GROUP: processes.measure,
+    prefect.GROUP: prefect.measure,
 }
-BY_DEFAULT = [name for name in GROUPS if name != processes.GROUP]
-"""Without the one that waits for Prefect most of the time."""
+BY_DEFAULT = [name for name in GROUPS if name not in {processes.GROUP, prefect.GROUP}]
+"""Without those that wait for Prefect most of the time."""

@@ -28,7 +28,7 @@ def cluster(kind: str, folder: Path) -> Iterator[tuple[str, subprocess.Popen[str
             stderr=log,
             text=True,
             cwd=Path(__file__).parents[2],
-            ) as process,
+        ) as process,
     ):
         assert process.stdin is not None
         assert process.stdout is not None

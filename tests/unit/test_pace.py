@@ -66,6 +66,21 @@ def test_requests_per_minute_is_never_exceeded() -> None:
     assert all(b - a >= 0.0899 for a, b in itertools.pairwise(starts))
 
 
+def test_a_share_bounds_slots_and_rate() -> None:
+    """Half the pace is half of both bounds; more of it later is used from then on."""
+    pace = Pace(concurrency=8, requests_per_minute=600)
+    pace.use_share(0.5)
+    pace.finish(0.0, pace.start(0.0), Outcome.ACCEPTED)
+    assert 0.17 < pace.delay_s(0.0) <= 0.2
+    pace.use_share(1.0)
+    assert pace.delay_s(0.0) <= 0.1
+    pace.use_share(0.01)
+    tickets = [pace.start(100.0)]
+    assert pace.delay_s(1000.0) == math.inf  # one slot, never none
+    pace.finish(1000.0, tickets[0], Outcome.ACCEPTED)
+    assert pace.delay_s(1000.0) == 0
+
+
 def test_refusals_of_one_event_are_one_decrease() -> None:
     """All refusals of requests under way when the limit was met count as one event."""
     many, one = Pace(concurrency=8), Pace(concurrency=8)
