@@ -67,12 +67,14 @@ class Lake:
                 f"{storage.location}: DuckDB would read a folder of this path as a partition",
                 hint="Put the lake where no folder is named source=… or created_date=…",
             )
-        exists = any(next(storage.list(folder), None) for folder in (manifests.FOLDER, "schema"))
-        if not exists and not create:
-            raise LakeNotFoundError(f"There is no lake at {storage.location}")
         lake = cls(storage)
-        if not exists:
-            lake.create()
+        if lake.state.number or any(
+            next(storage.list(folder), None) for folder in ("schema", manifests.FOLDER)
+        ):
+            return lake
+        if not create:
+            raise LakeNotFoundError(f"There is no lake at {storage.location}")
+        lake.create()
         return lake
 
     def follow_move(self) -> None:
