@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from chatlake.errors import LakeDamagedError, LakeError, LakeUnreachableError
@@ -14,12 +15,19 @@ if TYPE_CHECKING:
 _RAISED: Final = re.compile(r"(?:^|[\s.])(Lake\w*Error): ([^\n]+)")
 
 
-def let_read(connection: duckdb.DuckDBPyConnection, storage: Storage) -> None:
-    """Let a connection read the files of a storage that DuckDB does not read by itself."""
+def let_read(
+    connection: duckdb.DuckDBPyConnection,
+    storage: Storage,
+    known: Mapping[str, bytes] | None = None,
+) -> None:
+    """Let a connection read the files of a storage that DuckDB does not read by itself.
+
+    `known`: see `LakeFiles`.
+    """
     if storage.local_path("lake") is None and storage.url("lake") is not None:
         from chatlake.lake.lake_files import LakeFiles  # noqa: PLC0415 - fsspec is only for buckets
 
-        connection.register_filesystem(LakeFiles(storage))
+        connection.register_filesystem(LakeFiles(storage, known))
 
 
 def raised_while_reading(error: Exception) -> LakeError | None:
