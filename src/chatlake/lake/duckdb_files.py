@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from chatlake.errors import LakeDamagedError, LakeError, LakeUnreachableError
+from chatlake.errors import (
+    LakeDamagedError,
+    LakeError,
+    LakeUnreachableError,
+    RunInterruptedError,
+    RunTerminatedError,
+)
 from chatlake.lake.storage import Storage
 
 if TYPE_CHECKING:
     import duckdb
 
+_STOPPED: Final = re.compile(
+    r"^(KeyboardInterrupt|SystemExit|RunInterruptedError|RunTerminatedError): ?(.*)$", re.MULTILINE
+)
 _RAISED: Final = re.compile(r"(?:^|[\s.])(Lake\w*Error): ([^\n]+)")
 
 
@@ -33,11 +42,26 @@ def let_read(
 def raised_while_reading(error: Exception) -> LakeError | None:
     """Return the LakeError that these files raised while DuckDB read them; None if there is none.
 
-    DuckDB keeps its text alone.
+    DuckDB keeps its text alone. What a signal's handler raised there is raised again: taken for an
+    error of the lake it would not end the command.
     """
+    if stopped := _STOPPED.search(str(error)):
+        _stop(*stopped.groups())
     found = _RAISED.findall(str(error))
     if not found:
         return None
     name, message = found[-1]
     kinds = {kind.__name__: kind for kind in (LakeDamagedError, LakeUnreachableError)}
     return kinds.get(name, LakeError)(message)
+
+
+def _stop(name: str, message: str) -> NoReturn:
+    match name:
+        case "KeyboardInterrupt":
+            raise KeyboardInterrupt
+        case "SystemExit":
+            raise SystemExit(int(message) if message.isdigit() else message)
+        case "RunTerminatedError":
+            raise RunTerminatedError(message)
+        case _:
+            raise RunInterruptedError(message)
