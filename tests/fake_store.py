@@ -65,7 +65,7 @@ class FakeStore:
             raise FileNotFoundError(key)
         return self.objects[key][0]
 
-    def find(self, start: str, *, detail: bool) -> dict[str, dict[str, Any]]:
+    def find(self, start: str, *, detail: bool, timeout: float) -> dict[str, dict[str, Any]]:
         """Return the objects below a folder, as fsspec does."""
         self._answer()
         return {
@@ -74,7 +74,7 @@ class FakeStore:
             if detail and key.startswith(start)
         }
 
-    def rm_file(self, key: str) -> None:
+    def rm_file(self, key: str, *, timeout: float) -> None:
         """Remove an object, as fsspec does."""
         self._answer()
         del self.objects[key]

@@ -35,25 +35,25 @@ def commit(lake: Lake, key: str) -> None:
             lake.refresh()
 
 
-def main() -> None:
-    """Do what the arguments say."""
-    lake = Lake.open(sys.argv[1])
-    if sys.argv[2:] == ["--hold"]:
+def run(location: str, *words: str) -> None:
+    """Do what the words say."""
+    lake = Lake.open(location)
+    if words == ("--hold",):
         with lake.lock("held"):
             print("held", flush=True)
             time.sleep(60)
-    elif sys.argv[2:] == ["--compact"]:
+    elif words == ("--compact",):
         compact_lake(lake)
-    elif sys.argv[2:] == ["--vacuum"]:
+    elif words == ("--vacuum",):
         vacuum_lake(lake, timedelta(0))
-    elif sys.argv[2] == "--unlocked":
-        for key in sys.argv[3:]:
+    elif words[0] == "--unlocked":
+        for key in words[1:]:
             commit(lake, key)
     else:
         with lake.lock("writer"):
-            for key in sys.argv[2:]:
+            for key in words:
                 commit(lake, key)
 
 
 if __name__ == "__main__":
-    main()
+    run(*sys.argv[1:])

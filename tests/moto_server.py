@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import boto3
@@ -28,8 +30,9 @@ class S3Server:
         self.requests: list[tuple[str, str]] = []
         self.environment = {**ENVIRONMENT, "AWS_ENDPOINT_URL": url}
 
+    @cached_property
     def client(self) -> Any:
-        """Return boto3's own client, to look at what lies there."""
+        """boto3's own client, to look at what lies there."""
         return boto3.client(
             "s3",
             endpoint_url=self.url,
@@ -40,11 +43,22 @@ class S3Server:
 
     def make_bucket(self, name: str) -> None:
         """Make an empty bucket."""
-        self.client().create_bucket(Bucket=name)
+        self.client.create_bucket(Bucket=name)
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy every object of a lake; both are addresses."""
+        start, _, prefix = source.removeprefix("s3://").partition("/")
+        bucket, _, folder = target.removeprefix("s3://").partition("/")
+        for found in self.client.list_objects_v2(Bucket=start, Prefix=f"{prefix}/")["Contents"]:
+            name = folder + found["Key"].removeprefix(prefix)
+            self.client.copy_object(
+                Bucket=bucket, Key=name, CopySource={"Bucket": start, "Key": found["Key"]}
+            )
 
 
 class _Quiet(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
+    timeout = 60  # seconds: a client that was stopped keeps no thread for ever
 
     def log(self, *_: Any) -> None:
         """Say nothing."""
@@ -57,6 +71,10 @@ def s3_server() -> Iterator[S3Server]:
     mutex = threading.Lock()
 
     def ordered(environ: dict[str, Any], respond: Callable[..., Any]) -> Iterable[bytes]:
+        # The whole body first: a client that stalls must not hold up the others.
+        body, length = environ["wsgi.input"], int(environ.get("CONTENT_LENGTH") or 0)
+        data = body.read() if environ.get("wsgi.input_terminated") else body.read(length)
+        environ["wsgi.input"] = io.BytesIO(data)
         # moto looks whether an object is there and then writes it: without this, two at once
         # could both find that it is not.
         with mutex:

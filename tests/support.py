@@ -73,8 +73,7 @@ def figures(report: BackupReport) -> dict[str, int]:
 
 def rows(settings: Settings, query: str) -> list[tuple[Any, ...]]:
     """Ask the lake's views."""
-    lake = open_lake(settings)  # kept: it may have a temporary catalogue
-    connection = lake.connect()
+    connection = open_lake(settings).connect()
     try:
         return connection.execute(query).fetchall()
     finally:

@@ -29,10 +29,12 @@ SEEN = round(rows.SEEN.timestamp()) * rows.MICRO
 TABLES = ("completions", "messages", "content_parts", "history")
 
 
-@pytest.fixture
-def lake() -> Lake:
-    """An empty lake in memory."""
-    return Lake(MemoryStorage())
+@pytest.fixture(params=["memory", "s3"])
+def lake(request: pytest.FixtureRequest) -> Lake:
+    """An empty lake in memory, and one in a bucket."""
+    if request.param == "memory":
+        return Lake(MemoryStorage())
+    return Lake.open(request.getfixturevalue("s3_lake"), create=True)
 
 
 def store(lake: Lake, *keys: str, created: int = rows.NOON) -> Manifest:

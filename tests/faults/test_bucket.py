@@ -1,38 +1,39 @@
-"""A lake in a bucket: writers that are killed around a commit, and several at once."""
+"""A lake in a bucket: writers that are killed at every step, and several at once."""
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-from pathlib import Path
+from collections import Counter
+from datetime import timedelta
 
 import pytest
 
+from chatlake.bootstrap.maintenance import compact_lake, vacuum_lake
 from chatlake.lake import Lake, failpoints, manifests
+from chatlake.lake.compacting import compact
+from chatlake.lake.parts import read_columns
+from chatlake.lake.vacuum import find_unlisted, remove
+from chatlake.lake.verify import verify
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest
-from chatlake.simulator import Scenario, running
-from tests.command_line import ended, start
+from tests.forked import killed, writer
 from tests.lake_writer import commit
 from tests.moto_server import S3Server
-from tests.support import NOW, in_bucket, rows, wait_for_messages, write_config
 
-# Before and after the upload that commits, and before that of the checkpoint.
-POINTS = ("manifest.written", "manifest.linked", "checkpoint.written")
-COMMITTED_FROM = failpoints.NAMES.index("manifest.linked")
+# An object appears when its upload is complete: in a bucket there is nothing to flush to a disk.
+COMMIT = tuple(name for name in failpoints.NAMES if not name.endswith("synced"))
+COMPACTION = (
+    *(name for name in COMMIT if not name.startswith("checkpoint")),
+    "compaction.merged",
+    "compaction.committed",
+)
+SMALL = dict.fromkeys("abc", 2)
+NONE = timedelta(0)
 
 
-def writer(*arguments: str, **environment: str) -> subprocess.Popen[str]:
-    """Start a process that writes."""
-    return subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "tests.lake_writer", *arguments],
-        env={**os.environ, **environment},
-        cwd=Path(__file__).parents[2],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+def happened(name: str) -> bool:
+    """Say whether the commit is there at a fail-point: the manifest has its name."""
+    if name in failpoints.MAINTENANCE:
+        return name == "compaction.committed"
+    return failpoints.NAMES.index(name) >= failpoints.NAMES.index("manifest.linked")
 
 
 def stored(lake: Lake) -> dict[str, int]:
@@ -45,99 +46,121 @@ def stored(lake: Lake) -> dict[str, int]:
     return dict(messages)
 
 
+def listed(lake: Lake) -> dict[str, int]:
+    """Return the same as the listed files have it: cheaper than by the views."""
+    found = {
+        table: Counter(
+            key
+            for file in lake.state.table_files(table)
+            for key in read_columns(lake.storage, file, "completion_id")[0]
+        )
+        for table in ("completions", "messages")
+    }
+    assert found["completions"] == dict.fromkeys(found["messages"], 1)
+    return dict(found["messages"])
+
+
+def seen(lake: Lake, name: str) -> dict[str, int]:
+    """Return what a reader sees after a kill; by the views where they are under way."""
+    return stored(lake) if name.startswith(("catalog", "manifest")) else listed(lake)
+
+
+def tidy(lake: Lake) -> None:
+    """Remove what no manifest lists, as `vacuum_lake` does; the caller holds the lock."""
+    remove(lake.storage, find_unlisted(lake, NONE, lake.storage.now()).removable)
+
+
+def is_sound(lake: Lake) -> bool:
+    """Say whether nothing is left that no manifest lists, and `verify` finds nothing."""
+    return list(lake.leftovers()) == [] and verify(lake).findings == []
+
+
 @pytest.fixture(scope="module")
 def prepared(s3_server: S3Server) -> dict[str, str]:
-    """Return the addresses of a young lake and of one a commit before its first checkpoint.
+    """Return the addresses of three lakes, to be copied.
 
-    Both hold the completion `old`.
+    `young` and `due`, which is a commit before its first checkpoint, hold the completion `old`;
+    `small` has three commits to merge.
     """
-    young, due = "s3://prepared/young", "s3://prepared/due"
+    places = {name: f"s3://prepared/{name}" for name in ("young", "due", "small")}
     with pytest.MonkeyPatch.context() as monkeypatch:
         for name, value in s3_server.environment.items():
             monkeypatch.setenv(name, value)
         s3_server.make_bucket("prepared")
-        with Lake.open(young, create=True).lock():
-            pass
-        lake = Lake.open(young)
-        commit(lake, "old")
-        copied(s3_server, young, due)
-        lake = Lake.open(due)
+        lake = Lake.open(places["young"], create=True)
+        with lake.lock():
+            commit(lake, "old")
+        s3_server.copy(places["young"], places["due"])
+        lake = Lake.open(places["due"])
         for _ in range(CHECKPOINT_EVERY - 2):
             lake.commit(Manifest())
-    return {"young": young, "due": due}
+        lake = Lake.open(places["small"], create=True)
+        with lake.lock():
+            for key in SMALL:
+                commit(lake, key)
+    return places
 
 
-def copied(server: S3Server, source: str, target: str) -> None:
-    """Copy every object of a lake."""
-    client = server.client()
-    start, _, prefix = source.removeprefix("s3://").partition("/")
-    bucket, _, folder = target.removeprefix("s3://").partition("/")
-    for found in client.list_objects_v2(Bucket=start, Prefix=f"{prefix}/")["Contents"]:
-        name = folder + found["Key"].removeprefix(prefix)
-        client.copy_object(
-            Bucket=bucket, Key=name, CopySource={"Bucket": start, "Key": found["Key"]}
-        )
-
-
-@pytest.mark.parametrize("name", POINTS)
+@pytest.mark.parametrize("name", COMMIT)
 def test_killed_at(s3: S3Server, prepared: dict[str, str], s3_lake: str, name: str) -> None:
     """Readers see the commit whole or not at all; the next run goes on at once; no rubbish stays."""
-    before_checkpoint = name.startswith("checkpoint")
-    copied(s3, prepared["due" if before_checkpoint else "young"], s3_lake)
-    with writer(s3_lake, "new", CHATLAKE_FAILPOINT=f"{name}:kill") as process:
-        process.wait(timeout=60)
-    assert process.returncode == -signal.SIGKILL
+    is_due = name.startswith("checkpoint")
+    s3.copy(prepared["due" if is_due else "young"], s3_lake)
+    killed(s3_lake, "new", at=name, environment=s3.environment)
 
-    happened = failpoints.NAMES.index(name) >= COMMITTED_FROM
     lake = Lake.open(s3_lake)
-    assert stored(lake) == {"old": 2, **({"new": 2} if happened else {})}
+    assert seen(lake, name) == {"old": 2, **({"new": 2} if happened(name) else {})}
     assert lake.storage.lock_holder() is None
     with lake.lock():  # its holder never let it go
-        if not happened:
-            commit(lake, "new")
-        commit(lake, "next")
-    for file in list(lake.leftovers()):
-        lake.storage.delete(file.path)
-    again = Lake.open(s3_lake)
-    assert stored(again) == {"old": 2, "new": 2, "next": 2}
-    assert list(again.leftovers()) == []
-    assert list(manifests.find_damage(again.storage)) == []
-    if before_checkpoint:
-        assert again.storage.size(manifests.checkpoint_path(CHECKPOINT_EVERY))
+        commit(lake, "next" if happened(name) else "new")
+        tidy(lake)
+    assert listed(lake) == {"old": 2, "new": 2, **({"next": 2} if happened(name) else {})}
+    assert is_sound(lake)
+    if is_due:
+        assert lake.storage.size(manifests.checkpoint_path(CHECKPOINT_EVERY))
 
 
-def test_two_writers_at_once_lose_and_double_nothing(s3_lake: str) -> None:
+@pytest.mark.parametrize("name", COMPACTION)
+def test_a_compaction_killed_at(
+    s3: S3Server, prepared: dict[str, str], s3_lake: str, name: str
+) -> None:
+    """The old files or the new one, with the same rows; the next one ends what was begun."""
+    s3.copy(prepared["small"], s3_lake)
+    killed(s3_lake, "--compact", at=name, environment=s3.environment)
+
+    lake = Lake.open(s3_lake)
+    assert len(lake.state.files) == (2 if happened(name) else 6)
+    assert seen(lake, name) == SMALL
+    with lake.lock():  # its holder never let it go
+        compact(lake, "next")
+        tidy(lake)
+    assert len(lake.state.files) == 2
+    assert listed(lake) == SMALL
+    assert is_sound(lake)
+
+
+def test_a_vacuum_killed_half_way(s3: S3Server, prepared: dict[str, str], s3_lake: str) -> None:
+    """Some files are gone, and none that is listed; the next one removes the others."""
+    s3.copy(prepared["small"], s3_lake)
+    lake = Lake.open(s3_lake)
+    compact_lake(lake)
+    killed(s3_lake, "--vacuum", at="vacuum.removed", environment=s3.environment)
+    assert len(list(lake.leftovers())) == 5
+    assert stored(lake) == SMALL
+    vacuum_lake(lake, NONE)
+    assert is_sound(lake)
+
+
+def test_two_writers_at_once_lose_and_double_nothing(s3: S3Server, s3_lake: str) -> None:
     """Even without the lock, commits of two processes end up one after the other, each once."""
     Lake.open(s3_lake, create=True)
     names = [[f"{who}{i}" for i in range(6)] for who in "ab"]
-    for process in [writer(s3_lake, "--unlocked", *mine) for mine in names]:
-        with process:
-            assert process.wait(timeout=60) == 0
+    with (
+        writer(s3_lake, "--unlocked", *names[0], environment=s3.environment) as one,
+        writer(s3_lake, "--unlocked", *names[1], environment=s3.environment) as other,
+    ):
+        pass
+    assert (one.exitcode, other.exitcode) == (0, 0)
     lake = Lake.open(s3_lake)
     assert lake.state.number == 12
     assert stored(lake) == {name: 2 for mine in names for name in mine}
-
-
-def test_of_two_backups_one_writes_and_its_death_loses_nothing(
-    tmp_path: Path, s3: S3Server, s3_lake: str
-) -> None:
-    """The second ends with 8 and names the first; after `kill -9` the next one goes on from there."""
-    with running(Scenario(completions=150, seed=14, now=NOW, latency_ms=40)) as server:
-        config = write_config(tmp_path, server.base_url, pace={"concurrency": 4})
-        settings = in_bucket(config, s3_lake)
-        first = start(tmp_path, "backup")
-        wait_for_messages(server, 30)
-        second = ended(start(tmp_path, "backup", "--json"))
-        first.kill()
-        assert ended(first).code == -signal.SIGKILL
-        between = ended(start(tmp_path, "status", "--json"))
-        done = ended(start(tmp_path, "backup", "--json"))
-        names = server.ids()
-
-    assert second.code == 8
-    assert f"process {first.pid} on {socket.gethostname()}" in second.json["error"]["message"]
-    assert len(second.err.splitlines()) == 2
-    assert between.code in {0, 1}  # 1: it was killed before its first commit
-    assert done.code == 0, done.err
-    found = rows(settings, "SELECT completion_id FROM completions")
-    assert sorted(key for (key,) in found) == sorted(names)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -16,8 +19,11 @@ from chatlake.backup.items import Asked, Flush, SourceJob
 from chatlake.bootstrap.runtime import export_batch
 from chatlake.bootstrap.sources import jobs_for
 from chatlake.config import Settings
+from chatlake.errors import LakeUnreachableError, LakeUnwritableError
+from chatlake.lake import store_s3
 from chatlake.lake.catalog import CATALOG, read_stamp
 from chatlake.lake.lake import Lake
+from chatlake.lake.opening import storage_at
 from chatlake.model.manifest import Manifest
 from chatlake.simulator import Running, Scenario, running
 from tests.command_line import CommandLine
@@ -106,8 +112,42 @@ def test_what_is_asked_of_the_bucket_is_bounded(s3: S3Server, settings: Settings
     with lake.connect() as connection:
         connection.execute("SELECT count(*) FROM completions").fetchall()
     files = len(list(lake.state.table_files("completions")))
-    assert opened <= 2 + lake.state.number + 1
+    assert opened == 1 + lake.state.number
     assert len(s3.requests) - opened <= 1 + 2 * files
+
+
+def test_a_connection_outlives_its_lake(s3: S3Server, settings: Settings) -> None:
+    """Who keeps only the connection reads on; the temporary catalogue goes with it."""
+    backup(settings)
+    connection = Lake.open(settings.lake_location).connect()
+    gc.collect()
+    ((place,),) = connection.execute(
+        "SELECT path FROM duckdb_databases() WHERE database_name = 'lake'"
+    ).fetchall()
+    assert connection.execute("SELECT count(*) FROM completions").fetchall() == [(COUNT,)]
+    assert Path(place).exists()
+    connection.close()
+    del connection
+    gc.collect()
+    assert not Path(place).exists()
+
+
+def test_a_store_that_never_answers_is_not_waited_for_long(
+    monkeypatch: pytest.MonkeyPatch, s3: S3Server
+) -> None:
+    """Whatever its library would do: a read and a write end, and say that no answer came."""
+    for name in ("ANSWER_S", "CONDITIONAL_S"):
+        monkeypatch.setattr(store_s3, name, 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        storage = storage_at("s3://bucket/lake")
+        begun_at = time.monotonic()
+        with pytest.raises(LakeUnreachableError, match="no answer in time"):
+            storage.size("a")
+        with pytest.raises(LakeUnwritableError, match="no answer in time"):
+            storage.create("a", b"")
+        assert time.monotonic() - begun_at < 10
 
 
 def test_a_lost_object_is_named_and_healed(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from chatlake.backup.run import new_run_id
 from chatlake.bootstrap.memory import sparing_memory
@@ -21,7 +21,7 @@ def compact_lake(lake: Lake, progress: Progress | None = None) -> CompactionRepo
 
 def unlisted_now(lake: Lake, older_than: timedelta) -> Unlisted:
     """Return what a vacuum would remove and keep. LakeDamagedError."""
-    return find_unlisted(lake, older_than, datetime.now(UTC))
+    return find_unlisted(lake, older_than, lake.storage.now())
 
 
 def vacuum_lake(lake: Lake, older_than: timedelta) -> tuple[list[StoredFile], Unlisted]:

@@ -12,7 +12,8 @@ from typing import Any, Final
 import duckdb
 
 from chatlake.lake.lake import Lake
-from chatlake.lake.parts import open_part, require_unaltered
+from chatlake.lake.parts import open_part
+from chatlake.lake.unaltered import require_unaltered
 from chatlake.model.manifest import PartFile
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import COMPLETIONS, MESSAGES

@@ -21,6 +21,7 @@ from chatlake.errors import LakeDamagedError, LakeError, LakeUnwritableError
 from chatlake.lake import failpoints
 from chatlake.lake.duckdb_files import let_read, raised_while_reading
 from chatlake.lake.ledger import ledger_tables
+from chatlake.lake.parts import empty_file
 from chatlake.lake.schema import SCHEMAS
 from chatlake.lake.storage import Storage
 from chatlake.lake.views import (
@@ -133,8 +134,9 @@ def build_catalog(storage: Storage, state: LakeState, empties: Storage) -> bytes
 
 def _build(path: str, storage: Storage, state: LakeState, readers: dict[str, str]) -> None:
     stamp = CatalogStamp.of(storage, state.number)
+    empties = {empty_path(table): empty_file(table) for table in SCHEMAS}
     with closing(duckdb.connect(config=dict(_SETTINGS))) as connection:
-        let_read(connection, storage)
+        let_read(connection, storage, empties)
         run = connection.execute
         run(f"ATTACH {quoted(path)} AS lake (STORAGE_VERSION '{_STORAGE_VERSION}')")
         run("USE lake")

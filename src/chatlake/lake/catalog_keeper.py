@@ -125,7 +125,8 @@ class CatalogKeeper:
             return None if path is None else read_stamp(path)
 
     def _has_empty_files(self) -> bool:
-        return all(self._storage.size(empty_path(table)) for table in SCHEMAS)
+        sizes = self._storage.sizes([empty_path(table) for table in SCHEMAS])
+        return len(sizes) == len(SCHEMAS) and all(sizes.values())
 
 
 def _write_empty_file(storage: Storage, table: str) -> None:

@@ -3,33 +3,65 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from chatlake.errors import LakeDamagedError, LakeError, LakeUnreachableError
+from chatlake.errors import (
+    LakeDamagedError,
+    LakeError,
+    LakeUnreachableError,
+    RunInterruptedError,
+    RunTerminatedError,
+)
 from chatlake.lake.storage import Storage
 
 if TYPE_CHECKING:
     import duckdb
 
+_STOPPED: Final = re.compile(
+    r"^(KeyboardInterrupt|SystemExit|RunInterruptedError|RunTerminatedError): ?(.*)$", re.MULTILINE
+)
 _RAISED: Final = re.compile(r"(?:^|[\s.])(Lake\w*Error): ([^\n]+)")
 
 
-def let_read(connection: duckdb.DuckDBPyConnection, storage: Storage) -> None:
-    """Let a connection read the files of a storage that DuckDB does not read by itself."""
+def let_read(
+    connection: duckdb.DuckDBPyConnection,
+    storage: Storage,
+    known: Mapping[str, bytes] | None = None,
+) -> None:
+    """Let a connection read the files of a storage that DuckDB does not read by itself.
+
+    `known`: see `LakeFiles`.
+    """
     if storage.local_path("lake") is None and storage.url("lake") is not None:
         from chatlake.lake.lake_files import LakeFiles  # noqa: PLC0415 - fsspec is only for buckets
 
-        connection.register_filesystem(LakeFiles(storage))
+        connection.register_filesystem(LakeFiles(storage, known))
 
 
 def raised_while_reading(error: Exception) -> LakeError | None:
     """Return the LakeError that these files raised while DuckDB read them; None if there is none.
 
-    DuckDB keeps its text alone.
+    DuckDB keeps its text alone. What a signal's handler raised there is raised again: taken for an
+    error of the lake it would not end the command.
     """
+    if stopped := _STOPPED.search(str(error)):
+        _stop(*stopped.groups())
     found = _RAISED.findall(str(error))
     if not found:
         return None
     name, message = found[-1]
     kinds = {kind.__name__: kind for kind in (LakeDamagedError, LakeUnreachableError)}
     return kinds.get(name, LakeError)(message)
+
+
+def _stop(name: str, message: str) -> NoReturn:
+    match name:
+        case "KeyboardInterrupt":
+            raise KeyboardInterrupt
+        case "SystemExit":
+            raise SystemExit(int(message) if message.isdigit() else message)
+        case "RunTerminatedError":
+            raise RunTerminatedError(message)
+        case _:
+            raise RunInterruptedError(message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import weakref
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -67,12 +68,14 @@ class Lake:
                 f"{storage.location}: DuckDB would read a folder of this path as a partition",
                 hint="Put the lake where no folder is named source=… or created_date=…",
             )
-        exists = any(next(storage.list(folder), None) for folder in (manifests.FOLDER, "schema"))
-        if not exists and not create:
-            raise LakeNotFoundError(f"There is no lake at {storage.location}")
         lake = cls(storage)
-        if not exists:
-            lake.create()
+        if lake.state.number or any(
+            next(storage.list(folder), None) for folder in ("schema", manifests.FOLDER)
+        ):
+            return lake
+        if not create:
+            raise LakeNotFoundError(f"There is no lake at {storage.location}")
+        lake.create()
         return lake
 
     def follow_move(self) -> None:
@@ -249,7 +252,7 @@ class Lake:
         """Return the path of a catalogue of the newest commit, written anew if need be.
 
         Where the lake cannot be written, or is in a bucket, it is one in a temporary folder that
-        this process removes at its end. While another run writes, it is the one that this run keeps
+        goes with this object. While another run writes, it is the one that this run keeps
         fresh.
         """
         self.refresh()
@@ -266,11 +269,11 @@ class Lake:
         return self._catalog.path
 
     def connect(self) -> duckdb.DuckDBPyConnection:
-        """Open the views read-only, on the newest commit; TimeZone UTC.
-
-        The connection may be used as long as this lake is kept (see `ensure_catalog`).
-        """
-        return connect(self.ensure_catalog(), self.storage)
+        """Open the views read-only, on the newest commit; TimeZone UTC."""
+        connection = connect(self.ensure_catalog(), self.storage)
+        # A catalogue of its own goes with its keeper: that one stays as long as the connection.
+        weakref.finalize(connection, _let_go, self._catalog).atexit = False
+        return connection
 
     def leftovers(self) -> Iterator[StoredFile]:
         """Yield the files that no manifest lists: temporary, removed, or of a killed run."""
@@ -286,6 +289,10 @@ class Lake:
         if self._holds_lock:
             return True
         return self.storage.lock_holder() is None and not self.refresh()
+
+
+def _let_go(_keeper: CatalogKeeper) -> None:
+    """Do nothing: what is called at the end of an object is kept until then."""
 
 
 def _this_process(run_id: str) -> LockHolder:

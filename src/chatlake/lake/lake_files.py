@@ -6,6 +6,7 @@ The views name every file, so nothing is searched for, and what has a name never
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, Final
 
@@ -26,10 +27,12 @@ class LakeFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
 
     cachable = False  # fsspec would hand out one lake's for another's
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, known: Mapping[str, bytes] | None = None) -> None:
+        """`known`: what some files hold, by path, so that nobody asks for them."""
         super().__init__()
         self.protocol = storage.location.partition("://")[0]
         self._storage = storage
+        self._known = dict(known or {})
         self._sizes: dict[str, int] = {}
         self._recent: dict[str, bytes] = {}
 
@@ -39,13 +42,16 @@ class LakeFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
 
     def exists(self, path: str, **_: Any) -> bool:
         """Say whether the file is there."""
-        return self._storage.size(self._within(path)) is not None
+        inner = self._within(path)
+        return inner in self._known or self._storage.size(inner) is not None
 
     def open(self, path: str, mode: str = "rb", **_: Any) -> BinaryIO:
         """Open a file to read. LakeDamagedError if it is missing; LakeError."""
         if mode != "rb":
             raise PermissionError("a lake is only read by DuckDB")
         inner = self._within(path)
+        if inner in self._known:
+            return io.BytesIO(self._known[inner])
         try:
             if self.size(path) > READ_AHEAD_BYTES:
                 return self._storage.open_input(inner)
@@ -60,8 +66,11 @@ class LakeFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
 
     def size(self, path: str) -> int:
         """Return the size in bytes. LakeDamagedError if the file is missing."""
+        inner = self._within(path)
+        if inner in self._known:
+            return len(self._known[inner])
         if path not in self._sizes:
-            size = self._storage.size(self._within(path))
+            size = self._storage.size(inner)
             if size is None:
                 raise LakeDamagedError(f"{path} is missing")
             self._sizes[path] = size

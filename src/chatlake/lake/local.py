@@ -142,6 +142,10 @@ class LocalStorage:
         found = {path: self.size(path) for path in paths}
         return {path: size for path, size in found.items() if size is not None}
 
+    def now(self) -> datetime:
+        """Return this machine's time."""
+        return datetime.now(UTC)
+
     def delete(self, path: str) -> None:
         """Remove a file, and folders that it leaves empty; nothing happens if it is absent."""
         target = self._at(path)

@@ -69,8 +69,8 @@ def load_state(storage: Storage) -> LakeState:
             break
         except LakeDamagedError as error:
             damage = damage or error
-    newest = max(commits | checkpoints, default=0)
-    if damage is not None and not commits.issuperset(range(state.number + 1, newest + 1)):
+    newest = max(commits.keys() | checkpoints, default=0)
+    if damage is not None and not commits.keys() >= set(range(state.number + 1, newest + 1)):
         raise damage
     _apply_until(storage, state, newest)
     return state
@@ -79,7 +79,7 @@ def load_state(storage: Storage) -> LakeState:
 def refresh_state(storage: Storage, state: LakeState) -> bool:
     """Apply the commits after the state's own; return whether there were any."""
     commits, checkpoints = _numbers(storage)
-    newest = max(commits | checkpoints, default=0)
+    newest = max(commits.keys() | checkpoints, default=0)
     before = state.number
     _apply_until(storage, state, newest)
     return state.number > before
@@ -132,10 +132,9 @@ def removed_since(storage: Storage, moment: datetime) -> set[str]:
     By the time that a commit says and by that of its file: one clock that was wrong hides none.
     LakeDamagedError if a manifest that could tell of one is missing or altered.
     """
-    times = {file.path: file.modified_at for file in storage.list(FOLDER)}
     commits, checkpoints = _numbers(storage)
-    newest = max(commits | checkpoints, default=0)
-    recent = (number for number in commits if times.get(manifest_path(number), moment) >= moment)
+    newest = max(commits.keys() | checkpoints, default=0)
+    recent = (number for number, modified_at in commits.items() if modified_at >= moment)
     oldest = min(recent, default=newest + 1)
     removed: set[str] = set()
     for number in range(newest, 0, -1):
@@ -152,7 +151,7 @@ def find_damage(storage: Storage) -> Iterator[str]:
     Opening reads only what it needs, so this is how `verify` looks at the older ones.
     """
     commits, checkpoints = _numbers(storage)
-    newest = max(commits | checkpoints, default=0)
+    newest = max(commits.keys() | checkpoints, default=0)
     for number in range(1, newest + 1):
         try:
             _read(storage, manifest_path(number), Manifest, number)
@@ -162,13 +161,18 @@ def find_damage(storage: Storage) -> Iterator[str]:
             yield error.message
 
 
-def _numbers(storage: Storage) -> tuple[set[int], set[int]]:
-    commits: set[int] = set()
+def _numbers(storage: Storage) -> tuple[dict[int, datetime], set[int]]:
+    """Return the commits that have a file, with its time, and the checkpoints."""
+    commits: dict[int, datetime] = {}
     checkpoints: set[int] = set()
     for file in storage.list(FOLDER):
         match = _NAME.fullmatch(file.path)
-        if match is not None:
-            (checkpoints if match[1] else commits).add(int(match[2]))
+        if match is None:
+            continue
+        if match[1]:
+            checkpoints.add(int(match[2]))
+        else:
+            commits[int(match[2])] = file.modified_at
     return commits, checkpoints
 
 

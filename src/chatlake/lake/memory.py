@@ -72,6 +72,10 @@ class MemoryStorage:
         with self._mutex:
             return {path: len(self._files[path][0]) for path in paths if path in self._files}
 
+    def now(self) -> datetime:
+        """Return this machine's time."""
+        return datetime.now(UTC)
+
     def delete(self, path: str) -> None:
         """Remove a file; nothing happens if it is absent."""
         with self._mutex:

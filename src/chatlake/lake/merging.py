@@ -14,6 +14,7 @@ from chatlake.errors import LakeDamagedError
 from chatlake.lake import parts
 from chatlake.lake.schema import SCHEMAS
 from chatlake.lake.storage import Storage
+from chatlake.lake.unaltered import open_unaltered
 from chatlake.model.compaction import Merge
 from chatlake.model.manifest import PartFile
 from chatlake.model.tables import IMAGES
@@ -28,8 +29,6 @@ def merge(storage: Storage, files: Merge) -> PartFile:
     Memory holds about two row groups, whatever the size. LakeDamagedError names a file that is
     missing or not as it was committed; LakeUnwritableError.
     """
-    for file in files.files:
-        parts.require_unaltered(storage, file)
     expected = sum(file.rows for file in files.files)
     written = parts.write_part(
         storage,
@@ -71,7 +70,7 @@ def full_groups(table: str, groups: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 def _row_groups(storage: Storage, files: Merge) -> Iterator[pa.Table]:
     for file in files.files:
-        with parts.open_part(storage, file.path) as part:
+        with open_unaltered(storage, file) as part:
             if not part.schema_arrow.equals(SCHEMAS[files.table]):
                 raise LakeDamagedError(
                     f"{storage.location}/{file.path} has other columns than written"

@@ -17,6 +17,17 @@ PART_BYTES: Final = 8 << 20
 LARGE_BYTES: Final = 2 * PART_BYTES
 """What is larger is uploaded in parts of `PART_BYTES`."""
 
+CONDITIONAL_S: Final = 30.0
+"""What a conditional write takes at most, every try counted.
+
+With the age that a lease has when it is confirmed this is less than its length: no late write of a
+run arrives after another may have taken over.
+"""
+ANSWER_S: Final = 60.0
+"""What any other request takes at most, of up to `PART_BYTES`, every try counted."""
+LIST_S: Final = 600.0
+"""What a list takes at most, of any number of pages."""
+
 NO_CONDITIONS: Final = (
     "{} does not keep the conditions of a write: two runs at once could overwrite each other's "
     "commits"
@@ -46,7 +57,8 @@ class ObjectStore(Protocol):
     """One cloud's objects. `key`: bucket and name, as fsspec has it: `bucket/lake/lock.json`.
 
     Whatever fails is one of `errors`, or FileNotFoundError for what is absent. Passing errors are
-    retried by the cloud's own library. `no_version`: one that no object has.
+    retried by the cloud's own library, within the limits above. `no_version`: one that no object
+    has. `filesystem` takes a `timeout` (seconds) for each call, as all of fsspec's that wait do.
     """
 
     errors: ClassVar[tuple[type[Exception], ...]]
@@ -82,6 +94,11 @@ class ObjectStore(Protocol):
     def refusal(error: Exception) -> Refusal:
         """Say why the store refused."""
         ...
+
+
+def upload_s(data: Buffer) -> float:
+    """Return what the upload of an object takes at most, in seconds."""
+    return ANSWER_S * (1 + len(data) // PART_BYTES)
 
 
 def time_of(headers: Mapping[str, str]) -> datetime:

@@ -10,7 +10,7 @@ import hashlib
 import io
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import chain
 from typing import Any, BinaryIO, Final, cast
@@ -33,7 +33,6 @@ MAX_GROUP_BYTES: Final = 64 << 20
 MAX_IMAGE_GROUP_BYTES: Final = 16 << 20
 BLOOM_FALSE_POSITIVES: Final = 0.01
 _IMAGE_COPY_BYTES: Final = MAX_IMAGE_GROUP_BYTES // 2
-_CHUNK_BYTES: Final = 1 << 20
 # A damaged footer may name a column or a time zone by what is no text or no zone.
 _UNREADABLE: Final = (pa.ArrowException, EOFError, UnicodeDecodeError, UnknownTimeZoneError)
 
@@ -138,11 +137,13 @@ def empty_file(table: str) -> bytes:
 
 
 @contextmanager
-def open_part(storage: Storage, path: str) -> Iterator[pq.ParquetFile]:
-    """Open a part file to read; LakeDamagedError, naming it, if it is missing or unreadable."""
+def open_part(
+    storage: Storage, path: str, copy: BinaryIO | None = None
+) -> Iterator[pq.ParquetFile]:
+    """Open a part file, or a copy of it; LakeDamagedError names it if missing or unreadable."""
     try:
         with (
-            storage.open_input(path) as file,
+            storage.open_input(path) if copy is None else nullcontext(copy) as file,
             pq.ParquetFile(file, page_checksum_verification=True) as part,
         ):
             yield part
@@ -169,24 +170,6 @@ def read_columns(storage: Storage, file: PartFile, *names: str) -> list[list[Any
                 f"it gives {rows.num_rows} rows of the {file.rows} that were committed"
             )
         return [_to_list(rows[name]) for name in names]
-
-
-def require_unaltered(storage: Storage, file: PartFile) -> None:
-    """LakeDamagedError, naming the file, if its bytes are not those that were committed."""
-    digest = hashlib.sha256()
-    try:
-        with storage.open_input(file.path) as data:
-            while chunk := data.read(_CHUNK_BYTES):
-                digest.update(chunk)
-    except FileNotFoundError as error:
-        raise LakeDamagedError(f"{storage.location}/{file.path} is missing") from error
-    except OSError as error:
-        why = error.strerror or error
-        raise LakeDamagedError(f"{storage.location}/{file.path} cannot be read: {why}") from error
-    if digest.hexdigest() != file.sha256:
-        raise LakeDamagedError(
-            f"{storage.location}/{file.path} was altered: its SHA-256 is not the one committed"
-        )
 
 
 class _HashingSink:

@@ -12,13 +12,20 @@ import os
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO, Final, cast
 
 from chatlake.errors import ChatlakeError, LakeError, LakeUnreachableError, LakeUnwritableError
 from chatlake.lake import failpoints
 from chatlake.lake.lease import LEASE_S, Lease
-from chatlake.lake.object_store import CONDITIONS, LARGE_BYTES, Buffer, ObjectStore
+from chatlake.lake.object_store import (
+    ANSWER_S,
+    CONDITIONS,
+    LARGE_BYTES,
+    LIST_S,
+    Buffer,
+    ObjectStore,
+)
 from chatlake.lake.remote_input import READ_AHEAD_BYTES, RemoteInput
 from chatlake.lake.storage import LockHolder, StoredFile, checked, step_of
 
@@ -104,7 +111,8 @@ class RemoteStorage:
 
         def fetch(start: int, end: int) -> bytes:
             with self._reading(path):
-                return bytes(self._store.filesystem.cat_file(key, start=start, end=end))
+                found = self._store.filesystem.cat_file(key, start=start, end=end, timeout=ANSWER_S)
+                return bytes(found)
 
         return cast("BinaryIO", io.BufferedReader(RemoteInput(fetch, size), READ_AHEAD_BYTES))
 
@@ -113,7 +121,7 @@ class RemoteStorage:
         start = f"{self._key(folder)}/" if folder else f"{self._root}/"
         try:
             with self._reading(folder):
-                found = self._store.filesystem.find(start, detail=True)
+                found = self._store.filesystem.find(start, detail=True, timeout=LIST_S)
         except FileNotFoundError:
             return
         for name in sorted(found):
@@ -140,13 +148,20 @@ class RemoteStorage:
         found.update((f.path, f.size) for folder in folders for f in self.list(folder))
         return {path: size for path, size in found.items() if path in wanted and size is not None}
 
+    def now(self) -> datetime:
+        """Return the store's time; this machine's where no run has ever left a lock."""
+        with self._reading(LOCK):
+            stat = self._store.stat(self._key(LOCK))
+        # An answer's time is cut to the second, an object's need not be.
+        return datetime.now(UTC) if stat is None else stat.now + timedelta(seconds=1)
+
     def delete(self, path: str) -> None:
         """Remove a file; nothing happens if it is absent."""
         key = self._key(path)
         try:
             with self._writing(path, absent_is_fine=True):
                 self._require_lease()
-                self._store.filesystem.rm_file(key)
+                self._store.filesystem.rm_file(key, timeout=ANSWER_S)
         except FileNotFoundError:
             return
 
@@ -241,6 +256,8 @@ def _is_absence(error: Exception, store: type[ObjectStore]) -> bool:
 def _line(error: Exception) -> str:
     """Return the first line of an error's text, not too long; its kind if it has none."""
     first = next(iter(str(error).strip().splitlines()), "")
+    if not first and isinstance(error, TimeoutError):
+        return "no answer in time"
     return first[:200] or type(error).__name__
 
 

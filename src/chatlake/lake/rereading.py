@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import BinaryIO, Final, TypeVar
 
 from chatlake.errors import LakeDamagedError, LakeError, LakeUnreachableError
@@ -47,6 +48,10 @@ class RereadingStorage:
     def sizes(self, paths: Collection[str]) -> dict[str, int]:
         """Return the sizes in bytes of those of many files that exist."""
         return self._patiently("", lambda: self._storage.sizes(paths))
+
+    def now(self) -> datetime:
+        """Return the time by the storage's clock."""
+        return self._patiently("", self._storage.now)
 
     def create(self, path: str, data: bytes) -> bool:
         """Write a file that must not exist yet."""

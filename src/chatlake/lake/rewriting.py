@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chatlake.errors import LakeDamagedError
-from chatlake.lake.parts import open_part, read_columns, require_unaltered, write_part
+from chatlake.lake.parts import read_columns, write_part
 from chatlake.lake.schema import TIME
 from chatlake.lake.storage import Storage
+from chatlake.lake.unaltered import open_unaltered
 from chatlake.model.manifest import PartFile
 
 Rewritten = tuple[list[PartFile], list[str]]
@@ -103,10 +104,9 @@ def _rewrite(
 
     Row group by row group, so that a large file needs little memory.
     """
-    require_unaltered(storage, file)
 
     def changed() -> Iterator[pa.Table]:
-        with open_part(storage, file.path) as part:
+        with open_unaltered(storage, file) as part:
             for index in range(part.num_row_groups):
                 yield change(part.read_row_group(index))
 

@@ -84,6 +84,10 @@ class Storage(Protocol):
         """Return the sizes in bytes of those of many files that exist."""
         ...
 
+    def now(self) -> datetime:
+        """Return the time (UTC) by the clock that gives files the time of their last change."""
+        ...
+
     def delete(self, path: str) -> None:
         """Remove a file; nothing happens if it is absent. No folder is left empty by it."""
         ...

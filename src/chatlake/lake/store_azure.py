@@ -22,7 +22,15 @@ from azure.core.exceptions import (
 )
 from fsspec.asyn import sync
 
-from chatlake.lake.object_store import Buffer, Refusal, Stat, time_of
+from chatlake.lake.object_store import (
+    ANSWER_S,
+    CONDITIONAL_S,
+    Buffer,
+    Refusal,
+    Stat,
+    time_of,
+    upload_s,
+)
 
 # It warns at length of each way to log in that is not there; the error itself says it once.
 logging.getLogger("azure.identity").setLevel(logging.CRITICAL)
@@ -56,17 +64,19 @@ class AzureStore:
 
     def get(self, key: str) -> bytes:
         """Return an object."""
-        return bytes(self.filesystem.cat_file(key))
+        return bytes(self.filesystem.cat_file(key, timeout=ANSWER_S))
 
     def put(self, key: str, data: Buffer) -> None:
         """Write a blob; Azure's library cuts a large one into blocks."""
-        self.filesystem.pipe_file(key, data)
+        self.filesystem.pipe_file(key, data, timeout=upload_s(data))
 
     def put_if(self, key: str, data: bytes, version: str | None) -> str | None:
         """Write a blob whose ETag is `version` (None: that is absent)."""
         try:
             if version is None:
-                answer = self.filesystem.pipe_file(key, data, overwrite=False)
+                answer = self.filesystem.pipe_file(
+                    key, data, overwrite=False, timeout=CONDITIONAL_S
+                )
             else:
                 answer = self.filesystem.pipe_file(
                     key,
@@ -74,6 +84,7 @@ class AzureStore:
                     overwrite=True,
                     etag=version,
                     match_condition=MatchConditions.IfNotModified,
+                    timeout=CONDITIONAL_S,
                 )
         except (FileExistsError, ResourceModifiedError):
             return None
@@ -81,7 +92,8 @@ class AzureStore:
 
     def stat(self, key: str) -> Stat | None:
         """Return the ETag of a blob; None if it is absent."""
-        return sync(self.filesystem.loop, self._stat, key)  # type: ignore[no-any-return]
+        found: Stat | None = sync(self.filesystem.loop, self._stat, key, timeout=ANSWER_S)
+        return found
 
     async def _stat(self, key: str) -> Stat | None:
         container, _, name = key.partition("/")

@@ -18,7 +18,16 @@ import msgspec
 import requests
 from gcsfs.retry import ChecksumError, HttpError
 
-from chatlake.lake.object_store import PART_BYTES, Buffer, Refusal, Stat, time_of
+from chatlake.lake.object_store import (
+    ANSWER_S,
+    CONDITIONAL_S,
+    PART_BYTES,
+    Buffer,
+    Refusal,
+    Stat,
+    time_of,
+    upload_s,
+)
 
 _EMULATOR: Final = "STORAGE_EMULATOR_HOST"
 _ABSENT: Final = "0"
@@ -53,11 +62,11 @@ class GcsStore:
 
     def get(self, key: str) -> bytes:
         """Return an object."""
-        return bytes(self.filesystem.cat_file(key))
+        return bytes(self.filesystem.cat_file(key, timeout=ANSWER_S))
 
     def put(self, key: str, data: Buffer) -> None:
         """Write an object, a large one in parts."""
-        self.filesystem.pipe_file(key, data, chunksize=PART_BYTES)
+        self.filesystem.pipe_file(key, data, chunksize=PART_BYTES, timeout=upload_s(data))
 
     def put_if(self, key: str, data: bytes, version: str | None) -> str | None:
         """Write an object whose generation is `version` (None: that is absent)."""
@@ -71,6 +80,7 @@ class GcsStore:
                 headers={"Content-Type": f"multipart/related; boundary={_BOUNDARY}"},
                 data=_multipart(name, data),
                 json_out=True,
+                timeout=CONDITIONAL_S,
             )
         except FileExistsError:  # what gcsfs makes of 412
             return None
@@ -80,7 +90,9 @@ class GcsStore:
         """Return the generation of an object; None if it is absent."""
         bucket, _, name = key.partition("/")
         try:
-            headers, content = self.filesystem.call("GET", "b/{}/o/{}", bucket, name)
+            headers, content = self.filesystem.call(
+                "GET", "b/{}/o/{}", bucket, name, timeout=ANSWER_S
+            )
         except FileNotFoundError:
             return None
         found = msgspec.json.decode(content, type=dict[str, Any])

@@ -21,7 +21,16 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 
-from chatlake.lake.object_store import PART_BYTES, Buffer, Refusal, Stat, time_of
+from chatlake.lake.object_store import (
+    ANSWER_S,
+    CONDITIONAL_S,
+    PART_BYTES,
+    Buffer,
+    Refusal,
+    Stat,
+    time_of,
+    upload_s,
+)
 
 _ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _NO_CREDENTIALS: Final = (
@@ -66,20 +75,26 @@ class S3Store:
 
     def get(self, key: str) -> bytes:
         """Return an object; s3fs would ask for its size first, to read it in pieces."""
-        return bytes(self.filesystem.cat_file(key, max_concurrency=1))
+        return bytes(self.filesystem.cat_file(key, max_concurrency=1, timeout=ANSWER_S))
 
     def put(self, key: str, data: Buffer) -> None:
         """Write an object, a large one in parts."""
-        self.filesystem.pipe_file(key, data, chunksize=PART_BYTES)
+        self.filesystem.pipe_file(key, data, chunksize=PART_BYTES, timeout=upload_s(data))
 
     def put_if(self, key: str, data: bytes, version: str | None) -> str | None:
         """Write an object whose ETag is `version` (None: that is absent)."""
         condition = {"IfNoneMatch": "*"} if version is None else {"IfMatch": version}
         bucket, _, name = key.partition("/")
+        end = time.monotonic() + CONDITIONAL_S
         for left in reversed(range(_TRIES)):
             try:
                 answer = self.filesystem.call_s3(
-                    "put_object", Bucket=bucket, Key=name, Body=data, **condition
+                    "put_object",
+                    Bucket=bucket,
+                    Key=name,
+                    Body=data,
+                    **condition,
+                    timeout=max(_PAUSE_S, end - time.monotonic()),
                 )
             except OSError as error:
                 match _code(error):
@@ -99,7 +114,9 @@ class S3Store:
         """Return the ETag of an object; None if it is absent."""
         bucket, _, name = key.partition("/")
         try:
-            answer = self.filesystem.call_s3("head_object", Bucket=bucket, Key=name)
+            answer = self.filesystem.call_s3(
+                "head_object", Bucket=bucket, Key=name, timeout=ANSWER_S
+            )
         except FileNotFoundError:
             return None
         headers = answer["ResponseMetadata"]["HTTPHeaders"]

@@ -1,0 +1,64 @@
+"""What is raised while DuckDB reads a bucket through Python, of which it keeps the text alone."""
+
+from __future__ import annotations
+
+import duckdb
+import pytest
+
+from chatlake.errors import (
+    LakeDamagedError,
+    LakeUnreachableError,
+    RunInterruptedError,
+    RunTerminatedError,
+)
+from chatlake.lake.duckdb_files import raised_while_reading
+from chatlake.lake.lake_files import LakeFiles
+from chatlake.lake.memory import MemoryStorage
+
+
+class Failing(MemoryStorage):
+    """A bucket of which reading raises, as the handler of a signal does in the main thread."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__("s3://bucket/lake")
+        self._error = error
+
+    def size(self, path: str) -> int | None:
+        """Raise."""
+        raise self._error
+
+
+def failure(error: BaseException) -> duckdb.Error:
+    """Return what DuckDB makes of an error while it reads."""
+    with duckdb.connect() as connection:
+        connection.register_filesystem(LakeFiles(Failing(error)))
+        with pytest.raises(duckdb.Error) as caught:
+            connection.execute("FROM read_parquet('s3://bucket/lake/a.parquet')")
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyboardInterrupt(),
+        SystemExit(143),
+        RunInterruptedError("stopped by a signal"),
+        RunTerminatedError("stopped by a signal"),
+    ],
+    ids=repr,
+)
+def test_a_signal_ends_the_command(error: BaseException) -> None:
+    """What its handler raised is raised again, and is not called damage of the lake."""
+    raised = failure(error)
+    with pytest.raises(type(error)) as caught:
+        raised_while_reading(raised)
+    assert type(caught.value) is type(error)
+    assert str(caught.value) == str(error)
+
+
+@pytest.mark.parametrize("kind", [LakeDamagedError, LakeUnreachableError])
+def test_an_error_of_the_lake_is_the_same_again(kind: type[LakeDamagedError]) -> None:
+    """Its kind decides the exit code, its message names the file."""
+    raised = raised_while_reading(failure(kind("a.parquet is missing")))
+    assert type(raised) is kind
+    assert raised.message == "a.parquet is missing"
