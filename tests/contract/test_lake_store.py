@@ -21,6 +21,7 @@ from chatlake.errors import (
 )
 from chatlake.lake import Lake
 from chatlake.lake.memory import MemoryStorage
+from chatlake.lake.opening import storage_at
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest, SourceRun
 from chatlake.model.partitions import Partition
 from tests import lake_rows as rows
@@ -29,10 +30,12 @@ SEEN = round(rows.SEEN.timestamp()) * rows.MICRO
 TABLES = ("completions", "messages", "content_parts", "history")
 
 
-@pytest.fixture
-def lake() -> Lake:
-    """An empty lake in memory."""
-    return Lake(MemoryStorage())
+@pytest.fixture(params=["memory", "gs", "az"])
+def lake(request: pytest.FixtureRequest) -> Lake:
+    """An empty lake in memory, and in two clouds'; the third one's stand-in is slow."""
+    if request.param == "memory":
+        return Lake(MemoryStorage())
+    return Lake(storage_at(request.getfixturevalue(f"{request.param}_lake")))
 
 
 def store(lake: Lake, *keys: str, created: int = rows.NOON) -> Manifest:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from typing import Any, ClassVar, Final
 
 import s3fs
@@ -21,7 +22,7 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 
-from chatlake.lake.object_store import PART_BYTES, Buffer, Refusal, Stat, time_of
+from chatlake.lake.object_store import PART_BYTES, Buffer, Listed, Refusal, Stat, time_of
 
 _ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _NO_CREDENTIALS: Final = (
@@ -106,6 +107,12 @@ class S3Store:
         return Stat(
             str(answer["ETag"]), answer["ContentLength"], answer["LastModified"], time_of(headers)
         )
+
+    def list(self, start: str) -> Iterator[Listed]:
+        """Yield every object below a folder."""
+        for key, found in self.filesystem.find(start, detail=True).items():
+            if found["type"] == "file" and key.startswith(start):
+                yield Listed(key, found["size"] or 0, found["LastModified"])
 
     @staticmethod
     def refusal(error: Exception) -> Refusal:
