@@ -7,11 +7,18 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
+from chatlake.errors import LakeLockedError
 from chatlake.lake import Lake, failpoints, manifests
+from chatlake.lake.lease import Lease
+from chatlake.lake.opening import storage_at
+from chatlake.lake.remote import RemoteStorage
+from chatlake.lake.storage import LockHolder, Storage
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest
 from chatlake.simulator import Scenario, running
 from tests.command_line import ended, start
@@ -21,6 +28,7 @@ from tests.support import NOW, in_bucket, rows, wait_for_messages, write_config
 
 # Before and after the upload that commits, and before that of the checkpoint.
 POINTS = ("manifest.written", "manifest.linked", "checkpoint.written")
+HOLDER = LockHolder("there", 2, "now", "new")
 COMMITTED_FROM = failpoints.NAMES.index("manifest.linked")
 
 
@@ -106,14 +114,14 @@ def test_killed_at(s3: S3Server, prepared: dict[str, str], s3_lake: str, name: s
         assert again.storage.size(manifests.checkpoint_path(CHECKPOINT_EVERY))
 
 
-def test_two_writers_at_once_lose_and_double_nothing(s3_lake: str) -> None:
+def test_two_writers_at_once_lose_and_double_nothing(cloud_lake: str) -> None:
     """Even without the lock, commits of two processes end up one after the other, each once."""
-    Lake.open(s3_lake, create=True)
+    Lake.open(cloud_lake, create=True)
     names = [[f"{who}{i}" for i in range(6)] for who in "ab"]
-    for process in [writer(s3_lake, "--unlocked", *mine) for mine in names]:
+    for process in [writer(cloud_lake, "--unlocked", *mine) for mine in names]:
         with process:
             assert process.wait(timeout=60) == 0
-    lake = Lake.open(s3_lake)
+    lake = Lake.open(cloud_lake)
     assert lake.state.number == 12
     assert stored(lake) == {name: 2 for mine in names for name in mine}
 
@@ -141,3 +149,31 @@ def test_of_two_backups_one_writes_and_its_death_loses_nothing(
     assert done.code == 0, done.err
     found = rows(settings, "SELECT completion_id FROM completions")
     assert sorted(key for (key,) in found) == sorted(names)
+
+
+def test_a_lease_that_ran_out_is_taken_over(cloud_lake: str) -> None:
+    """By the store's clock. Its old holder, back from a long sleep, writes no more."""
+    old, new = storage_at(cloud_lake), storage_at(cloud_lake)
+    assert isinstance(old, RemoteStorage)
+    old._lease_s = 0.1
+    with pytest.raises(LakeLockedError, match="was taken over by process 2 on there"):
+        taken_over(old, new)
+    assert new.read("a") == b"new"
+    assert new.lock_holder() is None
+
+
+def taken_over(old: RemoteStorage, new: Storage) -> None:
+    """Hold the lock without renewing it; write once another has it."""
+    with (
+        mock.patch.object(Lease, "_keep"),
+        old.lock(LockHolder("here", 1, "then", "old")),
+    ):
+        with pytest.raises(LakeLockedError, match="process 1 on here"):
+            new.lock(HOLDER).__enter__()
+        until = time.monotonic() + 30
+        while old.lock_holder() is not None:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        with new.lock(HOLDER):
+            new.replace("a", b"new")
+            old.replace("a", b"old")
