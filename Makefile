@@ -10,6 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OTHER_DUCKDB := $(VENV)/duckdb-1.5
+AZURITE := $(VENV)/azurite
 JOBS ?= 4
 LOG := $(VENV)/install.log
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -51,8 +52,20 @@ $(VENV)/.ray-tried: $(READY) requirements-ray.lock
 	@$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements-ray.lock >>$(LOG) 2>&1 || { tail -n 5 $(LOG); echo "chatlake: no Ray for this machine; its tests are left out"; }
 	@touch $@
 
+# What speaks to Google's and Azure's storage, and a stand-in for Google's: 26 packages that only tests need.
+$(VENV)/.clouds-ready: $(READY) requirements-clouds.lock | $(VENV)/.ray-tried
+	@if $(BIN)/pip install --quiet --no-deps --require-hashes -r requirements-clouds.lock >>$(LOG) 2>&1; then touch $@; \
+	else tail -n 5 $(LOG); echo "chatlake: what the tests of gs:// and az:// need cannot be installed; they are left out"; fi
+
+# A stand-in for Azure's storage.
+$(AZURITE)/.ready: $(READY) tests/azurite/package.json tests/azurite/package-lock.json
+	@rm -rf $(AZURITE)
+	@if ! command -v npm >/dev/null; then echo "chatlake: there is no npm; the tests of az:// are left out"; \
+	elif mkdir $(AZURITE) && cp tests/azurite/*.json $(AZURITE) && npm ci --prefix $(AZURITE) --ignore-scripts --no-audit --no-fund --no-update-notifier --fetch-retry-mintimeout=1000 >>$(LOG) 2>&1; then touch $@; \
+	else tail -n 5 $(LOG); rm -rf $(AZURITE); echo "chatlake: Azurite cannot be installed; the tests of az:// are left out"; fi
+
 .PHONY: test
-test: $(OTHER_DUCKDB)/.ready $(VENV)/.ray-tried ## run the tests
+test: $(OTHER_DUCKDB)/.ready $(VENV)/.ray-tried $(VENV)/.clouds-ready $(AZURITE)/.ready ## run the tests
 	@CHATLAKE_OTHER_DUCKDB_PYTHON=$(abspath $(OTHER_DUCKDB))/bin/python $(BIN)/python -m pytest -n $(JOBS) --dist loadscope $(TESTS)
 
 # flows/ is the package chatlake.flows: layers and types are checked on the tree as installed.

@@ -15,6 +15,8 @@ from tests.command_line import CommandLine
 from tests.support import KEY, KEY_VARIABLE
 
 if TYPE_CHECKING:
+    from tests.azure_server import AzureServer
+    from tests.gcs_server import GcsServer
     from tests.moto_server import S3Server
 
 settings.register_profile("dev", max_examples=60, deadline=None, derandomize=True)
@@ -57,3 +59,47 @@ def s3_lake(s3: S3Server) -> str:
     bucket = f"test-{uuid.uuid4()}"
     s3.make_bucket(bucket)
     return f"s3://{bucket}/some/lake"
+
+
+@pytest.fixture(scope="session")
+def gcs_server() -> Iterator[GcsServer]:
+    """Serve Google's storage on loopback, for all tests of this process."""
+    from tests.gcs_server import gcs_server
+
+    with gcs_server() as server:
+        yield server
+
+
+@pytest.fixture
+def gs_lake(gcs_server: GcsServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return where a lake may be made, in a bucket of Google's of its own."""
+    for name, value in gcs_server.environment.items():
+        monkeypatch.setenv(name, value)
+    bucket = f"test-{uuid.uuid4()}"
+    gcs_server.make_bucket(bucket)
+    return f"gs://{bucket}/some/lake"
+
+
+@pytest.fixture(scope="session")
+def azure_server() -> Iterator[AzureServer]:
+    """Serve Azure's blobs on loopback, for all tests of this process."""
+    from tests.azure_server import azure_server
+
+    with azure_server() as server:
+        yield server
+
+
+@pytest.fixture
+def az_lake(azure_server: AzureServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return where a lake may be made, in a container of Azure's of its own."""
+    for name, value in azure_server.environment.items():
+        monkeypatch.setenv(name, value)
+    container = f"test-{uuid.uuid4()}"
+    azure_server.make_container(container)
+    return f"az://{container}/some/lake"
+
+
+@pytest.fixture(params=["s3", "gs", "az"])
+def cloud_lake(request: pytest.FixtureRequest) -> str:
+    """Return where a lake may be made, in each cloud's storage."""
+    return str(request.getfixturevalue(f"{request.param}_lake"))

@@ -6,7 +6,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
-from chatlake.lake.object_store import Buffer, Refusal, Stat
+from chatlake.lake.object_store import Buffer, Listed, Refusal, Stat
 
 
 class FakeStoreError(Exception):
@@ -65,14 +65,14 @@ class FakeStore:
             raise FileNotFoundError(key)
         return self.objects[key][0]
 
-    def find(self, start: str, *, detail: bool, timeout: float) -> dict[str, dict[str, Any]]:
-        """Return the objects below a folder, as fsspec does."""
+    def list(self, start: str) -> list[Listed]:
+        """Return the objects below a folder."""
         self._answer()
-        return {
-            key: {"type": "file", "size": len(data), "mtime": at}
+        return [
+            Listed(key, len(data), at)
             for key, (data, _, at) in self.objects.items()
-            if detail and key.startswith(start)
-        }
+            if key.startswith(start)
+        ]
 
     def rm_file(self, key: str, *, timeout: float) -> None:
         """Remove an object, as fsspec does."""

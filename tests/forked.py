@@ -22,7 +22,7 @@ _LONGEST_S = 60.0
 
 @contextmanager
 def writer(
-    *words: str, environment: Mapping[str, str], failpoint: str = ""
+    *words: str, environment: Mapping[str, str] = os.environ, failpoint: str = ""
 ) -> Iterator[ForkServerProcess]:
     """Run `tests.lake_writer` with these words beside the block, at whose end it is over."""
     process = _CONTEXT.Process(target=_run, args=(words, failpoint, dict(environment)))

@@ -21,6 +21,7 @@ from chatlake.errors import (
 )
 from chatlake.lake import Lake
 from chatlake.lake.memory import MemoryStorage
+from chatlake.lake.opening import storage_at
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest, SourceRun
 from chatlake.model.partitions import Partition
 from tests import lake_rows as rows
@@ -29,12 +30,12 @@ SEEN = round(rows.SEEN.timestamp()) * rows.MICRO
 TABLES = ("completions", "messages", "content_parts", "history")
 
 
-@pytest.fixture(params=["memory", "s3"])
+@pytest.fixture(params=["memory", "s3", "gs", "az"])
 def lake(request: pytest.FixtureRequest) -> Lake:
-    """An empty lake in memory, and one in a bucket."""
+    """An empty lake in memory, and in each cloud's stand-in."""
     if request.param == "memory":
         return Lake(MemoryStorage())
-    return Lake.open(request.getfixturevalue("s3_lake"), create=True)
+    return Lake(storage_at(request.getfixturevalue(f"{request.param}_lake")))
 
 
 def store(lake: Lake, *keys: str, created: int = rows.NOON) -> Manifest:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from datetime import timedelta
+from unittest import mock
 
 import pytest
 
 from chatlake.bootstrap.maintenance import compact_lake, vacuum_lake
+from chatlake.errors import LakeLockedError
 from chatlake.lake import Lake, failpoints, manifests
 from chatlake.lake.compacting import compact
+from chatlake.lake.lease import Lease
+from chatlake.lake.opening import storage_at
 from chatlake.lake.parts import read_columns
+from chatlake.lake.remote import RemoteStorage
+from chatlake.lake.storage import LockHolder, Storage
 from chatlake.lake.vacuum import find_unlisted, remove
 from chatlake.lake.verify import verify
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest
@@ -27,6 +34,7 @@ COMPACTION = (
 )
 SMALL = dict.fromkeys("abc", 2)
 NONE = timedelta(0)
+HOLDER = LockHolder("there", 2, "now", "new")
 
 
 def happened(name: str) -> bool:
@@ -151,16 +159,44 @@ def test_a_vacuum_killed_half_way(s3: S3Server, prepared: dict[str, str], s3_lak
     assert is_sound(lake)
 
 
-def test_two_writers_at_once_lose_and_double_nothing(s3: S3Server, s3_lake: str) -> None:
+def test_two_writers_at_once_lose_and_double_nothing(cloud_lake: str) -> None:
     """Even without the lock, commits of two processes end up one after the other, each once."""
-    Lake.open(s3_lake, create=True)
+    Lake.open(cloud_lake, create=True)
     names = [[f"{who}{i}" for i in range(6)] for who in "ab"]
     with (
-        writer(s3_lake, "--unlocked", *names[0], environment=s3.environment) as one,
-        writer(s3_lake, "--unlocked", *names[1], environment=s3.environment) as other,
+        writer(cloud_lake, "--unlocked", *names[0]) as one,
+        writer(cloud_lake, "--unlocked", *names[1]) as other,
     ):
         pass
     assert (one.exitcode, other.exitcode) == (0, 0)
-    lake = Lake.open(s3_lake)
+    lake = Lake.open(cloud_lake)
     assert lake.state.number == 12
     assert stored(lake) == {name: 2 for mine in names for name in mine}
+
+
+def test_a_lease_that_ran_out_is_taken_over(cloud_lake: str) -> None:
+    """By the store's clock. Its old holder, back from a long sleep, writes no more."""
+    old, new = storage_at(cloud_lake), storage_at(cloud_lake)
+    assert isinstance(old, RemoteStorage)
+    old._lease_s = 0.1
+    with pytest.raises(LakeLockedError, match="was taken over by process 2 on there"):
+        taken_over(old, new)
+    assert new.read("a") == b"new"
+    assert new.lock_holder() is None
+
+
+def taken_over(old: RemoteStorage, new: Storage) -> None:
+    """Hold the lock without renewing it; write once another has it."""
+    with (
+        mock.patch.object(Lease, "_keep"),
+        old.lock(LockHolder("here", 1, "then", "old")),
+    ):
+        with pytest.raises(LakeLockedError, match="process 1 on here"):
+            new.lock(HOLDER).__enter__()
+        until = time.monotonic() + 30
+        while old.lock_holder() is not None:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        with new.lock(HOLDER):
+            new.replace("a", b"new")
+            old.replace("a", b"old")

@@ -6,7 +6,7 @@ only while the version is the expected one (compare and swap). Commits and the l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -53,6 +53,15 @@ class Stat:
     now: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object of a list: its size in bytes, when it was written, by the store's clock."""
+
+    key: str
+    size: int
+    modified_at: datetime
+
+
 class ObjectStore(Protocol):
     """One cloud's objects. `key`: bucket and name, as fsspec has it: `bucket/lake/lock.json`.
 
@@ -88,6 +97,13 @@ class ObjectStore(Protocol):
 
     def stat(self, key: str) -> Stat | None:
         """Return the version of an object; None if it is absent."""
+        ...
+
+    def list(self, start: str) -> Iterable[Listed]:
+        """Return every object whose key begins with `start`, `bucket/folder/`, in any order.
+
+        None below an absent folder. Whatever fails is no FileNotFoundError but for the bucket.
+        """
         ...
 
     @staticmethod

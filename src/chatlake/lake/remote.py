@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, BinaryIO, Final, cast
+from typing import BinaryIO, Final, cast
 
 from chatlake.errors import ChatlakeError, LakeError, LakeUnreachableError, LakeUnwritableError
 from chatlake.lake import failpoints
@@ -22,15 +22,14 @@ from chatlake.lake.object_store import (
     ANSWER_S,
     CONDITIONS,
     LARGE_BYTES,
-    LIST_S,
     Buffer,
     ObjectStore,
+    Refusal,
 )
 from chatlake.lake.remote_input import READ_AHEAD_BYTES, RemoteInput
 from chatlake.lake.storage import LockHolder, StoredFile, checked, step_of
 
 LOCK: Final = "lock.json"
-_MODIFIED: Final = ("LastModified", "mtime", "last_modified", "updated")
 
 
 class RemoteStorage:
@@ -119,16 +118,12 @@ class RemoteStorage:
     def list(self, folder: str = "") -> Iterator[StoredFile]:
         """Yield every file below a folder, by path."""
         start = f"{self._key(folder)}/" if folder else f"{self._root}/"
-        try:
-            with self._reading(folder):
-                found = self._store.filesystem.find(start, detail=True, timeout=LIST_S)
-        except FileNotFoundError:
-            return
-        for name in sorted(found):
-            info = found[name]
-            if info["type"] == "file" and name.startswith(start) and not name.endswith("/"):
-                path = name.removeprefix(f"{self._root}/")
-                yield StoredFile(path, info["size"] or 0, _modified_at(info))
+        with self._reading(folder, only_bucket=True):
+            found = sorted(self._store.list(start), key=lambda listed: listed.key)
+        for listed in found:
+            if not listed.key.endswith("/"):  # a folder, as some programs mark it
+                path = listed.key.removeprefix(f"{self._root}/")
+                yield StoredFile(path, listed.size, listed.modified_at)
 
     def size(self, path: str) -> int | None:
         """Return the size in bytes; None if the file is absent."""
@@ -216,21 +211,23 @@ class RemoteStorage:
             ) from error
 
     @contextmanager
-    def _reading(self, path: str) -> Iterator[None]:
+    def _reading(self, path: str, *, only_bucket: bool = False) -> Iterator[None]:
         try:
             yield
         except self._kind.errors as error:
-            if _is_absence(error, self._kind):
+            if not only_bucket and _is_absence(error, self._kind):
                 raise
             place = f"{self.location}/{path}".rstrip("/")
             reason, hint = self._explain(error)
-            kind = LakeError if self._kind.refusal(error) == "other" else LakeUnreachableError
+            kind = LakeError if self._refusal(error) == "other" else LakeUnreachableError
             raise kind(f"Cannot read {place}: {reason}", hint=hint) from error
+
+    def _refusal(self, error: Exception) -> Refusal:
+        return "bucket" if isinstance(error, FileNotFoundError) else self._kind.refusal(error)
 
     def _explain(self, error: Exception) -> tuple[str, str | None]:
         bucket = self._root.partition("/")[0]
-        refusal = self._kind.refusal(error)
-        match "bucket" if isinstance(error, FileNotFoundError) else refusal:
+        match self._refusal(error):
             case "credentials":
                 return f"no valid credentials ({_line(error)})", self._kind.credentials_hint
             case "bucket":
@@ -259,12 +256,6 @@ def _line(error: Exception) -> str:
     if not first and isinstance(error, TimeoutError):
         return "no answer in time"
     return first[:200] or type(error).__name__
-
-
-def _modified_at(info: dict[str, Any]) -> datetime:
-    found = next(info[name] for name in _MODIFIED if info.get(name) is not None)
-    moment = found if isinstance(found, datetime) else datetime.fromisoformat(str(found))
-    return moment.astimezone(UTC)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ AZURE_STORAGE_ACCOUNT_NAME), credentials from there too or from Azure's own chai
 
 from __future__ import annotations
 
+import builtins
 import logging
 from typing import Any, ClassVar, Final
 
@@ -25,7 +26,9 @@ from fsspec.asyn import sync
 from chatlake.lake.object_store import (
     ANSWER_S,
     CONDITIONAL_S,
+    LIST_S,
     Buffer,
+    Listed,
     Refusal,
     Stat,
     time_of,
@@ -38,9 +41,14 @@ logging.getLogger("azure.identity").setLevel(logging.CRITICAL)
 _WRONG_CREDENTIALS: Final = {
     "AuthenticationFailed", "InvalidAuthenticationInfo", "NoAuthenticationInformation",
 }  # fmt: skip
+_NO_LOGIN: Final = "failed to authenticate"
 _DENIED: Final = {
     "AuthorizationFailure", "AuthorizationPermissionMismatch", "InsufficientAccountPermissions",
 }  # fmt: skip
+
+
+# After 1, 3, 5 and 9 seconds, give or take three.
+_RETRIES: Final = (1, 2, 4)
 
 
 class AzureStore:
@@ -61,6 +69,9 @@ class AzureStore:
             use_listings_cache=False,
             skip_instance_cache=True,
         )
+        # adlfs passes no options on, and by itself the library tries for more than a minute.
+        retries = self.filesystem.service_client._config.retry_policy
+        retries.initial_backoff, retries.increment_base, retries.total_retries = _RETRIES
 
     def get(self, key: str) -> bytes:
         """Return an object."""
@@ -112,14 +123,28 @@ class AzureStore:
                 return None
         return Stat(str(found.etag), found.size, found.last_modified, time_of(headers))
 
+    def list(self, start: str) -> list[Listed]:
+        """Return every blob below a folder; adlfs would hide that there is no container."""
+        return sync(self.filesystem.loop, self._list, start, timeout=LIST_S)  # type: ignore[no-any-return]
+
+    async def _list(self, start: str) -> builtins.list[Listed]:
+        container, _, prefix = start.partition("/")
+        async with self.filesystem.service_client.get_container_client(container) as client:
+            return [
+                Listed(f"{container}/{found.name}", found.size, found.last_modified)
+                async for found in client.list_blobs(name_starts_with=prefix, include=["metadata"])
+                if not (found.metadata or {}).get("hdi_isfolder")  # of accounts that have folders
+            ]
+
     @staticmethod
     def refusal(error: Exception) -> Refusal:
         """Say why Azure refused."""
         code = _code(error)
         is_unknown = isinstance(error, ClientAuthenticationError | ValueError)
-        if code in _DENIED:
+        # Azurite has one word for a wrong key and for a missing right.
+        if code in _DENIED and _NO_LOGIN not in str(error):
             return "denied"
-        if is_unknown or code in _WRONG_CREDENTIALS:
+        if is_unknown or code in _DENIED | _WRONG_CREDENTIALS:
             return "credentials"
         if code == "ContainerNotFound":
             return "bucket"
@@ -131,5 +156,6 @@ def _code(error: BaseException) -> str:
     """Return Azure's word for an error, itself or its cause; empty if it is none of Azure's."""
     for problem in (error, error.__cause__, error.__context__):
         if isinstance(problem, HttpResponseError):
-            return str(getattr(problem, "error_code", "") or "")
+            code = getattr(problem, "error_code", None)
+            return str(getattr(code, "value", code) or "")  # a word, or one of an enumeration
     return ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from typing import Any, ClassVar, Final
 
 import s3fs
@@ -24,8 +25,10 @@ from botocore.exceptions import (
 from chatlake.lake.object_store import (
     ANSWER_S,
     CONDITIONAL_S,
+    LIST_S,
     PART_BYTES,
     Buffer,
+    Listed,
     Refusal,
     Stat,
     time_of,
@@ -123,6 +126,12 @@ class S3Store:
         return Stat(
             str(answer["ETag"]), answer["ContentLength"], answer["LastModified"], time_of(headers)
         )
+
+    def list(self, start: str) -> Iterator[Listed]:
+        """Yield every object below a folder."""
+        for key, found in self.filesystem.find(start, detail=True, timeout=LIST_S).items():
+            if found["type"] == "file" and key.startswith(start):
+                yield Listed(key, found["size"] or 0, found["LastModified"])
 
     @staticmethod
     def refusal(error: Exception) -> Refusal:
