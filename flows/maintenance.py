@@ -9,8 +9,10 @@ from pathlib import Path
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed
 
+from chatlake.backup.run import new_report
 from chatlake.bootstrap.backup import open_lake
 from chatlake.bootstrap.maintenance import compact_lake, vacuum_lake
+from chatlake.bootstrap.notify import notifying
 from chatlake.config import Settings, load_settings
 from chatlake.config.references import without_keys
 from chatlake.errors import ChatlakeError, LakeDamagedError, RunInterruptedError
@@ -41,8 +43,14 @@ def maintain_in_flow(config: str | None) -> State[None]:
     hear_engine()
     try:
         settings = load_settings(None if config is None else Path(config))
-        with raising_signals():
-            done = _maintain(settings, slice_of(datetime.now(UTC).date()))
+        report = new_report(settings.lake_location)
+        with notifying(settings, report, command="maintenance"):
+            with raising_signals():
+                done = _maintain(settings, slice_of(datetime.now(UTC).date()))
+            _require_soundness(done)
+    except _FoundDamageError as damage:
+        leave_maintenance(damage.done)
+        return failed_state(damage)
     except RunInterruptedError as stopped:
         leave_maintenance_error(stopped)
         return Cancelled(message=f"stopped by a signal. {stopped.hint}", data=stopped)
@@ -54,7 +62,15 @@ def maintain_in_flow(config: str | None) -> State[None]:
         leave_maintenance_error(ChatlakeError(text))
         raise
     leave_maintenance(done)
-    return _final_state(done)
+    return _completed(done)
+
+
+class _FoundDamageError(LakeDamagedError):
+    """The lake is damaged, and what was done about it is known."""
+
+    def __init__(self, message: str, done: Maintenance) -> None:
+        super().__init__(message)
+        self.done = done
 
 
 def slice_of(today: date) -> Subset:
@@ -88,13 +104,17 @@ def _maintain(settings: Settings, part: Subset) -> Maintenance:
     return done
 
 
-def _final_state(done: Maintenance) -> State[None]:
+def _require_soundness(done: Maintenance) -> None:
     findings = [] if done.verified is None else done.verified.findings
-    if findings or done.damaged:
-        problems = [f"{finding.path}: {finding.problem}" for finding in findings] or done.damaged
-        more = len(problems) - _FILES_NAMED
-        named = "; ".join(problems[:_FILES_NAMED]) + (f"; and {more:,} more" if more > 0 else "")
-        return failed_state(LakeDamagedError(f"{done.lake}: {named}"))
+    if not findings and not done.damaged:
+        return
+    problems = [f"{finding.path}: {finding.problem}" for finding in findings] or done.damaged
+    more = len(problems) - _FILES_NAMED
+    named = "; ".join(problems[:_FILES_NAMED]) + (f"; and {more:,} more" if more > 0 else "")
+    raise _FoundDamageError(f"{done.lake}: {named}", done)
+
+
+def _completed(done: Maintenance) -> State[None]:
     assert done.compacted is not None  # noqa: S101 - else there was damage
     assert done.verified is not None  # noqa: S101
     return Completed(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
 from chatlake.backup.items import SourceJob
-from chatlake.backup.run import BackupReport
+from chatlake.backup.run import BackupReport, new_report
 from chatlake.bootstrap.backup import run_backup
+from chatlake.bootstrap.notify import notifying
 from chatlake.config import Settings, load_settings
 from chatlake.config.references import without_keys
 from chatlake.errors import (
@@ -42,9 +44,12 @@ def run_in_flow(config: str | None, choose: ChooseJobs) -> State[None]:
     hear_engine()
     try:
         settings = load_settings(None if config is None else Path(config))
-        jobs = choose(settings)
-        runner = settings.runner
-        with server_for_workers(runner), new_workers(runner) as workers:
+        with ExitStack() as stack:
+            # From here on the run itself notifies; what keeps it from its start has to be told too.
+            with notifying(settings, new_report(settings.lake_location)):
+                jobs = choose(settings)
+                stack.enter_context(server_for_workers(settings.runner))
+                workers = stack.enter_context(new_workers(settings.runner))
             strategy = prefect_strategy(settings, workers)
             with ProgressObserver(len(jobs)) as observer:
                 report = run_backup(settings, jobs, observer, strategy=strategy)

@@ -39,6 +39,8 @@ class Workers:
 
     lost: tuple[type[BaseException], ...] = ()
     """What a future raises when the worker of its batch died."""
+    task_runner: TaskRunner[Any]
+    """There from the start on."""
     tries = 1
     """How often a batch is submitted whose worker dies."""
 
@@ -48,11 +50,11 @@ class Workers:
         self.processes = 0
         self._new = new
         self._changing = threading.Lock()
-        self.task_runner = new()
         self.threads = ThreadPoolExecutor(self.window, thread_name_prefix="chatlake-batch")
         """Where `run` may wait: the threads of the event loop write and commit."""
 
     def __enter__(self) -> Self:
+        self.task_runner = self._new()
         self.task_runner.__enter__()
         return self
 

@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError
 from contextlib import ExitStack
 from typing import Any, Self
 
-from distributed import Client, KilledWorker
+from distributed import Client, CommClosedError, KilledWorker
 from prefect_dask import DaskTaskRunner
 
 from chatlake import __version__
@@ -89,7 +89,7 @@ class DaskWorkers(Workers):
 
     def explained(self, error: Exception) -> ChatlakeError | None:
         """Tell of a cluster that is gone."""
-        if isinstance(error, CancelledError | OSError):
+        if isinstance(error, CancelledError | CommClosedError):
             return cluster_unreachable(self.runner, error)
         return None
 

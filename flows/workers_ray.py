@@ -15,6 +15,7 @@ from ray.exceptions import (
     ObjectLostError,
     OutOfMemoryError,
     RayError,
+    RayTaskError,
     WorkerCrashedError,
 )
 
@@ -94,7 +95,7 @@ class RayWorkers(Workers):
 
     def explained(self, error: Exception) -> ChatlakeError | None:
         """Tell of a cluster that is gone."""
-        if isinstance(error, RayError | OSError):
+        if isinstance(error, RayError | ConnectionError) and not isinstance(error, RayTaskError):
             return cluster_unreachable(self.runner, error)
         return None
 

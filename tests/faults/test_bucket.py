@@ -27,11 +27,8 @@ from tests.moto_server import S3Server
 
 # An object appears when its upload is complete: in a bucket there is nothing to flush to a disk.
 COMMIT = tuple(name for name in failpoints.NAMES if not name.endswith("synced"))
-COMPACTION = (
-    *(name for name in COMMIT if not name.startswith("checkpoint")),
-    "compaction.merged",
-    "compaction.committed",
-)
+# Its commit is like any other: around it, and where it happens.
+COMPACTION = ("compaction.merged", "manifest.written", "manifest.linked", "compaction.committed")
 SMALL = dict.fromkeys("abc", 2)
 NONE = timedelta(0)
 HOLDER = LockHolder("there", 2, "now", "new")

@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 
 from chatlake.backup.export import Item
-from chatlake.backup.items import Asked, Flush, Outcome, SourceJob
+from chatlake.backup.items import Asked, Flush, Listed, Outcome, SourceJob
+from chatlake.backup.ports import StoredVersion
 from chatlake.config.load import parse_settings
-from chatlake.errors import AuthenticationError, InvalidResponseError
-from chatlake.flows.batch import Batch, BatchItems, BatchResult, BatchSizes
+from chatlake.errors import AuthenticationError, ChatlakeError, InvalidResponseError
+from chatlake.flows.batch import Batch, BatchItems, BatchResult, BatchSizes, WorkerLostError
 from chatlake.flows.batches import BatchedExport
+from chatlake.flows.lost_batch import flush_of_lost
+from chatlake.model.objects import read_completion
 
 SETTINGS = parse_settings(
     """
@@ -25,7 +28,10 @@ version: 1
 lake: lake
 notify: https://example.com/of-this-run
 sources:
-  - {name: openai, base_url: "https://api.example.com/v1", api_key: "${NO_SUCH_KEY}"}
+  - name: openai
+    base_url: https://api.example.com/v1
+    api_key: ${NO_SUCH_KEY}
+    select: {ids: [chatcmpl-selected]}
 """,
     Path("chatlake.yaml"),
 )
@@ -146,6 +152,84 @@ async def test_an_error_of_a_batch_ends_the_export_and_keeps_the_others() -> Non
 
     # Those under way looked at their items before they were told to stop, or after.
     assert set(committed.ids) <= {f"chatcmpl-{n}" for n in (*range(10), *range(20, 50))}
+
+
+@on_a_loop
+async def test_a_lost_batch_leaves_named_failures_and_the_others_go_on() -> None:
+    """Each of its completions is a failure with the reason; all others are stored."""
+    outcomes: list[Outcome] = []
+
+    async def work(batch: Batch) -> BatchResult:
+        if batch.number == 3:
+            raise WorkerLostError("the worker died: no memory")
+        return done(batch)
+
+    async def take(flush: Flush) -> None:
+        outcomes.extend(flush.outcomes)
+
+    await exporter(work).export(asked(95), take)
+
+    failures = [outcome.failure for outcome in outcomes if outcome.failure is not None]
+    assert sorted(outcome.completion_id for outcome in outcomes) == sorted(
+        f"chatcmpl-{n}" for n in range(95)
+    )
+    assert [failure.completion_id for failure in failures] == [
+        f"chatcmpl-{n}" for n in range(20, 30)
+    ]
+    assert {(failure.reason, failure.detail) for failure in failures} == {
+        ("worker_lost", "the worker died: no memory")
+    }
+
+
+def test_what_is_stored_unchanged_is_not_lost() -> None:
+    """It needed no worker: it counts as looked at, so that no gap is opened for it."""
+    completion = read_completion(b'{"id": "chatcmpl-a", "created": 1700000000}')
+    stored = StoredVersion(digest=b"d", first_seen_at=1, observed_at=1)
+    unchanged = Listed(completion, b"d", stored, 7)
+    changed = Listed(completion, b"e", stored, 8)
+
+    flush = flush_of_lost([unchanged, changed], SourceJob("openai"), "run", "why")
+
+    assert [(outcome.kind, outcome.sequence) for outcome in flush.outcomes] == [
+        ("unchanged", 7), ("failed", 8),
+    ]  # fmt: skip
+    assert flush.outcomes[1].failure is not None
+    assert flush.outcomes[1].failure.created == completion.created
+
+
+@on_a_loop
+async def test_workers_that_keep_dying_end_the_run() -> None:
+    """Three batches in a row that nobody survives are not the fault of a completion."""
+    committed = Committed()
+
+    async def work(batch: Batch) -> BatchResult:
+        if batch.number > 2:
+            raise WorkerLostError("the worker died: no memory")
+        return done(batch)
+
+    with pytest.raises(ChatlakeError, match=r"3 batches in a row .* no memory"):
+        await exporter(work, workers=1).export(asked(10_000), committed.take)
+
+    assert 50 <= len(committed.ids) <= 70
+
+
+@on_a_loop
+async def test_a_batch_carries_what_a_worker_needs_and_no_secret() -> None:
+    """Its source alone, with references; neither the address to notify nor what is selected."""
+    carried: list[bytes] = []
+
+    async def work(batch: Batch) -> BatchResult:
+        carried.append(pickle.dumps(batch))
+        return done(batch)
+
+    await exporter(work).export(asked(3), Committed().take)
+
+    batch = pickle.loads(carried[0])
+    assert batch.settings.lake_location == SETTINGS.lake_location
+    assert str(batch.settings.source("openai").api_key) == "${NO_SUCH_KEY}"
+    assert batch.settings.source("openai").select.ids == ()
+    assert b"of-this-run" not in carried[0]
+    assert b"chatcmpl-selected" not in carried[0]
 
 
 @on_a_loop

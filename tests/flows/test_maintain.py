@@ -19,6 +19,7 @@ from chatlake.flows.maintain import maintain
 from chatlake.flows.maintenance import SLICES, slice_of
 from chatlake.flows.maintenance_report import FINDINGS_KEY, MAINTENANCE_KEY
 from tests.flows.prefect_server import Prefect
+from tests.hook import hook
 from tests.support import backup
 
 LONG_AGO = time.time() - 8 * 86_400
@@ -77,12 +78,17 @@ def test_damage_fails_the_run_by_name(
 
     monkeypatch.setattr("chatlake.flows.maintenance.SLICES", 1)  # whatever the week
 
-    state = run(settings)
+    with hook(200) as taking:
+        settings.path.write_text(settings.path.read_text() + f"\nnotify: {taking.url}\n")
+        state = run(settings)
 
     run_id = state.state_details.flow_run_id
     kind, name, message = prefect_server.state(run_id)
     assert (kind, name) == ("FAILED", "Failed")
     assert path in message
+    (posted,) = taking.posted
+    assert (posted["command"], posted["exit_code"]) == ("maintenance", 7)
+    assert path in posted["text"]
     assert "exit code 7" in message
     assert error_of(state).exit_code == 7
     rows = msgspec.json.decode(prefect_server.artifacts(run_id)[FINDINGS_KEY])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import tempfile
@@ -11,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from unittest import mock
 
+import dask
 import msgspec
 import pytest
 
@@ -25,6 +25,7 @@ from chatlake.simulator import Running
 from tests.flows.clusters import cluster
 from tests.flows.prefect_server import COUNT, Prefect, processes_with
 from tests.flows.test_flows import error_of, run, run_id, stored_ids
+from tests.hook import hook
 from tests.support import rows
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -50,15 +51,6 @@ def kind(request: pytest.FixtureRequest, config: Path) -> str:
     """Configure two workers of each kind, of this machine."""
     with_runner(config, kind=request.param, workers=2)
     return str(request.param)
-
-
-@contextlib.contextmanager
-def dask_settings() -> Iterator[None]:
-    """Let Dask read its settings from the environment anew, and forget them afterwards."""
-    import dask
-
-    with dask.config.set(dask.config.collect_env()):
-        yield
 
 
 @pytest.fixture
@@ -104,19 +96,21 @@ def test_a_worker_that_dies_loses_its_batch_alone(
     assert stored_ids(config) == sorted(server.ids())
 
 
-@pytest.mark.usefixtures("kind")
+@pytest.mark.parametrize("where", ["processes", "dask"])
 def test_a_batch_that_no_worker_survives_is_named(
-    server: Running, config: Path, prefect_server: Prefect, monkeypatch: pytest.MonkeyPatch
+    where: str,
+    server: Running,
+    config: Path,
+    prefect_server: Prefect,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its completions are failures of the run, with the reason; the next run fetches them."""
+    with_runner(config, kind=where, workers=2)
     asked = server.ids()[:20]
     monkeypatch.setattr(ProcessWorkers, "tries", 1)
-    dies_at_once = {
-        failpoints.VARIABLE: "batch.started:kill",
-        "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0",
-        "RAY_TASK_MAX_RETRIES": "0",
-    }
-    with mock.patch.dict(os.environ, dies_at_once), dask_settings():
+    dies = {failpoints.VARIABLE: "batch.started:kill"}
+    at_once = {"distributed.scheduler.allowed-failures": 0}
+    with mock.patch.dict(os.environ, dies), dask.config.set(at_once):
         state = run(export_completions, asked, config=str(config))
 
     assert prefect_server.state(run_id(state))[1:] == (
@@ -137,11 +131,14 @@ def test_a_cluster_that_does_not_answer(where: str, config: Path, prefect_server
     """An address at which nobody listens ends the run with the address; nothing is fetched."""
     with_runner(config, kind=where, address="127.0.0.1:9")
 
-    state = run(backup, str(config))
+    with hook(200) as taking:
+        config.write_text(config.read_text() + f"\nnotify: {taking.url}\n")
+        state = run(backup, str(config))
 
     message = prefect_server.state(run_id(state))[2]
     assert f"no {where.capitalize()} cluster answers at runner.address 127.0.0.1:9" in message
     assert error_of(state).exit_code == 1
+    assert [posted["status"] for posted in taking.posted] == ["failed"]
     assert not Path(load_settings(config).lake_location).exists()
 
 

@@ -1,4 +1,4 @@
-"""Tells the address of `notify` when a backup did not end well."""
+"""Tells the address of `notify` when a backup or a maintenance did not end well."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from chatlake.backup.run import BackupReport
 from chatlake.bootstrap.secrets import load_prefect_secret
 from chatlake.config import Settings
 from chatlake.config.references import without_keys
-from chatlake.errors import ChatlakeError
+from chatlake.errors import ChatlakeError, RunInterruptedError
 from chatlake.model.manifest import format_time
 
 logger = logging.getLogger(__name__)
@@ -24,32 +24,38 @@ _TOLD = ("incomplete", "failed")
 
 
 @contextlib.contextmanager
-def notifying(settings: Settings, report: BackupReport) -> Iterator[None]:
+def notifying(
+    settings: Settings, report: BackupReport, *, command: str = "backup"
+) -> Iterator[None]:
     """Post once when the block ends with an error, or the report as incomplete or failed.
 
-    What was interrupted is not told, nor a dry run. Whatever becomes of the notification, the
-    block's error and the report stay as they are.
+    `command`: what it was that ended so. What was interrupted is not told, nor a dry run. Whatever
+    becomes of the notification, the block's error and the report stay as they are.
     """
     try:
         yield
     except Exception as error:
-        _notify(settings, report, error)
+        _notify(settings, report, command, error)
         raise
     if report.status in _TOLD:
-        _notify(settings, report, None)
+        _notify(settings, report, command, None)
 
 
-def _notify(settings: Settings, report: BackupReport, error: Exception | None) -> None:
+def _notify(
+    settings: Settings, report: BackupReport, command: str, error: Exception | None
+) -> None:
     if settings.notify is None or report.dry_run or report.stopped_by is not None:
+        return
+    if isinstance(error, RunInterruptedError):
         return
     try:
         url = settings.notify.resolve(load_prefect_secret)
-        post_notification(url, notification(report, error))
+        post_notification(url, notification(report, command, error))
     except Exception as problem:  # noqa: BLE001 - the run's own end counts
         logger.warning("nobody was notified: %s", without_keys(type(problem).__name__))
 
 
-def notification(report: BackupReport, error: Exception | None) -> dict[str, Any]:
+def notification(report: BackupReport, command: str, error: Exception | None) -> dict[str, Any]:
     """Return what is posted; `text` says it all in a line, which is what chats show."""
     status = report.status if error is None else "failed"
     code = report.exit_code
@@ -58,6 +64,7 @@ def notification(report: BackupReport, error: Exception | None) -> dict[str, Any
     failures = sum(len(source.failures) for source in report.sources)
     host = socket.gethostname()
     return {
+        "command": command,
         "run_id": report.run_id,
         "status": status,
         "exit_code": code,
@@ -66,7 +73,7 @@ def notification(report: BackupReport, error: Exception | None) -> dict[str, Any
         "lake": report.lake,
         "host": host,
         "finished_at": format_time(datetime.now(UTC)),
-        "text": f"chatlake backup {status} on {host} (exit code {code}): "
+        "text": f"chatlake {command} {status} on {host} (exit code {code}): "
         f"{_reason(report, error, failures)} Lake: {report.lake}",
     }
 
