@@ -9,7 +9,8 @@ from concurrent.futures import CancelledError
 from contextlib import ExitStack
 from typing import Any, Self
 
-from distributed import Client, CommClosedError, KilledWorker
+from distributed import Client, KilledWorker
+from distributed.comm import CommClosedError
 from prefect_dask import DaskTaskRunner
 
 from chatlake import __version__
