@@ -139,7 +139,7 @@ def _run_flow(settings: Settings, start: Callable[[Settings], State[Any]]) -> in
 def _tagged(start: Callable[[Settings], State[Any]], settings: Settings) -> State[Any]:
     from prefect import tags  # noqa: PLC0415 - takes seconds
 
-    with tags("chatlake"):
+    with tags("chatlake", *(source.name for source in settings.sources)):
         return start(settings)
 
 

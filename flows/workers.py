@@ -187,6 +187,8 @@ def _set_ray_defaults(runner: Runner) -> None:
 
 def no_workers(runner: Runner) -> ChatlakeError:
     """Return the error of a cluster on which nothing runs."""
+    if runner.address is None:
+        return ChatlakeError(f"the {runner.kind.capitalize()} cluster of this run has no workers")
     return ChatlakeError(
         f"the {runner.kind.capitalize()} cluster at {runner.address} took no batch within "
         f"{PATIENCE_S:.0f} s: has it workers?",
