@@ -316,11 +316,22 @@ def test_sizes_follow_the_pace() -> None:
     sizes = BatchSizes(500)
     first = sizes.size
     for _ in range(5):
-        sizes.measured(sizes.size, sizes.size / 1000)
+        sizes.measured(sizes.size, sizes.size / 150)
     fast = sizes.size
     sizes.measured(fast, fast / 20)
 
     assert (first, fast, sizes.size) == (64, 500, 160)
+
+
+def test_batches_that_are_too_quick_for_prefect_grow() -> None:
+    """A batch of half a second would cost Prefect's server a tenth of it; smaller ones on demand."""
+    sizes, small = BatchSizes(500), BatchSizes(100)
+    for _ in range(9):
+        sizes.measured(sizes.size, sizes.size / 1000)
+        small.measured(small.size, small.size / 1000)
+
+    assert sizes.size == 2000
+    assert small.size == 100
 
 
 def test_a_set_pace_makes_the_first_batch_small() -> None:
