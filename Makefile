@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OTHER_DUCKDB := $(VENV)/duckdb-1.5
 AZURITE := $(VENV)/azurite
-JOBS ?= 4
+JOBS ?= 5
 LOG := $(VENV)/install.log
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -66,7 +66,7 @@ $(AZURITE)/.ready: $(READY) tests/azurite/package.json tests/azurite/package-loc
 
 .PHONY: test
 test: $(OTHER_DUCKDB)/.ready $(VENV)/.ray-tried $(VENV)/.clouds-ready $(AZURITE)/.ready ## run the tests
-	@CHATLAKE_OTHER_DUCKDB_PYTHON=$(abspath $(OTHER_DUCKDB))/bin/python $(BIN)/python -m pytest -n $(JOBS) --dist loadscope $(TESTS)
+	@CHATLAKE_OTHER_DUCKDB_PYTHON=$(abspath $(OTHER_DUCKDB))/bin/python $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder $(TESTS)
 
 # flows/ is the package chatlake.flows: layers and types are checked on the tree as installed.
 INSTALLED_TREE := rm -rf build/tree && mkdir -p build/tree && cp -R src/chatlake build/tree/ && cp -R flows build/tree/chatlake/ && cp -R bench build/tree/

@@ -16,8 +16,8 @@ BATCH_SECONDS = 8.0  # a commit at least every 15 is promised
 FIRST_BATCH = 64
 GROWTH_AFTER = 100  # batches: then twice the size, so that a huge source is hundreds of tasks
 GROWTH_LIMIT = 16
-# Prefect's server takes some 65 ms of CPU for a task, which is to stay below 5 % of the run's own: a
-# batch of two workers on one core takes twice its CPU.
+# Prefect's server takes some 65 ms of CPU for a task, which is to stay below 5 % of the run's own:
+# a batch of two workers on one core takes twice its CPU.
 QUICK_SECONDS = 2.6
 QUICK_GROWTH_LIMIT = 4
 _USUAL_SIZE = 500  # who asks for smaller batches gets them

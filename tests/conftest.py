@@ -1,4 +1,4 @@
-"""What holds for all tests: property tests find the same examples on every machine."""
+"""What holds for all tests: the same examples on every machine, servers, how they are spread."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -22,6 +22,29 @@ if TYPE_CHECKING:
 settings.register_profile("dev", max_examples=60, deadline=None, derandomize=True)
 settings.register_profile("ci", max_examples=150, deadline=None, derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+# Those that need a Prefect server; it takes long to start, so one process has them all.
+WITH_PREFECT = tuple(
+    f"tests/flows/test_{name}.py" for name in ("flows", "maintain", "serve", "workers")
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long and waits much: what is short fills the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/flows/"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep a module's tests in one process, and those with a Prefect server."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+        def _split_scope(self, nodeid: str) -> str:
+            module = nodeid.partition("::")[0]
+            return "prefect" if module in WITH_PREFECT else str(super()._split_scope(nodeid))
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture

@@ -6,17 +6,20 @@ Prints its address, and ends with its standard input.
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from chatlake.lake import failpoints
+
 WORKERS = 2
 
 
 @contextlib.contextmanager
-def cluster(kind: str, folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Run a cluster with two workers; give its address and its process."""
+def cluster(kind: str, folder: Path, failpoint: str) -> Iterator[str]:
+    """Run a cluster with two workers, armed with a fail-point where one is given; its address."""
     program = [sys.executable, "-m", "tests.flows.clusters", kind, str(folder)]
     log = (folder / "cluster.log").open("w")
     with (
@@ -28,13 +31,14 @@ def cluster(kind: str, folder: Path) -> Iterator[tuple[str, subprocess.Popen[str
             stderr=log,
             text=True,
             cwd=Path(__file__).parents[2],
+            env={**os.environ, **({failpoints.VARIABLE: failpoint} if failpoint else {})},
         ) as process,
     ):
         assert process.stdin is not None
         assert process.stdout is not None
         address = process.stdout.readline().strip()
         assert address, (folder / "cluster.log").read_text()
-        yield address, process
+        yield address
         process.stdin.close()
         process.wait(30)
 
