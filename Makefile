@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OTHER_DUCKDB := $(VENV)/duckdb-1.5
 AZURITE := $(VENV)/azurite
-JOBS ?= 5
+JOBS ?= 4
 LOG := $(VENV)/install.log
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
