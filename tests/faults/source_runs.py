@@ -84,9 +84,10 @@ def backup_in(
     full: bool = False,
     ids: Sequence[str] | None = None,
     dry_run: bool = False,
+    lake: Lake | None = None,
 ) -> BackupReport:
     """Back up with the whole engine; only time is virtual, and every wait the shortest allowed."""
-    lake = open_lake(settings, create=True)
+    lake = open_lake(settings, create=True) if lake is None else lake
     report = new_report(settings.lake_location, dry_run=dry_run)
 
     @asynccontextmanager

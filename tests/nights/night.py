@@ -8,10 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pyarrow.parquet import ParquetFile
+
 from chatlake.backup.run import BackupReport
 from chatlake.bootstrap.backup import open_lake
 from chatlake.config import Settings
-from tests.faults.source_runs import WRONG, VirtualTime, backup_in
+from chatlake.lake import Lake
+from chatlake.lake.memory import MemoryStorage
+from chatlake.model.tables import COMPLETIONS, MESSAGES
+from tests.faults.source_runs import VirtualTime, backup_in
 from tests.nights.server import NightServer
 from tests.support import figures, rows, settings_for
 
@@ -52,11 +57,17 @@ class Night:
 
 @dataclass
 class Nights:
-    """A lake and the server that it is the backup of; `source` changes the configuration."""
+    """A lake and the server that it is the backup of; `source` changes the configuration.
+
+    The lake is in memory, which spares each night the catalogue: its tables are read, not its
+    views. `on_disk`: it is in a folder, with its views.
+    """
 
     server: NightServer
     folder: Path
     source: dict[str, Any] = field(default_factory=dict)
+    on_disk: bool = False
+    _storage: MemoryStorage = field(default_factory=MemoryStorage)
 
     @property
     def settings(self) -> Settings:
@@ -64,54 +75,78 @@ class Nights:
         options = {"pace": PACE, "full_sweep_every": None} | self.source
         return settings_for(self.folder, self.server.base_url, **options)
 
+    def lake(self, *, create: bool = False) -> Lake:
+        """Open the lake anew, as each night does."""
+        if self.on_disk:
+            return open_lake(self.settings, create=create)
+        lake = Lake(self._storage)
+        lake.create()
+        return lake
+
     def night(
         self, *, full: bool = False, ids: Sequence[str] | None = None, dry_run: bool = False
     ) -> Night:
         """Back up once. Whatever it ends with, its figures add up and no key is doubled."""
         self.server.forget_requests()
-        report = backup_in(VirtualTime(), self.settings, full=full, ids=ids, dry_run=dry_run)
-        assert rows(self.settings, WRONG) == []
+        report = backup_in(
+            VirtualTime(),
+            self.settings,
+            full=full,
+            ids=ids,
+            dry_run=dry_run,
+            lake=self.lake(create=True),
+        )
         night = Night(report, self.server.requests, self.server.lists())
         found = night.figures
         assert found["listed"] == sum(found[name] for name in found if name != "listed")
         if not dry_run:
             assert found["failed"] == len(night.named)
+        self._check_sound()
         return night
+
+    def table(self, name: str, *columns: str) -> list[dict[str, Any]]:
+        """Return the rows of a table, from the files that the newest manifest lists."""
+        lake, found = self.lake(), []
+        for file in lake.state.files.values():
+            if file.table == name:
+                with lake.storage.open_input(file.path) as opened:
+                    read = ParquetFile(opened).read(columns=list(columns))
+                found += read.to_pylist()
+        return found
 
     def stored(self) -> set[str]:
         """Return the ids that the lake holds."""
-        return {name for (name,) in rows(self.settings, "SELECT completion_id FROM completions")}
+        return {row["completion_id"] for row in self.table(COMPLETIONS, "completion_id")}
 
     def questions(self) -> dict[str, list[str]]:
         """Return the input messages of each stored completion, in order."""
-        query = (
-            "SELECT c.completion_id, list(m.content ORDER BY m.message_index)"
-            " FILTER (m.direction = 'input') FROM completions c"
-            " LEFT JOIN messages m USING (source, completion_id) GROUP BY 1"
-        )
-        return {name: found or [] for name, found in rows(self.settings, query)}
+        found: dict[str, list[str]] = {name: [] for name in self.stored()}
+        columns = ("completion_id", "message_index", "direction", "content")
+        for row in sorted(self.table(MESSAGES, *columns), key=lambda row: row["message_index"]):
+            if row["direction"] == "input":
+                found[row["completion_id"]].append(row["content"])
+        return found
 
     def failures(self) -> dict[str, str]:
         """Return the open failures with their reasons."""
-        return dict(rows(self.settings, "SELECT completion_id, reason FROM failures"))
+        return {key[1]: failure.reason for key, failure in self.lake().state.failures.items()}
 
     def attempts(self, name: str) -> int:
         """Return how often a failure was tried."""
-        query = f"SELECT attempts FROM failures WHERE completion_id = '{name}'"
-        return int(rows(self.settings, query)[0][0])
+        return self.lake().state.failures["openai", name].attempts
 
     def deleted(self) -> set[str]:
         """Return the ids that are marked as deleted."""
-        query = "SELECT completion_id FROM completions WHERE deleted_at IS NOT NULL"
-        return {name for (name,) in rows(self.settings, query)}
+        found = self.table(COMPLETIONS, "completion_id", "deleted_at")
+        return {row["completion_id"] for row in found if row["deleted_at"] is not None}
 
     def cursor(self) -> str | None:
         """Return the id that the lake keeps as the place to go on from."""
-        cursor = open_lake(self.settings).state.cursors.get("openai")
+        cursor = self.lake().state.cursors.get("openai")
         return None if cursor is None else cursor.completion_id
 
     def mentions(self, words: str) -> set[str]:
-        """Return the views with a row in which these words stand."""
+        """Return the views with a row in which these words stand; for a lake on disk."""
         views = rows(self.settings, "SELECT view_name FROM duckdb_views() WHERE NOT internal")
         return {
             view
@@ -133,3 +168,20 @@ class Nights:
         assert {name: held[name] for name in whole} == {name: truth[name] for name in whole}
         assert self.deleted() & truth.keys() == set()
         assert self.failures().keys() == gaps
+
+    def _check_sound(self) -> None:
+        held = [
+            (row["completion_id"], row["message_count"])
+            for row in self.table(COMPLETIONS, "completion_id", "message_count")
+        ]
+        messages = self.table(MESSAGES, "completion_id", "message_id")
+        assert _doubled(name for name, _ in held) == []
+        assert _doubled(row["message_id"] for row in messages) == []
+        counted = Counter(row["completion_id"] for row in messages)
+        assert counted == {name: count for name, count in held if count}
+        for run in self.lake().state.runs.values():
+            assert run.listed == run.new + run.changed + run.unchanged + run.failed
+
+
+def _doubled(names: Iterable[str]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]
