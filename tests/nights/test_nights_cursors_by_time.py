@@ -152,6 +152,7 @@ def test_one_second_fills_pages_of_an_exact_server(
 def test_one_second_that_fills_a_page_is_stored_or_said(
     nights: Nights,
     server: NightServer,
+    *,
     caplog: pytest.LogCaptureFixture,
     size: int,
     around: int,

@@ -8,6 +8,7 @@ import pytest
 
 from tests.nights.night import Nights
 from tests.nights.server import ROUTES, Fault, NightServer
+from tests.support import NOW
 
 BY_MESSAGES = ("messages",)
 BY_ID = ("get",)
@@ -59,8 +60,8 @@ def test_a_gap_that_its_own_id_refuses_is_a_named_failure(
     nights: Nights, server: NightServer, fault: Fault
 ) -> None:
     """Older than the lookback, it is asked by its id alone: that answer stops no night."""
-    bad = server.add(1_759_000_000, "chatcmpl-old")
-    server.grow(8)
+    bad = server.add(NOW - 864_000, "chatcmpl-old")
+    server.grow(8, start=NOW)
     server.break_for(500, bad, routes=BY_MESSAGES)
     nights.source = {"lookback": "1h"}
     assert (nights.night().code, nights.failures().keys()) == (3, {bad})

@@ -44,6 +44,7 @@ def first_cursor(nights: Nights) -> str:
 def test_the_row_to_go_on_from_is_deleted(
     nights: Nights,
     server: NightServer,
+    *,
     unknown: Any,
     has_more: bool | None,
     lookback: str,
@@ -119,6 +120,7 @@ def unlist(server: NightServer, name: str) -> None:
 def test_the_cursor_is_deleted_in_the_middle_of_a_listing(
     nights: Nights,
     server: NightServer,
+    *,
     unknown: Any,
     has_more: bool | None,
     full: bool,
