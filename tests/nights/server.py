@@ -205,7 +205,7 @@ class NightServer:
     def questions(self) -> dict[str, list[str]]:
         """Return what each of them was asked, message by message."""
         return {
-            name: [message["content"] for message in self.rows[name].messages]
+            name: [said["content"] for said in self.rows[name].messages if isinstance(said, dict)]
             for name in self.ids()
         }
 
