@@ -17,7 +17,7 @@ from chatlake.lake import Lake
 from chatlake.lake.memory import MemoryStorage
 from chatlake.model.tables import COMPLETIONS, MESSAGES
 from tests.faults.source_runs import VirtualTime, backup_in
-from tests.nights.server import NightServer
+from tests.nights.server import MOST, NightServer
 from tests.support import figures, settings_for
 
 PACE: dict[str, Any] = {"max_attempts": 2, "timeout": "300ms"}
@@ -96,6 +96,7 @@ class Nights:
             dry_run=dry_run,
             lake=self.lake(create=True),
         )
+        assert len(self.server.asked) <= MOST, "the night would not end"
         night = Night(report, self.server.requests, self.server.lists())
         found = night.figures
         assert found["listed"] == sum(found[name] for name in found if name != "listed")

@@ -21,12 +21,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote
 
-from tests.nights.wire import Answer, created_as, error, json_answer, malformed, page_of
+from tests.nights.wire import RESET, Answer, created_as, error, json_answer, malformed, page_of
 from tests.support import NOW
 
 Fault = int | str | Callable[["Request"], Answer]
 """A status; "reset", "hang", "quota", "redirect", "empty", "html"; or what answers instead."""
 ROUTES = ("get", "messages")
+MOST = 1_500
+"""Requests in one night, after which the server answers no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +214,8 @@ class NightServer:
     def answer(self, request: Request) -> Answer:
         """Answer a request."""
         self.asked.append(request)
+        if len(self.asked) > MOST:
+            return Answer(RESET)  # a night that would not end
         self.before(request)
         name, route = request.completion_id, request.route
         fault = self.faults.get((route, name), self.faults.get((route, "*")))

@@ -19,10 +19,10 @@ CAPS = pytest.mark.parametrize("cap", [1, 5, 20, 50])
 ORDERS = pytest.mark.parametrize("order", ["asked", "desc"])
 
 
-def row_of_nights(nights: Nights, count: int = 65, *, per_second: int = 1) -> None:
+def row_of_nights(nights: Nights, count: int = 65, *, per_second: int = 1, step: int = 1) -> None:
     """Grow and back up, night after night, sweeps among them: everything is stored that night."""
     for full in (False, False, True, True, False):
-        new = nights.server.grow(count, per_second=per_second)
+        new = nights.server.grow(count, per_second=per_second, step=step)
         night = nights.night(full=full)
         assert night.code == 0, night.words
         assert night.figures["new"] == len(new)
@@ -51,8 +51,7 @@ def test_a_limit_that_is_refused(nights: Nights, server: NightServer, limit: int
 def test_other_units_of_time(nights: Nights, server: NightServer, created: str, order: Any) -> None:
     """The creation is stored at its real time, and the nights go on as with seconds."""
     server.habits = Habits(created=created, order=order)
-    server.grow(30, step=3600)
-    row_of_nights(nights, 10)
+    row_of_nights(nights, 12, step=3600)
 
     stored = {row["completion_id"]: row["created_at"] for row in nights.table(COMPLETIONS)}
     for name, row in server.rows.items():
