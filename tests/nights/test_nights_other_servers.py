@@ -53,7 +53,7 @@ def test_other_units_of_time(nights: Nights, server: NightServer, created: str, 
     server.habits = Habits(created=created, order=order)
     row_of_nights(nights, 12, step=3600)
 
-    stored = {row["completion_id"]: row["created_at"] for row in nights.table(COMPLETIONS)}
+    stored = {row["completion_id"]: row["created_at"] for row in nights.table(COMPLETIONS, "completion_id", "created_at")}
     for name, row in server.rows.items():
         expected = datetime.fromtimestamp(row.seconds, UTC)
         assert abs((stored[name] - expected).total_seconds()) < 1
