@@ -122,9 +122,14 @@ class Committer:
                 self._resolved.append((self._job.name, completion_id))
                 del self._absent[completion_id]
         for key, failure in self._lake.state.failures.items():
-            is_read_now = key[1] not in self._list_gaps.failures and self._has_read(failure.created)
-            if key[0] == self._job.name and failure.reason == UNLISTED and is_read_now:
+            if key[0] != self._job.name or failure.reason != UNLISTED:
+                continue
+            if key[1] in self._list_gaps.failures:
+                continue
+            if self._has_read(failure.created):
                 self._resolved.append(key)
+            elif self._job.ids is None:
+                self._count_failure(failure)  # out of sight tonight, and open all the same
 
     async def finish(
         self, status: str, error: str | None, sweep: SweepResult | None = None

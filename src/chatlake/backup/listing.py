@@ -46,7 +46,6 @@ logger = logging.getLogger(__name__)
 
 SMALLER_LIMITS: Final = (50, 20, 10)
 _PIECES: Final = (32, 10, 3, 1)
-_STRICT_READINGS: Final = 2
 _BEGINNINGS: Final = 3
 """How often a list is begun from its beginning before it is given up."""
 _OUT_OF_PLACE = (CompletionNotFoundError, RequestRejectedError)
@@ -122,14 +121,14 @@ class Listing:
         return Pager(after, limit=self._limit, second=_second, checks_caps=True)
 
     async def _page(self, pager: Pager[Completion], *, order: str = "asc") -> ListedPage:
-        cursor, readings = pager.cursor, 0
+        cursor, is_piece = pager.cursor, pager.limit < self._limit
+        is_again = is_piece
 
         def read(body: bytes) -> ListedPage:
-            nonlocal readings
-            readings += 1
-            # A row that stays unreadable is left out; one that is not is worth another request.
-            strict = readings <= _STRICT_READINGS
-            page = read_completion_page(body) if strict else read_readable_completions(body)
+            nonlocal is_again
+            # What cannot be read is worth another request; a row that stays so is left out.
+            is_lenient, is_again = is_again, True
+            page = read_readable_completions(body) if is_lenient else read_completion_page(body)
             fresh = pager.feed(page)
             self.gaps.note_malformed(page, cursor)
             return Page(tuple(fresh), page.has_more, malformed=page.malformed)
@@ -141,7 +140,7 @@ class Listing:
             order=order,
             model=self._job.model,
             metadata=self._job.metadata,
-            hasty=1 < pager.limit < self._limit,
+            hasty=is_piece and pager.limit > 1,
         )
         self._has_answered = True
         if page.items:
