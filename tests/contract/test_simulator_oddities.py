@@ -21,7 +21,9 @@ SCENARIO = Scenario(completions=60, now=1_800_000_000)
 def with_messages(server: Running, count: int) -> str:
     """The id of a completion with at least so many messages."""
     return next(
-        record["completion"]["id"] for record in server.truth() if len(record["messages"]) >= count
+        str(record["completion"]["id"])
+        for record in server.truth()
+        if len(record["messages"]) >= count
     )
 
 
@@ -206,7 +208,7 @@ def test_a_malformed_row_that_is_no_json(kind: str) -> None:
             with pytest.raises(msgspec.DecodeError):
                 msgspec.json.decode(body)
         for place in (0, 1, 3, 4):
-            query = {"limit": 1} | ({"after": ids[place - 1]} if place else {})
+            query: dict[str, Any] = {"limit": 1} | ({"after": ids[place - 1]} if place else {})
             assert page_of(client, **query)["data"][0]["id"] == ids[place]
         assert (client.get(f"/{ids[2]}").content in body) is True
 

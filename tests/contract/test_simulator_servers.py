@@ -105,7 +105,7 @@ def test_an_unknown_cursor_may_answer_an_empty_list(gone: str) -> None:
         if gone == "deleted":
             server.delete(ids[2])
         after = ids[2] if gone == "deleted" else "chatcmpl-nothing"
-        nothing = {"object": "list", "data": [], "first_id": None, "last_id": None}
+        nothing: dict[str, Any] = {"object": "list", "data": [], "first_id": None, "last_id": None}
         assert page_of(client, after=after) == {**nothing, "has_more": False}
         messages = page_of(client, f"/{ids[3]}/messages", after=f"{ids[3]}-999")
         assert messages == {**nothing, "has_more": False}
