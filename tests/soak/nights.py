@@ -15,7 +15,7 @@ import msgspec
 
 from tests.soak.children import Children, Ended, ProcessGroup
 from tests.soak.figures import Figures, Key
-from tests.soak.odd_sources import NIGHTS, ODD_SOURCES, OddSource
+from tests.soak.odd_sources import NIGHTS, ODD_SOURCES, SWEEPS, OddSource
 from tests.soak.watch import Watch
 
 PACE = {"max_attempts": 2, "timeout": "3s", "give_up_after": "10s", "concurrency": 16}
@@ -64,7 +64,7 @@ class Nights:
         began = time.monotonic()
         for source in self.sources:
             source.set_faults(source.evening(night))
-        full = night == NIGHTS
+        full = night in SWEEPS
         if full:
             for source in self.sources:
                 source.mirror.sweep_begins(source.mirror.absent())

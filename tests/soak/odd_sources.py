@@ -16,7 +16,8 @@ from tests.soak.mirror import Change
 from tests.soak.source import Source
 
 NIGHTS = 4
-"""The last one is a full sweep."""
+SWEEPS = (3, 4)
+"""Two in a row: what both missed is marked deleted."""
 NOW = 1_760_054_380
 COMPLETIONS = 250
 
@@ -185,6 +186,10 @@ class Malformed(OddSource):
             routes = {"routes": ["messages"], "kind": "no-id"}
             self.apply(("malform", {"id": name, **routes}) for name in sorted(self._bare))
         else:
+            if night == SWEEPS[0]:
+                # It is stored since the first night, and no sweep can read it: it is not deleted.
+                name = next(name for name in self._some(4) if name not in self._bare)
+                self._malform(name, "null")
             added = self._grow(5)
             self._malform(added[1], {2: "empty-id", 3: "array", 4: "string"}[night])
         return {}
