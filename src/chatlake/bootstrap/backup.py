@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from types import FrameType
+from typing import Final
 
 from chatlake.backup.items import SourceJob
 from chatlake.backup.ports import Observer
@@ -20,6 +22,8 @@ from chatlake.config import Settings
 from chatlake.errors import LakeNotFoundError, RunInterruptedError, RunTerminatedError
 from chatlake.lake.lake import Lake
 from chatlake.lake.memory import MemoryStorage
+
+_SAME_WISH_S: Final = 5.0
 
 
 def open_lake(settings: Settings, *, create: bool = False) -> Lake:
@@ -60,7 +64,8 @@ def _run(
     settings.check_secrets(load_prefect_secret, sources=[job.name for job in jobs])
     lake = _lake_to_look_at(settings) if dry_run else open_lake(settings, create=True)
     lock = contextlib.nullcontext() if dry_run else lake.lock(report.run_id)
-    with lock, _interruptible(report), sparing_memory():
+    # The lock within: a run that was stopped says so, whatever else its catalogue lacks.
+    with _interruptible(report), lock, sparing_memory():
         listed = frozenset(lake.state.files)
         runtime = Runtime(settings, lake, observer)
         share_runtime(report.run_id, runtime)
@@ -87,14 +92,24 @@ def _lake_to_look_at(settings: Settings) -> Lake:
 def _interruptible(report: BackupReport) -> Iterator[None]:
     """Turn SIGINT and SIGTERM into an early end that the report names.
 
-    Elsewhere than in the main thread signals are not ours to handle.
+    Others within `_SAME_WISH_S` say the same again: wrappers repeat what the terminal has sent to
+    all, and the end is under way. A later one ends the process at once. Elsewhere than in the main
+    thread signals are not ours to handle.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
+    came_at = 0.0
+
     def stop(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+        nonlocal came_at
+        if report.stopped_by is not None:
+            if time.monotonic() - came_at > _SAME_WISH_S:
+                signal.signal(number, signal.SIG_DFL)
+                signal.raise_signal(number)
+            return
+        came_at = time.monotonic()
         report.stopped_by = number
         raise (RunTerminatedError if number == signal.SIGTERM else RunInterruptedError)(
             "stopped by a signal"
