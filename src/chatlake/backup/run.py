@@ -47,7 +47,10 @@ class SourceReport:
 
 @dataclass(slots=True)
 class BackupReport:
-    """What a run did. `seconds`: wall time. `stopped_by`: the signal that ended it, if one did."""
+    """What a run did. `seconds`: wall time. `stopped_by`: the signal that ended it, if one did.
+
+    `new_lake`: whether the lake had no commit before.
+    """
 
     run_id: str
     started_at: str
@@ -56,6 +59,7 @@ class BackupReport:
     seconds: float = 0.0
     sources: list[SourceReport] = field(default_factory=list)
     stopped_by: int | None = None
+    new_lake: bool = False
 
     @property
     def status(self) -> str:

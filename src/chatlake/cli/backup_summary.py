@@ -86,6 +86,8 @@ def _show_figures(report: BackupReport) -> None:
 
 def show_problems(report: BackupReport, jobs: Sequence[SourceJob], settings: Settings) -> None:
     """Write failures, errors and warnings to standard error, each with what to do."""
+    if report.new_lake and not report.dry_run:
+        note(f"a new lake was begun at {report.lake}")
     _show_failures(report)
     by_name = {job.name: job for job in jobs}
     for source in report.sources:
