@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import threading
 import time
@@ -26,6 +27,8 @@ from chatlake.lake.lake import Lake
 from chatlake.lake.memory import MemoryStorage
 
 __all__ = ["open_lake", "run_backup"]
+
+logger = logging.getLogger(__name__)
 
 _SAME_WISH_S: Final = 5.0
 
@@ -66,6 +69,8 @@ def _run(
     found = _opened(settings) if new_lake else find_lake(settings)
     report.new_lake = found is None or not found.state.number
     lake = found or _begun(settings, dry_run=dry_run)
+    if report.new_lake and not dry_run:
+        logger.info("a new lake was begun at %s", lake.location)
     lock = contextlib.nullcontext() if dry_run else lake.lock(report.run_id)
     # The lock within: a run that was stopped says so, whatever else its catalogue lacks.
     with _interruptible(report), lock, sparing_memory():

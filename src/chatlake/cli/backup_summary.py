@@ -55,6 +55,8 @@ def show_summary(report: BackupReport) -> None:
     octets = sum(run.bytes_added for run in runs)
     grown = f" (+{count(added, 'file')}, {size(octets)})" if added else ""
     say(f"Lake: {report.lake}{grown}")
+    if report.new_lake and not report.dry_run:
+        say(f"Note: a new lake was begun at {report.lake}")
     for run in runs:
         say(f"{run.source}: {_requests(run)}")
 
@@ -86,8 +88,6 @@ def _show_figures(report: BackupReport) -> None:
 
 def show_problems(report: BackupReport, jobs: Sequence[SourceJob], settings: Settings) -> None:
     """Write failures, errors and warnings to standard error, each with what to do."""
-    if report.new_lake and not report.dry_run:
-        note(f"a new lake was begun at {report.lake}")
     _show_failures(report)
     by_name = {job.name: job for job in jobs}
     for source in report.sources:
