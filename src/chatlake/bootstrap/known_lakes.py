@@ -27,7 +27,7 @@ VARIABLE: Final = "CHATLAKE_STATE"
 
 
 class _Known(msgspec.Struct):
-    """A lake that was there. `seen_at`: seconds since 1970; `commits`: how many it had."""
+    """A lake that was there. `seen_at`: seconds since 1970; `commits`: the number of its newest."""
 
     lake: str
     config: str
@@ -64,7 +64,7 @@ def require_no_earlier_lake(settings: Settings) -> None:
             note = _read(_folder() / _name(place))
             if note is not None and note.seen_at > settings.path.stat().st_ctime:
                 when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(note.seen_at))
-                trace = f"the backup of {when} left {note.commits} commits there"
+                trace = f"the backup of {when} left it at commit {note.commits}"
     if trace is not None:
         raise LakeMissingError(f"The lake at {place} is missing: {trace}")
 
