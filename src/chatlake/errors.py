@@ -20,6 +20,7 @@
     │   └── RetriesExhaustedError               429, 5xx, time-outs until attempts ran out
     ├── LakeError                      exit 1   look at the lake
     │   ├── LakeNotFoundError                   no lake there yet: run a backup first
+    │   ├── LakeMissingError                    there was one: mount it, or begin a new one
     │   ├── LakeUnreachableError                its bucket does not answer, or does not let us in
     │   ├── LakeUnwritableError                 read-only, full, or permission missing
     │   ├── CommitConflictError                 another run committed first
@@ -217,6 +218,16 @@ class LakeNotFoundError(LakeError):
 
     kind = "no_lake"
     default_hint = "Run `chatlake backup` first, or check `lake` in the configuration."
+
+
+class LakeMissingError(LakeError):
+    """There was a lake at the configured place, and now it is not there: nothing new is begun."""
+
+    kind = "lake_missing"
+    default_hint = (
+        "Mount the disk or put the lake back; if it is gone for good, begin a new one with "
+        "`chatlake backup --new-lake`."
+    )
 
 
 class LakeUnreachableError(LakeError):

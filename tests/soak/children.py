@@ -105,6 +105,7 @@ class Children:
         path = self._folder / f"{self._started:04}-{words[0]}"
         environment = {**os.environ, KEY_VARIABLE: "sk-soak-000000000000"}
         environment |= {"TZ": timezone, "TMPDIR": str(self._folder)}
+        environment["CHATLAKE_STATE"] = str(self._folder / "state")
         environment.pop(failpoints.VARIABLE, None)
         if failpoint:
             environment[failpoints.VARIABLE] = failpoint

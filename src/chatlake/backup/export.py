@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from chatlake.backup.blame import (
     ENOUGH,
@@ -29,6 +29,7 @@ from chatlake.backup.kept_messages import keep_messages
 from chatlake.backup.known import KnownImages
 from chatlake.backup.ports import CompletionApi, LakeStore, StoredVersion
 from chatlake.backup.rows import RowBuffer
+from chatlake.backup.uninterrupted import to_its_end
 from chatlake.errors import (
     ChatlakeError,
     CompletionError,
@@ -154,7 +155,7 @@ class Exporter:
                 buffer, flush = self._buffer, self._flush
                 self._buffer = RowBuffer(keep_images=self._job.keep_images)
                 self._flush = Flush()
-                await _to_its_end(self._write_and_take(buffer, flush))
+                await to_its_end(self._write_and_take(buffer, flush))
 
     async def _write_and_take(self, buffer: RowBuffer, flush: Flush) -> None:
         await asyncio.to_thread(self._write, buffer, flush)
@@ -351,16 +352,6 @@ class Exporter:
         self._flush.outcomes.append(
             Outcome(completion_id, "failed", partition, sequence, failure=failure, absent=absent)
         )
-
-
-async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
-    """Await `work`; when cancelled, let it end first: a commit is never left half way."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await task
-        raise
 
 
 def _observation(run_id: str, previous: StoredVersion | None) -> Observation:

@@ -18,11 +18,12 @@ from chatlake.backup.discovery import Discovery
 from chatlake.backup.export import Exporter, Item, Take
 from chatlake.backup.fetching import get_completion
 from chatlake.backup.heal import heal
-from chatlake.backup.items import Asked, Listed, SourceJob
+from chatlake.backup.items import Asked, Flush, Listed, SourceJob
 from chatlake.backup.known import KnownCompletions, KnownImages
 from chatlake.backup.ports import CompletionApi, LakeStore, Observer
 from chatlake.backup.schedule import with_due_sweep
 from chatlake.backup.sweep import Sweep, SweepResult, sweeps_everything
+from chatlake.backup.uninterrupted import is_cancelled, to_its_end
 from chatlake.errors import (
     AccountError,
     ChatlakeError,
@@ -51,7 +52,10 @@ class SourceReport:
 
 @dataclass(slots=True)
 class BackupReport:
-    """What a run did. `seconds`: wall time. `stopped_by`: the signal that ended it, if one did."""
+    """What a run did. `seconds`: wall time. `stopped_by`: the signal that ended it, if one did.
+
+    `new_lake`: whether the lake had no commit before.
+    """
 
     run_id: str
     started_at: str
@@ -60,6 +64,7 @@ class BackupReport:
     seconds: float = 0.0
     sources: list[SourceReport] = field(default_factory=list)
     stopped_by: int | None = None
+    new_lake: bool = False
 
     @property
     def status(self) -> str:
@@ -103,7 +108,7 @@ async def back_up(
     """
     started = time.monotonic()
     if not report.dry_run:
-        await asyncio.to_thread(_close_killed_runs, lake, report.run_id)
+        await to_its_end(asyncio.to_thread(_close_killed_runs, lake, report.run_id))
     for configured in jobs:
         job = with_due_sweep(configured, lake.state)
         observer.source_started(job.name, job.mode)
@@ -145,6 +150,7 @@ class _SourceBackup:
         self._api = api
         self._lake = lake
         self._observer = observer
+        self._committing = asyncio.Lock()  # never two commits side by side
         self._images = KnownImages(lake)
         self._completions = KnownCompletions(lake)
         self._discovery = Discovery(job, api, lake, self._completions)
@@ -172,27 +178,41 @@ class _SourceBackup:
         export = here if strategy is None else strategy(self._job, self.report.run.run_id)
         try:
             now = round(datetime.now(UTC).timestamp() * 1_000_000)
-            await asyncio.to_thread(heal, self._lake, self.report.run, now)
+            await to_its_end(asyncio.to_thread(heal, self._lake, self.report.run, now))
             await self._export_gaps()
-            await export(self._items(), self._committer.take)
+            await export(self._items(), self._take)
+            await to_its_end(self._complete())
         except asyncio.CancelledError:
             await self._end("interrupted")
             raise
         except ChatlakeError as error:
+            if self._has_ended:
+                raise  # the end is in the ledger: what failed came after it
             self.report.error = error
             await self._end("failed")
         except Exception as error:
             self.report.error = ChatlakeError(f"unexpected error: {error!r}")
             await self._end("failed")
             raise
-        else:
-            sweep = await asyncio.to_thread(self._swept)
-            self._committer.close_gaps()
-            await self._end("incomplete" if self._committer.gaps else "complete", sweep)
+        if is_cancelled():
+            raise asyncio.CancelledError  # an error hid it: no other source has its turn
+
+    async def _take(self, flush: Flush) -> None:
+        await to_its_end(self._taken(flush))
+
+    async def _taken(self, flush: Flush) -> None:
+        async with self._committing:
+            if not self._has_ended:  # a straggler of a strategy: the next run fetches it again
+                await self._committer.take(flush)
+
+    async def _complete(self) -> None:
+        sweep = await asyncio.to_thread(self._swept)
+        self._committer.close_gaps()
+        await self._end("incomplete" if self._committer.gaps else "complete", sweep)
 
     async def _export_gaps(self) -> None:
         exporter = self._new_exporter(gaps=True)
-        await exporter.export(self._discovery.open_gaps(), self._committer.take)
+        await exporter.export(self._discovery.open_gaps(), self._take)
 
     async def _export_here(self, items: AsyncIterator[Item], take: Take) -> None:
         await self._new_exporter().export(items, take)
@@ -271,7 +291,29 @@ class _SourceBackup:
             return None
         return self._sweep.finish(self._completions)
 
+    @property
+    def _has_ended(self) -> bool:
+        """Whether the ledger holds the end of this run."""
+        run = self.report.run
+        stored = self._lake.state.runs.get((run.run_id, run.source))
+        return stored is not None and stored.status != "running"
+
     async def _end(self, status: str, sweep: SweepResult | None = None) -> None:
-        error = self.report.error
-        await self._committer.finish(status, None if error is None else error.message, sweep)
-        self.report.failures = list(self._committer.failures.values())
+        """Commit the end of the run, once, and whatever is cancelled meanwhile."""
+        await to_its_end(self._ended(status, sweep))
+
+    async def _ended(self, status: str, sweep: SweepResult | None) -> None:
+        run, error = self.report.run, self.report.error
+        why = None if error is None else error.message
+        async with self._committing:
+            if self._has_ended:
+                return
+            before = run.files_added, run.bytes_added
+            try:
+                await self._committer.finish(status, why, sweep)
+            except BaseException:
+                if not self._has_ended:
+                    run.files_added, run.bytes_added = before  # another end will be tried
+                raise
+            finally:
+                self.report.failures = list(self._committer.failures.values())
