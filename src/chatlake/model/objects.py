@@ -232,9 +232,11 @@ def _page(items: tuple[T, ...], page: _Page, malformed: tuple[Malformed, ...] = 
             has_more = False
         if isinstance(named, str) and named and "://" not in named:
             token = named
-    if token is None and last_id and (items or malformed):
+    if token is None and items and last_id and not malformed:
         ids = {item.id for item in items}  # type: ignore[attr-defined]
         token = None if last_id in ids else last_id
+    if token is None and malformed and not items:
+        token = last_id or malformed[-1].id  # the server knows the row, though nobody can read it
     if token is not None and has_more is None:
         has_more = True
     return Page(items, has_more, last_id, token, malformed)

@@ -180,6 +180,8 @@ class Pager(Generic[T]):
                 raise InvalidResponseError("the service sent an empty page and says there is more")
             self.done = True
             return []
+        if page.malformed and page.has_more:
+            raise InvalidResponseError("not one row of the page can be read")
         if self._is_behind_last() and not page.has_more:
             self.done = True
             return []
@@ -208,7 +210,7 @@ class Pager(Generic[T]):
         """Return the next cursor and the item that must follow it; None where nothing is left."""
         if page.next_cursor is not None and page.next_cursor not in self._tried:
             return page.next_cursor, None
-        for at, expected in self._options([*self._trail, *(fresh or page.items)]):
+        for at, expected in self._options([*self._trail, *fresh]):
             if at.id not in self._tried:
                 return at, expected
         return None
