@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,10 +77,18 @@ class VirtualTime:
         self.on_wait()
 
 
-def backup_in(time: VirtualTime, settings: Settings, *, full: bool = False) -> BackupReport:
+def backup_in(
+    time: VirtualTime,
+    settings: Settings,
+    *,
+    full: bool = False,
+    ids: Sequence[str] | None = None,
+    dry_run: bool = False,
+    lake: Lake | None = None,
+) -> BackupReport:
     """Back up with the whole engine; only time is virtual, and every wait the shortest allowed."""
-    lake = open_lake(settings, create=True)
-    report = new_report(settings.lake_location)
+    lake = open_lake(settings, create=True) if lake is None else lake
+    report = new_report(settings.lake_location, dry_run=dry_run)
 
     @asynccontextmanager
     async def open_api(job: SourceJob) -> AsyncIterator[ApiClient]:
@@ -104,7 +112,7 @@ def backup_in(time: VirtualTime, settings: Settings, *, full: bool = False) -> B
         finally:
             await api.aclose()
 
-    jobs = jobs_for(settings, full=full)
+    jobs = jobs_for(settings, ids=ids, full=full)
     with lake.lock(report.run_id):
         asyncio.run(back_up(jobs, open_api, lake, SilentObserver(), report=report))
     return report

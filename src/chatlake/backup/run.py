@@ -16,15 +16,20 @@ import msgspec
 from chatlake.backup.commit import Committer
 from chatlake.backup.discovery import Discovery
 from chatlake.backup.export import Exporter, Item, Take
+from chatlake.backup.fetching import get_completion
 from chatlake.backup.heal import heal
-from chatlake.backup.items import Listed, SourceJob
+from chatlake.backup.items import Asked, Listed, SourceJob
 from chatlake.backup.known import KnownCompletions, KnownImages
 from chatlake.backup.ports import CompletionApi, LakeStore, Observer
 from chatlake.backup.schedule import with_due_sweep
 from chatlake.backup.sweep import Sweep, SweepResult, sweeps_everything
-from chatlake.errors import ChatlakeError, CompletionError
+from chatlake.errors import (
+    AccountError,
+    ChatlakeError,
+    CompletionError,
+    SourceUnreachableError,
+)
 from chatlake.model.manifest import Failure, Manifest, SourceRun, format_time
-from chatlake.model.objects import read_completion
 
 logger = logging.getLogger(__name__)
 
@@ -157,6 +162,8 @@ class _SourceBackup:
             requests=lambda: api.figures,
             resumable=lambda: self._discovery.ascending,
             would_have_shown=self._discovery.would_have_shown,
+            list_gaps=self._discovery.gaps,
+            has_read=self._discovery.has_read,
         )
 
     async def back_up(self, strategy: Strategy | None) -> None:
@@ -166,7 +173,7 @@ class _SourceBackup:
         try:
             now = round(datetime.now(UTC).timestamp() * 1_000_000)
             await asyncio.to_thread(heal, self._lake, self.report.run, now)
-            await here(self._discovery.gaps(), self._committer.take)
+            await self._export_gaps()
             await export(self._items(), self._committer.take)
         except asyncio.CancelledError:
             await self._end("interrupted")
@@ -183,16 +190,23 @@ class _SourceBackup:
             self._committer.close_gaps()
             await self._end("incomplete" if self._committer.gaps else "complete", sweep)
 
+    async def _export_gaps(self) -> None:
+        exporter = self._new_exporter(gaps=True)
+        await exporter.export(self._discovery.open_gaps(), self._committer.take)
+
     async def _export_here(self, items: AsyncIterator[Item], take: Take) -> None:
-        exporter = Exporter(
+        await self._new_exporter().export(items, take)
+
+    def _new_exporter(self, *, gaps: bool = False) -> Exporter:
+        return Exporter(
             self._job,
             self._api,
             self._lake,
             self._images,
             run_id=self.report.run.run_id,
             examine=self._discovery.examine,
+            gaps=gaps,
         )
-        await exporter.export(items, take)
 
     async def look(self) -> None:
         """Count what a backup would do, without fetching messages or writing anything."""
@@ -201,7 +215,10 @@ class _SourceBackup:
             async for asked in self._to_look_at():
                 try:
                     item = await self._seen(asked)
-                except CompletionError:
+                except (CompletionError, AccountError, SourceUnreachableError) as error:
+                    is_open_gap = isinstance(asked, Asked) and self._job.ids is None
+                    if not isinstance(error, CompletionError) and not is_open_gap:
+                        raise
                     run.listed += 1
                     run.failed += 1
                     continue
@@ -221,7 +238,7 @@ class _SourceBackup:
         run.requests = self._api.figures.requests
 
     async def _to_look_at(self) -> AsyncIterator[Item]:
-        async for gap in self._discovery.gaps():
+        async for gap in self._discovery.open_gaps():
             yield gap
         async for item in self._discovery.items():
             yield item
@@ -230,7 +247,7 @@ class _SourceBackup:
         """Ask for a completion that is known by its id only; None if it was met already."""
         if isinstance(item, Listed):
             return item
-        completion = await self._api.get_completion(read_completion, item.completion_id)
+        completion = await get_completion(self._api, item.completion_id)
         return self._discovery.examine(completion, listed=False)
 
     async def _items(self) -> AsyncIterator[Item]:
@@ -249,8 +266,8 @@ class _SourceBackup:
         return min(1.0, (position - start) / (end - start))
 
     def _swept(self) -> SweepResult | None:
-        """What a full sweep found gone; None where this run was none, or its list was empty."""
-        if self._sweep is None or self._discovery.position is None:
+        """What a full sweep found gone; None where the list did not show all that there is."""
+        if self._sweep is None or self._discovery.position is None or self._discovery.gaps:
             return None
         return self._sweep.finish(self._completions)
 

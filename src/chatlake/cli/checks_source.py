@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from chatlake.api.client import ApiClient
-from chatlake.backup.discovery import list_error
 from chatlake.backup.items import SourceJob
+from chatlake.backup.list_gaps import list_error
 from chatlake.bootstrap.observers import SilentObserver
 from chatlake.bootstrap.secrets import load_prefect_secret
 from chatlake.bootstrap.sources import job_for, new_client
