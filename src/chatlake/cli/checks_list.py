@@ -12,7 +12,9 @@ import msgspec
 
 from chatlake.cli.checks import Check, warning
 from chatlake.cli.words import count, moment, shortened
-from chatlake.model.objects import read_completion_page
+from chatlake.errors import InvalidResponseError
+from chatlake.model.moments import seconds_of
+from chatlake.model.objects import Malformed, read_completion_page, read_readable_completions
 
 _UNITS: Final = ((1e17, "nanoseconds"), (1e14, "microseconds"), (1e11, "milliseconds"))
 """From which number on a time of our days is no number of seconds: that would be the year 5138."""
@@ -33,18 +35,22 @@ class Row:
     created: Any
 
     @property
-    def number(self) -> float | None:
-        """`created`, where it is a number."""
-        is_number = isinstance(self.created, int | float) and not isinstance(self.created, bool)
-        return float(self.created) if is_number else None
+    def seconds(self) -> int | None:
+        """`created` as a backup reads it, UTC seconds; None where it is no usable time."""
+        return seconds_of(self.created)
 
 
 @dataclass(frozen=True, slots=True)
 class SeenPage:
-    """A page as it was sent; `has_more` is None where the source does not say."""
+    """A page as it was sent; `has_more` is None where the source does not say.
+
+    `has_token`: the source goes on by tokens of its own. `malformed`: rows that cannot be read.
+    """
 
     rows: tuple[Row, ...]
     has_more: bool | None
+    has_token: bool = False
+    malformed: tuple[Malformed, ...] = ()
 
     @property
     def ids(self) -> list[str]:
@@ -54,9 +60,12 @@ class SeenPage:
 
 def read_seen_page(body: bytes) -> SeenPage:
     """Read a page as a backup does. InvalidResponseError where a backup cannot read it."""
-    page = read_completion_page(body)
+    try:
+        page = read_completion_page(body)
+    except InvalidResponseError:
+        page = read_readable_completions(body)
     rows = (Row(item.id, _created_as_sent(item.sent.clean)) for item in page.items)
-    return SeenPage(tuple(rows), page.has_more)
+    return SeenPage(tuple(rows), page.has_more, page.next_cursor is not None, page.malformed)
 
 
 def _created_as_sent(body: bytes) -> Any:
@@ -72,10 +81,17 @@ def page_checks(name: str, page: SeenPage, limit: int) -> Iterator[Check]:
     yield from _limit(name, page, limit)
     yield from _times(name, page.rows)
     yield from _ids(name, page.ids)
+    if page.malformed:
+        first = page.malformed[0]
+        yield warning(
+            f"{name}: rows",
+            f"{count(len(page.malformed), 'row')} of the list cannot be read, e.g. {first.why}",
+            "A backup names them and keeps the rest.",
+        )
 
 
 def _order(name: str, page: SeenPage) -> Iterator[Check]:
-    times = [row.number for row in page.rows if row.number is not None]
+    times = [row.seconds for row in page.rows if row.seconds is not None]
     if len(times) > 1 and times[0] > times[-1]:
         yield warning(
             f"{name}: order",
@@ -103,18 +119,19 @@ def _times(name: str, rows: Sequence[Row]) -> Iterator[Check]:
     units = Counter(unit for row in rows if (unit := _unit(row)) != "seconds")
     for unit, number in units.items():
         example = next(row for row in rows if _unit(row) == unit)
-        what = f"`created` counts {unit}, not seconds" if unit else "`created` is no time"
+        what = f"`created` is in {unit}, not in seconds" if unit else "`created` is no usable time"
         shown = shortened(str(example.created), 40)
         yield warning(
             check,
             f"{what}, in {number} of {count(len(rows), 'completion')}, e.g. {example.id}: {shown}",
-            "The API documents UTC seconds. After the first backup `chatlake status` shows how "
-            "many completions have no usable time; `raw` keeps what was sent.",
+            "Nothing to do: chatlake turns it into a time, and `raw` keeps what was sent."
+            if example.seconds is not None
+            else "They are kept, without a created_at.",
         )
-    ahead = [row for row in rows if _unit(row) == "seconds" and (row.number or 0) > latest]
+    ahead = [row for row in rows if (row.seconds or 0) > latest]
     if ahead:
         has = "has" if len(ahead) == 1 else "have"
-        at = moment(datetime.fromtimestamp(ahead[-1].number or 0, UTC))
+        at = moment(datetime.fromtimestamp(ahead[-1].seconds or 0, UTC))
         yield warning(
             check,
             f"{count(len(ahead), 'completion')} {has} a time in the future, e.g. {ahead[-1].id}, "
@@ -124,10 +141,12 @@ def _times(name: str, rows: Sequence[Row]) -> Iterator[Check]:
 
 
 def _unit(row: Row) -> str:
-    """Return what `created` counts; empty where it is no number, or below 0."""
-    if row.number is None or not row.number >= 0:
+    """Return what `created` counts; empty where it is no usable time."""
+    if row.seconds is None:
         return ""
-    return next((unit for least, unit in _UNITS if row.number >= least), "seconds")
+    if isinstance(row.created, str):
+        return "a text"
+    return next((unit for least, unit in _UNITS if row.created >= least), "seconds")
 
 
 def _ids(name: str, ids: Sequence[str]) -> Iterator[Check]:
@@ -159,10 +178,12 @@ def _is_odd(completion_id: str) -> bool:
 def probe_position(page: SeenPage) -> int | None:
     """Return the row to ask on from: one whose next row shares its second, else the first.
 
-    None where the page is too short to tell anything. A server that pages by time leaves out the
-    rows of the same second.
+    None where the page is too short to tell anything, or the source has cursors of its own. A
+    server that pages by time leaves out the rows of the same second.
     """
     rows = page.rows
+    if page.has_token or page.malformed:
+        return None
     twins = (i for i in range(len(rows) - 1) if rows[i].created == rows[i + 1].created is not None)
     return next(twins, 0 if len(rows) > 1 else None)
 
