@@ -92,7 +92,7 @@ def _credentials(source: Source) -> tuple[str, dict[str, str], dict[str, str]]:
 def _overlap(first: Source, second: Source) -> bool:
     """Whether the two select the same, or one of them everything."""
     everything = type(first.select)()
-    return first.select == second.select or everything in {first.select, second.select}
+    return first.select == second.select or everything in (first.select, second.select)
 
 
 def _words(length: timedelta) -> str:

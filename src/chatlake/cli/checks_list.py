@@ -101,7 +101,7 @@ def _order(name: str, page: SeenPage) -> Iterator[Check]:
 
 
 def _limit(name: str, page: SeenPage, limit: int) -> Iterator[Check]:
-    got = len(page.rows)
+    got = len(page.rows) + len(page.malformed)
     if got < limit and page.has_more:
         yield warning(
             f"{name}: limit",
