@@ -24,8 +24,8 @@ class SourceJob:
     `ids`: just these completions; None: discover by listing. `created_after`, `created_before`:
     UTC seconds, inclusive and exclusive. `lookback`: seconds behind the newest backed-up completion
     that are listed again. `full_sweep_every`: seconds after which an incremental run becomes a full
-    one; None: never. `selection`: fingerprint of the filters. `keep_images`: whether the bytes of
-    embedded images are stored.
+    one; None: never. `retention`: seconds that the source keeps completions. `selection`:
+    fingerprint of the filters. `keep_images`: whether the bytes of embedded images are stored.
     """
 
     name: str
@@ -37,6 +37,7 @@ class SourceJob:
     created_before: int | None = None
     lookback: int = 86_400
     full_sweep_every: int | None = None
+    retention: int = 30 * 86_400
     selection: str = ""
     keep_images: bool = True
     concurrency: int = 32
