@@ -108,7 +108,7 @@ def completion(talk: Conversation, *, created: bytes, metadata: bytes) -> bytes:
     model = model_of(roll)
     reasoning = model in _REASONING
     produced = len(answer.choices) // 5
-    asked = 9 + 31 * talk.count + roll[20] + (765 if talk.with_image else 0)
+    asked = 9 + 31 * talk.count + roll[20] + (765 if talk.with_image else 0) if talk.count else 0
     details = b""
     if roll[59] & 7 == 0 or (reasoning and roll[59] & 1):
         thought = 64 * (roll[21] & 7) if reasoning else 0
