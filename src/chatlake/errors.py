@@ -7,16 +7,20 @@
     │   ├── AuthenticationError                 401: the key is wrong
     │   ├── PermissionDeniedError               403: the key lacks a permission
     │   ├── MethodNotSupportedError             405: the account has no such route
+    │   ├── NoStoreError                        501: the server stores no completions
+    │   ├── RetiredError                        410: the service has ended stored completions
     │   └── QuotaExhaustedError                 429 that never helps to retry: quota, credit, limit
     ├── SourceUnreachableError         exit 6   look at the network or the service, run again
     ├── UnusableListError              exit 1   the service's list of completions breaks its rules
-    ├── CompletionError                exit 3   one completion could not be had; the others are kept
+    ├── CompletionError                exit 3   one completion could not be fetched
     │   ├── CompletionNotFoundError             404 (400 on some servers)
     │   ├── RequestRejectedError                any other 4xx
-    │   ├── InvalidResponseError                an answer that is not what the API documents
+    │   ├── InvalidResponseError                a response that is not what the API documents
+    │   │   └── UnsettledError                  one that may still change: asked for again
     │   └── RetriesExhaustedError               429, 5xx, time-outs until attempts ran out
     ├── LakeError                      exit 1   look at the lake
     │   ├── LakeNotFoundError                   no lake there yet: run a backup first
+    │   ├── LakeMissingError                    there was one: mount it, or begin a new one
     │   ├── LakeUnreachableError                its bucket does not answer, or does not let us in
     │   ├── LakeUnwritableError                 read-only, full, or permission missing
     │   ├── CommitConflictError                 another run committed first
@@ -97,6 +101,26 @@ class MethodNotSupportedError(AccountError):
     )
 
 
+class NoStoreError(AccountError):
+    """501: the server has the route, but no store behind it."""
+
+    kind = "no_store"
+    default_hint = (
+        "The server stores no completions. Configure a store for them there (OGX: a SQL store for "
+        "inference), then run again."
+    )
+
+
+class RetiredError(AccountError):
+    """410: the service has ended stored completions for good."""
+
+    kind = "retired"
+    default_hint = (
+        "The service no longer keeps stored completions: nothing more can be backed up from it. "
+        "What is in the lake stays. Remove the source from the configuration."
+    )
+
+
 class QuotaExhaustedError(AccountError):
     """429 for quota, credit or a spending limit: waiting does not help."""
 
@@ -120,9 +144,11 @@ class UnusableListError(ChatlakeError):
 
 
 class CompletionError(ChatlakeError):
-    """One completion could not be had: it becomes a named failure, the others are kept.
+    """One completion could not be fetched: it becomes a named failure, the others are kept.
 
     `reason` is the word that the ledger keeps; `request_id` the service's name for the request.
+    `status`: the HTTP status, None where no response came or its body is at fault. `of_route`: the
+    response speaks of the route as a whole, and does not name the completion.
     """
 
     exit_code = 3
@@ -130,9 +156,19 @@ class CompletionError(ChatlakeError):
     reason: ClassVar[str] = "failed"
     default_hint = "The next run tries again."
 
-    def __init__(self, message: str, *, hint: str | None = None, request_id: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        request_id: str = "",
+        status: int | None = None,
+        of_route: bool = False,
+    ) -> None:
         super().__init__(message, hint=hint)
         self.request_id = request_id
+        self.status = status
+        self.of_route = of_route
 
 
 class CompletionNotFoundError(CompletionError):
@@ -154,6 +190,10 @@ class InvalidResponseError(CompletionError):
 
     kind = "invalid_response"
     reason = "invalid_response"
+
+
+class UnsettledError(InvalidResponseError):
+    """A response that may still change: messages are missing that were there, or must be."""
 
 
 class RetriesExhaustedError(CompletionError):
@@ -178,6 +218,16 @@ class LakeNotFoundError(LakeError):
 
     kind = "no_lake"
     default_hint = "Run `chatlake backup` first, or check `lake` in the configuration."
+
+
+class LakeMissingError(LakeError):
+    """There was a lake at the configured place, and now it is not there: nothing new is begun."""
+
+    kind = "lake_missing"
+    default_hint = (
+        "Mount the disk or put the lake back; if it is gone for good, begin a new one with "
+        "`chatlake backup --new-lake`."
+    )
 
 
 class LakeUnreachableError(LakeError):

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from chatlake.simulator import Scenario, answers
-from chatlake.simulator.operations import get, list_completions, list_messages
+from chatlake.simulator.operations import get
+from chatlake.simulator.pages import list_completions, list_messages
 from chatlake.simulator.requests import Page, page
 from chatlake.simulator.world import World
 

@@ -45,7 +45,7 @@ def stored(folder: Path) -> set[str]:
 def test_a_lake_that_is_taken_away_while_it_is_written(
     server: Running, tmp_path: Path, take_away: Callable[[Path], object]
 ) -> None:
-    """Exit code 7 names it, nothing pretends to be whole, and another run begins a new lake."""
+    """Exit code 7 names it, nothing pretends to be whole, and a new lake is begun when asked for."""
     lake = tmp_path / "lake"
     write_config(tmp_path, server.base_url, pace={"concurrency": 4})
     (tmp_path / "ids.txt").write_text("\n".join(server.ids()[:3]))
@@ -61,7 +61,8 @@ def test_a_lake_that_is_taken_away_while_it_is_written(
     assert str(lake) in done.json["error"]["message"]
     assert "Traceback" not in done.err
     shutil.rmtree(lake, ignore_errors=True)
-    assert ended(start(tmp_path, "backup")).code == 0
+    assert ended(start(tmp_path, "backup")).code == 1
+    assert ended(start(tmp_path, "backup", "--new-lake")).code == 0
     assert stored(tmp_path) == set(server.ids())
 
 

@@ -214,16 +214,22 @@ def test_cookies_are_not_kept() -> None:
 
 
 def test_redirects_are_not_followed() -> None:
-    """The key goes to no other place than base_url: a redirect is an error naming the host."""
+    """The key goes to no other place than base_url: a redirect is an error naming the host.
 
-    async def use(api: CompletionApi) -> str:
-        with pytest.raises(errors.SourceUnreachableError) as caught:
+    Of the list it is the source's, of one completion that one's alone.
+    """
+
+    async def use(api: CompletionApi) -> list[str]:
+        with pytest.raises(errors.SourceUnreachableError) as of_list:
+            await api.list_completions(bytes, after=None, limit=1)
+        with pytest.raises(errors.RequestRejectedError) as of_one:
             await api.get_completion(bytes, "x")
-        return caught.value.message
+        return [of_list.value.message, of_one.value.message]
 
-    message, server = run(use, Answer(302, headers={"location": "http://127.0.0.1:1/x"}))
-    assert "127.0.0.1:1" in str(message)
-    assert len(server.seen) == 1
+    elsewhere = Answer(302, headers={"location": "http://127.0.0.1:1/x"})
+    messages, server = run(use, elsewhere, elsewhere)
+    assert ["127.0.0.1:1" in message for message in messages] == [True, True]
+    assert len(server.seen) == 2
 
 
 def test_key_is_visible_nowhere(

@@ -223,7 +223,7 @@ def test_first_contact_fails_soon() -> None:
 
 
 def test_outage_later_gets_the_whole_policy() -> None:
-    """Once the source has answered, a lost connection is tried as often as any failure."""
+    """Once the source has responded, a lost connection is tried as often as any failure."""
 
     async def use(api: CompletionApi) -> bytes:
         await api.get_completion(bytes, "a")
@@ -232,7 +232,7 @@ def test_outage_later_gets_the_whole_policy() -> None:
     trial = Trial(Answer(), *[Answer(raw=b"HTTP/1.1 2")] * 7).run(use)
     assert trial.result == OK
     trial = Trial(Answer(), default=Answer(raw=b"HTTP/1.1 2")).run(use)
-    assert isinstance(trial.error, errors.SourceUnreachableError)
+    assert isinstance(trial.error, errors.RetriesExhaustedError)
     assert "given up after 8 attempts" in trial.error.message
 
 

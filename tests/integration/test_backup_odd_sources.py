@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from chatlake.bootstrap.backup import open_lake
 from chatlake.config import load_settings
 from chatlake.lake import failpoints
 from chatlake.simulator import Faults, Scenario, running
+from tests.command_line import ended, start
 from tests.support import NOW, backup, figures, rows, settings_for
 
 FAST = {"max_attempts": 2, "timeout": "5s"}
@@ -247,8 +249,8 @@ def test_a_killed_run_is_named_by_the_next(tmp_path: Path) -> None:
     """The ledger shows a run that never ended as interrupted once another run holds the lock."""
     with running(Scenario(completions=30, seed=2, now=NOW)) as server:
         settings = settings_for(tmp_path, server.base_url)
-        with failpoints.active("commit.started", nth=2), pytest.raises(Exception, match="commit"):
-            backup(settings)
+        killed = start(tmp_path, "backup", env={failpoints.VARIABLE: "commit.started:kill:2"})
+        assert ended(killed).code == -signal.SIGKILL
         assert rows(settings, "SELECT status FROM runs") == [("running",)]
         backup(settings)
 

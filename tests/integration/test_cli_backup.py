@@ -48,6 +48,7 @@ def test_a_backup_says_what_it_stored_and_where(
     assert done.code == 0
     assert f"Backup complete: {COUNT} completions" in done.out
     assert f"Lake: {tmp_path / 'lake'}" in done.out
+    assert "a new lake was begun" in done.out
     assert done.err == ""
 
 
@@ -60,7 +61,8 @@ def test_the_json_report_is_the_documented_one(
     first, second = chatlake("backup", "--json"), chatlake("backup", "--json", "--full")
 
     assert (first.code, second.code) == (0, 0)
-    assert set(first.json) == DOCUMENT
+    assert set(first.json) == DOCUMENT | {"new_lake"}
+    assert set(second.json) == DOCUMENT
     (figures,) = first.json["sources"]
     assert set(figures) == FIGURES
     assert figures["listed"] == figures["new"] == COUNT

@@ -1,11 +1,15 @@
 """A storm over one lake: growth, edits, deletions, faults, kills, damaged files; then a reckoning.
 
     python -m tests.soak --seconds 300 --seed 1
+    python -m tests.soak --kinds malformed
 
 Each round changes what two simulators hold, makes them misbehave, and backs them up with a process
 that may be killed or stopped; now and then a data file is damaged, and `verify` has to say so. What
 is chosen follows from the seed, only the timing does not. At the end the faults stop, and the lake
 has to hold what the sources hold, value by value: nothing lost, nothing doubled. Exit code 1 if not.
+
+Beside it a few nights pass over sources that are odd, each in a way of its own: see `nights`.
+`--kinds` chooses some of these, or the storm alone.
 """
 
 from __future__ import annotations
@@ -16,15 +20,21 @@ import shutil
 import signal
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 
 from tests.soak.children import ProcessGroup
+from tests.soak.figures import Figures
+from tests.soak.nights import Nights
+from tests.soak.odd_sources import KINDS, TimeCursors, UnknownCursors
 from tests.soak.reckoning import reckon
 from tests.soak.storm import Storm
 
 GRACE_SECONDS = 600
 """Longer than the last round and the reckoning may take."""
+STORM = "storm"
+ALL_KINDS = (STORM, *KINDS)
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM)
 
 
@@ -32,7 +42,9 @@ def main() -> int:
     """Storm, reckon, tell."""
     options = _options()
     began = time.monotonic()
-    group = ProcessGroup()
+    groups = ProcessGroup(), ProcessGroup()
+    pool = ThreadPoolExecutor(max_workers=1)
+    figures = Figures()
     keep = False
     folder: Path | None = None
     try:
@@ -41,28 +53,73 @@ def main() -> int:
         signal.alarm(round(options.seconds) + GRACE_SECONDS)
         folder = Path(tempfile.mkdtemp(prefix="chatlake-soak-"))
         tempfile.tempdir = str(folder)  # what a reader leaves there goes too
-        storm = Storm(folder, group, completions=options.completions, seed=options.seed)
-        storm.start()
-        storm.blow(options.seconds)
-        if not storm.figures.problems:
-            reckon(storm)
-        if not storm.figures.problems:
-            storm.figures.check_something_happened()
-        for source in storm.sources:
-            source.close()
-        keep = options.keep and bool(storm.figures.problems)
+        kinds = [kind for kind in KINDS if kind in options.kinds]
+        # The storm waits much of its time: the nights go beside it.
+        nights = pool.submit(_nights, folder / "nights", groups[1], kinds, options.seed)
+        if STORM in options.kinds:
+            _storm(folder, groups[0], figures, options)
+        figures.add(nights.result())
+        keep = options.keep and bool(figures.problems)
     finally:
         for number in ENDING:
             signal.signal(number, signal.SIG_IGN)
-        group.stop()
+        for group in groups:
+            group.stop()
+        pool.shutdown()
         if folder is not None and not keep:
             shutil.rmtree(folder, ignore_errors=True)
-    print(f"{storm.figures}, {time.monotonic() - began:.0f} s, seed {options.seed}")
-    for problem in storm.figures.problems:
+    print(f"{figures}, {time.monotonic() - began:.0f} s, seed {options.seed}")
+    for problem in figures.problems:
         print(f"WRONG: {problem}")
     if keep:
         print(f"kept: {folder}")
-    return 1 if storm.figures.problems else 0
+    return 1 if figures.problems else 0
+
+
+def _storm(
+    folder: Path, group: ProcessGroup, figures: Figures, options: argparse.Namespace
+) -> None:
+    # The kinds that concern a whole list get a third source in the storm itself.
+    odd = {each.answer for each in (TimeCursors, UnknownCursors) if each.kind in options.kinds}
+    storm = Storm(
+        folder, group, figures, completions=options.completions, seed=options.seed, odd=odd
+    )
+    try:
+        storm.start()
+        storm.blow(options.seconds)
+        if not figures.problems:
+            reckon(storm)
+        if not figures.problems:
+            figures.check_something_happened(odd=sorted(odd))
+    finally:
+        for source in storm.sources:
+            source.close()
+
+
+def _nights(folder: Path, group: ProcessGroup, kinds: list[str], seed: int) -> Figures:
+    figures = Figures()
+    if not kinds:
+        return figures
+    nights = Nights(folder, group, figures, kinds=kinds, seed=seed)
+    try:
+        nights.start()
+        nights.pass_by()
+        if not figures.problems:
+            reckon(nights)
+        if not figures.problems:
+            figures.check_nights(kinds)
+    finally:
+        for source in nights.sources:
+            source.close()
+    return figures
+
+
+def _kinds(text: str) -> list[str]:
+    kinds = text.split(",")
+    for kind in kinds:
+        if kind not in ALL_KINDS:
+            raise argparse.ArgumentTypeError(f"{kind!r} is not one of {', '.join(ALL_KINDS)}")
+    return kinds
 
 
 def _options() -> argparse.Namespace:
@@ -77,6 +134,12 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=1, help="what is chosen follows from it [1]")
     parser.add_argument("--completions", type=int, default=3000, help="at the start [3000]")
+    parser.add_argument(
+        "--kinds",
+        type=_kinds,
+        default=list(ALL_KINDS),
+        help=f"some of {','.join(ALL_KINDS)}, with commas [all]",
+    )
     parser.add_argument(
         "--keep", action="store_true", help="keep the folder when something is wrong"
     )

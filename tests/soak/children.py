@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,16 +28,26 @@ class ProcessGroup:
     def __init__(self) -> None:
         self._leader: int | None = None
         self._all: list[subprocess.Popen[bytes]] = []
+        self._is_over = False
+        self._lock = threading.Lock()
 
     def start(self, command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
-        """Start a process; the first has to live as long as any other is started."""
-        child = subprocess.Popen(command, process_group=self._leader or 0, **options)
-        self._leader = self._leader or child.pid
-        self._all.append(child)
-        return child
+        """Start a process; the first has to live as long as any other is started.
+
+        RuntimeError once all were stopped.
+        """
+        with self._lock:
+            if self._is_over:
+                raise RuntimeError("the storm is over")
+            child = subprocess.Popen(command, process_group=self._leader or 0, **options)
+            self._leader = self._leader or child.pid
+            self._all.append(child)
+            return child
 
     def stop(self) -> None:
         """Kill all of them."""
+        with self._lock:
+            self._is_over = True
         if self._leader is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._leader, signal.SIGKILL)
@@ -94,6 +105,7 @@ class Children:
         path = self._folder / f"{self._started:04}-{words[0]}"
         environment = {**os.environ, KEY_VARIABLE: "sk-soak-000000000000"}
         environment |= {"TZ": timezone, "TMPDIR": str(self._folder)}
+        environment["CHATLAKE_STATE"] = str(self._folder / "state")
         environment.pop(failpoints.VARIABLE, None)
         if failpoint:
             environment[failpoints.VARIABLE] = failpoint

@@ -33,13 +33,13 @@ class Damage:
         return f"{self.kind}: {tables} of {self.partition.source} {self.partition.created_date}"
 
 
-def do_damage(lake: Path, how: str, where: float) -> Damage:
+def do_damage(lake: Path, how: str, where: float, *, source: str | None = None) -> Damage:
     """Delete, truncate or flip a bit of a file; of some other tables of its day too, perhaps.
 
-    `where`, in [0, 1), decides all that `how` leaves open. Only a flipped bit can be undone: a
+    `source`: only of this one. `where`, in [0, 1), decides all that `how` leaves open. Only a flipped bit can be undone: a
     backup does not read what it does not need, so it would stay.
     """
-    files = _choose_files(lake, how, where)
+    files = _choose_files(lake, how, where, source)
     partition = files[0].partition
     if how == "flip":
         path = lake / files[0].path
@@ -55,11 +55,13 @@ def do_damage(lake: Path, how: str, where: float) -> Damage:
     return Damage(partition, files, "missing" if how == "delete" else "size")
 
 
-def _choose_files(lake: Path, how: str, where: float) -> list[PartFile]:
+def _choose_files(lake: Path, how: str, where: float, source: str | None) -> list[PartFile]:
     state = Lake.open(lake).state
     rng = random.Random(where)
-    table = rng.choice(sorted({file.table for file in state.files.values()}))
-    first = rng.choice(sorted(state.table_files(table), key=lambda file: file.path))
+    tables = {file.table for file in state.files.values() if source in {None, file.source}}
+    table = rng.choice(sorted(tables))
+    of_table = [file for file in state.table_files(table) if source in {None, file.source}]
+    first = rng.choice(sorted(of_table, key=lambda file: file.path))
     same_day = {file.table: file for file in state.partition_files(first.partition)}
     others = [file for name, file in sorted(same_day.items()) if name != table]
     count = 0 if how == "flip" else rng.choice((0, 0, 0, 1, 2))

@@ -29,9 +29,22 @@ class Figures:
     pairs: int = 0
     turned_away: int = 0
     late_rows: int = 0
+    nights: int = 0
+    odd: Counter[str] = field(default_factory=Counter)
     lost: set[str] = field(default_factory=set)
     doubled: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
+
+    def add(self, others: Figures) -> None:
+        """Add what was counted, and found wrong, beside these."""
+        self.runs += others.runs
+        self.nights += others.nights
+        self.commits += others.commits
+        self.looks += others.looks
+        self.odd += others.odd
+        self.lost |= others.lost
+        self.doubled |= others.doubled
+        self.problems += others.problems
 
     def wrong_of(self, what: str, names: Iterable[object]) -> None:
         """`what` is wrong of these, if there are any."""
@@ -45,11 +58,14 @@ class Figures:
         errors = "\n    ".join(ended.errors.splitlines()[-12:])
         self.problems.append(f"{what}\n  chatlake {ended.words}\n    {errors}")
 
-    def check_something_happened(self) -> None:
-        """A storm in which a kind of trouble did not come shows nothing about it."""
+    def check_something_happened(self, *, odd: Iterable[str]) -> None:
+        """A storm in which a kind of trouble did not come shows nothing about it.
+
+        `odd`: the odd answers that the runs had to meet in the storm itself.
+        """
         counts = {
             "no run was killed": self.killed.total(),
-            "no request met a fault": self.faults.total(),
+            "no request met a fault": self.faults.total() - self._odd_answers(),
             "no request met the outage": self.faults["outage"],
             "no damage was named by verify": self.damage_named,
             "no run was turned away by another": self.turned_away,
@@ -57,9 +73,21 @@ class Figures:
             "no row came late": self.late_rows,
             "no commit was made": self.commits,
         }
-        self.problems += [
-            f"the storm was none: {what}" for what, count in counts.items() if not count
-        ]
+        counts |= {f"no answer was of the kind {name}": self.faults[name] for name in odd}
+        self._complain("the storm was none", counts)
+
+    def check_nights(self, kinds: Iterable[str]) -> None:
+        """Nights in which a source was not odd show nothing about its kind."""
+        self._complain(
+            "the nights were none",
+            {f"nothing odd came from {kind}": self.odd[kind] for kind in kinds},
+        )
+
+    def _complain(self, of: str, counts: dict[str, int]) -> None:
+        self.problems += [f"{of}: {what}" for what, count in counts.items() if not count]
+
+    def _odd_answers(self) -> int:
+        return self.faults["time_page"] + self.faults["unknown_after"]
 
     def __str__(self) -> str:
         return (
@@ -69,6 +97,7 @@ class Figures:
             f"faults {self.faults.total()}: {_told(self.faults)}; late rows {self.late_rows}\n"
             f"files damaged {self.damaged.total()}: {_told(self.damaged)}; "
             f"verified {self.verified} times, named {self.damage_named}; looked {self.looks} times\n"
+            f"nights {self.nights}, odd answers in them {self.odd.total()}: {_told(self.odd)}\n"
             f"lost {len(self.lost)}, doubled {len(self.doubled)}"
         )
 

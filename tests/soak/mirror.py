@@ -36,12 +36,8 @@ class Mirror:
         # Often the newest: there are the cursor, the late rows and the neighbours of both.
         for name in self._some(rng, rng.choice((0, 1, 3, 10, 40))):
             pairs = {f"k{rng.randrange(4)}": rng.choice(("", "x", "Größe", str(rng.random())))}
-            self._edits.setdefault(name, []).append(pairs)
-            changes.append(("edit", {"id": name, "metadata": pairs}))
-        for name in self._some(rng, rng.choice((0, 0, 1, 2, 6))):
-            self.visible.remove(name)
-            self.deleted.append(name)
-            changes.append(("delete", {"id": name}))
+            changes.append(self.edit(name, pairs))
+        changes += map(self.delete, self._some(rng, rng.choice((0, 0, 1, 2, 6))))
         changes += self.reveal(rng.randrange(4))
         for name in self._some(rng, rng.choice((0, 0, 1, 3))):
             changes.append(self.hide(name))
@@ -51,6 +47,23 @@ class Mirror:
         """Add so many, created now."""
         self.visible += self._world.grow(count)
         return "grow", {"n": count}
+
+    def edit(self, name: str, pairs: dict[str, str]) -> Change:
+        """Replace the metadata of one."""
+        self._edits.setdefault(name, []).append(pairs)
+        return "edit", {"id": name, "metadata": pairs}
+
+    def delete(self, name: str) -> Change:
+        """Delete a visible one."""
+        self.visible.remove(name)
+        self.deleted.append(name)
+        return "delete", {"id": name}
+
+    def message_count(self, name: str) -> int:
+        """How many messages one has when all of them are answered."""
+        index = self._world.index_of(name)
+        assert index is not None
+        return self._world.message_count(index)
 
     def hide(self, name: str) -> Change:
         """Hide a visible one: a row that comes late."""

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from chatlake.lake.lake import Lake
-from tests.soak.children import Ended
+from tests.soak.children import Children, Ended
 from tests.soak.exact import exact
-from tests.soak.figures import Key
+from tests.soak.figures import Figures, Key
 from tests.soak.source import Source
-from tests.soak.storm import Storm
-from tests.soak.watch import KEYS
+from tests.soak.watch import KEYS, Watch
 
 
-def reckon(storm: Storm) -> None:
+class Disturbed(Protocol):
+    """What is over when the reckoning comes: the storm, or the nights."""
+
+    figures: Figures
+    watch: Watch
+    lake: Path
+    children: Children
+
+    @property
+    def sources(self) -> Sequence[Source]: ...
+
+
+def reckon(storm: Disturbed) -> None:
     """Back up undisturbed, then compare everything with the sources."""
     _Reckoning(storm).reckon()
 
 
 class _Reckoning:
-    def __init__(self, storm: Storm) -> None:
+    def __init__(self, storm: Disturbed) -> None:
         self._storm = storm
         self._figures = storm.figures
         self._watch = storm.watch
@@ -50,15 +62,16 @@ class _Reckoning:
         if (again.report or {}).get("files_added") or any(told["new"] for told in figures_again):
             figures.wrong_end("a run without anything to do added files", again)
         self._must_succeed("verify")
-        for source in sources:
-            self._compare_export(source)
+        self._compare_exports()
         lake = Lake.open(self._storm.lake)
         self._watch.check_doubled(lake, KEYS)
         self._check_metadata(lake)
         figures.wrong_of("open failures are left", lake.state.failures)
 
     def _must_succeed(self, *words: str) -> Ended:
-        ended = self._storm.children.run(*words)
+        return self._check_succeeded(self._storm.children.run(*words), words)
+
+    def _check_succeeded(self, ended: Ended, words: tuple[str, ...]) -> Ended:
         self._figures.runs += words[0] == "backup"
         print(f"last run  {ended.words}  -> exit {ended.code}, {ended.seconds:.1f} s", flush=True)
         absent = {source.name: source.mirror.absent() for source in self._storm.sources}
@@ -67,12 +80,17 @@ class _Reckoning:
             self._figures.wrong_end(f"exit code {ended.code} when nothing disturbed", ended)
         return ended
 
-    def _compare_export(self, source: Source) -> None:
-        path = self._storm.lake.with_name(f"{source.name}.jsonl")
-        where = f"source = '{source.name}'"
-        ended = self._must_succeed("export", "raw", "--where", where, "--output", str(path))
-        if ended.code == 0:
-            self._compare(source, self._exported(source.name, path))
+    def _compare_exports(self) -> None:
+        # All at once: each spends most of its time on starting.
+        started = []
+        for source in self._storm.sources:
+            path = self._storm.lake.with_name(f"{source.name}.jsonl")
+            where = f"source = '{source.name}'"
+            words = ("export", "raw", "--where", where, "--output", str(path))
+            started.append((source, path, words, self._storm.children.start(*words)))
+        for source, path, words, child in started:
+            if self._check_succeeded(self._storm.children.wait(child), words).code == 0:
+                self._compare(source, self._exported(source.name, path))
 
     def _exported(self, source: str, path: Path) -> dict[str, Any]:
         exported: dict[str, Any] = {}

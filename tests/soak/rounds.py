@@ -111,16 +111,21 @@ class Round:
     def choose(cls, seed: int, number: int, mirrors: dict[str, Mirror]) -> Round:
         """Choose it, from seed and number alone; the first source is the one in the storm's eye."""
         rng = random.Random(f"{seed}-{number}")
-        first = next(iter(mirrors))
+        first, second = list(mirrors)[:2]
+        # The choices of one seed stay what they are when a source is added.
+        own = {name: random.Random(f"{seed}-{number}-{name}") for name in mirrors}
+        own[first] = own[second] = rng
         chosen = cls(
             number=number,
             changes={
-                name: Changes.choose(rng, mirror, number, calm=name != first or number in SPECIAL)
+                name: Changes.choose(
+                    own[name], mirror, number, calm=name != first or number in SPECIAL
+                )
                 for name, mirror in mirrors.items()
             },
             meanwhile_after=rng.uniform(0.5, 3.0),
             faults={
-                name: choose_faults(rng) if name == first or rng.random() < 0.3 else {}
+                name: choose_faults(own[name]) if name == first or own[name].random() < 0.3 else {}
                 for name in mirrors
             },
             full=rng.random() < 0.3,

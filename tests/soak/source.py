@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from chatlake.simulator.scenario import Scenario
-from tests.soak.children import ProcessGroup
+from tests.soak.children import KEY_VARIABLE, ProcessGroup
 from tests.soak.exact import exact
 from tests.soak.mirror import Change, Mirror
 
@@ -44,6 +44,17 @@ class Source:
         self.base_url = process.stdout.readline().decode().strip()
         if not self.base_url:
             raise RuntimeError(f"the simulator did not start: {log.read_text()}")
+
+    def entry(self, *, lookback: str, pace: dict[str, Any]) -> dict[str, Any]:
+        """Return its entry in a configuration; full sweeps are left to the caller."""
+        return {
+            "name": self.name,
+            "base_url": self.base_url,
+            "api_key": f"${{{KEY_VARIABLE}}}",
+            "lookback": lookback,
+            "full_sweep_every": None,
+            "pace": pace,
+        }
 
     def close(self) -> None:
         """Close the connections to it."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Set
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from chatlake.simulator.scenario import Scenario
-from tests.soak.children import KEY_VARIABLE, Children, Ended, ProcessGroup
+from tests.soak.children import Children, Ended, ProcessGroup
 from tests.soak.damage import do_damage
 from tests.soak.disturbed_run import DisturbedRun
 from tests.soak.figures import Figures
@@ -25,14 +27,34 @@ LOOKBACKS = ("48h", "5m")
 
 
 class Storm:
-    """Two sources, one lake, and what happens to them. All processes belong to `group`."""
+    """Two sources, one lake, and what happens to them. All processes belong to `group`.
 
-    def __init__(self, folder: Path, group: ProcessGroup, *, completions: int, seed: int) -> None:
-        self.figures = Figures()
+    With `odd`, answers of which `ancient` is to be the source, there is a third one: `time_page`
+    gives it cursors by time, `unknown_after` an empty list for an unknown one.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        group: ProcessGroup,
+        figures: Figures,
+        *,
+        completions: int,
+        seed: int,
+        odd: Set[str] = frozenset(),
+    ) -> None:
+        self.figures = figures
         self.lake = folder / "lake"
         # The same seed: the two have ids in common, which only the source's name keeps apart.
         sizes = {"wide": completions, "narrow": completions // 10}
         self.sources = [Source(name, _scenario(size, seed)) for name, size in sizes.items()]
+        if odd:
+            ancient = replace(
+                _scenario(completions // 10, seed),
+                cursors="time" if "time_page" in odd else "exact",
+                unknown_after=200 if "unknown_after" in odd else 404,
+            )
+            self.sources.append(Source("ancient", ancient))
         self._mirrors = {source.name: source.mirror for source in self.sources}
         self.watch = Watch(self.lake, self._mirrors, self.figures)
         self._folder = folder
@@ -46,16 +68,8 @@ class Storm:
         entries = []
         for place, source in enumerate(self.sources):
             source.start(self._group, self._folder)
-            entries.append(
-                {
-                    "name": source.name,
-                    "base_url": source.base_url,
-                    "api_key": f"${{{KEY_VARIABLE}}}",
-                    "lookback": LOOKBACKS[(self._seed + place) % 2],
-                    "full_sweep_every": None,
-                    "pace": PACE,
-                }
-            )
+            lookback = LOOKBACKS[(self._seed + place) % 2]
+            entries.append(source.entry(lookback=lookback, pace=PACE))
         document = {"version": 1, "lake": "lake", "sources": entries}
         (self._folder / "chatlake.yaml").write_bytes(msgspec.yaml.encode(document))
 
@@ -104,7 +118,9 @@ class Storm:
     def _do_damage(self, plan: Round) -> str:
         if plan.damage is None or self.watch.damage is not None or not self.watch.stored:
             return ""
-        damage = do_damage(self.lake, plan.damage, plan.where)
+        # What the first source lost is healed by the first commit of a run.
+        eye = self.sources[0].name if plan.number in SPECIAL else None
+        damage = do_damage(self.lake, plan.damage, plan.where, source=eye)
         self.watch.damaged(damage)
         self.figures.damaged[plan.damage] += len(damage.files)
         return f"; {damage}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,15 +118,18 @@ class Watch:
         except (ChatlakeError, duckdb.Error) as error:
             self._figures.problems.append(f"a reader failed in the middle of a run: {error!r}")
 
-    def check_complete(self) -> None:
-        """After a complete run, full or not, all is there that was never hidden from the list."""
+    def check_complete(self, but: Set[Key] = frozenset()) -> None:
+        """After a complete run, full or not, all is there that was never hidden from the list.
+
+        `but`: those that the run named, or had to name.
+        """
         complete = {key for key, stored in self.stored.items() if stored.is_complete}
         shown = {
             (source, name)
             for source, mirror in self._mirrors.items()
             for name in set(mirror.visible) - mirror.ever_hidden
         }
-        lost = shown - complete
+        lost = shown - complete - but
         self._figures.lost |= {" ".join(key) for key in lost}
         self._figures.wrong_of("a complete run passed over", lost)
 

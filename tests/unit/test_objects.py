@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 
 from chatlake.errors import InvalidResponseError
-from chatlake.model.objects import read_completion, read_completion_page, read_message_page
+from chatlake.model.objects import (
+    read_completion,
+    read_completion_page,
+    read_message_page,
+    read_readable_completions,
+)
 from tests.flat import ID, completion, exact, message, page_of, without
 
 
@@ -56,19 +61,97 @@ def test_has_more_may_be_unknown(text: str, expected: bool | None) -> None:
         b'{"data": [' + b"[" * 100_000 + b"]" * 100_000 + b"]}",
         b'{"data": [1]}',
         b'{"data": [null]}',
-        b'{"data": [{"role": "user"}]}',
-        b'{"data": [{"id": null}]}',
-        b'{"data": [{"id": ""}]}',
-        b'{"data": [{"id": 7}]}',
     ],
 )
 def test_what_is_no_page_is_an_error(body: bytes) -> None:
-    """A broken body, or an item without an id, is never taken for an empty list."""
+    """A broken body is never taken for an empty list."""
     with pytest.raises(InvalidResponseError):
         read_message_page(body)
+    with pytest.raises(InvalidResponseError):
+        read_completion_page(body)
 
 
-@pytest.mark.parametrize("created", ["yesterday", True, -1, 1e300, [], 253402300800])
+@pytest.mark.parametrize("item", ['{"role": "user"}', '{"id": null}', '{"id": ""}', '{"id": 7}'])
+def test_what_has_no_id_is_named_by_its_place(item: str) -> None:
+    """A message without an id gets one as the API would have made it; a completion must have one."""
+    body = page_of(['{"id": "a"}', item])
+    assert [found.id for found in read_message_page(body, ID, 5).items] == ["a", f"{ID}-6"]
+    with pytest.raises(InvalidResponseError, match="without an id"):
+        read_completion_page(body)
+
+
+MALFORMED = [
+    b"null",
+    b"7",
+    b"[1, 2]",
+    b'"text"',
+    b'{"created": 5}',
+    b'{"id": ""}',
+    b'{"id": 7}',
+    b'{"choices": [{"id": "not its own"}]}',
+]
+MALFORMED_WITH_ID = [
+    b'{"id": "bad", "created": NaN}',
+    b'{"id": "bad", "seed": Infinity}',
+    b'{"id": "bad", "text": "\xff"}',
+    b'{"created": 5, "id": "bad", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    b'{"id": "bad", "x": tru}',
+]
+
+
+@pytest.mark.parametrize("place", [0, 1, 2], ids=["first", "middle", "last"])
+@pytest.mark.parametrize("row", [*MALFORMED, *MALFORMED_WITH_ID], ids=range(13))
+def test_a_row_that_cannot_be_read_leaves_the_others(row: bytes, place: int) -> None:
+    """The rest of the page is read, and the row is named by its place, and by its id if it has one."""
+    rows = [b'{"id": "a", "text": "[{\\"]"}', b'{"id": "b"}']
+    rows.insert(place, row)
+    body = b'{"object": "list", "data": [' + b" ,\n".join(rows) + b'], "has_more": true}'
+
+    page = read_readable_completions(body)
+
+    assert [item.id for item in page.items] == ["a", "b"]
+    assert page.has_more is True
+    (malformed,) = page.malformed
+    assert malformed.after == place
+    assert malformed.id == ("bad" if row in MALFORMED_WITH_ID else None)
+    assert malformed.why
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html></html>", b"[]", b"{}", b'{"data": null}', b'{"data": {}}', b'{"data": [}',
+     b'{"data": [{"id": "a"}', b'{"x": {"data": [1]}}', b'{"data": [], "has_more": "yes"}'],
+)  # fmt: skip
+def test_a_page_that_cannot_be_read_at_all_is_an_error(body: bytes) -> None:
+    """Only rows are left out: what is not a page, or is cut, is never read as an empty one."""
+    with pytest.raises(InvalidResponseError):
+        read_readable_completions(body)
+
+
+@pytest.mark.parametrize(
+    ("ends", "has_more", "next_cursor"),
+    [
+        ({"has_more": True, "last_id": "b"}, True, None),
+        ({"has_more": True, "last_id": None}, True, None),
+        ({"has_more": True, "last_id": ""}, True, None),
+        ({"has_more": True, "last_id": "opaque=="}, True, "opaque=="),
+        ({"next": "opaque=="}, True, "opaque=="),
+        ({"next_cursor": "opaque=="}, True, "opaque=="),
+        ({"next_cursor": None}, False, None),
+        ({"next": "https://host/list?after=b"}, None, None),
+        ({"next": 7}, None, None),
+        ({}, None, None),
+    ],
+)
+def test_a_cursor_that_is_not_an_id_is_found(
+    ends: dict[str, Any], has_more: bool | None, next_cursor: str | None
+) -> None:
+    """Servers name it last_id, next or next_cursor; an id of the page is no such cursor."""
+    page = read_completion_page(json.dumps({"data": [{"id": "a"}, {"id": "b"}], **ends}).encode())
+    assert (page.has_more, page.next_cursor) == (has_more, next_cursor)
+
+
+@pytest.mark.parametrize("created", ["yesterday", True, -1, 1e300, [], "2020", "", 10**30])
 def test_a_creation_that_is_no_time_is_unknown(created: Any) -> None:
     """It is not guessed at, and one such completion does not hide the others of its page."""
     page = read_completion_page(

@@ -61,6 +61,7 @@ def main() -> None:
         work = folder / "work"
         work.mkdir()
         environment = {**os.environ, "WHEEL_KEY": "sk-wheel", "PYTHONSAFEPATH": "1"}
+        environment["CHATLAKE_STATE"] = str(work / "state")
         subprocess.run([python, "-c", TRY], check=True, cwd=work, env=environment)
         version = subprocess.run(
             [home / "bin" / "chatlake", "--version"], check=True, capture_output=True, text=True

@@ -26,8 +26,10 @@ from chatlake.errors import (
     ChatlakeError,
     CompletionNotFoundError,
     InvalidResponseError,
+    RetiredError,
     RetriesExhaustedError,
     SourceUnreachableError,
+    UnsettledError,
 )
 from chatlake.model.error_body import one_line, read_refusal
 from chatlake.model.pace import Outcome, Pace
@@ -36,6 +38,9 @@ from chatlake.model.retry_after import rate_limit, retry_after_s
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
+
+_AZURE = ".azure.com"
+_AZURE_RETIRED = "Azure OpenAI retired stored completions on 2026-10-15"
 
 
 def _ignore(seconds: float, why: str) -> None:
@@ -109,14 +114,24 @@ class ApiClient:
         order: str = "asc",
         model: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        hasty: bool = False,
     ) -> T:
         """GET /chat/completions; see `CompletionApi`."""
         parameters = list_parameters(after, limit, order, model=model, metadata=metadata)
-        return await self._get(read, list_route(), parameters)
+        try:
+            return await self._get(read, list_route(), parameters, hasty=hasty)
+        except CompletionNotFoundError as error:
+            if after is None and self._routes.host.endswith(_AZURE):
+                retired = RetiredError(f"{error.message}; {_AZURE_RETIRED}")
+            else:
+                raise
+        raise retired
 
     async def get_completion(self, read: Callable[[bytes], T], completion_id: str) -> T:
         """GET /chat/completions/{id}; see `CompletionApi`."""
-        return await self._get(read, completion_route(completion_id), [])
+        return await self._get(
+            read, completion_route(completion_id), [], completion_id=completion_id
+        )
 
     async def list_messages(
         self,
@@ -127,11 +142,18 @@ class ApiClient:
         limit: int,
         settle: bool,
         room: Room | None = None,
+        hasty: bool = False,
     ) -> T:
         """GET /chat/completions/{id}/messages; see `CompletionApi`."""
-        parameters = list_parameters(after, limit, "asc")
-        route = messages_route(completion_id)
-        return await self._get(read, route, parameters, settle=settle, room=room)
+        return await self._get(
+            read,
+            messages_route(completion_id),
+            list_parameters(after, limit, "asc"),
+            completion_id=completion_id,
+            settle=settle,
+            room=room,
+            hasty=hasty,
+        )
 
     async def aclose(self) -> None:
         """Close all connections; may be called twice."""
@@ -143,18 +165,21 @@ class ApiClient:
         route: str,
         parameters: list[tuple[str, str]],
         *,
+        completion_id: str | None = None,
         settle: bool = False,
         room: Room | None = None,
+        hasty: bool = False,
     ) -> T:
         url = self._routes.url(route, parameters)
-        answers_before = self._answers
+        # A list that stops answering is the source; one completion's silence is that one's alone.
+        answers_before = self._answers if completion_id is None else 0
 
         async def attempt(patience: Patience) -> T:
             answer = await self._send(url, route, patience, room)
-            return self._read(answer, read, route, settle=settle)
+            return self._read(answer, read, route, completion_id, settle=settle)
 
         try:
-            return await self._retries.run(attempt)
+            return await self._retries.run(attempt, hasty=hasty)
         except GivenUpError as given_up:
             error = self._last_word(given_up, answers_before)
         raise error  # not from within `except`: what led to it may repeat an unscrubbed body
@@ -191,19 +216,39 @@ class ApiClient:
             self._pace.finish(ticket, outcome, retry_after_s=pause_s, limit=limit)
         return answer
 
-    def _read(self, answer: Answer, read: Callable[[bytes], T], route: str, *, settle: bool) -> T:
+    def _read(
+        self,
+        answer: Answer,
+        read: Callable[[bytes], T],
+        route: str,
+        completion_id: str | None,
+        *,
+        settle: bool,
+    ) -> T:
         if not 200 <= answer.status < 300:
-            raise self._refusal(answer, route, settle=settle)
+            raise self._refusal(answer, route, completion_id, settle=settle)
         try:
             return read(answer.body)
         except InvalidResponseError as error:
+            is_unsettled = isinstance(error, UnsettledError)
             message = one_line(f"{route}: {error.message}", self._secrets)
+        # Outside of `except`: what led to it may repeat an unscrubbed body.
+        if is_unsettled:
+            unsettled = UnsettledError(message, request_id=answer.request_id, of_route=True)
+            raise AskAgainError(Kind.UNSETTLED, unsettled)
         unreadable = InvalidResponseError(message, request_id=answer.request_id)
         raise AskAgainError(Kind.UNREADABLE, unreadable)
 
-    def _refusal(self, answer: Answer, route: str, *, settle: bool) -> Exception:
+    def _refusal(
+        self, answer: Answer, route: str, completion_id: str | None, *, settle: bool
+    ) -> Exception:
         refusal = read_refusal(
-            answer.status, answer.headers, answer.body, route=route, secrets=self._secrets
+            answer.status,
+            answer.headers,
+            answer.body,
+            route=route,
+            secrets=self._secrets,
+            completion_id=completion_id,
         )
         if refusal.retryable:
             wait_s = retry_after_s(answer.headers, now=datetime.now(UTC))
@@ -225,8 +270,8 @@ class ApiClient:
     def _last_word(self, given_up: GivenUpError, answers_before: int) -> ChatlakeError:
         """Return the error of a request that was given up.
 
-        A source that answered nothing since the request began cannot be reached; one that answered
-        other requests meanwhile has trouble with this one only.
+        A source that has responded to nothing since then cannot be reached; one that has responded
+        to other requests has trouble with this one only.
         """
         error = given_up.last.error
         if not isinstance(error, RetriesExhaustedError):
@@ -234,7 +279,7 @@ class ApiClient:
         message = f"{error.message}; {given_up.why}"
         if given_up.last.kind is Kind.UNREACHABLE and self._answers == answers_before:
             return SourceUnreachableError(message)
-        return RetriesExhaustedError(message, request_id=error.request_id)
+        return RetriesExhaustedError(message, request_id=error.request_id, status=error.status)
 
 
 def _outcome(status: int) -> Outcome:

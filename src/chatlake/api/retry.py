@@ -83,13 +83,13 @@ class RetryPolicy:
     has_answered: Callable[[], bool]
     on_wait: Callable[[float, str], None]
 
-    async def run(self, attempt: Callable[[Patience], Awaitable[T]]) -> T:
-        """Call `attempt` until it returns.
+    async def run(self, attempt: Callable[[Patience], Awaitable[T]], *, hasty: bool = False) -> T:
+        """Call `attempt` until it returns; `hasty`: call it once only.
 
         Only AskAgainError leads to another attempt, at last to GivenUpError; any other exception
         passes through.
         """
-        patience = Patience(self)
+        patience = Patience(self, hasty=hasty)
         failed: AskAgainError | None = None
         try:
             return await attempt(patience)
@@ -133,8 +133,9 @@ class RetryPolicy:
 class Patience:
     """What is left of the policy for one request; tenacity asks it after each failure."""
 
-    def __init__(self, policy: RetryPolicy) -> None:
+    def __init__(self, policy: RetryPolicy, *, hasty: bool = False) -> None:
         self._policy = policy
+        self._hasty = hasty
         self._failures: Counter[Kind] = Counter()
         self._sent = 0
         self._begun_at: float | None = None
@@ -164,7 +165,8 @@ class Patience:
         kind = _failure(state).kind
         answered_at_all = self._sent - self._failures[Kind.UNSETTLED]
         return (
-            self._failures[kind] >= self._policy.attempts(kind)
+            self._hasty
+            or self._failures[kind] >= self._policy.attempts(kind)
             or answered_at_all >= self._policy.max_attempts
             or self._would_be_late(state)
         )

@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from chatlake.backup.discovery import CLOCK_SLACK_S
 from chatlake.backup.items import Flush, Outcome, SourceJob
 from chatlake.backup.known import KnownCompletions, KnownImages
-from chatlake.backup.ports import LakeStore, Observer, RequestFigures
+from chatlake.backup.list_gaps import UNLISTED, ListGaps
+from chatlake.backup.ports import Columns, LakeStore, Observer, RequestFigures
 from chatlake.backup.progress import FinishedPrefix
 from chatlake.backup.sweep import SweepResult
 from chatlake.model.manifest import (
@@ -23,9 +25,14 @@ from chatlake.model.manifest import (
     format_time,
 )
 from chatlake.model.partitions import Partition
-from chatlake.model.tables import COMPLETIONS, CONTENT_PARTS, HISTORY, IMAGES, MESSAGES
-
-_REPLACED_TABLES = (COMPLETIONS, MESSAGES, CONTENT_PARTS)
+from chatlake.model.tables import (
+    COMPLETIONS,
+    CONTENT_PARTS,
+    HISTORY,
+    IMAGES,
+    MESSAGE_HISTORY,
+    MESSAGES,
+)
 
 
 class Committer:
@@ -33,7 +40,8 @@ class Committer:
 
     `run` holds the figures so far; `failures` those of this run by completion id. `resumable`
     says whether the finished prefix may become the cursor; `would_have_shown`, whether the list
-    held a completion created then (UTC seconds), if the source has it.
+    held a completion created then (UTC seconds), if the source has it. `list_gaps`: rows that the
+    list does not show; `has_read`: whether the list was read from a row created then.
     """
 
     def __init__(
@@ -49,6 +57,8 @@ class Committer:
         requests: Callable[[], RequestFigures],
         resumable: Callable[[], bool],
         would_have_shown: Callable[[int | None], bool],
+        list_gaps: ListGaps,
+        has_read: Callable[[int | None], bool],
     ) -> None:
         self.run = run
         self.failures: dict[str, Failure] = {}
@@ -61,6 +71,8 @@ class Committer:
         self._requests = requests
         self._resumable = resumable
         self._would_have_shown = would_have_shown
+        self._list_gaps = list_gaps
+        self._has_read = has_read
         self._absent: dict[str, Failure] = {}
         self._elsewhere = RequestFigures()
         self._is_broken = False
@@ -97,8 +109,8 @@ class Committer:
 
     @property
     def gaps(self) -> int:
-        """How many completions could not be had."""
-        return len(self.failures) + len(self._absent)
+        """How many completions could not be fetched."""
+        return len(self.failures) + len(self._absent) + len(self._list_gaps.failures)
 
     def close_gaps(self) -> None:
         """Close the gaps that can never be filled: neither by its id nor in the list is it there.
@@ -109,6 +121,15 @@ class Committer:
             if self._would_have_shown(failure.created):
                 self._resolved.append((self._job.name, completion_id))
                 del self._absent[completion_id]
+        for key, failure in self._lake.state.failures.items():
+            if key[0] != self._job.name or failure.reason != UNLISTED:
+                continue
+            if key[1] in self._list_gaps.failures:
+                continue
+            if self._has_read(failure.created):
+                self._resolved.append(key)
+            elif self._job.ids is None:
+                self._count_failure(failure)  # out of sight tonight, and open all the same
 
     async def finish(
         self, status: str, error: str | None, sweep: SweepResult | None = None
@@ -117,6 +138,10 @@ class Committer:
         for failure in self._absent.values():
             self._count_failure(failure)
         self._absent.clear()
+        for name, gap in self._list_gaps.failures.items():
+            failure = msgspec.structs.replace(gap, run_id=self.run.run_id)
+            earlier = self._lake.state.failures.get((self._job.name, name))
+            self._count_failure(_again(failure, earlier))
         self.run.status = status
         self.run.error = error
         self.run.finished_at = format_time(datetime.now(UTC))
@@ -137,6 +162,7 @@ class Committer:
             else:
                 self._count_failure(failure)
             return
+        self._uncount_failure(outcome.completion_id)
         if key in self._lake.state.failures:
             self._resolved.append(key)
         run.listed += 1
@@ -146,20 +172,24 @@ class Committer:
         run.images += outcome.images
 
     def _count_failure(self, failure: Failure) -> None:
+        self._uncount_failure(failure.completion_id)
         self.failures[failure.completion_id] = failure
         self._new_failures.append(failure)
         self.run.listed += 1
         self.run.failed += 1
 
+    def _uncount_failure(self, completion_id: str) -> None:
+        """Forget a failure of this run: a gap that was asked for by id, and then listed as well."""
+        if self.failures.pop(completion_id, None) is None:
+            return
+        self._new_failures = [f for f in self._new_failures if f.completion_id != completion_id]
+        self.run.listed -= 1
+        self.run.failed -= 1
+
     def _commit(self, flush: Flush, removed: Sequence[str] = ()) -> None:
         added, removed = list(flush.parts), list(removed)
-        for partition, completion_ids in flush.replaced.items():
-            history = self._lake.superseded(partition, completion_ids)
-            if history is not None:
-                added += self._lake.write_parts({(HISTORY, partition): history})
-            files, paths = self._lake.without_completions(
-                partition, completion_ids, _REPLACED_TABLES
-            )
+        for partition in flush.replaced.keys() | flush.replaced_alone.keys():
+            files, paths = self._replace(partition, flush)
             added += files
             removed += paths
         for partition, images in flush.images.items():
@@ -179,6 +209,27 @@ class Committer:
         for partition, images in flush.images.items():
             self._images.of(partition).update(images)
         self._observer.committed(manifest)
+
+    def _replace(self, partition: Partition, flush: Flush) -> tuple[list[PartFile], list[str]]:
+        """Write the earlier versions into the history, and the files of a partition without them.
+
+        Returns the files written and the paths to remove.
+        """
+        whole = flush.replaced.get(partition, {}).keys()
+        replaced = whole | flush.replaced_alone.get(partition, set())
+        rows: dict[tuple[str, Partition], Columns] = {}
+        history = self._lake.superseded(partition, replaced)
+        if history is not None:
+            rows[HISTORY, partition] = history
+        messages = self._lake.lost_messages(partition, flush.lost.get(partition, {}))
+        if messages is not None:
+            rows[MESSAGE_HISTORY, partition] = messages
+        added, removed = self._lake.write_parts(rows) if rows else [], []
+        for gone, tables in ((replaced, (COMPLETIONS,)), (whole, (MESSAGES, CONTENT_PARTS))):
+            files, paths = self._lake.without_completions(partition, gone, tables)
+            added += files
+            removed += paths
+        return added, removed
 
     def _without_doubled_images(
         self, partition: Partition, images: set[str], added: list[PartFile]
@@ -205,8 +256,11 @@ class Committer:
         if last is None or self._is_broken or not self._resumable():
             return {}
         old = self._lake.state.cursors.get(self._job.name)
-        if old is not None and old.selection == self._job.selection and old.created > last[1]:
-            return {}  # still within the lookback: the cursor never goes back
+        # Still within the lookback? The cursor never goes back, except from a time in the future.
+        if old is None or old.selection != self._job.selection:
+            old = Cursor("", 0)
+        if last[1] < old.created <= time.time() + CLOCK_SLACK_S:
+            return {}
         return {self._job.name: Cursor(last[0], last[1], self._job.selection)}
 
 

@@ -8,66 +8,75 @@ appear late, behind the newest one already seen; hence the lookback, and the dig
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator
+from typing import Final
 
 from chatlake.backup.items import Asked, Listed, SourceJob
 from chatlake.backup.known import KnownCompletions
+from chatlake.backup.list_gaps import UNLISTED
+from chatlake.backup.listing import Listing
 from chatlake.backup.ports import CompletionApi, LakeStore
 from chatlake.backup.progress import FinishedPrefix
-from chatlake.errors import (
-    ChatlakeError,
-    CompletionError,
-    CompletionNotFoundError,
-    RequestRejectedError,
-    RetriesExhaustedError,
-    SourceUnreachableError,
-    UnusableListError,
-)
 from chatlake.model.digest import completion_digest
 from chatlake.model.manifest import Failure
-from chatlake.model.objects import Completion, read_completion_page
-from chatlake.model.paging import PAGE_LIMIT, Pager
+from chatlake.model.objects import Completion
 from chatlake.model.partitions import Partition
 
 logger = logging.getLogger(__name__)
+
+CLOCK_SLACK_S: Final = 3600
+"""How far a service's clock may be ahead of ours before a time counts as one of the future."""
 
 
 class Discovery:
     """Finds the completions of one job. `position`: creation time listed up to (UTC seconds).
 
-    `ended`: whether the list was read to its end.
+    `ended`: whether the list was read to its end. `gaps`: rows that the list has and does not show.
     """
 
     def __init__(
         self, job: SourceJob, api: CompletionApi, lake: LakeStore, known: KnownCompletions
     ) -> None:
         self.prefix = FinishedPrefix()
-        self.ascending = True
         self.start: int | None = None
         self.position: int | None = None
         self.ended = False
-        self._listed_after: int | None = None
         self._job = job
-        self._api = api
         self._lake = lake
         self._known = known
+        self._listing = Listing(job, api, lake)
+        self.gaps = self._listing.gaps
+        self._latest = time.time() + CLOCK_SLACK_S
+        self._timeless = _Noted(job.name, "no usable creation time")
+        self._future = _Noted(job.name, "a creation time in the future")
 
-    async def gaps(self) -> AsyncIterator[Asked]:
-        """Yield the completions that earlier runs could not have: they are tried first."""
+    @property
+    def ascending(self) -> bool:
+        """Whether the list comes oldest first, without a break."""
+        return self._listing.ascending
+
+    async def open_gaps(self) -> AsyncIterator[Asked]:
+        """Yield the completions that earlier runs could not fetch: they are tried first."""
         if self._job.ids is None:
             for completion_id, failure in self._open_failures().items():
                 yield Asked(completion_id, failure)
 
     async def items(self) -> AsyncIterator[Asked | Listed]:
         """Yield what there is: the given ids, else what the list holds."""
+        failures = self._open_failures()
         if self._job.ids is not None:
-            failures = self._open_failures()
             for completion_id in dict.fromkeys(self._job.ids):
                 yield Asked(completion_id, failures.get(completion_id))
             return
-        async for completion in self._list():
-            listed = self.examine(completion, listed=True)
+        asked: set[str] = set()
+        async for found in self._list():
+            if isinstance(found, str):
+                if found not in asked:
+                    asked.add(found)
+                    yield Asked(found, failures.get(found), listed=True)
+                continue
+            listed = self.examine(found, listed=True)
             if listed is not None:
                 yield listed
 
@@ -77,7 +86,11 @@ class Discovery:
         known = self._known.take(partition, completion.id)
         if known.in_hand:
             return None
-        sequence = self.prefix.add(completion.id, completion.created) if listed else None
+        sequence = None
+        if listed:
+            # A run cannot go on from a row without a time, or with one of the future.
+            is_place = self._has_time(completion) and completion.created <= self._latest
+            sequence = self.prefix.add(completion.id, completion.created, is_place=is_place)
         return Listed(completion, completion_digest(completion.sent), known.version, sequence)
 
     def would_have_shown(self, created: int | None) -> bool:
@@ -85,7 +98,7 @@ class Discovery:
 
         One without a time, or outside of the times that are selected, no list is asked for: of it
         nothing but the answer to its own id will ever be known. A list that shows nothing at all is
-        no witness: it may be another account's.
+        no witness: it may be another account's. Neither is one with rows that it does not show.
         """
         job = self._job
         if (
@@ -94,106 +107,83 @@ class Discovery:
             or (job.created_before is not None and created >= job.created_before)
         ):
             return True
-        if not self.ended or self.position is None:
+        if not self.ended or self.position is None or self.gaps:
             return False
-        return self._listed_after is None or created > self._listed_after
+        return self._listing.listed_after is None or created > self._listing.listed_after
+
+    def has_read(self, created: int | None) -> bool:
+        """Whether the list was read from a row of this time (UTC seconds) on; None: its first."""
+        start = self._listing.listed_after
+        return self.ended and (start is None or (created is not None and created >= start))
 
     def _open_failures(self) -> dict[str, Failure]:
         failures = self._lake.state.failures
-        return {key[1]: failures[key] for key in failures if key[0] == self._job.name}
+        return {
+            key[1]: failure
+            for key, failure in failures.items()
+            if key[0] == self._job.name and failure.reason != UNLISTED
+        }
 
-    async def _list(self) -> AsyncIterator[Completion]:
+    @staticmethod
+    def _has_time(completion: Completion) -> bool:
+        return completion.fields.created is not None
+
+    def _note_time(self, completion: Completion) -> None:
+        if not self._has_time(completion):
+            self._timeless.note(completion.id)
+        elif completion.created > self._latest:
+            self._future.note(completion.id)
+        else:
+            self.start = completion.created if self.start is None else self.start
+            self.position = completion.created
+        self.position = self.position or 0
+
+    async def _list(self) -> AsyncIterator[Completion | str]:
+        """Yield the completions of the list, and the ids of rows that cannot be read there."""
         job = self._job
-        async for page in self._pages():
-            for completion in page:
+        async for page in self._listing.pages():
+            for row in page.malformed:
+                if row.id is not None:
+                    yield row.id
+            for completion in page.items:
                 if job.created_before is not None and completion.created >= job.created_before:
                     if self.ascending:
-                        self.ended = True
+                        self._end()
                         return
                     continue
-                self.start = completion.created if self.start is None else self.start
-                self.position = completion.created
+                self._note_time(completion)
                 if job.created_after is not None and completion.created < job.created_after:
                     continue
                 if _matches(completion, job):
                     yield completion
+        self._end()
+
+    def _end(self) -> None:
         self.ended = True
-
-    async def _pages(self) -> AsyncIterator[list[Completion]]:
-        starts = self._starts()
-        recent: deque[str] = deque(maxlen=2 * PAGE_LIMIT)
-        pager = self._pager_at(next(starts, None))
-        while not pager.done:
-            after = pager.cursor
-            try:
-                page = await self._page(pager)
-            except (CompletionNotFoundError, RequestRejectedError):
-                if after is None:
-                    raise
-                # The cursor's completion was deleted: go on after an older one.
-                pager = Pager(recent.pop()) if recent else self._pager_at(next(starts, None))
-                logger.info(
-                    "%s: cursor %s is gone, going on after %s", self._job.name, after, pager.cursor
-                )
-                continue
-            if self.ascending and _descends(page):
-                logger.warning(
-                    "%s: the service ignores order=asc; every run lists everything", self._job.name
-                )
-                self.ascending = False
-                if after is not None:
-                    pager = self._pager_at(None)
-                    continue
-            recent.extend(completion.id for completion in page[:-1])
-            yield page
-
-    def _pager_at(self, start: tuple[str, int] | None) -> Pager:
-        """Return a pager that begins after a completion (id, created), None: at the beginning."""
-        completion_id, self._listed_after = (None, None) if start is None else start
-        return Pager(completion_id)
-
-    async def _page(self, pager: Pager) -> list[Completion]:
-        try:
-            return await self._api.list_completions(
-                lambda body: pager.feed(read_completion_page(body)),
-                after=pager.cursor,
-                limit=PAGE_LIMIT,
-                model=self._job.model,
-                metadata=self._job.metadata,
-            )
-        except (CompletionNotFoundError, RequestRejectedError) as error:
-            if pager.cursor is not None:
-                raise  # the cursor's completion may be gone
-            raise list_error(error) from error
-        except CompletionError as error:
-            raise list_error(error) from error
-
-    def _starts(self) -> Iterator[tuple[str, int]]:
-        """Yield (id, created) to start after, the best first; when used up: the beginning."""
-        cursor = self._lake.state.cursors.get(self._job.name)
-        if cursor is None or self._job.mode == "full" or cursor.selection != self._job.selection:
-            return
-        points = self._lake.resume_points(
-            self._job.name, before=cursor.created - self._job.lookback
-        )
-        # Neighbours are often deleted together: each further step goes twice as far back.
-        step, skip = 1, 0
-        for point in points:
-            if skip:
-                skip -= 1
-                continue
-            yield point
-            skip, step = step - 1, step * 2
+        self._timeless.warn("no run goes on from there")
+        self._future.warn("no run goes on from there")
 
 
-def list_error(error: CompletionError) -> ChatlakeError:
-    """Return what an error means for the list: there it is no single completion that is lost."""
-    message = f"the list of completions cannot be had: {error.message}"
-    if isinstance(error, RetriesExhaustedError):
-        return SourceUnreachableError(message, hint=error.hint)
-    if isinstance(error, CompletionNotFoundError):
-        return SourceUnreachableError(message, hint=UnusableListError.default_hint)
-    return UnusableListError(message)
+class _Noted:
+    """Completions of one oddity, to be warned of once."""
+
+    def __init__(self, source: str, what: str) -> None:
+        self._source = source
+        self._what = what
+        self._count = 0
+        self._example = ""
+
+    def note(self, completion_id: str) -> None:
+        self._count += 1
+        self._example = completion_id
+
+    def warn(self, consequence: str) -> None:
+        """Say how many there are, with one of them as the example."""
+        if self._count:
+            logger.warning(
+                "%s: %d completion(s) with %s, for example %s: %s",
+                self._source, self._count, self._what, self._example, consequence,
+            )  # fmt: skip
 
 
 def _matches(completion: Completion, job: SourceJob) -> bool:
@@ -205,8 +195,3 @@ def _matches(completion: Completion, job: SourceJob) -> bool:
         return True
     metadata = completion.fields.metadata
     return isinstance(metadata, dict) and job.metadata.items() <= metadata.items()
-
-
-def _descends(page: list[Completion]) -> bool:
-    known = [completion.created for completion in page if completion.fields.created is not None]
-    return len(known) > 1 and known[0] > known[-1]

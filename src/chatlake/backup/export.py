@@ -10,38 +10,57 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import NamedTuple
 
-from chatlake.backup.items import Asked, Flush, Listed, Outcome, SourceJob
+from chatlake.backup.blame import (
+    ENOUGH,
+    ENOUGH_AT_THE_END,
+    SOURCE_ERRORS,
+    Blame,
+    SourceError,
+    as_own,
+    forbids_all,
+)
+from chatlake.backup.fetching import MessageSource, get_completion, inputs_expected
+from chatlake.backup.items import Asked, Flush, Kind, Listed, Outcome, SourceJob
+from chatlake.backup.kept_messages import keep_messages
 from chatlake.backup.known import KnownImages
-from chatlake.backup.messages import fetch_messages
 from chatlake.backup.ports import CompletionApi, LakeStore, StoredVersion
 from chatlake.backup.rows import RowBuffer
+from chatlake.backup.uninterrupted import to_its_end
 from chatlake.errors import (
     ChatlakeError,
     CompletionError,
     CompletionNotFoundError,
-    RetriesExhaustedError,
-    SourceUnreachableError,
 )
 from chatlake.model.flatten import FlatCompletion, Observation, flatten
 from chatlake.model.manifest import Failure, format_time
-from chatlake.model.objects import read_completion
 from chatlake.model.partitions import Partition
 
 logger = logging.getLogger(__name__)
 
 FLUSH_BYTES = 24 * 1024 * 1024
 FLUSH_SECONDS = 10.0  # the promise is 15, writing and committing included
+ASKED_ALL_THE_SAME = 50  # of a source without messages, each so manieth completion's are asked for
 Item = Asked | Listed
 Examine = Callable[..., Listed | None]
 Take = Callable[[Flush], Awaitable[None]]
 
 
+class Suspect(NamedTuple):
+    """A completion whose error may turn out to be the whole source's."""
+
+    item: Item
+    error: SourceError
+
+
 class Exporter:
-    """Exports completions of one job. One instance serves one `export` call."""
+    """Exports completions of one job. One instance serves one `export` call.
+
+    `gaps`: whether these are open gaps, each of which may fail for itself.
+    """
 
     def __init__(
         self,
@@ -54,6 +73,7 @@ class Exporter:
         examine: Examine,
         flush_bytes: int = FLUSH_BYTES,
         flush_seconds: float = FLUSH_SECONDS,
+        gaps: bool = False,
     ) -> None:
         self._job = job
         self._api = api
@@ -67,7 +87,11 @@ class Exporter:
         self._flush = Flush()
         self._flushing = asyncio.Lock()
         self._take: Take
-        self._exhausted_in_a_row = 0
+        self._messages = MessageSource(api)
+        self._blame = Blame(job, api, lake, gaps=gaps)
+        self._suspects: list[Suspect] = []
+        self._has_no_messages = False
+        self._left_out = 0
 
     async def export(self, items: AsyncIterator[Item], take: Take) -> None:
         """Export all items; hand what is durable to `take`, flush by flush.
@@ -98,6 +122,7 @@ class Exporter:
                     await queue.put(None)
                 await asyncio.gather(*workers)
                 timer.cancel()
+                self._settle_suspects()
         except* Exception as group_error:  # noqa: BLE001 - raised again, the first of them
             raise _first(group_error) from None
         if broken is not None:
@@ -130,13 +155,14 @@ class Exporter:
                 buffer, flush = self._buffer, self._flush
                 self._buffer = RowBuffer(keep_images=self._job.keep_images)
                 self._flush = Flush()
-                await _to_its_end(self._write_and_take(buffer, flush))
+                await to_its_end(self._write_and_take(buffer, flush))
 
     async def _write_and_take(self, buffer: RowBuffer, flush: Flush) -> None:
         await asyncio.to_thread(self._write, buffer, flush)
         await self._take(flush)
 
     def _write(self, buffer: RowBuffer, flush: Flush) -> None:
+        keep_messages(self._job.name, self._lake, buffer, flush)
         for partition, images in buffer.images().items():
             for sha256 in self._images.of(partition) & images.keys():
                 del images[sha256]
@@ -144,29 +170,26 @@ class Exporter:
         flush.parts = self._lake.write_parts(buffer.columns())
 
     async def _export_one(self, item: Item) -> None:
-        try:
-            if isinstance(item, Listed):
-                await self._export_listed(item)
-            else:
-                await self._export_asked(item)
-        except RetriesExhaustedError as error:
-            self._exhausted_in_a_row += 1
-            if self._exhausted_in_a_row > self._job.concurrency:
-                raise SourceUnreachableError(
-                    f"the service keeps failing: {error.message}", hint=error.hint
-                ) from error
+        if isinstance(item, Listed):
+            await self._export_listed(item)
+        else:
+            await self._export_asked(item)
 
     async def _export_asked(self, item: Asked) -> None:
         try:
-            completion = await self._api.get_completion(read_completion, item.completion_id)
-        except CompletionNotFoundError as error:
-            absent = item.earlier is not None and self._job.ids is None
-            self._fail(item.completion_id, error, absent=absent)
+            completion = await get_completion(self._api, item.completion_id)
+        except SOURCE_ERRORS as error:
+            if isinstance(error, CompletionNotFoundError):
+                absent = item.earlier is not None and self._job.ids is None and not item.listed
+                self._fail(item.completion_id, error, absent=absent)
+            elif await self._blame.may_be_of_all(error, listed=False):
+                await self._blame.of(error)
+                self._suspects.append(Suspect(item, error))
+            else:
+                self._fail(item.completion_id, await self._blame.of(error))
             return
-        except CompletionError as error:
-            self._fail(item.completion_id, error)
-            _raise_if_exhausted(error)
-            return
+        if self._job.ids is not None:
+            self._came(completion.id)  # without a list, this is what shows that the source answers
         listed = self._examine(completion, listed=False)
         if listed is not None:
             await self._export_listed(listed)
@@ -179,29 +202,25 @@ class Exporter:
                 Outcome(completion.id, "unchanged", partition, item.sequence)
             )
             return
-        seen = _observation(self._run_id, previous)
+        if self._is_without_messages(item):
+            self._store_without_messages(item)
+            return
         try:
-            messages = await fetch_messages(
-                self._api,
+            messages = await self._messages.fetch(
                 completion.id,
                 settle=item.sequence is not None,
+                at_least=inputs_expected(completion, None if previous is None else previous.inputs),
                 room=self._room_for_large,
+                hasty=self._blame.is_hasty,
             )
-        except CompletionError as error:
-            if previous is None:
-                self._store(
-                    item,
-                    partition,
-                    flatten(completion, None, seen, keep_images=self._job.keep_images),
-                )
-            self._fail(completion.id, error, item=item, partition=partition)
-            _raise_if_exhausted(error)
+        except SOURCE_ERRORS as error:
+            await self._messages_failed(item, error)
             return
-        self._exhausted_in_a_row = 0
+        self._came(completion.id)
         flat = flatten(
             completion,
             messages,
-            seen,
+            _observation(self._run_id, previous),
             keep_images=self._job.keep_images,
             digest=item.digest,
         )
@@ -219,10 +238,93 @@ class Exporter:
             )
         )
 
+    async def _messages_failed(self, item: Listed, error: SourceError) -> None:
+        may_be_of_all = await self._blame.may_be_of_all(error, listed=item.sequence is not None)
+        own = await self._blame.of(error)
+        if not may_be_of_all:
+            self._fail_listed(item, own)
+            return
+        self._suspects.append(Suspect(item, error))
+        if self._job.ids is None and len(self._suspects) >= ENOUGH:
+            self._conclude()
+
+    def _fail_listed(self, item: Listed, error: CompletionError) -> None:
+        """Keep what is known of a completion whose messages are missing, and name it."""
+        partition = Partition.of(self._job.name, item.completion.created)
+        if item.previous is None:
+            self._store_bare(item, partition)
+        self._fail(item.completion.id, error, item=item, partition=partition)
+
+    def _store_bare(self, item: Listed, partition: Partition) -> None:
+        seen = _observation(self._run_id, item.previous)
+        flat = flatten(item.completion, None, seen, keep_images=self._job.keep_images)
+        self._store(item, partition, flat)
+
+    # A source without messages
+
+    def _is_without_messages(self, item: Listed) -> bool:
+        """Whether there is no use in asking; now and then it is asked all the same."""
+        if not self._has_no_messages or item.sequence is None:
+            return False
+        self._left_out += 1
+        return self._left_out % ASKED_ALL_THE_SAME != 0
+
+    def _store_without_messages(self, item: Listed) -> None:
+        """Keep a completion and its replies: the source has no messages of any."""
+        partition = Partition.of(self._job.name, item.completion.created)
+        self._store_bare(item, partition)
+        kind: Kind = "new" if item.previous is None else "unchanged"
+        self._flush.outcomes.append(Outcome(item.completion.id, kind, partition, item.sequence))
+
+    def _came(self, completion_id: str) -> None:
+        """Take note of messages that came: what failed before is those completions' own."""
+        self._blame.succeeded(completion_id)
+        if self._has_no_messages:
+            logger.warning("%s: the service sends messages after all", self._job.name)
+            self._has_no_messages = False
+        suspects, self._suspects = self._suspects, []
+        for suspect in suspects:
+            self._fail_suspect(suspect)
+
+    def _fail_suspect(self, suspect: Suspect) -> None:
+        error = as_own(suspect.error)
+        if isinstance(suspect.item, Listed):
+            self._fail_listed(suspect.item, error)
+        else:
+            self._fail(suspect.item.completion_id, error)
+
+    def _conclude(self) -> None:
+        """Decide what the errors of all mean, now that there are enough of them."""
+        suspects, self._suspects = self._suspects, []
+        error = suspects[0].error
+        if forbids_all(error):
+            raise error
+        if not self._has_no_messages:
+            logger.warning(
+                "%s: the service gives no messages of any completion (%s). Completions and replies "
+                "are kept; prompts are not there to be backed up",
+                self._job.name,
+                error.message,
+            )
+        self._has_no_messages = True
+        for suspect in suspects:
+            if isinstance(suspect.item, Listed):
+                self._store_without_messages(suspect.item)
+
+    def _settle_suspects(self) -> None:
+        """Decide about what is left when there is nothing more to come."""
+        if self._job.ids is None and len(self._suspects) >= ENOUGH_AT_THE_END:
+            self._conclude()
+        elif self._job.ids is not None and self._suspects:
+            raise self._suspects[0].error
+        suspects, self._suspects = self._suspects, []
+        for suspect in suspects:
+            self._fail_suspect(suspect)
+
     def _store(self, item: Listed, partition: Partition, flat: FlatCompletion) -> None:
         self._buffer.add(partition, flat)
         if item.previous is not None:
-            self._flush.replaced.setdefault(partition, set()).add(item.completion.id)
+            self._flush.replaced.setdefault(partition, {})[item.completion.id] = item.previous
 
     def _fail(
         self,
@@ -250,21 +352,6 @@ class Exporter:
         self._flush.outcomes.append(
             Outcome(completion_id, "failed", partition, sequence, failure=failure, absent=absent)
         )
-
-
-async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
-    """Await `work`; when cancelled, let it end first: a commit is never left half way."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await task
-        raise
-
-
-def _raise_if_exhausted(error: CompletionError) -> None:
-    if isinstance(error, RetriesExhaustedError):
-        raise error
 
 
 def _observation(run_id: str, previous: StoredVersion | None) -> Observation:

@@ -24,8 +24,8 @@ class SourceJob:
     `ids`: just these completions; None: discover by listing. `created_after`, `created_before`:
     UTC seconds, inclusive and exclusive. `lookback`: seconds behind the newest backed-up completion
     that are listed again. `full_sweep_every`: seconds after which an incremental run becomes a full
-    one; None: never. `selection`: fingerprint of the filters. `keep_images`: whether the bytes of
-    embedded images are stored.
+    one; None: never. `retention`: seconds that the source keeps completions. `selection`:
+    fingerprint of the filters. `keep_images`: whether the bytes of embedded images are stored.
     """
 
     name: str
@@ -37,6 +37,7 @@ class SourceJob:
     created_before: int | None = None
     lookback: int = 86_400
     full_sweep_every: int | None = None
+    retention: int = 30 * 86_400
     selection: str = ""
     keep_images: bool = True
     concurrency: int = 32
@@ -68,10 +69,14 @@ class Listed(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A completion to be asked for by id; `earlier` is its open failure, if it has one."""
+    """A completion to be asked for by id; `earlier` is its open failure, if it has one.
+
+    `listed`: the list shows it, in a row that cannot be read.
+    """
 
     completion_id: str
     earlier: Failure | None = None
+    listed: bool = False
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -96,12 +101,16 @@ class Outcome(msgspec.Struct, frozen=True):
 class Flush:
     """Durable part files that no manifest lists yet, and the outcomes that they hold.
 
-    `replaced`: ids whose older rows have to go when this is committed. `images`: SHA-256 of the
+    `replaced`: completions whose older rows have to go when this is committed, as they are stored;
+    `replaced_alone`: those of which only the completion's own row goes, and the messages stay.
+    `lost`: ids of stored messages, by completion, that would go with them. `images`: SHA-256 of the
     images in `parts`. `requests`: those sent where the run's own API client does not count them.
     """
 
     parts: list[PartFile] = field(default_factory=list)
-    replaced: dict[Partition, set[str]] = field(default_factory=dict)
+    replaced: dict[Partition, dict[str, StoredVersion]] = field(default_factory=dict)
+    replaced_alone: dict[Partition, set[str]] = field(default_factory=dict)
+    lost: dict[Partition, dict[str, set[str]]] = field(default_factory=dict)
     images: dict[Partition, set[str]] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
     requests: RequestFigures = field(default_factory=RequestFigures)

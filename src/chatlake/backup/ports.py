@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Collection,
+    Container,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -18,6 +27,9 @@ Columns = dict[str, list[Any]]
 
 Room = Callable[[], Awaitable[None]]
 """Returns when there is room in memory for a large body."""
+
+StoredMessage = tuple[str, str, str]
+"""A stored message: its id, its direction and its exact text."""
 
 Rows = Mapping[tuple[str, Partition], Columns]
 """Rows of many tables and partitions: (table, partition) -> columns."""
@@ -51,7 +63,8 @@ class CompletionApi(Protocol):
 
     Each call sends one GET (again where the retry policy says so) and returns what `read` makes of
     the body. `read` may raise InvalidResponseError; the request is then sent again, a few times.
-    Raises AccountError, SourceUnreachableError or CompletionError (see chatlake.errors).
+    Raises AccountError, SourceUnreachableError or CompletionError (see chatlake.errors). `hasty`:
+    a request that fails is not sent again.
     """
 
     figures: RequestFigures
@@ -65,6 +78,7 @@ class CompletionApi(Protocol):
         order: str = "asc",
         model: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        hasty: bool = False,
     ) -> T:
         """GET /chat/completions."""
         ...
@@ -82,6 +96,7 @@ class CompletionApi(Protocol):
         limit: int,
         settle: bool,
         room: Room | None = None,
+        hasty: bool = False,
     ) -> T:
         """GET /chat/completions/{id}/messages, ascending.
 
@@ -101,13 +116,16 @@ class StoredVersion(msgspec.Struct, frozen=True, gc=False):
     """What the lake holds of a completion: digest of its canonical JSON, and when it was seen.
 
     `digest` is None where its messages are still missing. `observed_at`: when the last thing known
-    of it was seen; with `deleted`, that it was gone. Times in microseconds since 1970.
+    of it was seen; with `deleted`, that it was gone. Times in microseconds since 1970. `inputs`,
+    `images`: how many input messages and image parts are stored, None where that is unknown.
     """
 
     digest: bytes | None
     first_seen_at: int
     observed_at: int
     deleted: bool = False
+    inputs: int | None = None
+    images: int | None = None
 
 
 class LakeStore(Protocol):
@@ -122,6 +140,10 @@ class LakeStore(Protocol):
 
     def stored_versions(self, partition: Partition) -> dict[str, StoredVersion]:
         """Return completion id -> version for every completion of the partition."""
+        ...
+
+    def has_input_messages(self, source: str) -> bool:
+        """Say whether the newest days of a source hold a message from `/messages`."""
         ...
 
     def stored_images(self, partition: Partition) -> set[str]:
@@ -148,6 +170,18 @@ class LakeStore(Protocol):
         A version that was found gone at the source gives a second row. Versions without a digest
         (messages never had) are none. None where there are no rows.
         """
+        ...
+
+    def stored_messages(
+        self, partition: Partition, completion_ids: Collection[str]
+    ) -> dict[str, list[StoredMessage]]:
+        """Return the stored messages of these completions, in the order of the conversation."""
+        ...
+
+    def lost_messages(
+        self, partition: Partition, message_ids: Mapping[str, Collection[str]]
+    ) -> Columns | None:
+        """Return messages (completion id -> ids) as rows of `message_history`; None without any."""
         ...
 
     def without_completions(

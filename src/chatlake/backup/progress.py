@@ -11,14 +11,17 @@ class FinishedPrefix:
     def __init__(self) -> None:
         self.last: tuple[str, int] | None = None
         self._next_sequence = 0
-        self._waiting: deque[tuple[int, str, int]] = deque()
+        self._waiting: deque[tuple[int, str, int, bool]] = deque()
         self._finished: set[int] = set()
 
-    def add(self, completion_id: str, created: int) -> int:
-        """Take in the next completion of the list; returns its sequence number."""
+    def add(self, completion_id: str, created: int, *, is_place: bool = True) -> int:
+        """Take in the next completion of the list; returns its sequence number.
+
+        `is_place`: whether its time may be gone on from.
+        """
         sequence = self._next_sequence
         self._next_sequence += 1
-        self._waiting.append((sequence, completion_id, created))
+        self._waiting.append((sequence, completion_id, created, is_place))
         return sequence
 
     def finish(self, sequence: int) -> None:
@@ -28,9 +31,10 @@ class FinishedPrefix:
     def advance(self) -> tuple[str, int] | None:
         """Return (id, created) of the last completion of the finished prefix, None at the start."""
         while self._waiting and self._waiting[0][0] in self._finished:
-            sequence, completion_id, created = self._waiting.popleft()
+            sequence, completion_id, created, is_place = self._waiting.popleft()
             self._finished.discard(sequence)
-            self.last = (completion_id, created)
+            if is_place:
+                self.last = (completion_id, created)
         return self.last
 
     @property

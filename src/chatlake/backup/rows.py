@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from chatlake.backup.ports import Columns
+from collections.abc import Container, Mapping
+
+from chatlake.backup.ports import Columns, StoredMessage
 from chatlake.model.flatten import FlatCompletion, Row
 from chatlake.model.image_references import EmbeddedImage
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import COLUMNS, COMPLETIONS, CONTENT_PARTS, IMAGES, MESSAGES
 
+_OWNER, _NAME, _DIRECTION, _RAW, _EXACT = (
+    COLUMNS[MESSAGES].index(name)
+    for name in ("completion_id", "message_id", "direction", "raw", "raw_exact")
+)
+_MESSAGE_COUNT = COLUMNS[COMPLETIONS].index("message_count")
+_IMAGE_COUNT = COLUMNS[COMPLETIONS].index("image_count")
 _ROW_BYTES = 700  # a tuple of some 20 values and what of them is not text, measured
 
 
@@ -40,6 +48,34 @@ class RowBuffer:
                     waiting[sha256] = image
                     self.bytes += 3 * len(image.data)  # writing them copies them
 
+    def messages(
+        self, partition: Partition, completion_ids: Container[str]
+    ) -> dict[str, list[StoredMessage]]:
+        """Return the messages that wait of these completions, by completion."""
+        found: dict[str, list[StoredMessage]] = {}
+        for row in self._rows.get((MESSAGES, partition), ()):
+            if row[_OWNER] in completion_ids:
+                text = row[_RAW] if row[_EXACT] is None else row[_EXACT]
+                found.setdefault(row[_OWNER], []).append((row[_NAME], row[_DIRECTION], text))
+        return found
+
+    def drop_messages(
+        self, partition: Partition, counts: Mapping[str, tuple[int, int | None]]
+    ) -> None:
+        """Drop the messages of completions whose stored ones stay.
+
+        `counts`: completion id -> how many messages and image parts the lake holds.
+        """
+        for table in (MESSAGES, CONTENT_PARTS):
+            rows = self._rows.get((table, partition), [])
+            rows[:] = [row for row in rows if row[_OWNER] not in counts]
+        rows = self._rows[COMPLETIONS, partition]
+        for place, row in enumerate(rows):
+            if row[0] in counts:
+                values = list(row)
+                values[_MESSAGE_COUNT], values[_IMAGE_COUNT] = counts[row[0]]
+                rows[place] = tuple(values)
+
     def images(self) -> dict[Partition, dict[str, EmbeddedImage]]:
         """Return the images that wait, by partition and SHA-256."""
         return self._images
@@ -53,7 +89,7 @@ class RowBuffer:
             ]
             self._extend(IMAGES, partition, rows)
         self._images = {}
-        return {key: columns_of(key[0], rows) for key, rows in self._rows.items()}
+        return {key: columns_of(key[0], rows) for key, rows in self._rows.items() if rows}
 
     def _extend(self, table: str, partition: Partition, rows: list[Row]) -> None:
         if rows:

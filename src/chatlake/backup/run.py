@@ -16,15 +16,21 @@ import msgspec
 from chatlake.backup.commit import Committer
 from chatlake.backup.discovery import Discovery
 from chatlake.backup.export import Exporter, Item, Take
+from chatlake.backup.fetching import get_completion
 from chatlake.backup.heal import heal
-from chatlake.backup.items import Listed, SourceJob
+from chatlake.backup.items import Asked, Flush, Listed, SourceJob
 from chatlake.backup.known import KnownCompletions, KnownImages
 from chatlake.backup.ports import CompletionApi, LakeStore, Observer
 from chatlake.backup.schedule import with_due_sweep
 from chatlake.backup.sweep import Sweep, SweepResult, sweeps_everything
-from chatlake.errors import ChatlakeError, CompletionError
+from chatlake.backup.uninterrupted import is_cancelled, to_its_end
+from chatlake.errors import (
+    AccountError,
+    ChatlakeError,
+    CompletionError,
+    SourceUnreachableError,
+)
 from chatlake.model.manifest import Failure, Manifest, SourceRun, format_time
-from chatlake.model.objects import read_completion
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +52,10 @@ class SourceReport:
 
 @dataclass(slots=True)
 class BackupReport:
-    """What a run did. `seconds`: wall time. `stopped_by`: the signal that ended it, if one did."""
+    """What a run did. `seconds`: wall time. `stopped_by`: the signal that ended it, if one did.
+
+    `new_lake`: whether the lake had no commit before.
+    """
 
     run_id: str
     started_at: str
@@ -55,6 +64,7 @@ class BackupReport:
     seconds: float = 0.0
     sources: list[SourceReport] = field(default_factory=list)
     stopped_by: int | None = None
+    new_lake: bool = False
 
     @property
     def status(self) -> str:
@@ -98,7 +108,7 @@ async def back_up(
     """
     started = time.monotonic()
     if not report.dry_run:
-        await asyncio.to_thread(_close_killed_runs, lake, report.run_id)
+        await to_its_end(asyncio.to_thread(_close_killed_runs, lake, report.run_id))
     for configured in jobs:
         job = with_due_sweep(configured, lake.state)
         observer.source_started(job.name, job.mode)
@@ -140,6 +150,7 @@ class _SourceBackup:
         self._api = api
         self._lake = lake
         self._observer = observer
+        self._committing = asyncio.Lock()  # never two commits side by side
         self._images = KnownImages(lake)
         self._completions = KnownCompletions(lake)
         self._discovery = Discovery(job, api, lake, self._completions)
@@ -157,6 +168,8 @@ class _SourceBackup:
             requests=lambda: api.figures,
             resumable=lambda: self._discovery.ascending,
             would_have_shown=self._discovery.would_have_shown,
+            list_gaps=self._discovery.gaps,
+            has_read=self._discovery.has_read,
         )
 
     async def back_up(self, strategy: Strategy | None) -> None:
@@ -165,34 +178,55 @@ class _SourceBackup:
         export = here if strategy is None else strategy(self._job, self.report.run.run_id)
         try:
             now = round(datetime.now(UTC).timestamp() * 1_000_000)
-            await asyncio.to_thread(heal, self._lake, self.report.run, now)
-            await here(self._discovery.gaps(), self._committer.take)
-            await export(self._items(), self._committer.take)
+            await to_its_end(asyncio.to_thread(heal, self._lake, self.report.run, now))
+            await self._export_gaps()
+            await export(self._items(), self._take)
+            await to_its_end(self._complete())
         except asyncio.CancelledError:
             await self._end("interrupted")
             raise
         except ChatlakeError as error:
+            if self._has_ended:
+                raise  # the end is in the ledger: what failed came after it
             self.report.error = error
             await self._end("failed")
         except Exception as error:
             self.report.error = ChatlakeError(f"unexpected error: {error!r}")
             await self._end("failed")
             raise
-        else:
-            sweep = await asyncio.to_thread(self._swept)
-            self._committer.close_gaps()
-            await self._end("incomplete" if self._committer.gaps else "complete", sweep)
+        if is_cancelled():
+            raise asyncio.CancelledError  # an error hid it: no other source has its turn
+
+    async def _take(self, flush: Flush) -> None:
+        await to_its_end(self._taken(flush))
+
+    async def _taken(self, flush: Flush) -> None:
+        async with self._committing:
+            if not self._has_ended:  # a straggler of a strategy: the next run fetches it again
+                await self._committer.take(flush)
+
+    async def _complete(self) -> None:
+        sweep = await asyncio.to_thread(self._swept)
+        self._committer.close_gaps()
+        await self._end("incomplete" if self._committer.gaps else "complete", sweep)
+
+    async def _export_gaps(self) -> None:
+        exporter = self._new_exporter(gaps=True)
+        await exporter.export(self._discovery.open_gaps(), self._take)
 
     async def _export_here(self, items: AsyncIterator[Item], take: Take) -> None:
-        exporter = Exporter(
+        await self._new_exporter().export(items, take)
+
+    def _new_exporter(self, *, gaps: bool = False) -> Exporter:
+        return Exporter(
             self._job,
             self._api,
             self._lake,
             self._images,
             run_id=self.report.run.run_id,
             examine=self._discovery.examine,
+            gaps=gaps,
         )
-        await exporter.export(items, take)
 
     async def look(self) -> None:
         """Count what a backup would do, without fetching messages or writing anything."""
@@ -201,7 +235,10 @@ class _SourceBackup:
             async for asked in self._to_look_at():
                 try:
                     item = await self._seen(asked)
-                except CompletionError:
+                except (CompletionError, AccountError, SourceUnreachableError) as error:
+                    is_open_gap = isinstance(asked, Asked) and self._job.ids is None
+                    if not isinstance(error, CompletionError) and not is_open_gap:
+                        raise
                     run.listed += 1
                     run.failed += 1
                     continue
@@ -221,7 +258,7 @@ class _SourceBackup:
         run.requests = self._api.figures.requests
 
     async def _to_look_at(self) -> AsyncIterator[Item]:
-        async for gap in self._discovery.gaps():
+        async for gap in self._discovery.open_gaps():
             yield gap
         async for item in self._discovery.items():
             yield item
@@ -230,7 +267,7 @@ class _SourceBackup:
         """Ask for a completion that is known by its id only; None if it was met already."""
         if isinstance(item, Listed):
             return item
-        completion = await self._api.get_completion(read_completion, item.completion_id)
+        completion = await get_completion(self._api, item.completion_id)
         return self._discovery.examine(completion, listed=False)
 
     async def _items(self) -> AsyncIterator[Item]:
@@ -249,12 +286,34 @@ class _SourceBackup:
         return min(1.0, (position - start) / (end - start))
 
     def _swept(self) -> SweepResult | None:
-        """What a full sweep found gone; None where this run was none, or its list was empty."""
-        if self._sweep is None or self._discovery.position is None:
+        """What a full sweep found gone; None where the list did not show all that there is."""
+        if self._sweep is None or self._discovery.position is None or self._discovery.gaps:
             return None
         return self._sweep.finish(self._completions)
 
+    @property
+    def _has_ended(self) -> bool:
+        """Whether the ledger holds the end of this run."""
+        run = self.report.run
+        stored = self._lake.state.runs.get((run.run_id, run.source))
+        return stored is not None and stored.status != "running"
+
     async def _end(self, status: str, sweep: SweepResult | None = None) -> None:
-        error = self.report.error
-        await self._committer.finish(status, None if error is None else error.message, sweep)
-        self.report.failures = list(self._committer.failures.values())
+        """Commit the end of the run, once, and whatever is cancelled meanwhile."""
+        await to_its_end(self._ended(status, sweep))
+
+    async def _ended(self, status: str, sweep: SweepResult | None) -> None:
+        run, error = self.report.run, self.report.error
+        why = None if error is None else error.message
+        async with self._committing:
+            if self._has_ended:
+                return
+            before = run.files_added, run.bytes_added
+            try:
+                await self._committer.finish(status, why, sweep)
+            except BaseException:
+                if not self._has_ended:
+                    run.files_added, run.bytes_added = before  # another end will be tried
+                raise
+            finally:
+                self.report.failures = list(self._committer.failures.values())

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from types import FrameType
+from typing import Final
 
 from chatlake.backup.items import SourceJob
 from chatlake.backup.ports import Observer
 from chatlake.backup.run import BackupReport, Strategy, back_up, new_report
 from chatlake.bootstrap.after_run import compact_after
+from chatlake.bootstrap.known_lakes import find_lake, remember_lake
 from chatlake.bootstrap.memory import sparing_memory
 from chatlake.bootstrap.notify import notifying
+from chatlake.bootstrap.opened import open_lake
 from chatlake.bootstrap.runtime import Runtime, forget_runtime, share_runtime
 from chatlake.bootstrap.secrets import load_prefect_secret
 from chatlake.config import Settings
@@ -21,12 +26,11 @@ from chatlake.errors import LakeNotFoundError, RunInterruptedError, RunTerminate
 from chatlake.lake.lake import Lake
 from chatlake.lake.memory import MemoryStorage
 
+__all__ = ["open_lake", "run_backup"]
 
-def open_lake(settings: Settings, *, create: bool = False) -> Lake:
-    """Open the configured lake. LakeNotFoundError where there is none and `create` is False."""
-    lake = Lake.open(settings.lake_location, access=settings.access, create=create)
-    lake.follow_move()
-    return lake
+logger = logging.getLogger(__name__)
+
+_SAME_WISH_S: Final = 5.0
 
 
 def run_backup(
@@ -36,16 +40,18 @@ def run_backup(
     *,
     dry_run: bool = False,
     strategy: Strategy | None = None,
+    new_lake: bool = False,
 ) -> BackupReport:
     """Back up and return the report; `strategy`: how batches are exported, None: in this process.
 
     SIGINT and SIGTERM (in the main thread) end it early: what was fetched is committed, and the
-    report says so. ConfigurationError, LakeLockedError and other LakeErrors are raised. The address
-    of `notify` is told of what did not end well.
+    report says so. ConfigurationError, LakeLockedError and other LakeErrors are raised:
+    LakeMissingError where something says that there was a lake, unless `new_lake` is set. The
+    address of `notify` is told of what did not end well.
     """
     report = new_report(settings.lake_location, dry_run=dry_run)
     with notifying(settings, report):
-        _run(settings, jobs, observer, report, strategy)
+        _run(settings, jobs, observer, report, strategy, new_lake=new_lake)
     return report
 
 
@@ -55,12 +61,19 @@ def _run(
     observer: Observer,
     report: BackupReport,
     strategy: Strategy | None,
+    *,
+    new_lake: bool,
 ) -> None:
     dry_run = report.dry_run
     settings.check_secrets(load_prefect_secret, sources=[job.name for job in jobs])
-    lake = _lake_to_look_at(settings) if dry_run else open_lake(settings, create=True)
+    found = _opened(settings) if new_lake else find_lake(settings)
+    report.new_lake = found is None or not found.state.number
+    lake = found or _begun(settings, dry_run=dry_run)
+    if report.new_lake and not dry_run:
+        logger.info("a new lake was begun at %s", lake.location)
     lock = contextlib.nullcontext() if dry_run else lake.lock(report.run_id)
-    with lock, _interruptible(report), sparing_memory():
+    # The lock within: a run that was stopped says so, whatever else its catalogue lacks.
+    with _interruptible(report), lock, sparing_memory():
         listed = frozenset(lake.state.files)
         runtime = Runtime(settings, lake, observer)
         share_runtime(report.run_id, runtime)
@@ -71,30 +84,46 @@ def _run(
         finally:
             forget_runtime(report.run_id)
             runtime.close()
+            if not dry_run and lake.state.number:
+                remember_lake(settings, lake.state.number)
         if not dry_run:
             compact_after(lake, report, listed)
 
 
-def _lake_to_look_at(settings: Settings) -> Lake:
-    """Open the lake for a dry run: where there is none, an empty one in memory stands for it."""
+def _begun(settings: Settings, *, dry_run: bool) -> Lake:
+    """Begin a lake; for a dry run an empty one in memory stands for it."""
+    return Lake(MemoryStorage()) if dry_run else open_lake(settings, create=True)
+
+
+def _opened(settings: Settings) -> Lake | None:
     try:
         return open_lake(settings)
     except LakeNotFoundError:
-        return Lake(MemoryStorage())
+        return None
 
 
 @contextlib.contextmanager
 def _interruptible(report: BackupReport) -> Iterator[None]:
     """Turn SIGINT and SIGTERM into an early end that the report names.
 
-    Elsewhere than in the main thread signals are not ours to handle.
+    Others within `_SAME_WISH_S` say the same again: wrappers repeat what the terminal has sent to
+    all, and the end is under way. A later one ends the process at once. Elsewhere than in the main
+    thread signals are not ours to handle.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
+    came_at = 0.0
+
     def stop(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+        nonlocal came_at
+        if report.stopped_by is not None:
+            if time.monotonic() - came_at > _SAME_WISH_S:
+                signal.signal(number, signal.SIG_DFL)
+                signal.raise_signal(number)
+            return
+        came_at = time.monotonic()
         report.stopped_by = number
         raise (RunTerminatedError if number == signal.SIGTERM else RunInterruptedError)(
             "stopped by a signal"

@@ -29,7 +29,7 @@ class LoopThread:
         """Run `work` to its end and return its result.
 
         When the waiting thread is interrupted, `work` is cancelled and awaited before the
-        interrupting exception goes on; interrupted once more, it is left behind.
+        interrupting exception goes on. Further interruptions cancel it again, and are awaited too.
         """
         ended = threading.Event()
         tasks: list[asyncio.Task[T]] = []
@@ -40,16 +40,32 @@ class LoopThread:
             task.add_done_callback(lambda _: ended.set())
             tasks.append(task)
 
-        self._loop.call_soon_threadsafe(start)
+        def cancel() -> None:
+            if tasks:
+                tasks[0].cancel()
+            else:  # interrupted before it was started, and now it never is
+                ended.set()
+
+        interruption: BaseException | None = None
         try:
+            self._loop.call_soon_threadsafe(start)
             ended.wait()
-        except BaseException:
-            self._loop.call_soon_threadsafe(lambda: tasks[0].cancel())  # noqa: PLW0108 - not there yet
-            ended.wait()
-            if not tasks[0].cancelled():
-                tasks[0].exception()  # was retrieved: nothing complains about it
-            raise
-        return tasks[0].result()
+        except BaseException as first:  # noqa: BLE001 - raised again below
+            interruption = first
+        while interruption is not None:
+            try:
+                self._loop.call_soon_threadsafe(cancel)
+                ended.wait()
+                break
+            except BaseException as again:  # noqa: BLE001 - the first one is raised
+                interruption.add_note(f"interrupted again: {again!r}")
+        if interruption is None:
+            return tasks[0].result()
+        if not tasks:
+            work.close()
+        elif not tasks[0].cancelled():
+            tasks[0].exception()  # was retrieved: nothing complains about it
+        raise interruption
 
     def close(self) -> None:
         """Stop the loop and wait for its thread."""

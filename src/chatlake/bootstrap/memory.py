@@ -15,7 +15,8 @@ import contextlib
 import ctypes
 import gc
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 
@@ -24,20 +25,51 @@ _OWN_BLOCK_BYTES = 1 << 20
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
+_lock = threading.Lock()
+_users = 0
+_set_back: list[Callable[[], None]] = []
+
+
 @contextlib.contextmanager
 def sparing_memory() -> Iterator[None]:
-    """Collect garbage after many more allocations than usual, and give large blocks back."""
-    _give_large_blocks_back()
-    before = gc.get_threshold()
-    was_frozen = gc.get_freeze_count() > 0
-    gc.freeze()
-    gc.set_threshold(_ALLOCATIONS, *before[1:])
+    """Collect garbage after many more allocations than usual, and give large blocks back.
+
+    Both are the whole process's: where blocks of several threads overlap, the first in sets it and
+    the last out sets it back. glibc alone is not set back, for it does not say what it was.
+    """
+    _enter()
     try:
         yield
     finally:
-        gc.set_threshold(*before)
-        if not was_frozen:
-            gc.unfreeze()
+        _leave()
+
+
+def _enter() -> None:
+    global _users  # noqa: PLW0603 - the process has one collector and one pool
+    with _lock:
+        if not _users:
+            _spare()
+        _users += 1
+
+
+def _leave() -> None:
+    global _users  # noqa: PLW0603
+    with _lock:
+        _users -= 1
+        while not _users and _set_back:
+            _set_back.pop()()
+
+
+def _spare() -> None:
+    pool = pa.default_memory_pool()
+    _set_back.append(lambda: pa.set_memory_pool(pool))
+    _give_large_blocks_back()
+    before = gc.get_threshold()
+    _set_back.append(lambda: gc.set_threshold(*before))
+    if gc.get_freeze_count() == 0:
+        _set_back.append(gc.unfreeze)
+    gc.freeze()
+    gc.set_threshold(_ALLOCATIONS, *before[1:])
 
 
 def _give_large_blocks_back() -> None:

@@ -44,6 +44,7 @@ def job_for(source: Source, *, ids: Sequence[str] | None = None, full: bool = Fa
         full_sweep_every=None
         if source.full_sweep_every is None
         else int(source.full_sweep_every.total_seconds()),
+        retention=int(source.retention.total_seconds()),
         selection=select.fingerprint(),
         keep_images=source.images == "store",
         concurrency=source.pace.concurrency,

@@ -43,12 +43,18 @@ def backup(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be done; nothing is written.")
     ] = False,
+    new_lake: Annotated[
+        bool,
+        typer.Option("--new-lake", help="Begin a new lake where one was before and is missing."),
+    ] = False,
     no_progress: Annotated[
         bool, typer.Option("--no-progress", help="Plain lines instead of a progress bar.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Back up what is new, and try again what failed before.
+
+    Where there was a lake and now is none (a disk that is not mounted), nothing is begun.
 
     Exit codes: 0 complete, 3 incomplete (failures are named), 4 configuration, 5 not authorised,
     6 unreachable, 8 locked by another run, 130 or 143 interrupted. What was committed stays.
@@ -70,7 +76,7 @@ def backup(
     ids = None if ids_file is None else _ids(ids_file, settings, names)
     jobs = jobs_for(settings, names=names, ids=ids, full=full)
     with progress_shown(bar=sys.stderr.isatty() and not no_progress) as observer:
-        report = run_backup(settings, jobs, observer, dry_run=dry_run)
+        report = run_backup(settings, jobs, observer, dry_run=dry_run, new_lake=new_lake)
     if as_json:
         write_json(backup_document(report))
     else:

@@ -33,6 +33,8 @@ def backup_document(report: BackupReport) -> dict[str, Any]:
         "bytes_added": sum(run.bytes_added for run in runs),
         "lake": report.lake,
     }
+    if report.new_lake and not report.dry_run:
+        document["new_lake"] = True
     if report.dry_run:
         document["dry_run"] = True
     error = first_error(report)

@@ -55,6 +55,8 @@ def show_summary(report: BackupReport) -> None:
     octets = sum(run.bytes_added for run in runs)
     grown = f" (+{count(added, 'file')}, {size(octets)})" if added else ""
     say(f"Lake: {report.lake}{grown}")
+    if report.new_lake and not report.dry_run:
+        say(f"Note: a new lake was begun at {report.lake}")
     for run in runs:
         say(f"{run.source}: {_requests(run)}")
 

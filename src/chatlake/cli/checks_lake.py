@@ -11,14 +11,13 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from chatlake.bootstrap.backup import open_lake
+from chatlake.bootstrap.known_lakes import find_lake
 from chatlake.cli.checks import Check, failed, passed, warning
 from chatlake.cli.words import count, size
 from chatlake.config import Settings
 from chatlake.errors import (
     ChatlakeError,
     ConfigurationError,
-    LakeNotFoundError,
     LakeUnreachableError,
     LakeUnwritableError,
 )
@@ -38,16 +37,17 @@ def lake_checks(settings: Settings) -> Iterator[Check]:
     is_bucket = "://" in place
     holder = None
     try:
-        lake = open_lake(settings)
-    except LakeNotFoundError:
-        yield passed("lake", f"{place}: none yet, the first backup makes it")
+        lake = find_lake(settings)
     except ChatlakeError as error:
         yield failed("lake", error)
         if isinstance(error, ConfigurationError | LakeUnreachableError):
             return
     else:
-        yield passed("lake", f"{place}: {count(lake.state.number, 'commit')}")
-        holder = lake.storage.lock_holder()
+        if lake is None:
+            yield passed("lake", f"{place}: none yet, the first backup makes it")
+        else:
+            yield passed("lake", f"{place}: {count(lake.state.number, 'commit')}")
+            holder = lake.storage.lock_holder()
     yield from _bucket_checks(place) if is_bucket else _folder_checks(Path(place))
     if holder is None:
         yield passed("lock", "free")

@@ -191,6 +191,7 @@ def _run_flow(place: _Place) -> None:
     }
     environment |= {_KEY_VARIABLE: _KEY, "PREFECT_LOGGING_COLORS": "false", "COLUMNS": "200"}
     environment.setdefault("PREFECT_HOME", str(place.folder / "prefect"))
+    environment["CHATLAKE_STATE"] = str(place.folder / "state")  # goes with the folder
     command = ["-m", "chatlake.flows.backup", "--config", str(place.config)]
     with _child(command, environment, stderr=subprocess.STDOUT) as process:
         last = deque(_shown(process), maxlen=_LINES_KEPT)

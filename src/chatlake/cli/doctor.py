@@ -21,7 +21,8 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "
 def doctor(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Check everything that a backup needs.
 
-    Configuration, keys, each route of each source, lake, disk, lock, versions; changes nothing.
+    Configuration, keys, each route of each source, lake, disk, lock, versions; changes nothing. The
+    sources are asked as a backup asks, for a page of each route. Warnings do not fail it.
 
     The exit code is that of the worst failure: 4 configuration, 5 not authorised, 6 unreachable,
     7 lake damaged, 1 anything else.
@@ -40,6 +41,8 @@ def doctor(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
 
 def _checks(config: Path | None) -> Iterator[Check]:
     from chatlake.cli.checks import failed, passed  # noqa: PLC0415
+    from chatlake.cli.checks_config import config_checks  # noqa: PLC0415
+    from chatlake.cli.checks_identity import Holdings, holdings, shared_list  # noqa: PLC0415
     from chatlake.cli.checks_lake import lake_checks, versions_check  # noqa: PLC0415
     from chatlake.cli.checks_notify import notify_checks  # noqa: PLC0415
     from chatlake.cli.checks_runner import runner_checks  # noqa: PLC0415
@@ -53,8 +56,15 @@ def _checks(config: Path | None) -> Iterator[Check]:
         yield failed("configuration", error)
     else:
         yield passed("configuration", f"{settings.path} is valid")
+        doubled = set()
+        for check in config_checks(settings):
+            doubled.add(check.check)
+            yield check
+        held, lists = holdings(settings), dict[str, list[str]]()
         for source in settings.sources:
-            yield from source_checks(settings, source)
+            ids = lists.setdefault(source.name, [])
+            yield from source_checks(settings, source, held.get(source.name, Holdings()), ids)
+        yield from (check for check in shared_list(lists) if check.check not in doubled)
         yield from notify_checks(settings)
         yield from runner_checks(settings)
         yield from lake_checks(settings)

@@ -11,12 +11,14 @@ EXAMPLES = examples("chatlake status", "chatlake status --json")
 def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Show what is backed up, and what is not yet.
 
-    Also the last runs, the open gaps, and how long the source keeps what is not backed up yet.
+    Also the last runs, the last full sweep, the open gaps, and how long the source keeps what is
+    not backed up yet.
     Asks no source and needs no key.
     """
     from datetime import UTC, datetime  # noqa: PLC0415
 
     from chatlake.bootstrap.backup import open_lake  # noqa: PLC0415
+    from chatlake.cli.status_dates import times_in  # noqa: PLC0415
     from chatlake.cli.status_facts import gather  # noqa: PLC0415
     from chatlake.cli.status_json import status_document  # noqa: PLC0415
     from chatlake.cli.status_text import show_status  # noqa: PLC0415
@@ -24,7 +26,8 @@ def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
 
     settings = load_settings(config)
     lake = open_lake(settings)
-    facts = gather(lake.state, settings, lake.storage.lock_holder(), datetime.now(UTC))
+    holder, now = lake.storage.lock_holder(), datetime.now(UTC)
+    facts = gather(lake.state, settings, holder, now, times_in(lake))
     facts.count_unlisted(lake.leftovers())
     if as_json:
         write_json(status_document(lake.location, facts))

@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from chatlake.cli.status_dates import SKEW, Dates, ReadTimes, future_run
 from chatlake.config import Settings, Source
 from chatlake.lake.storage import LockHolder, StoredFile
-from chatlake.model.manifest import Failure, LakeState, SourceRun, parse_time
+from chatlake.model.manifest import Cursor, Failure, LakeState, SourceRun, parse_time
 from chatlake.model.tables import COMPLETIONS
 
 _LISTING = ("incremental", "full")
@@ -24,21 +25,25 @@ class SourceFacts:
 
     `rows`: by table. `covered_until`: everything created at the source before this instant is
     stored or a named gap; None where that was never so. `expires_in`: how long the source keeps
-    the oldest completion that may not be stored yet, negative when it may be gone.
+    the oldest completion that may not be stored yet, negative when it may be gone. `last_sweep`:
+    the last full sweep that read the list to its end; `sweep_every` as configured, None: never.
+    `warnings`: what about the source's times cannot be believed.
     """
 
     name: str
     configured: bool
+    dates: Dates
     rows: Counter[str] = field(default_factory=Counter)
     files: int = 0
     bytes: int = 0
-    oldest: datetime | None = None
-    newest: datetime | None = None
     last_complete_run: SourceRun | None = None
+    last_sweep: SourceRun | None = None
+    sweep_every: timedelta | None = None
     covered_until: datetime | None = None
     retention: timedelta | None = None
     expires_in: timedelta | None = None
     gaps: list[Failure] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -63,9 +68,13 @@ class StatusFacts:
 
 
 def gather(
-    state: LakeState, settings: Settings, holder: LockHolder | None, now: datetime
+    state: LakeState,
+    settings: Settings,
+    holder: LockHolder | None,
+    now: datetime,
+    read: ReadTimes | None = None,
 ) -> StatusFacts:
-    """Collect what there is to tell."""
+    """Collect what there is to tell; `read` opens the files that reach into the future."""
     configured = {source.name: source for source in settings.sources}
     names = [*configured]
     known = {file.source for file in state.files.values()}
@@ -73,7 +82,7 @@ def gather(
     names += sorted(known - configured.keys())
     # In the order of their commits, which a clock that was put back does not change.
     runs = [_as_seen_now(run, holder) for run in reversed(state.runs.values())]
-    sources = [_source(name, configured.get(name), state, runs, now) for name in names]
+    sources = [_source(name, configured.get(name), state, runs, Dates(now, read)) for name in names]
     return StatusFacts(state.number, sources, runs, holder, now)
 
 
@@ -85,44 +94,60 @@ def _as_seen_now(run: SourceRun, holder: LockHolder | None) -> SourceRun:
 
 
 def _source(
-    name: str, source: Source | None, state: LakeState, runs: list[SourceRun], now: datetime
+    name: str,
+    source: Source | None,
+    state: LakeState,
+    runs: list[SourceRun],
+    dates: Dates,
 ) -> SourceFacts:
-    facts = SourceFacts(name, configured=source is not None)
+    now = dates.now
+    facts = SourceFacts(name, configured=source is not None, dates=dates)
     for file in state.files.values():
         if file.source == name:
             facts.files += 1
             facts.bytes += file.bytes
             facts.rows[file.table] += file.rows
             if file.table == COMPLETIONS:
-                oldest, newest = parse_time(file.min_created_at), parse_time(file.max_created_at)
-                facts.oldest = oldest if facts.oldest is None else min(oldest, facts.oldest)
-                facts.newest = newest if facts.newest is None else max(newest, facts.newest)
+                dates.take(file)
+    dates.bound()
     own = [run for run in runs if run.source == name]
     facts.last_complete_run = next((run for run in own if run.status == "complete"), None)
+    facts.last_sweep = next(
+        (run for run in own if run.mode == "full" and run.status in _REACHED_THE_END), None
+    )
     facts.gaps = [failure for failure in state.failures.values() if failure.source == name]
-    facts.covered_until = _covered_until(name, state, own, now)
+    facts.covered_until = _covered_until(state.cursors.get(name), own, dates)
+    facts.warnings = [*dates.warnings(), *future_run(own, now)]
     if source is not None and facts.covered_until is not None:
         facts.retention = source.retention
-        moments = [facts.covered_until]
-        moments += [_moment(gap.created) for gap in facts.gaps if gap.created is not None]
+        moments = [facts.covered_until, *filter(None, map(_created, facts.gaps))]
         facts.expires_in = min(moments) + source.retention - now
+    if source is not None:
+        facts.sweep_every = source.full_sweep_every
     return facts
 
 
-def _covered_until(
-    name: str, state: LakeState, runs: list[SourceRun], now: datetime
-) -> datetime | None:
+def _created(gap: Failure) -> datetime | None:
+    """Return when a gap's completion was created, at the latest; without a time, by its gap."""
+    if gap.created:
+        return _moment(gap.created)
+    return parse_time(gap.first_attempt_at) if gap.first_attempt_at else None
+
+
+def _covered_until(cursor: Cursor | None, runs: list[SourceRun], dates: Dates) -> datetime | None:
     """Return until when the source is backed up, but for named gaps.
 
     A run that read the list to its end has seen whatever was created before it began; one that
-    ended early has seen what lies before its cursor.
+    ended early has seen what lies before its cursor. A cursor in the future has passed what is
+    stored, and says nothing of what came since.
     """
     whole = [r for r in runs if r.mode in _LISTING and r.status in _REACHED_THE_END]
     moments = [parse_time(run.started_at) for run in whole[:1]]
-    cursor = state.cursors.get(name)
     if cursor is not None:
-        moments.append(_moment(cursor.created))
-    return min(max(moments), now) if moments else None  # a clock may have been ahead
+        created = _moment(cursor.created)
+        passed = created if created <= dates.now + SKEW else dates.newest
+        moments += [] if passed is None else [passed]
+    return min(max(moments), dates.now) if moments else None  # a clock may have been ahead
 
 
 def _moment(created: int) -> datetime:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from chatlake.cli.status_facts import SourceFacts, StatusFacts
-from chatlake.model.manifest import format_time
+from chatlake.model.manifest import format_time, parse_time
 from chatlake.model.tables import COMPLETIONS, CONTENT_PARTS, IMAGES, MESSAGES
 
 _RUNS = 5
@@ -33,8 +33,8 @@ def status_document(location: str, facts: StatusFacts) -> dict[str, Any]:
 
 
 def _source(source: SourceFacts, now: datetime) -> dict[str, Any]:
-    run, expires_in = source.last_complete_run, source.expires_in
-    age = None if source.newest is None else round((now - source.newest).total_seconds())
+    run, sweep, expires_in = source.last_complete_run, source.last_sweep, source.expires_in
+    swept_at = None if sweep is None else parse_time(sweep.finished_at or sweep.started_at)
     return {
         "name": source.name,
         "configured": source.configured,
@@ -44,16 +44,26 @@ def _source(source: SourceFacts, now: datetime) -> dict[str, Any]:
         "images": source.rows[IMAGES],
         "files": source.files,
         "bytes": source.bytes,
-        "oldest_created_at": _time(source.oldest),
-        "newest_created_at": _time(source.newest),
-        "newest_age_seconds": age,
+        "oldest_created_at": _time(source.dates.oldest),
+        "newest_created_at": _time(source.dates.newest),
+        "newest_age_seconds": _age(source.dates.newest, now),
+        "future_completions": source.dates.future,
+        "timeless_completions": source.dates.timeless,
         "last_complete_run_at": None if run is None else run.finished_at,
+        "last_full_sweep_at": _time(swept_at),
+        "last_full_sweep_age_seconds": _age(swept_at, now),
         "covered_until": _time(source.covered_until),
         "expires_in_days": None
         if expires_in is None
         else round(expires_in.total_seconds() / _DAY_S, 2),
         "gaps": len(source.gaps),
+        "warnings": source.warnings,
     }
+
+
+def _age(moment: datetime | None, now: datetime) -> int | None:
+    """Return whole seconds, never less than 0: a clock may have been ahead."""
+    return None if moment is None else max(0, round((now - moment).total_seconds()))
 
 
 def _time(moment: datetime | None) -> str | None:

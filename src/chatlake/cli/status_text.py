@@ -46,16 +46,37 @@ def _show_source(source: SourceFacts, now: datetime) -> None:
             f"{count(rows[MESSAGES], 'message')}, {count(rows[IMAGES], 'image')}, "
             f"{size(source.bytes)} in {count(source.files, 'file')}{left_over}"
         )
-    if source.oldest is not None and source.newest is not None:
-        say(f"  created        {moment(source.oldest)} to {moment(source.newest)}")
-        say(f"  newest         {ago(source.newest, now)}")
+    oldest, newest = source.dates.oldest, source.dates.newest
+    if oldest is not None and newest is not None:
+        say(f"  created        {moment(oldest)} to {moment(newest)}")
+        say(f"  newest         {ago(newest, now)}")
     run = source.last_complete_run
     if run is not None and run.finished_at is not None:
         finished = parse_time(run.finished_at)
         say(f"  last complete  {moment(finished)} ({ago(finished, now)})")
+    if source.covered_until is not None or source.last_sweep is not None:
+        _show_sweep(source, now)
     if source.gaps or source.covered_until is not None:
         _show_gaps(source.gaps)
     _show_expiry(source, now)
+    for warning in source.warnings:
+        say(f"  {paint('warning', 'yellow')}        {printable(warning)}")
+
+
+def _show_sweep(source: SourceFacts, now: datetime) -> None:
+    run, every = source.last_sweep, source.sweep_every
+    if run is not None:
+        swept_at = parse_time(run.finished_at or run.started_at)
+        text = f"{moment(swept_at)} ({ago(swept_at, now)})"
+        is_late = every is not None and now - swept_at > 2 * every
+        say(f"  full sweep     {paint(text, 'yellow') if is_late else text}")
+    elif every is not None:
+        say(
+            f"  full sweep     none yet; a backup makes one every {duration(every.total_seconds())}"
+        )
+    elif source.configured:
+        text = "none yet, and none by itself (full_sweep_every: null): chatlake backup --full"
+        say(f"  full sweep     {paint(text, 'yellow')}")
 
 
 def _show_gaps(gaps: list[Failure]) -> None:

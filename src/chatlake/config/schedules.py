@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
+import itertools
 import re
+from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from chatlake.config.fields import Leaf, text_of
@@ -18,6 +21,8 @@ _FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
 )
 _PART = re.compile(r"(?:\*|(?P<low>\w+)(?:-(?P<high>\w+))?)(?:/0*[1-9][0-9]{0,3})?", re.ASCII)
 _SPECIAL = {"day": re.compile(r"LW?"), "weekday": re.compile(r"[0-7](#[1-5]|L)")}
+_START = datetime.date(2024, 1, 1)
+_DAYS_LOOKED_AT = tuple(map(timedelta, range(4 * 366)))  # a leap year and three others
 _FIELD_PATTERN = r"[0-9A-Za-z*,/#-]+"
 
 
@@ -65,3 +70,54 @@ CRON = Leaf(
     _cron, {"type": "string", "pattern": rf"^\s*{_FIELD_PATTERN}(\s+{_FIELD_PATTERN}){{4}}\s*$"}
 )
 TIMEZONE = Leaf(_timezone, {"type": "string", "pattern": r"^[A-Za-z][A-Za-z0-9_+/-]*$"})
+
+
+def longest_pause(cron: str) -> timedelta | None:
+    """Return the longest time between two runs of a cron expression, None where it is not clear.
+
+    Of each day the same times are taken: a day that a clock change makes an hour longer counts as
+    others do. Days such as `L`, `LW` or `5#2` are not followed.
+    """
+    minute, hour, day, month, weekday = cron.split()
+    try:
+        minutes, hours, days, months, weekdays = (
+            _numbers(text, *field[1:])
+            for text, field in zip((minute, hour, day, month, weekday), _FIELDS, strict=True)
+        )
+    except ValueError:
+        return None
+    weekdays = {number % 7 for number in weekdays}
+    either = not day.startswith("*") and not weekday.startswith("*")  # cron takes both days then
+
+    def runs_on(date: datetime.date) -> bool:
+        is_day, is_weekday = date.day in days, date.isoweekday() % 7 in weekdays
+        fits = (is_day or is_weekday) if either else (is_day and is_weekday)
+        return date.month in months and fits
+
+    times = sorted(60 * at + past for at in hours for past in minutes)
+    dates = [date for date in map(_START.__add__, _DAYS_LOOKED_AT) if runs_on(date)]
+    between = [(later - earlier).days for earlier, later in itertools.pairwise(dates)]
+    if not between:
+        return None
+    overnight = 1440 * max(between) + times[0] - times[-1]
+    by_day = [later - earlier for earlier, later in itertools.pairwise(times)]
+    return timedelta(minutes=max([overnight, *by_day]))
+
+
+def _numbers(text: str, lowest: int, highest: int, names: dict[str, int]) -> set[int]:
+    """Return what a field stands for; ValueError for what only some schedulers know."""
+    found: set[int] = set()
+    for part in text.split(","):
+        span, _, step = part.partition("/")
+        low, _, high = span.partition("-")
+        if span == "*":
+            first, last = lowest, highest
+        else:
+            first = _number(low, names)
+            last = _number(high, names) if high else highest if step else first
+        found.update(range(first, last + 1, int(step or 1)))
+    return found
+
+
+def _number(word: str, names: dict[str, int]) -> int:
+    return names[word.upper()] if word.upper() in names else int(word)

@@ -166,7 +166,8 @@ class Source(Section):
         "7d", "How often everything is listed again, to find what changed; null: only with --full."
     )
     retention: Annotated[timedelta, duration()] = _duration(
-        "30d", "How long the source keeps completions; only warnings depend on it."
+        "30d",
+        "How long the source keeps completions: for warnings, and to know what expired.",
     )
     images: Annotated[Literal["store", "reference"], choice("store", "reference")] = Field(
         default="store",

@@ -48,7 +48,7 @@ sources:                        # required: at least one
 
     lookback: 24h               # each run lists again what is this much older than the newest
     full_sweep_every: 7d        # lists everything again, to find changes; null: only with --full
-    retention: 30d              # how long the source keeps completions; only for warnings
+    retention: 30d              # how long the source keeps completions; warnings and sweeps use it
     images: store               # store | reference (keeps links and hashes, not the bytes)
 
     pace:

@@ -5,13 +5,15 @@ is only tested if the process can be stopped at each of its steps. `reach` costs
 empty dictionary when nothing is armed.
 
 A test in the same process uses `active`; a test of a whole command sets the environment variable
-`CHATLAKE_FAILPOINT` to `NAME:kill` or `NAME:error`, with `:N` for the Nth time it is reached.
+`CHATLAKE_FAILPOINT` to `NAME:kill`, `NAME:error` or `NAME:SIGINT+SIGTERM` (signals in turn; the
+point waits for each), with `:N` for the Nth time it is reached.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -55,6 +57,8 @@ WORKERS: Final[tuple[str, ...]] = ("batch.started", "batch.written")
 
 _ALL: Final = (*NAMES, *MAINTENANCE, *WORKERS)
 
+_SIGNAL_TAKEN_S: Final = 0.2  # the main thread has raised it, and the loop was told
+
 _armed: dict[str, Callable[[], None]] = {}
 
 
@@ -84,21 +88,34 @@ def active(name: str, error: BaseException | None = None, *, nth: int = 1) -> It
 
 
 def arm_from(setting: str) -> None:
-    """Arm what `NAME:kill|error[:N]` says until the process ends; UsageError if it is wrong."""
+    """Arm what `NAME:kill|error|SIGNALS[:N]` says until the process ends; UsageError if wrong."""
     name, _, rest = setting.partition(":")
     what, _, nth = rest.partition(":")
-    if name not in _ALL or what not in {"kill", "error"} or not (nth.isdigit() or nth == ""):
+    signals = _signals(what)
+    known = what in {"kill", "error"} or signals
+    if name not in _ALL or not known or not (nth.isdigit() or nth == ""):
         raise UsageError(
             f"{VARIABLE}={setting} is not understood",
-            hint=f"NAME:kill or NAME:error, with :N for the Nth time. Names: {', '.join(_ALL)}",
+            hint="NAME:kill, NAME:error or NAME:SIGINT+SIGTERM, with :N for the Nth time."
+            f" Names: {', '.join(_ALL)}",
         )
 
     def fail() -> None:
         if what == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        for number in signals:
+            os.kill(os.getpid(), number)
+            time.sleep(_SIGNAL_TAKEN_S)
+        if signals:
+            return
         raise FailPointError(f"fail-point {name}")
 
     _arm(name, fail, int(nth or 1))
+
+
+def _signals(what: str) -> list[signal.Signals]:
+    names = what.split("+")
+    return [signal.Signals[name] for name in names] if set(names) <= {"SIGINT", "SIGTERM"} else []
 
 
 def _arm(name: str, action: Callable[[], None], nth: int) -> None:

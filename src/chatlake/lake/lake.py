@@ -6,13 +6,13 @@ import os
 import re
 import socket
 import weakref
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from chatlake import __version__
-from chatlake.backup.ports import Columns, Rows, StoredVersion
+from chatlake.backup.ports import Columns, Rows, StoredMessage, StoredVersion
 from chatlake.errors import (
     CommitConflictError,
     LakeDamagedError,
@@ -20,7 +20,7 @@ from chatlake.errors import (
     LakeNotFoundError,
     LakeUnwritableError,
 )
-from chatlake.lake import failpoints, manifests, parts, rewriting, versions
+from chatlake.lake import failpoints, manifests, message_versions, parts, rewriting, versions
 from chatlake.lake.catalog import connect
 from chatlake.lake.catalog_keeper import CatalogKeeper
 from chatlake.lake.local import Access
@@ -131,6 +131,24 @@ class Lake:
     def stored_versions(self, partition: Partition) -> dict[str, StoredVersion]:
         """Return completion id -> version for every completion of the partition."""
         return versions.stored_versions(self.storage, self._state, partition)
+
+    def stored_messages(
+        self, partition: Partition, completion_ids: Collection[str]
+    ) -> dict[str, list[StoredMessage]]:
+        """Return the stored messages of these completions, in the order of the conversation."""
+        return message_versions.stored_messages(
+            self.storage, self._state, partition, completion_ids
+        )
+
+    def lost_messages(
+        self, partition: Partition, message_ids: Mapping[str, Collection[str]]
+    ) -> Columns | None:
+        """Return messages (completion id -> ids) as rows of the table `message_history`."""
+        return message_versions.lost_messages(self.storage, self._state, partition, message_ids)
+
+    def has_input_messages(self, source: str) -> bool:
+        """Say whether the newest days of a source hold a message from `/messages`."""
+        return versions.has_input_messages(self.storage, self._state, source)
 
     def stored_images(self, partition: Partition) -> set[str]:
         """Return the SHA-256 (hex) of every image of the partition."""

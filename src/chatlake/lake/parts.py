@@ -169,7 +169,7 @@ def read_columns(storage: Storage, file: PartFile, *names: str) -> list[list[Any
                 f"{storage.location}/{file.path} was altered: "
                 f"it gives {rows.num_rows} rows of the {file.rows} that were committed"
             )
-        return [_to_list(rows[name]) for name in names]
+        return [to_values(rows[name]) for name in names]
 
 
 class _HashingSink:
@@ -249,7 +249,8 @@ def _halve(rows: pa.Table, limit: int) -> Iterator[pa.Table]:
     yield from _halve(rows.slice(middle), limit)
 
 
-def _to_list(column: pa.ChunkedArray[Any]) -> list[Any]:
+def to_values(column: pa.ChunkedArray[Any]) -> list[Any]:
+    """Return a column's plain values, times as microseconds since 1970."""
     # Through int64: Arrow takes a microsecond for each datetime with a time zone.
     return column.cast(pa.int64()).to_pylist() if column.type == TIME else column.to_pylist()
 

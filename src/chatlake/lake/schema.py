@@ -10,7 +10,15 @@ from typing import Final
 
 import pyarrow as pa
 
-from chatlake.model.tables import COMPLETIONS, CONTENT_PARTS, HISTORY, IMAGES, MESSAGES, MISSED
+from chatlake.model.tables import (
+    COMPLETIONS,
+    CONTENT_PARTS,
+    HISTORY,
+    IMAGES,
+    MESSAGE_HISTORY,
+    MESSAGES,
+    MISSED,
+)
 
 TEXT: Final = pa.string()
 TIME: Final = pa.timestamp("us", tz="UTC")
@@ -129,6 +137,19 @@ _TABLES: Final[dict[str, tuple[_Column, ...]]] = {
         ("raw", JSON, "This version of the completion, as the API sent it."),
         ("raw_exact", TEXT, _EXACT),
         ("digest", pa.binary(DIGEST_BYTES), _VERSION),
+    ),
+    MESSAGE_HISTORY: (
+        ("completion_id", TEXT, _ID),
+        ("message_id", TEXT, "Id of the message; unique in its source at any time."),
+        ("observed_at", TIME, "When a backup last stored the message as it was, UTC."),
+        ("message_index", SMALL, "Position in the conversation from 0, as it was."),
+        ("direction", TEXT, "'input' (from /messages) or 'output' (from choices)."),
+        ("role", TEXT, "Role of the author."),
+        ("content", TEXT, "What the API's content held."),
+        ("text", TEXT, "The text to read: texts of the parts joined by newlines, else content."),
+        ("created_at", TIME, _CREATED),
+        ("raw", JSON, "The message as the API sent it; stored images replaced by references."),
+        ("raw_exact", TEXT, _EXACT),
     ),
     MISSED: (
         ("completion_id", TEXT, _ID),

@@ -28,6 +28,7 @@ from chatlake.model.tables import (
     CONTENT_PARTS,
     HISTORY,
     IMAGES,
+    MESSAGE_HISTORY,
     MESSAGES,
     MISSED,
 )
@@ -38,6 +39,7 @@ KEY_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     CONTENT_PARTS: ("completion_id", "message_id", "part_index", "type", "image_sha256"),
     IMAGES: ("sha256",),
     HISTORY: ("completion_id",),
+    MESSAGE_HISTORY: ("completion_id", "message_id", "observed_at"),
     MISSED: ("completion_id",),
 }
 """The columns by which the rows of the tables belong together."""

@@ -21,13 +21,22 @@ from chatlake.lake.schema import SCHEMAS
 from chatlake.lake.verify_file import KEY_COLUMNS
 from chatlake.lake.verify_findings import RESTORE_OR_FETCH, Finding, Kind
 from chatlake.model.manifest import PartFile
-from chatlake.model.tables import COMPLETIONS, CONTENT_PARTS, HISTORY, IMAGES, MESSAGES, MISSED
+from chatlake.model.tables import (
+    COMPLETIONS,
+    CONTENT_PARTS,
+    HISTORY,
+    IMAGES,
+    MESSAGE_HISTORY,
+    MESSAGES,
+    MISSED,
+)
 
 _KEYS: Final = {
     COMPLETIONS: ("completion_id",),
     MESSAGES: ("message_id",),
     CONTENT_PARTS: ("message_id", "part_index"),
     IMAGES: ("sha256",),
+    MESSAGE_HISTORY: ("completion_id", "message_id", "observed_at"),
     MISSED: ("completion_id",),
 }
 
@@ -62,7 +71,7 @@ _COMPLETE: Final = """
     SELECT part, completion_id, run_id FROM completions WHERE digest IS NOT NULL"""
 _INCOMPLETE: Final = "SELECT count(*) FROM completions WHERE digest IS NULL"
 _RULES: Final = (
-    *(_without_completion(table) for table in (MESSAGES, CONTENT_PARTS, HISTORY)),
+    *(_without_completion(table) for table in (MESSAGES, CONTENT_PARTS, HISTORY, MESSAGE_HISTORY)),
     _Rule(
         "orphan",
         """

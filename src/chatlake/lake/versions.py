@@ -10,10 +10,18 @@ from chatlake.lake.parts import read_columns
 from chatlake.lake.storage import Storage
 from chatlake.model.manifest import LakeState, PartFile
 from chatlake.model.partitions import Partition
-from chatlake.model.tables import COLUMNS, COMPLETIONS, CONTENT_PARTS, HISTORY, MESSAGES
+from chatlake.model.tables import (
+    COLUMNS,
+    COMPLETIONS,
+    CONTENT_PARTS,
+    HISTORY,
+    MESSAGE_HISTORY,
+    MESSAGES,
+)
 
 _SECOND: Final = 1_000_000
-_OF_A_COMPLETION: Final = (MESSAGES, CONTENT_PARTS, HISTORY)
+_DAYS_LOOKED_AT: Final = 7
+_OF_A_COMPLETION: Final = (MESSAGES, CONTENT_PARTS, HISTORY, MESSAGE_HISTORY)
 
 
 def keys(storage: Storage, files: Iterable[PartFile], column: str = "completion_id") -> set[str]:
@@ -26,13 +34,26 @@ def stored_versions(
 ) -> dict[str, StoredVersion]:
     """Return completion id -> version for every completion of the partition."""
     names = "completion_id", "digest", "first_seen_at", "synced_at", "deleted_at"
+    counts = "message_count", "choice_count", "image_count"
     found: dict[str, StoredVersion] = {}
     for file in state.partition_files(partition, COMPLETIONS):
-        columns = read_columns(storage, file, *names)
-        for key, digest, first_seen, synced, deleted in zip(*columns, strict=True):
+        columns = read_columns(storage, file, *names, *counts)
+        for key, digest, first_seen, synced, deleted, *many in zip(*columns, strict=True):
             observed = synced if deleted is None else max(synced, deleted)
-            found[key] = StoredVersion(digest, first_seen, observed, deleted is not None)
+            inputs = None if many[0] is None else many[0] - (many[1] or 0)
+            found[key] = StoredVersion(
+                digest, first_seen, observed, deleted is not None, inputs, many[2]
+            )
     return found
+
+
+def has_input_messages(storage: Storage, state: LakeState, source: str) -> bool:
+    """Say whether one of the source's newest days holds a message from `/messages`."""
+    for partition in state.partitions(source)[-_DAYS_LOOKED_AT:]:
+        for file in state.partition_files(partition, MESSAGES):
+            if "input" in read_columns(storage, file, "direction")[0]:
+                return True
+    return False
 
 
 def resume_points(

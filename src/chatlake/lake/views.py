@@ -11,11 +11,19 @@ import pyarrow as pa
 
 from chatlake.lake.ledger import LEDGER
 from chatlake.lake.schema import describe
-from chatlake.model.tables import COMPLETIONS, CONTENT_PARTS, HISTORY, IMAGES, MESSAGES
+from chatlake.model.tables import (
+    COMPLETIONS,
+    CONTENT_PARTS,
+    HISTORY,
+    IMAGES,
+    MESSAGE_HISTORY,
+    MESSAGES,
+)
 
 VIEWS: Final = (
     "completions", "messages", "content_parts", "text_parts", "image_parts", "images", "tool_calls",
-    "metadata", "transcripts", "daily_usage", "completion_history", "runs", "failures",
+    "metadata", "transcripts", "daily_usage", "completion_history", "message_history", "runs",
+    "failures",
 )  # fmt: skip
 """Every view, each after those that it reads."""
 
@@ -24,6 +32,7 @@ _BASE: Final = {
     "text_parts": CONTENT_PARTS, "image_parts": CONTENT_PARTS, "images": IMAGES,
     "tool_calls": MESSAGES, "metadata": COMPLETIONS, "transcripts": COMPLETIONS,
     "daily_usage": COMPLETIONS, "completion_history": HISTORY,
+    "message_history": MESSAGE_HISTORY,
 }  # fmt: skip
 _OWN: Final[dict[str, dict[str, str]]] = {
     "images": {"reference_count": "Content parts of the same source and day that show it."},

@@ -1,16 +1,20 @@
-"""From a refused answer to an error: which class, whether to ask again, what to tell the person.
+"""From a refused response to an error: its class, whether to ask again, what to say about it.
 
-    401                       AuthenticationError
-    403                       PermissionDeniedError
-    405                       MethodNotSupportedError
-    404, 400 "not found"      CompletionNotFoundError      (on a route of one completion)
-    429 quota, credit, spend  QuotaExhaustedError
-    408 409 425 429 5xx       RetriesExhaustedError        asked again first
-    3xx                       SourceUnreachableError       never followed: the key stays here
-    other 4xx                 RequestRejectedError
+                              the list                  one completion, or its messages
+    401                       AuthenticationError       the same
+    403                       PermissionDeniedError     the same
+    405                       MethodNotSupportedError   the same
+    404, 400 "not found"      CompletionNotFoundError   the same
+    410                       RetiredError              CompletionNotFoundError
+    501                       NoStoreError              RequestRejectedError
+    3xx (never followed)      SourceUnreachableError    RequestRejectedError
+    429 quota, credit, spend  QuotaExhaustedError       the same
+    408 409 425 429 5xx       RetriesExhaustedError     the same, asked again first
+    other 4xx                 RequestRejectedError      the same
 
-`x-should-retry` decides over the table's "asked again", except for the account's own errors.
-Messages are one line: route, status, the service's own words, request id; never the key.
+A redirect is never followed, so that the key stays here. `x-should-retry` decides over "asked again
+first", except for the account's own errors. Messages are one line: route, status, the service's own
+words, request id; never the key.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -27,17 +31,28 @@ import msgspec
 from chatlake.errors import (
     AuthenticationError,
     ChatlakeError,
+    CompletionError,
     CompletionNotFoundError,
     MethodNotSupportedError,
+    NoStoreError,
     PermissionDeniedError,
     QuotaExhaustedError,
     RequestRejectedError,
+    RetiredError,
     RetriesExhaustedError,
     SourceUnreachableError,
 )
 from chatlake.model.retry_after import should_retry
 
+_OF_ACCOUNT: Final[dict[int, type[ChatlakeError]]] = {
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    405: MethodNotSupportedError,
+}
+_OF_LIST: Final[dict[int, type[ChatlakeError]]] = {410: RetiredError, 501: NoStoreError}
 _RETRIED = frozenset({408, 409, 425, 429})
+_GONE = frozenset({404, 410})
+_NOT_IMPLEMENTED = 501
 _QUOTA = re.compile(
     r"insufficient_quota|credit_balance_exhausted|\w+_spend_limit_exceeded|\w+_usage_limit_exceeded"
 )
@@ -68,12 +83,19 @@ class _Words:
 
 
 def read_refusal(
-    status: int, headers: Mapping[str, str], body: bytes, *, route: str, secrets: tuple[str, ...]
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    route: str,
+    secrets: tuple[str, ...],
+    completion_id: str | None = None,
 ) -> Refusal:
-    """Decide what an answer other than 2xx means.
+    """Decide what a response other than 2xx means.
 
     `route`: the path that was asked for, for the message. `secrets`: texts that are struck out
-    wherever the service repeats them.
+    wherever the service repeats them. `completion_id`: the completion that was asked about, None
+    for the list.
     """
     words = _read_words(body)
     request_id = one_line(headers.get("x-request-id", ""), secrets, length=100)
@@ -81,19 +103,23 @@ def read_refusal(
     if 300 <= status < 400:
         said = "redirects to " + one_line(_host(headers.get("location", "")), secrets)
     message = describe(route, status, said, request_id)
-    if 300 <= status < 400:
-        hint = "Redirects are not followed, so that the key goes nowhere else. Check base_url."
-        return Refusal(SourceUnreachableError(message, hint=hint), retryable=False)
-    account = _account_error(status, words, message)
-    if account is not None:
-        return Refusal(account, retryable=False)
-    if status == 404 or (status == 400 and _NOT_FOUND.search(f"{words.code} {words.message}")):
-        return Refusal(CompletionNotFoundError(message, request_id=request_id), retryable=False)
+    whole = _whole_source_error(status, words, message, of_list=completion_id is None)
+    if whole is not None:
+        return Refusal(whole, retryable=False)
+    of_route = completion_id is not None and not _names(words, completion_id)
+
+    def as_error(kind: type[CompletionError]) -> CompletionError:
+        return kind(message, request_id=request_id, status=status, of_route=of_route)
+
+    is_unknown = status == 400 and _NOT_FOUND.search(f"{words.code} {words.message}")
+    if status in _GONE or is_unknown:
+        return Refusal(as_error(CompletionNotFoundError), retryable=False)
     asked = should_retry(headers)
-    retryable = (status in _RETRIED or status >= 500) if asked is None else asked
-    if status in _RETRIED or status >= 500 or retryable:
-        return Refusal(RetriesExhaustedError(message, request_id=request_id), retryable=retryable)
-    return Refusal(RequestRejectedError(message, request_id=request_id), retryable=False)
+    is_passing = (status in _RETRIED or status >= 500) and status != _NOT_IMPLEMENTED
+    retryable = is_passing if asked is None else asked
+    if is_passing or retryable:
+        return Refusal(as_error(RetriesExhaustedError), retryable=retryable)
+    return Refusal(as_error(RequestRejectedError), retryable=False)
 
 
 def describe(route: str, status: int, said: str, request_id: str) -> str:
@@ -127,16 +153,24 @@ def _strike_out(text: str, secrets: tuple[str, ...]) -> str:
     return text
 
 
-def _account_error(status: int, words: _Words, message: str) -> ChatlakeError | None:
-    if status == 401:
-        return AuthenticationError(message)
-    if status == 403:
-        return PermissionDeniedError(message)
-    if status == 405:
-        return MethodNotSupportedError(message)
+def _whole_source_error(
+    status: int, words: _Words, message: str, *, of_list: bool
+) -> ChatlakeError | None:
+    """Return the error of a response that speaks of the account, or of the list itself."""
+    kind = _OF_ACCOUNT.get(status) or (_OF_LIST.get(status) if of_list else None)
+    if kind is not None:
+        return kind(message)
     if status == 429 and (_QUOTA.fullmatch(words.type) or _QUOTA.fullmatch(words.code)):
         return QuotaExhaustedError(message)
+    if of_list and 300 <= status < 400:
+        hint = "Redirects are not followed, so that the key goes nowhere else. Check base_url."
+        return SourceUnreachableError(message, hint=hint)
     return None
+
+
+def _names(words: _Words, completion_id: str) -> bool:
+    """Whether the service speaks of the completion, not of the address that was asked for."""
+    return completion_id in words.message and "/" not in words.message
 
 
 def _read_words(body: bytes) -> _Words:

@@ -14,6 +14,8 @@ import msgspec
 
 from chatlake.errors import InvalidResponseError
 from chatlake.model.json_text import SentObject, read_sent
+from chatlake.model.moments import seconds_of
+from chatlake.model.rows_in_text import readable_id, split_rows
 
 T = TypeVar("T")
 
@@ -24,6 +26,9 @@ _NULL = msgspec.Raw(NULL)
 class _Page(msgspec.Struct):
     data: msgspec.Raw
     has_more: bool | None = None
+    last_id: Any = None
+    next_cursor: Any = msgspec.UNSET
+    next: Any = msgspec.UNSET
 
 
 class CompletionFields(msgspec.Struct):
@@ -53,6 +58,7 @@ class MessageFields(msgspec.Struct):
     """The fields of a stored message that have a column of their own."""
 
     id: Any = None
+    created: Any = None
     role: Any = None
     name: Any = None
     content: msgspec.Raw = _NULL
@@ -98,15 +104,34 @@ class Message(msgspec.Struct, frozen=True):
     sent: SentObject
 
 
+class Malformed(msgspec.Struct, frozen=True):
+    """A row of a list that cannot be read.
+
+    `after`: how many readable rows of the page stand before it. `why`: what is wrong with it.
+    `id`: its id, None where it has none that can be read.
+    """
+
+    after: int
+    why: str
+    id: str | None = None
+
+
 class Page(msgspec.Struct, Generic[T], frozen=True):
-    """One page of a list; `has_more` is None where the server does not say."""
+    """One page of a list.
+
+    `has_more` is None where the server does not say. `last_id`: what it calls the last item, empty
+    where it does not say. `next_cursor`: the cursor to go on from on a server whose cursors
+    are not the ids of items, None on any other. `malformed`: rows that are left out of `items`.
+    """
 
     items: tuple[T, ...]
     has_more: bool | None
+    last_id: str = ""
+    next_cursor: str | None = None
+    malformed: tuple[Malformed, ...] = ()
 
 
 _PIECE = 1 << 20  # of a body with an image in it the text would take four times its room
-_END_OF_DATES = 253_402_300_800  # the year 10000, UTC seconds
 _PAGE = msgspec.json.Decoder(_Page)
 _COMPLETION = msgspec.json.Decoder(CompletionFields)
 _MESSAGE = msgspec.json.Decoder(MessageFields)
@@ -117,14 +142,39 @@ _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 
 def read_completion_page(body: bytes) -> Page[Completion]:
     """Decode a page of `GET /chat/completions`; InvalidResponseError where it is not one."""
-    items, has_more = _split_page(body)
-    return Page(tuple(_completion(item) for item in items), has_more)
+    rows, page = _split_page(_checked(read_sent(body), "a page"))
+    return _page(tuple(_completion(row) for row in rows), page)
 
 
-def read_message_page(body: bytes) -> Page[Message]:
-    """Decode a page of `GET …/messages`; InvalidResponseError where it is not one."""
-    items, has_more = _split_page(body)
-    return Page(tuple(_stored_message(item) for item in items), has_more)
+def read_readable_completions(body: bytes) -> Page[Completion]:
+    """Decode a page of `GET /chat/completions`, without the rows that cannot be read.
+
+    InvalidResponseError where the page itself cannot be read.
+    """
+    rows, rest = split_rows(body)
+    sent = read_sent(rest)
+    _, page = _split_page(_checked(sent, "a page"))
+    items: list[Completion] = []
+    malformed: list[Malformed] = []
+    for row in rows:
+        try:
+            items.append(_completion(_checked(read_sent(row), "a row")))
+        except InvalidResponseError as error:
+            malformed.append(Malformed(len(items), error.message, readable_id(row)))
+    return _page(tuple(items), page, tuple(malformed))
+
+
+def read_message_page(body: bytes, completion_id: str = "", position: int = 0) -> Page[Message]:
+    """Decode a page of `GET …/messages`; InvalidResponseError where it is not one.
+
+    `position`: that of the page's first message among all of the completion, from 0; a message
+    without an id is named by its own (`<completion id>-<position>`, as the API names them).
+    """
+    rows, page = _split_page(_checked(read_sent(body), "a page"))
+    messages = (
+        _stored_message(row, f"{completion_id}-{n}") for n, row in enumerate(rows, position)
+    )
+    return _page(tuple(messages), page)
 
 
 def read_completion(body: bytes) -> Completion:
@@ -164,14 +214,32 @@ def read_parts(array: SentObject) -> list[tuple[PartFields, SentObject]]:
     return parts
 
 
-def _split_page(body: bytes) -> tuple[list[SentObject], bool | None]:
-    whole = _checked(read_sent(body), "a page")
+def _split_page(whole: SentObject) -> tuple[list[SentObject], _Page]:
     try:
         page = _PAGE.decode(whole.clean)
         array = whole.member("data", bytes(page.data))
-        return array.elements(map(bytes, _ARRAY.decode(array.clean))), page.has_more
+        return array.elements(map(bytes, _ARRAY.decode(array.clean))), page
     except (msgspec.MsgspecError, RecursionError) as error:
         raise _unreadable("a page", whole, error) from error
+
+
+def _page(items: tuple[T, ...], page: _Page, malformed: tuple[Malformed, ...] = ()) -> Page[T]:
+    """Put a page together; `items` have ids."""
+    last_id = page.last_id if isinstance(page.last_id, str) else ""
+    token, has_more = None, page.has_more
+    for named in (page.next_cursor, page.next):
+        if named is None and has_more is None:
+            has_more = False
+        if isinstance(named, str) and named and "://" not in named:
+            token = named
+    if token is None and items and last_id and not malformed:
+        ids = {item.id for item in items}  # type: ignore[attr-defined]
+        token = None if last_id in ids else last_id
+    if token is None and malformed and not items:
+        token = last_id or malformed[-1].id  # the server knows the row, though nobody can read it
+    if token is not None and has_more is None:
+        has_more = True
+    return Page(items, has_more, last_id, token, malformed)
 
 
 def _completion(sent: SentObject) -> Completion:
@@ -179,9 +247,9 @@ def _completion(sent: SentObject) -> Completion:
     return Completion(_id(fields.id, "a completion"), _created(fields), fields, sent)
 
 
-def _stored_message(sent: SentObject) -> Message:
+def _stored_message(sent: SentObject, name: str) -> Message:
     fields, sent = _required_fields(_MESSAGE, sent, "a message")
-    return Message(_id(fields.id, "a message"), fields, sent)
+    return Message(fields.id if isinstance(fields.id, str) and fields.id else name, fields, sent)
 
 
 def _id(value: object, what: str) -> str:
@@ -191,13 +259,12 @@ def _id(value: object, what: str) -> str:
 
 
 def _created(fields: CompletionFields) -> int:
-    created = fields.created
-    is_number = isinstance(created, int | float) and not isinstance(created, bool)
-    if is_number and 0 <= created < _END_OF_DATES:
-        return int(created)
-    # One odd completion must not keep the whole list from being read: its `raw` says what came.
-    fields.created = None
-    return 0
+    seconds = seconds_of(fields.created)
+    if seconds is None:
+        # One odd completion must not keep the whole list from being read: `raw` says what came.
+        fields.created = None
+        return 0
+    return seconds
 
 
 def _required_fields(

@@ -1,20 +1,39 @@
 """Paging as a state machine without I/O.
 
-Feed it each decoded page; it says which items are new, where to go on, and when the list has
-ended. It raises where a silent end would lose data: a page without items that claims more, a
-cursor that repeats (the official client's pager stops silently on the first; api-behaviour).
+Feed it each decoded page. It says which items are new, which cursor comes next, and when the list
+has ended. It raises where a silent end would lose data.
+
+A cursor is not always a place in the list (api-behaviour). Some servers answer `after=X` with the
+rows created later than X, and so skip the rows that share X's second. Others answer an unknown X
+with an empty page. So the pager never asks for what follows the last row. It asks for what follows
+the row before the last, and expects to see the last row again:
+
+    it comes back             the cursor is exact; the overlap costs one row a page
+    it does not, and shares   the cursor goes by time: from now on the pager asks on from the last
+    the cursor's second       row of an earlier second, and drops what it has seen
+    the page is empty         the cursor is unknown: StrandedError; `step_back` takes an older one
+
+Where one second fills a whole page there is no earlier second to ask on from. The pager then tries
+the row before the last once more; if the last row stays away, rows of that second may be hidden,
+and `hidden_after` names the place.
+
 A page that was refused leaves the state as it was, so the same page may be asked for again.
 """
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Generic, Protocol, TypeVar
 
 from chatlake.errors import InvalidResponseError
 from chatlake.model.objects import Page
 
 PAGE_LIMIT = 100  # more is undocumented (api-behaviour)
 _REMEMBERED = 10 * PAGE_LIMIT
+_TRAIL = 2 * PAGE_LIMIT
+_USUAL_LIMITS = frozenset({10, 20, 25, 50})
+"""Sizes at which servers cap a page, whatever limit they were asked for."""
 
 
 class _HasId(Protocol):
@@ -25,58 +44,246 @@ class _HasId(Protocol):
 T = TypeVar("T", bound=_HasId)
 
 
-class Pager:
+class StrandedError(Exception):
+    """The answer does not follow its cursor: it is empty, or starts the list again."""
+
+
+def _no_second(_item: object) -> int | None:
+    return None
+
+
+def _is_cursor(_item: object) -> bool:
+    return True
+
+
+class Pager(Generic[T]):
     """Where a list stands: `cursor` is the id to continue after, `done` whether it has ended.
 
-    A full page is never taken for the last, whatever it says: an empty page after it is, a short
-    one, or the same again. Where the server does not say whether there is more, only an empty page
-    is the end, or a short one that is sent again: such a server sends all that it has, whatever it
-    is asked to go on from.
+    `after`: where the list begins, None for its beginning. `limit`: how many items a page is asked
+    to have. `second(item)`: when the item was created, None where that is unknown.
+    `is_cursor(item)`: whether the server knows the item by its id. `checks_caps`: whether one
+    more request follows a short page that the server may have capped. `hidden_after`:
+    items behind which others of the same second may be hidden.
+
+    A full page is never taken for the last, whatever it says. Where the server does not say whether
+    there is more, only a page without anything new is the end.
     """
 
-    def __init__(self, after: str | None = None, *, limit: int = PAGE_LIMIT) -> None:
+    def __init__(
+        self,
+        after: str | None = None,
+        *,
+        limit: int = PAGE_LIMIT,
+        second: Callable[[T], int | None] = _no_second,
+        is_cursor: Callable[[T], bool] = _is_cursor,
+        checks_caps: bool = False,
+    ) -> None:
         self.cursor = after
         self.done = False
-        self._limit = limit
-        self._cursors = set() if after is None else {after}
+        self.limit = limit
+        self.hidden_after: list[T] = []
+        self._second = second
+        self._is_cursor = is_cursor
+        self._checks_caps = checks_caps
+        self._from_beginning = after is None
+        self._by_time = False
+        self._expected: T | None = None
+        self._at: T | None = None  # the item that the cursor names
+        self._tried: set[str] = set() if after is None else {after}
         self._recent: dict[str, None] = {}
+        self._trail: list[T] = []
+        self._largest = 0
+        self._steps = 1
+
+    def has_seen(self, item_id: str) -> bool:
+        """Whether one of the last thousand items has this id."""
+        return item_id in self._recent
 
     def feed(self, page: Page[T]) -> list[T]:
         """Take a page; return its items that the last thousand before it did not hold.
 
         Of items with one id in one page all that differ are returned: dropping one might lose it.
-        InvalidResponseError: an empty page that claims more, or a cursor that repeats.
+        StrandedError where the page does not follow its cursor. InvalidResponseError where a page
+        without anything new claims that there is more.
         """
         if not page.items:
+            return self._feed_empty(page)
+        expected = self._expected
+        shares_second = expected is not None and self._shares_second(expected)
+        if self._begins_again(page.items):
+            raise StrandedError
+        if expected is not None and all(item.id != expected.id for item in page.items):
+            if shares_second:
+                if not self._by_time and self._turn_to_time():
+                    return []
+                self.hidden_after.append(expected)
+        elif shares_second:
+            self._by_time = False
+        fresh = self._fresh(page.items)
+        more = self._is_more(page, fresh)
+        step = self._next(page, fresh) if more else None
+        if more and step is None:
+            raise InvalidResponseError(
+                f"the service repeats the page that ends with {page.items[-1].id}"
+            )
+        self._remember(page.items)
+        self._largest = max(self._largest, len(page.items))
+        self._steps = 1
+        if step is None:
+            self.done = True
+            return fresh
+        self._go(*step)
+        return fresh
+
+    def ask_once_more(self) -> bool:
+        """Go on after the very last item, although the list seems to have ended there.
+
+        False where that was asked for already.
+        """
+        last = next((item for item in reversed(self._trail) if self._is_cursor(item)), None)
+        if last is None or last.id in self._tried:
+            return False
+        self.done = False
+        self._go(last, None)
+        return True
+
+    def ask_for_known(self) -> bool:
+        """Go back by one item, so that the last one must come again; False before the second."""
+        if len(self._trail) < 2:
+            return False
+        at, expected = self._trail[-2:]
+        if not self._is_cursor(at):
+            return False
+        self._go(at, expected)
+        self._tried.discard(expected.id)
+        return True
+
+    def step_back(self) -> bool:
+        """Go on after an older item, each time twice as far back; False where there is none."""
+        while len(self._trail) > self._steps + 1:
+            self._steps *= 2
+            place = max(0, len(self._trail) - 1 - self._steps)
+            item = self._trail[place]
+            if self._is_cursor(item) and item.id not in self._tried:
+                self._go(item, None)
+                return True
+        return False
+
+    def _feed_empty(self, page: Page[T]) -> list[T]:
+        if page.has_more and page.last_id and page.last_id not in self._tried:
+            self.cursor = page.last_id  # followed once: an empty page may stand in a list
+            self._tried.add(page.last_id)
+            self._at = None
+            return []
+        if self.cursor is None:
             if page.has_more:
                 raise InvalidResponseError("the service sent an empty page and says there is more")
             self.done = True
             return []
-        last = page.items[-1].id
-        has_more = page.has_more
-        is_full = len(page.items) >= self._limit
-        if has_more is None:
-            has_more = last not in self._cursors or is_full
-        elif is_full and not has_more:
-            # One more request is little against a list that was cut where the page was.
-            has_more = last not in self._cursors
-        if has_more and last in self._cursors:
-            raise InvalidResponseError(f"the service repeats the page that ends with {last}")
+        if page.malformed and page.has_more:
+            raise InvalidResponseError("not one row of the page can be read")
+        if self._is_behind_last() and not page.has_more:
+            self.done = True
+            return []
+        expected = self._expected
+        if expected is None or self._second(expected) is None or not self._shares_second(expected):
+            raise StrandedError
+        if self._by_time or not self._turn_to_time():
+            self.hidden_after.append(expected)
+            self.done = True
+        return []
+
+    def _is_more(self, page: Page[T], fresh: Sequence[T]) -> bool:
+        size = len(page.items)
+        is_full = size >= self.limit or (0 < self._largest <= size and self._largest > 1)
+        if not fresh:
+            unsure = size >= self.limit or not self._is_behind_last()
+            return page.has_more is True or (page.has_more is None and unsure)
+        if page.has_more is not False:
+            return True
+        # One more request is little against a list that was cut where the page was.
+        is_first_of_all = self._from_beginning and not self._largest
+        may_be_capped = size in _USUAL_LIMITS or (is_first_of_all and size >= self.limit // 2)
+        return is_full or (self._checks_caps and may_be_capped)
+
+    def _next(self, page: Page[T], fresh: Sequence[T]) -> tuple[T | str, T | None] | None:
+        """Return the next cursor and the item that must follow it; None where nothing is left."""
+        if page.next_cursor is not None and page.next_cursor not in self._tried:
+            return page.next_cursor, None
+        for at, expected in self._options([*self._trail, *fresh]):
+            if at.id not in self._tried:
+                return at, expected
+        return None
+
+    def _options(self, items: Sequence[T]) -> list[tuple[T, T | None]]:
+        """Return the cursors to go on from, the best first, each with the item after it."""
+        usable = [place for place in range(len(items)) if self._is_cursor(items[place])]
+        if not usable:
+            return []
+        last = usable[-1]
+        after_last = items[last + 1] if last + 1 < len(items) else None
+        options: list[tuple[T, T | None]] = []
+        if self._by_time:
+            second = self._second(items[-1])
+            earlier = [p for p in usable if self._second(items[p]) != second]
+            if earlier:
+                options.append((items[earlier[-1]], items[earlier[-1] + 1]))
+        if len(usable) > 1:
+            options.append((items[usable[-2]], items[usable[-2] + 1]))
+        options.append((items[last], after_last))
+        return options
+
+    def _turn_to_time(self) -> bool:
+        """Take the cursor for a time: go on from an earlier second; False where there is none."""
+        self._by_time = True
+        if not self._trail:
+            return False
+        at, expected = self._options(self._trail)[0]
+        if at.id in self._tried or self._second(at) == self._second(self._trail[-1]):
+            return False
+        self._go(at, expected)
+        return True
+
+    def _go(self, at: T | str, expected: T | None) -> None:
+        self._at = None if isinstance(at, str) else at
+        self.cursor = at if isinstance(at, str) else at.id
+        self._expected = expected
+        self._tried.add(self.cursor)
+
+    def _fresh(self, items: Sequence[T]) -> list[T]:
         fresh: list[T] = []
         by_id: dict[str, list[T]] = {}
-        for item in page.items:
+        for item in items:
             same = by_id.setdefault(item.id, [])
             if item.id not in self._recent and item not in same:
                 same.append(item)
                 fresh.append(item)
-        self.cursor = last
-        self.done = not has_more
-        if has_more:
-            self._remember(page)
-            self._cursors.add(last)
         return fresh
 
-    def _remember(self, page: Page[T]) -> None:
-        self._recent |= dict.fromkeys(item.id for item in page.items)
-        for item_id in list(self._recent)[:-_REMEMBERED]:
-            del self._recent[item_id]
+    def _remember(self, items: Sequence[T]) -> None:
+        known = self._recent
+        self._trail += [item for item in items if item.id not in known]
+        del self._trail[:-_TRAIL]
+        known |= dict.fromkeys(item.id for item in items)
+        for item_id in list(islice(known, max(0, len(known) - _REMEMBERED))):
+            del known[item_id]
+
+    def _is_behind_last(self) -> bool:
+        """Whether the cursor is the very last item: nothing is known to follow it."""
+        return self._at is not None and self._trail[-1:] == [self._at]
+
+    def _shares_second(self, expected: T) -> bool:
+        if self._at is None:
+            return False
+        return self._second(self._at) == self._second(expected)
+
+    def _begins_again(self, items: Sequence[T]) -> bool:
+        """Whether a page starts the list again instead of following its cursor."""
+        if self._at is None or any(item.id == self._at.id for item in items):
+            return False
+        seconds = [self._second(item) for item in (self._trail[0], self._trail[-1], self._at)]
+        first, last, at = seconds
+        begin = self._second(items[0])
+        if first is None or last is None or at is None or begin is None or first == last:
+            return False
+        return begin < at if first < last else begin > at

@@ -12,6 +12,7 @@ MESSAGES: Final = "messages"
 CONTENT_PARTS: Final = "content_parts"
 IMAGES: Final = "images"
 HISTORY: Final = "history"
+MESSAGE_HISTORY: Final = "message_history"
 MISSED: Final = "missed"
 
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {
@@ -36,5 +37,9 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     ),
     IMAGES: ("sha256", "media_type", "byte_size", "width", "height", "data"),
     HISTORY: ("completion_id", "observed_at", "change", "created_at", "raw", "raw_exact", "digest"),
+    MESSAGE_HISTORY: (
+        "completion_id", "message_id", "observed_at", "message_index", "direction", "role",
+        "content", "text", "created_at", "raw", "raw_exact",
+    ),
     MISSED: ("completion_id", "missed_at", "run_id"),
 }  # fmt: skip

@@ -6,8 +6,9 @@ import argparse
 import sys
 
 from chatlake.errors import ChatlakeError
+from chatlake.simulator.faults import Faults
 from chatlake.simulator.options import add_options, options_from
-from chatlake.simulator.scenario import Faults, Scenario
+from chatlake.simulator.scenario import Scenario
 from chatlake.simulator.server import serve
 
 

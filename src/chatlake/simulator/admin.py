@@ -16,8 +16,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from chatlake.errors import UsageError
+from chatlake.simulator.faults import Faults
 from chatlake.simulator.operations import checked_metadata
-from chatlake.simulator.scenario import Faults
 
 if TYPE_CHECKING:
     from chatlake.simulator.app import Simulator
@@ -64,6 +64,43 @@ def reveal(simulator: Simulator, asked: dict[str, Any]) -> dict[str, Any]:
     return {"revealed": asked["id"]}
 
 
+def date(simulator: Simulator, asked: dict[str, Any]) -> dict[str, Any]:
+    """`{"id": …, "created": 1760054380}` gives it another time (UTC seconds); null: none."""
+    created = msgspec.convert(asked.get("created"), int | None)
+    simulator.world.date(_index(simulator, asked), created)
+    return {"dated": asked["id"]}
+
+
+def shrink(simulator: Simulator, asked: dict[str, Any]) -> dict[str, Any]:
+    """`{"id": …, "keep": 1}` answers only its first messages from now on."""
+    keep = msgspec.convert(asked.get("keep", 0), int)
+    simulator.world.oddities.shrink(_index(simulator, asked), keep)
+    return {"shrunk": asked["id"]}
+
+
+def refuse(simulator: Simulator, asked: dict[str, Any]) -> dict[str, Any]:
+    """`{"id": …, "status": 403, "routes": ["messages"]}` refuses it on these routes."""
+    routes = msgspec.convert(asked.get("routes", ["messages"]), list[str])
+    way = asked.get("status", 403)
+    simulator.world.oddities.refuse(_index(simulator, asked), way, routes)
+    return {"refused": asked["id"]}
+
+
+def malform(simulator: Simulator, asked: dict[str, Any]) -> dict[str, Any]:
+    """`{"id": …, "kind": "no-id", "routes": ["list", "get"], "position": 0}` spoils it there."""
+    routes = msgspec.convert(asked.get("routes", ["list", "get"]), list[str])
+    position = msgspec.convert(asked.get("position", 0), int)
+    kind = str(asked.get("kind"))
+    simulator.world.oddities.malform(_index(simulator, asked), kind, routes, position)
+    return {"malformed": asked["id"]}
+
+
+def restore(simulator: Simulator, asked: dict[str, Any]) -> dict[str, Any]:
+    """`{"id": …}` ends what was set with refuse, malform and shrink."""
+    simulator.world.oddities.restore(_index(simulator, asked))
+    return {"restored": asked["id"]}
+
+
 def faults(simulator: Simulator, asked: dict[str, Any]) -> dict[str, Any]:
     """`{"reset": 0.1, …}` replaces all faults; `{}` ends them."""
     simulator.set_faults(faults_of(asked))
@@ -84,7 +121,9 @@ def reset(simulator: Simulator, _asked: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-_ACTIONS: tuple[Action, ...] = (grow, edit, delete, hide, reveal, faults, reset)
+_ACTIONS: tuple[Action, ...] = (
+    grow, edit, delete, hide, reveal, date, shrink, refuse, malform, restore, faults, reset,
+)  # fmt: skip
 
 
 def admin_app(simulator: Simulator) -> Starlette:

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 from starlette.types import ASGIApp
 
-from chatlake.simulator import answers, mischief, operations, wire
+from chatlake.simulator import answers, mischief, operations, pages, refusals, wire
 from chatlake.simulator.admin import ADMIN_PREFIX, admin_app
 from chatlake.simulator.answers import Answer
 from chatlake.simulator.dice import Dice
+from chatlake.simulator.faults import Faults
 from chatlake.simulator.limiter import Bucket, Headers
 from chatlake.simulator.mischief import Mischief
-from chatlake.simulator.requests import Page, Route, page, route
-from chatlake.simulator.scenario import Faults, Scenario
+from chatlake.simulator.requests import MAX_LIMIT, Page, Route, page, route
+from chatlake.simulator.scenario import Scenario
 from chatlake.simulator.statistics import Statistics
 from chatlake.simulator.wire import Receive, Send
 from chatlake.simulator.world import World
@@ -64,12 +66,14 @@ class Simulator:
     def set_faults(self, faults: Faults) -> None:
         """Replaces the faults; their counts, and the time to an outage, begin anew."""
         self.mischief = Mischief(faults, Dice(self.scenario.seed))
+        self.world.oddities.set_faults(faults)
         self._faults_since = self._clock()
         self._requests_left = faults.dies_after
 
     def report(self) -> dict[str, Any]:
-        """Statistics and the faults that happened."""
-        return {**self.statistics.report(), "faults": dict(self.mischief.counts)}
+        """Statistics, and the faults and oddities that happened."""
+        happened = self.mischief.counts + self.world.oddities.counts
+        return {**self.statistics.report(), "faults": dict(happened)}
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answers one request."""
@@ -101,8 +105,7 @@ class Simulator:
         fault: str | None = None
         refused, told = self._gate(scope, found)
         if found is not None and refused is None:
-            with_after = b"after=" in scope["query_string"]
-            fault = self.mischief.draw(found.name, with_after=with_after)
+            fault = self._refusal(found) or self._drawn(found, scope["query_string"])
             if fault in mischief.CONNECTION:
                 self.statistics.answer(0)
                 await wire.broken(fault, send, receive)
@@ -116,6 +119,24 @@ class Simulator:
         self.statistics.answer(answer.status)
         sent = wire.Delivery(send, receive, number, int((self._clock() - began) * 1000))
         await sent.deliver(answer, fault, pause=self.mischief.faults.slow_seconds)
+
+    def _refusal(self, found: Route) -> str | None:
+        """How this one id is refused, if it is."""
+        index = self.world.find(found.completion_id) if found.completion_id else None
+        if index is None:
+            return None
+        oddities = self.world.oddities
+        way = oddities.refusal(index, found.name)
+        if way is not None:
+            oddities.counts["refused"] += 1
+        return way
+
+    def _drawn(self, found: Route, query: bytes) -> str | None:
+        return self.mischief.draw(
+            found.name,
+            with_after=b"after=" in query,
+            follows_hollow=f"after={pages.PLACE}".encode() in query,
+        )
 
     def _is_dead(self) -> bool:
         if self._requests_left is None:
@@ -163,6 +184,12 @@ class Simulator:
         """The route's answer, or the fault's."""
         if fault in mischief.ANSWERING:
             return self.mischief.answer(fault)
+        if fault is not None and fault in refusals.WAYS:
+            return refusals.refusal(fault, scope["method"], scope["path"])
+        if found.name in self.scenario.lacks.split(","):
+            return refusals.lacking(self.scenario.lacks_status, scope["method"], scope["path"])
+        if fault == "other_id":
+            found = dataclasses.replace(found, completion_id=self._oldest() or found.completion_id)
         if found.name == "update":
             body = await wire.body_of(receive)
             answer = operations.update(self.world, found.completion_id, body)
@@ -172,13 +199,21 @@ class Simulator:
             answer = _SIMPLE[found.name](self.world, found.completion_id)
         return answer if fault is None else mischief.spoiled(fault, found.name, answer)
 
+    def _oldest(self) -> str | None:
+        index = next(self.world.indices(), None)
+        return None if index is None else self.world.identifier(index).decode()
+
     def _paged(self, query: bytes, found: Route, fault: str | None) -> Answer:
-        asked = page(query)
+        scenario = self.scenario
+        largest = MAX_LIMIT
+        if scenario.max_page is not None:
+            largest = scenario.max_page if scenario.strict_limit else sys.maxsize
+        asked = page(query, largest)
         if not isinstance(asked, Page):
             return asked
         if found.name == "list":
-            return operations.list_completions(self.world, asked, fault)
+            return pages.list_completions(self.world, asked, fault)
         index = self.world.index_of(found.completion_id)
         if index is not None and self.mischief.is_missing(index):
-            return answers.not_found(found.completion_id, ogx=self.scenario.ogx)
-        return operations.list_messages(self.world, found.completion_id, asked, fault)
+            return answers.not_found(found.completion_id, ogx=scenario.ogx)
+        return pages.list_messages(self.world, found.completion_id, asked, fault)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import struct
+from datetime import UTC, datetime
 
 from chatlake.simulator import tasks
 from chatlake.simulator.conversation import KINDS, Conversation
 from chatlake.simulator.reply import reply
+from chatlake.simulator.scenario import Created
 
 _COMPLETION = (
-    b'{"object":"chat.completion","id":"%b","model":"%b","created":%d,"request_id":"req_%b",'
+    b'{"object":"chat.completion","id":"%b","model":"%b",%b"request_id":"req_%b",'
     b'"tool_choice":%b,"usage":{"total_tokens":%d,"completion_tokens":%d,"prompt_tokens":%d%b},'
     b'"seed":%d,"top_p":%b,"temperature":%b,"presence_penalty":%b,"frequency_penalty":%b,'
     b'"system_fingerprint":%b,"input_user":%b,"service_tier":%b,"tools":%b,"metadata":%b,'
@@ -81,14 +83,32 @@ def metadata_of(roll: bytes) -> dict[str, str]:
     return pairs
 
 
-def completion(talk: Conversation, *, created: int, metadata: bytes) -> bytes:
-    """The stored completion: `created` in UTC seconds, `metadata` as JSON."""
+def created_member(seconds: int, form: Created) -> bytes:
+    """The member `created` and the comma behind it; `seconds`: UTC."""
+    match form:
+        case "milliseconds":
+            value = b"%d000" % seconds
+        case "float":
+            value = b"%d.5" % seconds
+        case "text":
+            value = b'"%d"' % seconds
+        case "iso":
+            value = datetime.fromtimestamp(seconds, UTC).strftime('"%Y-%m-%dT%H:%M:%SZ"').encode()
+        case "missing":
+            return b""
+        case _:
+            value = b"%d" % seconds
+    return b'"created":%b,' % value
+
+
+def completion(talk: Conversation, *, created: bytes, metadata: bytes) -> bytes:
+    """The stored completion: `created` as `created_member` writes it, `metadata` as JSON."""
     roll = talk.roll
     answer = reply(talk)
     model = model_of(roll)
     reasoning = model in _REASONING
     produced = len(answer.choices) // 5
-    asked = 9 + 31 * talk.count + roll[20] + (765 if talk.with_image else 0)
+    asked = 9 + 31 * talk.count + roll[20] + (765 if talk.with_image else 0) if talk.count else 0
     details = b""
     if roll[59] & 7 == 0 or (reasoning and roll[59] & 1):
         thought = 64 * (roll[21] & 7) if reasoning else 0

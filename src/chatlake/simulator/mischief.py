@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from chatlake.simulator import answers
 from chatlake.simulator.answers import Answer, Headers
 from chatlake.simulator.dice import Dice
-from chatlake.simulator.scenario import Faults
+from chatlake.simulator.faults import Faults
 
 # In the order in which they are tried: the first that hits is taken.
 ANSWERING = (
@@ -20,8 +20,10 @@ ANSWERING = (
 )  # fmt: skip
 CONNECTION = ("reset", "hang")
 SPOILING = ("truncated", "slow", "drip", "invalid_json", "wrong_types", "html_200")
-PAGING = ("empty_page", "repeated_page", "overlapping_page")
-NAMES = (*ANSWERING, *CONNECTION, *SPOILING, *PAGING)
+PAGING = ("empty_page", "hollow_page", "repeated_page", "overlapping_page", "lost_cursor")
+OF_ONE = ("other_id",)
+NAMES = (*ANSWERING, *CONNECTION, *SPOILING, *PAGING, *OF_ONE)
+_BEHIND_A_ROW = {"repeated_page", "overlapping_page", "lost_cursor"}
 
 _UNAVAILABLE = ("slow_down", "server_is_overloaded", "service_unavailable_error")
 _EMPTY_PAGE = b'{"object":"list","data":[],"first_id":null,"last_id":null,"has_more":true}'
@@ -42,17 +44,24 @@ class Mischief:
     def __post_init__(self) -> None:
         self._active = tuple(name for name in NAMES if getattr(self.faults, name))
 
-    def draw(self, route: str, *, with_after: bool) -> str | None:
-        """The fault that this request meets; None for none."""
+    def draw(self, route: str, *, with_after: bool, follows_hollow: bool = False) -> str | None:
+        """The fault that this request meets; None for none.
+
+        `follows_hollow`: the page before was a hollow one; this one is real.
+        """
         faults = self.faults
         if not self._active or (faults.routes and route not in faults.routes.split(",")):
             return None
         if faults.at_most is not None and self.counts.total() >= faults.at_most:
             return None
         for name in self._active:
-            if name in PAGING and (
-                route not in {"list", "messages"} or (name != "empty_page" and not with_after)
+            if name in PAGING and route not in {"list", "messages"}:
+                continue
+            if (name in _BEHIND_A_ROW and not with_after) or (
+                name == "hollow_page" and follows_hollow
             ):
+                continue
+            if name in OF_ONE and route not in {"get", "messages"}:
                 continue
             self._eligible[name] += 1
             if self._hits(name, getattr(faults, name), self._eligible[name]):

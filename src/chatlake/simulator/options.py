@@ -7,7 +7,8 @@ import dataclasses
 import types
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from chatlake.simulator.scenario import Faults, Scenario
+from chatlake.simulator.faults import Faults
+from chatlake.simulator.scenario import Scenario
 
 Options = TypeVar("Options", Scenario, Faults)
 

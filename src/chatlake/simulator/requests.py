@@ -56,12 +56,12 @@ class Page:
     filters: Filters
 
 
-def page(query: bytes) -> Page | Answer:
-    """The query of a list, or the 400 that it earns.
+def page(query: bytes, largest: int = MAX_LIMIT) -> Page | Answer:
+    """The query of a list, or the 400 that it earns: a `limit` above `largest` is one.
 
     Metadata filters are `metadata[key]=value`, brackets raw or percent-encoded.
     """
-    after, limit, order, model = None, DEFAULT_LIMIT, "", None
+    after, limit, order, model = None, min(DEFAULT_LIMIT, largest), "", None
     metadata: list[tuple[str, str]] = []
     for key, value in parse_qsl(query.decode("ascii", "replace"), keep_blank_values=True):
         if key == "after":
@@ -71,8 +71,8 @@ def page(query: bytes) -> Page | Answer:
                 limit = int(value)
             except ValueError:
                 return invalid_value("limit", f"Invalid 'limit': {value!r} is not an integer.")
-            if not 1 <= limit <= MAX_LIMIT:
-                return _limit_error(limit)
+            if not 1 <= limit <= largest:
+                return _limit_error(limit, largest)
         elif key == "order":
             if value not in {"asc", "desc"}:
                 return invalid_value("order", f"Invalid 'order': {value!r}, not 'asc' or 'desc'.")
@@ -84,8 +84,8 @@ def page(query: bytes) -> Page | Answer:
     return Page(after, limit, order, Filters(model, tuple(metadata)))
 
 
-def _limit_error(limit: int) -> Answer:
-    side, sign, bound = ("above", "<=", MAX_LIMIT) if limit > MAX_LIMIT else ("below", ">=", 1)
+def _limit_error(limit: int, largest: int) -> Answer:
+    side, sign, bound = ("above", "<=", largest) if limit > largest else ("below", ">=", 1)
     word = "maximum" if side == "above" else "minimum"
     return invalid_value(
         "limit",

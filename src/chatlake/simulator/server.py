@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,8 @@ import uvicorn
 
 from chatlake.errors import ChatlakeError
 from chatlake.simulator.app import Simulator
-from chatlake.simulator.scenario import Faults, Scenario
+from chatlake.simulator.faults import Faults
+from chatlake.simulator.scenario import Scenario
 
 HOST = "127.0.0.1"
 _START_SECONDS = 20.0
@@ -139,20 +140,62 @@ class Running:
         """Shows one again."""
         self.simulator.world.reveal(self._index(completion_id))
 
+    def date(self, completion_id: str, created: int | None) -> None:
+        """Gives one another creation time (UTC seconds), or none at all."""
+        self.simulator.world.date(self._index(completion_id), created)
+
+    def shrink(self, completion_id: str, keep: int = 0) -> None:
+        """Answers only the first `keep` messages of one from now on, with 200."""
+        self.simulator.world.oddities.shrink(self._index(completion_id), keep)
+
+    def refuse(
+        self, completion_id: str, status: int | str = 403, routes: Iterable[str] = ("messages",)
+    ) -> None:
+        """Refuses one on these routes (get, messages); `status`: see `refusals.WAYS`."""
+        self.simulator.world.oddities.refuse(self._index(completion_id), status, routes)
+
+    def malform(
+        self,
+        completion_id: str,
+        kind: str,
+        routes: Iterable[str] = ("list", "get"),
+        position: int = 0,
+    ) -> None:
+        """Spoils one, or its message at `position` (routes: messages), as `malformed.KINDS` say."""
+        oddities = self.simulator.world.oddities
+        oddities.malform(self._index(completion_id), kind, routes, position)
+
+    def restore(self, completion_id: str) -> None:
+        """Ends refusals, malformation and shrinking of one."""
+        self.simulator.world.oddities.restore(self._index(completion_id))
+
     def ids(self) -> list[str]:
         """The ids of all visible completions, oldest first."""
         world = self.simulator.world
-        indices = (index for index in range(world.total) if world.visible(index))
-        return [world.identifier(index).decode() for index in indices]
+        return [world.identifier(index).decode() for index in world.indices()]
+
+    def refused_ids(self) -> list[str]:
+        """The visible ids that are refused on any route, oldest first."""
+        refusal = self.simulator.world.oddities.refusal
+        return self._those(lambda index: any(refusal(index, r) for r in ("get", "messages")))
+
+    def malformed_ids(self, route: str = "list") -> list[str]:
+        """The visible ids that are malformed on a route, or a message of theirs, oldest first."""
+        world = self.simulator.world
+        is_odd = world.oddities.is_odd
+        return self._those(lambda index: is_odd(index, route, world.message_count(index)))
 
     def missing_ids(self) -> list[str]:
         """The visible ids whose messages answer 404 for ever (`Faults.missing`), oldest first."""
-        is_missing = self.simulator.mischief.is_missing
-        return [name for name in self.ids() if is_missing(self._index(name))]
+        return self._those(self.simulator.mischief.is_missing)
 
     def truth(self) -> Iterator[dict[str, Any]]:
         """Everything visible, oldest first: `{"completion": {…}, "messages": […]}`."""
         return (json.loads(record) for record in self.simulator.world.truth())
+
+    def _those(self, holds: Callable[[int], bool]) -> list[str]:
+        world = self.simulator.world
+        return [world.identifier(index).decode() for index in world.indices() if holds(index)]
 
     def _index(self, completion_id: str) -> int:
         index = self.simulator.world.index_of(completion_id)

@@ -1,6 +1,6 @@
 """The store: which completions there are, in which order, and who can see them.
 
-Only what was changed at run time is kept: metadata edits, deletions, hidden ids, additions.
+Only what was changed at run time is kept: metadata edits, deletions, hidden ids, additions, dates.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from dataclasses import dataclass
 import msgspec
 
 from chatlake.simulator import ogx
-from chatlake.simulator.completion import completion, metadata_of, model_of
+from chatlake.simulator.completion import completion, created_member, metadata_of, model_of
 from chatlake.simulator.conversation import Conversation, conversation
 from chatlake.simulator.dice import Dice, identifier
 from chatlake.simulator.messages import message
+from chatlake.simulator.oddities import Oddities
+from chatlake.simulator.order import ListOrder
 from chatlake.simulator.reply import reply
 from chatlake.simulator.scenario import Scenario
 
@@ -34,7 +36,8 @@ class Filters:
 class World:
     """All completions of a scenario and the changes made to it since the start.
 
-    Index order is list order, oldest first. `clock` gives monotonic seconds.
+    Index order is list order, oldest first, but for completions that were dated. `clock` gives
+    monotonic seconds. `oddities`: how the API spoils some of it; the truth knows nothing of that.
     """
 
     def __init__(self, scenario: Scenario, clock: Callable[[], float] = time.monotonic) -> None:
@@ -51,6 +54,10 @@ class World:
         self._edited: dict[int, dict[str, str]] = {}
         self._deleted: set[int] = set()
         self._hidden: set[int] = set()
+        self.oddities = Oddities(self._dice)
+        self._order = ListOrder(self.created)
+        if scenario.future_days and self.total:
+            self.date(self.total // 2, self._now + int(scenario.future_days * 86_400))
 
     # What exists
 
@@ -63,10 +70,12 @@ class World:
         return identifier(index, self._dice.roll(index))
 
     def created(self, index: int) -> int:
-        """UTC epoch seconds; never falls with the index."""
+        """UTC epoch seconds; never falls with the index where no completion was dated."""
         return int(self._born(index))
 
     def _born(self, index: int) -> float:
+        if index in self._order.dated:
+            return self._order.dated[index]
         if index < self.scenario.completions:
             return self._first_second + self._dice.second(index, self._per_index)
         return next(born for first, born in reversed(self._added) if index >= first)
@@ -105,19 +114,32 @@ class World:
         `overlap` goes back by that many places first: a fault.
         """
         step = -1 if newest_first else 1
+        order = self._order.indices(self.total)
         if after is None:
             start = self.total - 1 if newest_first else 0
         else:
-            start = min(max(after + step * (1 - overlap), 0), self.total - 1)
+            place = self._order.place(after, self.total)
+            start = min(max(place + step * (1 - overlap), 0), self.total - 1)
             if not overlap:
-                start = after + step
+                start = self._behind(place, step)
         found: list[int] = []
-        for index in range(start, -1 if newest_first else self.total, step):
+        for place in range(start, -1 if newest_first else self.total, step):
+            index = order[place]
             if self.visible(index) and self._matches(index, filters):
                 if len(found) == limit:
                     return found, True
                 found.append(index)
         return found, False
+
+    def _behind(self, place: int, step: int) -> int:
+        """The place behind `place`; with cursors by time the first one of another second."""
+        following = place + step
+        if self.scenario.cursors == "time":
+            order = self._order.indices(self.total)
+            second = self.created(order[place])
+            while 0 <= following < self.total and self.created(order[following]) == second:
+                following += step
+        return following
 
     def _matches(self, index: int, filters: Filters) -> bool:
         if filters.model is None and not filters.metadata:
@@ -143,7 +165,10 @@ class World:
         pairs = self._metadata(index, talk.roll)
         answer = completion(
             talk,
-            created=self.created(index),
+            created=created_member(
+                self.created(index),
+                "missing" if index in self._order.undated else self.scenario.created,
+            ),
             metadata=_METADATA.encode(pairs) if pairs else b"{}",
         )
         if self.scenario.ogx:
@@ -166,11 +191,18 @@ class World:
             answers.append(ogx.message(body) if self.scenario.ogx else body)
         return answers
 
+    def is_edited(self, index: int) -> bool:
+        """Whether its metadata was replaced."""
+        return index in self._edited
+
+    def indices(self) -> Iterator[int]:
+        """The indices of all that is visible, in list order, oldest first."""
+        return filter(self.visible, self._order.indices(self.total))
+
     def truth(self) -> Iterator[bytes]:
         """Every visible completion with its messages, oldest first: one JSON document each."""
-        for index in range(self.total):
-            if self.visible(index):
-                yield self.record(index)
+        for index in self.indices():
+            yield self.record(index)
 
     def record(self, index: int) -> bytes:
         """`{"completion": …, "messages": […]}` of one completion."""
@@ -189,6 +221,13 @@ class World:
     def edit(self, index: int, metadata: dict[str, str]) -> None:
         """Replaces the metadata, the only thing that can change."""
         self._edited[index] = dict(metadata)
+
+    def date(self, index: int, created: int | None) -> None:
+        """Gives it another creation time (UTC seconds), which moves it in the list; None: no time.
+
+        One without a time stays where it is.
+        """
+        self._order.date(index, created)
 
     def delete(self, index: int) -> None:
         """Deletes it: from now on the API knows nothing of it."""

@@ -1,0 +1,138 @@
+"""Whose error it is: one completion's, or the whole source's.
+
+One completion that is always refused must not end the backup of the others, night after night. A
+source that refuses everything must end it, and not name ten thousand failures. So:
+
+    an open gap               every error is that gap's; whether the source is there, the list says
+    a listed completion       after a refusal, or a row of silences, the list is asked for one row:
+                              if it answers, the error is the completion's
+    an id that was given      the last completion that came is asked for again; if none came yet,
+                              the end of the ids decides
+
+The route of the messages as a whole may be missing or forbidden. That is concluded only of a source
+that has never given an input message, neither to this run nor to the lake, when several listed
+completions in a row are answered so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from chatlake.backup.items import SourceJob
+from chatlake.backup.ports import CompletionApi, LakeStore
+from chatlake.errors import (
+    AccountError,
+    CompletionError,
+    MethodNotSupportedError,
+    RequestRejectedError,
+    RetriesExhaustedError,
+    SourceUnreachableError,
+)
+from chatlake.model.objects import read_completion
+
+ENOUGH: Final = 5
+"""How many listed completions without messages make a route that is missing."""
+ENOUGH_AT_THE_END: Final = 2
+SOURCE_ERRORS: Final = (CompletionError, AccountError, SourceUnreachableError)
+SourceError = CompletionError | AccountError | SourceUnreachableError
+
+
+class Blame:
+    """Judges the errors of one export.
+
+    `gaps`: whether it exports open gaps. `is_hasty`: whether requests are better sent only once.
+    """
+
+    def __init__(
+        self, job: SourceJob, api: CompletionApi, lake: LakeStore, *, gaps: bool = False
+    ) -> None:
+        self.is_hasty = False
+        self._job = job
+        self._api = api
+        self._lake = lake
+        self._gaps = gaps
+        self._last_good: str | None = None
+        self._silences = 0
+        self._refusals = 0
+        self._had_messages: bool | None = None
+        self._asking = asyncio.Lock()
+        self._asked = 0
+
+    def succeeded(self, completion_id: str) -> None:
+        """Note a completion whose messages came."""
+        self._last_good = completion_id
+        self._silences = self._refusals = 0
+        self.is_hasty = False
+
+    async def of(self, error: SourceError) -> CompletionError:
+        """Return the error as one completion's own; raise it where it is the source's."""
+        if not self._gaps:
+            is_silence = isinstance(error, RetriesExhaustedError | SourceUnreachableError)
+            self._silences += is_silence
+            self._refusals += isinstance(error, AccountError)
+            if isinstance(error, AccountError) or self._silences > self._job.concurrency:
+                await self._ask_the_source(error)
+                self.is_hasty = self.is_hasty or is_silence
+                self._silences = 0
+        return as_own(error)
+
+    async def may_be_of_all(self, error: SourceError, *, listed: bool) -> bool:
+        """Whether more errors may show that the whole source, or its route, is like this."""
+        if self._gaps or self._last_good is not None:
+            return False
+        if self._job.ids is not None:
+            return isinstance(error, AccountError | SourceUnreachableError)
+        if not listed or not is_of_route(error):
+            return False
+        if self._had_messages is None:
+            had = await asyncio.to_thread(self._lake.has_input_messages, self._job.name)
+            self._had_messages = had
+        return not self._had_messages
+
+    async def _ask_the_source(self, error: SourceError) -> None:
+        """Raise where the source does not give what it must be able to give."""
+        asked = self._asked
+        async with self._asking:
+            if self._asked > asked:
+                return  # the source has answered meanwhile
+            try:
+                if self._job.ids is None:
+                    await self._ask_for_the_list()
+                elif self._last_good is not None:
+                    await self._api.get_completion(read_completion, self._last_good)
+                elif max(self._silences, self._refusals) > self._job.concurrency:
+                    raise error
+            except RetriesExhaustedError as silence:
+                raise SourceUnreachableError(
+                    f"the service keeps failing: {silence.message}", hint=silence.hint
+                ) from silence
+            except CompletionError:
+                pass  # a response all the same
+            self._asked += 1
+
+    async def _ask_for_the_list(self) -> None:
+        await self._api.list_completions(
+            bytes, after=None, limit=1, model=self._job.model, metadata=self._job.metadata
+        )
+
+
+def as_own(error: SourceError) -> CompletionError:
+    """Return an error of the account or the source as that of one completion."""
+    if isinstance(error, CompletionError):
+        return error
+    if isinstance(error, AccountError):
+        return RequestRejectedError(error.message, of_route=True)
+    return RetriesExhaustedError(error.message)
+
+
+def is_of_route(error: SourceError) -> bool:
+    """Whether a response to a request for messages speaks of the route, not of the completion."""
+    if isinstance(error, CompletionError):
+        return error.of_route and not isinstance(error, RetriesExhaustedError)
+    return isinstance(error, AccountError)
+
+
+def forbids_all(error: SourceError) -> bool:
+    """Whether a source that answers all messages so forbids them; else it does not have them."""
+    return isinstance(error, AccountError) and not isinstance(error, MethodNotSupportedError)

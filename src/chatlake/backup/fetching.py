@@ -1,0 +1,169 @@
+"""Fetching one completion by its id, and all messages of one, page by page."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Final
+
+from chatlake.backup.ports import CompletionApi, Room
+from chatlake.errors import InvalidResponseError, RequestRejectedError, UnsettledError
+from chatlake.model.moments import seconds_of
+from chatlake.model.objects import Completion, Message, Page, read_completion, read_message_page
+from chatlake.model.paging import PAGE_LIMIT, Pager, StrandedError
+
+SMALLER_LIMITS: Final = (50, 20, 10)
+_READINGS: Final = 3
+"""How often messages that are fewer than the lake holds are asked for again before they count."""
+_FRESH_S: Final = 3600
+_OF_A_COMPLETION: Final = re.compile(r"(chatcmpl-[A-Za-z0-9]+)-\d+")
+
+
+async def get_completion(api: CompletionApi, completion_id: str) -> Completion:
+    """Return a completion by its id; InvalidResponseError where another one comes.
+
+    AccountError, SourceUnreachableError or CompletionError.
+    """
+
+    def read(body: bytes) -> Completion:
+        completion = read_completion(body)
+        if completion.id != completion_id:  # as a confused cache sends it
+            raise InvalidResponseError(
+                f"the service sent another completion, {completion.id[:200]!r}"
+            )
+        return completion
+
+    return await api.get_completion(read, completion_id)
+
+
+class MessageSource:
+    """The messages of a source's completions; remembers how many it gives at once."""
+
+    def __init__(self, api: CompletionApi) -> None:
+        self._api = api
+        self._limit = PAGE_LIMIT
+        self._limit_is_known = False
+
+    async def fetch(
+        self,
+        completion_id: str,
+        *,
+        settle: bool,
+        at_least: int = 0,
+        room: Room | None = None,
+        hasty: bool = False,
+    ) -> list[Message]:
+        """Return the messages of a completion, oldest first.
+
+        `settle`: wait out late visibility before a 404 counts. `at_least`: how many there must be;
+        fewer are asked for again over some seconds. `room`, `hasty`: see `CompletionApi`.
+
+        AccountError, SourceUnreachableError or CompletionError; UnsettledError where there are no
+        messages although there must be some.
+        """
+        while True:
+            try:
+                return await self._fetch(completion_id, settle, at_least, room, hasty=hasty)
+            except RequestRejectedError as error:
+                if not self._lower_limit(error):
+                    raise
+
+    async def _fetch(
+        self, completion_id: str, settle: bool, at_least: int, room: Room | None, *, hasty: bool
+    ) -> list[Message]:
+        reading = _Reading(completion_id, at_least, self._limit)
+        pager = reading.pager
+        while not pager.done:
+            try:
+                reading.messages += await self._api.list_messages(
+                    reading.read,
+                    completion_id,
+                    after=pager.cursor,
+                    limit=self._limit,
+                    settle=settle and pager.cursor is None,
+                    room=room,
+                    hasty=hasty,
+                )
+            except StrandedError:
+                if not pager.step_back():
+                    raise InvalidResponseError(
+                        f"the messages of {completion_id} end where more were said to follow"
+                    ) from None
+            self._limit_is_known = True
+        if pager.hidden_after:
+            raise InvalidResponseError(
+                f"the service leaves out messages of {completion_id} between two pages"
+            )
+        return reading.messages
+
+    def _lower_limit(self, error: RequestRejectedError) -> bool:
+        """Ask for fewer at once where the limit may be what is refused."""
+        smaller = [limit for limit in SMALLER_LIMITS if limit < self._limit]
+        if self._limit_is_known or not smaller or "limit" not in error.message.lower():
+            return False
+        self._limit = smaller[0]
+        return True
+
+
+class _Reading:
+    """The messages of one completion while they are read."""
+
+    def __init__(self, completion_id: str, at_least: int, limit: int) -> None:
+        self.messages: list[Message] = []
+        self.pager: Pager[Message] = Pager(limit=limit, second=_second, is_cursor=_has_id)
+        self._completion_id = completion_id
+        self._at_least = at_least
+        self._short_readings = 0
+
+    def read(self, body: bytes) -> list[Message]:
+        """Take a page. UnsettledError where it is too short, as often as that is worth asking."""
+        page = read_message_page(body, self._completion_id, self._position())
+        _require_own(page, self._completion_id)
+        if len(self.messages) + len(page.items) < self._at_least and page.has_more is not True:
+            self._short_readings += 1
+            if not page.items or self._short_readings <= _READINGS:
+                raise UnsettledError(
+                    f"{len(page.items)} messages instead of at least {self._at_least}"
+                )
+        return self.pager.feed(page)
+
+    def _position(self) -> int:
+        """Return the position of the next page's first message."""
+        cursor = self.pager.cursor
+        ids = [message.id for message in self.messages]
+        return ids.index(cursor) + 1 if cursor in ids else len(ids)
+
+
+def inputs_expected(completion: Completion, stored: int | None) -> int:
+    """Return how many messages a completion must have.
+
+    `stored`: how many inputs the lake holds of it. One that was created just now, and has tokens of
+    a prompt, has at least one, whatever its messages show at first (late visibility).
+    """
+    usage = completion.fields.usage
+    tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
+    has_prompt = isinstance(tokens, int | float) and tokens > 0
+    is_fresh = abs(time.time() - completion.created) < _FRESH_S
+    return stored or int(has_prompt and is_fresh)
+
+
+def _has_id(message: Message) -> bool:
+    return isinstance(message.fields.id, str) and message.fields.id != ""
+
+
+def _second(message: Message) -> int | None:
+    return seconds_of(message.fields.created)
+
+
+def _require_own(page: Page[Message], completion_id: str) -> None:
+    """Refuse messages that name another completion as theirs, as a confused cache sends them."""
+    owners = {_owner(message.id) for message in page.items}
+    if len(owners) == 1 and completion_id.startswith("chatcmpl-"):
+        (owner,) = owners
+        if owner is not None and owner != completion_id:
+            raise InvalidResponseError(f"the service sent the messages of {owner}")
+
+
+def _owner(message_id: str) -> str | None:
+    found = _OF_A_COMPLETION.fullmatch(message_id)
+    return None if found is None else found.group(1)

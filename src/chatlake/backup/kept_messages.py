@@ -1,0 +1,91 @@
+"""Nothing that was said disappears: what becomes of stored messages when a completion has changed.
+
+A completion whose metadata was edited is fetched again, its messages too, and its rows replaced. A
+server may then answer fewer messages than it did before, or others. So before rows are replaced,
+what is stored is compared with what has come:
+
+    everything stored has come again     the new rows replace the old ones
+    only less has come                   the stored messages stay; only the completion is replaced
+    some stored messages are missing,    the new rows replace the old ones, and those that would be
+    and there are new ones               lost go to `message_history`
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from chatlake.backup.items import Flush
+from chatlake.backup.ports import LakeStore, StoredMessage
+from chatlake.backup.rows import RowBuffer
+from chatlake.model.partitions import Partition
+
+logger = logging.getLogger(__name__)
+
+_SORTED: Final = msgspec.json.Encoder(order="sorted")
+
+
+def keep_messages(source: str, lake: LakeStore, buffer: RowBuffer, flush: Flush) -> None:
+    """Look after the stored messages of the completions that `flush` replaces.
+
+    Changes `buffer` and `flush` before they are written. Reads each partition's messages once.
+    """
+    for partition, replaced in flush.replaced.items():
+        stored = lake.stored_messages(partition, replaced)
+        sent = buffer.messages(partition, stored.keys())
+        kept: set[str] = set()
+        for completion_id, before in stored.items():
+            lost, has_new = _compare(before, sent.get(completion_id, []))
+            if not lost:
+                continue
+            if has_new:
+                flush.lost.setdefault(partition, {})[completion_id] = lost
+            else:
+                kept.add(completion_id)
+            logger.warning(
+                "%s: %s: the service no longer sends %d of %d stored messages; they are kept",
+                source, completion_id, len(lost), len(before),
+            )  # fmt: skip
+        if kept:
+            _keep(partition, kept, stored, buffer, flush)
+
+
+def _keep(
+    partition: Partition,
+    kept: set[str],
+    stored: Mapping[str, list[StoredMessage]],
+    buffer: RowBuffer,
+    flush: Flush,
+) -> None:
+    """Replace the rows of these completions alone: those of their messages stay."""
+    replaced, alone = flush.replaced[partition], flush.replaced_alone.setdefault(partition, set())
+    counts = {name: (len(stored[name]), replaced[name].images) for name in kept}
+    buffer.drop_messages(partition, counts)
+    for name in kept:
+        del replaced[name]
+        alone.add(name)
+
+
+def _compare(before: list[StoredMessage], after: list[StoredMessage]) -> tuple[set[str], bool]:
+    """Return the ids of stored messages that have not come again, and whether others have."""
+    come = Counter((direction, _canonical(text)) for _, direction, text in after)
+    lost: set[str] = set()
+    for message_id, direction, text in before:
+        key = (direction, _canonical(text))
+        if come[key]:
+            come[key] -= 1
+        else:
+            lost.add(message_id)
+    return lost, come.total() > 0
+
+
+def _canonical(text: str) -> bytes:
+    """Return a message's JSON with sorted keys; the text itself where it has no such form."""
+    try:
+        return _SORTED.encode(msgspec.json.decode(text))
+    except (msgspec.MsgspecError, RecursionError):
+        return text.encode("utf-8", "replace")

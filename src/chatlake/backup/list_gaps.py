@@ -1,0 +1,92 @@
+"""Rows that the list has and does not give: each is a named failure, and the rest is backed up.
+
+Such a row has no id to ask for, so its name is its place: the completion that it follows. A later
+run that reads the place without trouble closes the gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+from chatlake.errors import (
+    ChatlakeError,
+    CompletionError,
+    CompletionNotFoundError,
+    RetriesExhaustedError,
+    SourceUnreachableError,
+    UnusableListError,
+)
+from chatlake.model.manifest import Failure, format_time
+from chatlake.model.objects import Completion, Page
+
+UNLISTED: Final = "unlisted"
+"""The reason of a failure that names a place in the list, and no completion."""
+
+
+class ListGaps:
+    """The places of one run's list at which rows are missing, by name."""
+
+    def __init__(self, source: str) -> None:
+        self.failures: dict[str, Failure] = {}
+        self._source = source
+        self._has_unread_ids = False
+
+    def __bool__(self) -> bool:
+        """Whether the list did not show all that the source has."""
+        return bool(self.failures) or self._has_unread_ids
+
+    def note_malformed(self, page: Page[Completion], cursor: str | None) -> None:
+        """Name the rows of a page that cannot be read; those with an id are asked for by it."""
+        for row in page.malformed:
+            if row.id is not None:
+                self._has_unread_ids = True
+                continue
+            before = page.items[row.after - 1] if row.after else None
+            self._note("row", before, f"a row of the list cannot be read: {row.why}", cursor)
+
+    def note_blocked(
+        self, before: Completion | None, error: ChatlakeError, cursor: str | None
+    ) -> None:
+        """Name the row behind `before`, with which no page can be fetched."""
+        self._note("row", before, f"the list cannot be read here: {error.message}", cursor)
+
+    def note_hidden(self, places: Iterable[Completion]) -> None:
+        """Name the seconds that fill a page of a list whose cursor goes by time."""
+        for before in places:
+            moment = datetime.fromtimestamp(before.created, UTC)
+            self._note(
+                "rows",
+                before,
+                f"more completions than fit on a page may share the second {moment:%F %T} UTC, and "
+                "the service pages by time: it does not show the rest of that second",
+            )
+
+    def _note(
+        self, what: str, before: Completion | None, detail: str, cursor: str | None = None
+    ) -> None:
+        after = cursor if before is None else before.id
+        name = f"({what} after {after})" if after else f"({what} at the beginning of the list)"
+        now = format_time(datetime.now(UTC))
+        self.failures[name] = Failure(
+            source=self._source,
+            completion_id=name,
+            reason=UNLISTED,
+            detail=detail,
+            created=before.created if before is not None else None,
+            first_attempt_at=now,
+            last_attempt_at=now,
+        )
+
+
+def list_error(error: ChatlakeError) -> ChatlakeError:
+    """Return what an error means for the list: there it is no single completion that is lost."""
+    if not isinstance(error, CompletionError):
+        return error
+    message = f"the list of completions cannot be fetched: {error.message}"
+    if isinstance(error, RetriesExhaustedError):
+        return SourceUnreachableError(message, hint=error.hint)
+    if isinstance(error, CompletionNotFoundError):
+        return SourceUnreachableError(message, hint=UnusableListError.default_hint)
+    return UnusableListError(message)

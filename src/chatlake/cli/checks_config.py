@@ -1,0 +1,99 @@
+"""The checks of `chatlake doctor` that find what a valid configuration leaves out or doubles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import combinations
+from urllib.parse import urlsplit
+
+from chatlake.bootstrap.secrets import load_prefect_secret
+from chatlake.cli.checks import Check, warning
+from chatlake.cli.words import duration
+from chatlake.config import Settings, Source
+from chatlake.config.schedules import longest_pause
+from chatlake.errors import ConfigurationError
+
+
+def config_checks(settings: Settings) -> Iterator[Check]:
+    """Yield what costs data or counts it twice; nothing of it fails."""
+    pause = longest_pause(settings.schedule.cron)
+    for source in settings.sources:
+        yield from _durations(source, pause, settings.schedule.cron)
+    for first, second in combinations(settings.sources, 2):
+        if _is_one_account(first, second) and _overlap(first, second):
+            yield warning(
+                f"{second.name}: account",
+                f"{first.name} and {second.name} have the same base_url and key: everything is "
+                "backed up and counted twice",
+                f"Remove one of them, or give each its own project in `headers` or its own "
+                f"`select` ({settings.path}).",
+            )
+
+
+def _durations(source: Source, pause: timedelta | None, cron: str) -> Iterator[Check]:
+    name, kept = source.name, _words(source.retention)
+    if source.select.ids or source.select.ids_file is not None:
+        return  # nothing is listed
+    if source.full_sweep_every is None:
+        yield warning(
+            f"{name}: full_sweep_every",
+            "full_sweep_every is null: what changed before the lookback, and what was deleted, is "
+            "found only with --full",
+            "Set full_sweep_every: 7d, or run `chatlake backup --full` now and then.",
+        )
+    if not source.lookback:
+        yield warning(
+            f"{name}: lookback",
+            "lookback is 0s: a completion that becomes visible late, or changes, is missed until "
+            "the next full sweep",
+            "Set lookback: 24h.",
+        )
+    if source.retention < source.lookback:
+        yield warning(
+            f"{name}: retention",
+            f"retention ({kept}) is below lookback ({_words(source.lookback)}): every run lists "
+            "everything that the source keeps",
+            "Correct one of the two.",
+        )
+    if pause is not None and source.retention < pause:
+        yield warning(
+            f"{name}: retention",
+            f"retention ({kept}) is shorter than the schedule's interval ({_words(pause)}, "
+            f"'{cron}'): completions expire between two backups",
+            "Back up more often: change schedule.cron, or correct retention.",
+        )
+
+
+def _is_one_account(first: Source, second: Source) -> bool:
+    """Whether both send the same requests; secrets are compared and forgotten."""
+    if _address(first) != _address(second):
+        return False
+    try:
+        return _credentials(first) == _credentials(second)
+    except ConfigurationError:  # the check of the key names it
+        return False
+
+
+def _address(source: Source) -> tuple[str, str, str]:
+    parts = urlsplit(source.base_url)
+    return parts.scheme.lower(), parts.netloc.lower(), parts.path.rstrip("/")
+
+
+def _credentials(source: Source) -> tuple[str, dict[str, str], dict[str, str]]:
+    headers = source.resolved_headers(load_prefect_secret)
+    return (
+        source.api_key.resolve(load_prefect_secret),
+        {name.lower(): value for name, value in headers.items()},
+        source.resolved_query(load_prefect_secret),
+    )
+
+
+def _overlap(first: Source, second: Source) -> bool:
+    """Whether the two select the same, or one of them everything."""
+    everything = type(first.select)()
+    return first.select == second.select or everything in (first.select, second.select)
+
+
+def _words(length: timedelta) -> str:
+    return duration(length.total_seconds())

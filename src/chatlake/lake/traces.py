@@ -1,0 +1,39 @@
+"""What a lake leaves behind when its commits are gone: no new one is begun over it in silence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chatlake.lake.catalog import CATALOG, read_stamp
+from chatlake.lake.local_copy import local_copy
+from chatlake.lake.opening import storage_at
+from chatlake.lake.schema import SCHEMAS
+from chatlake.lake.storage import Storage
+
+
+def traces_of_lake(location: str) -> str | None:
+    """Say what tells of a lake at a place that has no commit; None where nothing does.
+
+    Files of a first run that was killed before its first commit are no such thing.
+    """
+    if "://" not in location and (link := _dangling(Path(location))) is not None:
+        return f"{link} is a link to {link.readlink()}, which is not there"
+    storage = storage_at(location)
+    with local_copy(storage, CATALOG) as path:
+        stamp = None if path is None else read_stamp(path)
+    if stamp is not None and stamp.number:
+        return f"the catalogue there knows commit {stamp.number}, and its manifest is gone"
+    return _data_alone(storage)
+
+
+def _data_alone(storage: Storage) -> str | None:
+    """Name a data file without the empty ones, which are the first thing that a lake has."""
+    if next(storage.list("schema"), None) is not None:
+        return None
+    found = (next(storage.list(table), None) for table in SCHEMAS)
+    file = next((file for file in found if file is not None), None)
+    return None if file is None else f"{file.path} is there, and no manifest lists it"
+
+
+def _dangling(place: Path) -> Path | None:
+    return next((p for p in (place, *place.parents) if p.is_symlink() and not p.exists()), None)
