@@ -51,12 +51,16 @@ class CommandLine:
 @contextmanager
 def _own_logging() -> Iterator[None]:
     logger = logging.getLogger("chatlake")
-    before, level = list(logger.handlers), logger.level
+    before = list(logger.handlers)
+    levels = {
+        name: logging.getLogger(name).level for name in ("chatlake", "chatlake.backup.export")
+    }
     try:
         yield
     finally:
         logger.handlers[:] = before
-        logger.setLevel(level)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def environment(**more: str) -> dict[str, str]:

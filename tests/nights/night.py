@@ -15,6 +15,7 @@ from chatlake.bootstrap.backup import open_lake
 from chatlake.config import Settings
 from chatlake.lake import Lake
 from chatlake.lake.memory import MemoryStorage
+from chatlake.model.manifest import PartFile
 from chatlake.model.tables import COMPLETIONS, MESSAGES
 from tests.faults.source_runs import VirtualTime, backup_in
 from tests.nights.server import MOST, NightServer
@@ -110,10 +111,15 @@ class Nights:
         lake, found = self.lake(), []
         for file in lake.state.files.values():
             if file.table == name:
-                with lake.storage.open_input(file.path) as opened:
-                    read = ParquetFile(opened).read(columns=list(columns))
-                found += read.to_pylist()
+                found += self._rows(lake, file, *columns)
         return found
+
+    def _rows(self, lake: Lake, file: PartFile, *columns: str) -> list[dict[str, Any]]:
+        with lake.storage.open_input(file.path) as opened:
+            rows: list[dict[str, Any]] = (
+                ParquetFile(opened).read(columns=list(columns) or None).to_pylist()
+            )
+            return rows
 
     def stored(self) -> set[str]:
         """Return the ids that the lake holds."""
@@ -146,17 +152,18 @@ class Nights:
         cursor = self.lake().state.cursors.get("openai")
         return None if cursor is None else cursor.completion_id
 
+    def lost(self, *words: str) -> list[str]:
+        """Return those of the words that stand in no listed file, and so in no view."""
+        lake = self.lake()
+        texts = [str(self._rows(lake, file)) for file in lake.state.files.values()]
+        return [word for word in words if not any(word in text for text in texts)]
+
     def unreadable(self, *words: str) -> list[str]:
         """Return those of the words that no view of the lake shows any more; for one on disk."""
         views = "SELECT view_name FROM duckdb_views() WHERE NOT internal"
         with open_lake(self.settings).connect() as connection:
             texts = [
-                "".join(
-                    text
-                    for (text,) in connection.execute(
-                        f"SELECT to_json(v)::VARCHAR FROM {view} AS v"
-                    ).fetchall()
-                )
+                str(connection.execute(f"SELECT to_json(v)::VARCHAR FROM {view} AS v").fetchall())
                 for (view,) in connection.execute(views).fetchall()
             ]
         return [word for word in words if not any(word in text for text in texts)]

@@ -11,15 +11,24 @@ from tests.nights.night import Nights
 from tests.nights.server import Habits, NightServer
 
 Cursors = Literal["exact", "later", "from"]
-CURSORS = pytest.mark.parametrize("cursors", ["later", "from", "exact"])
+CURSORS = pytest.mark.parametrize("cursors", ["later", "exact"])
 BY_TIME = pytest.mark.parametrize("cursors", ["later", "from"])
-TIES = pytest.mark.parametrize("ties", ["added", "id", "id backwards"])
 ORDERS = pytest.mark.parametrize("order", ["asked", "desc"])
 
 
-@CURSORS
-@TIES
-@ORDERS
+@pytest.mark.parametrize(
+    ("cursors", "ties", "order"),
+    [
+        ("later", "added", "asked"),
+        ("later", "id", "asked"),
+        ("later", "id backwards", "asked"),
+        ("later", "added", "desc"),
+        ("later", "id backwards", "desc"),
+        ("from", "added", "asked"),
+        ("from", "id", "desc"),
+        ("exact", "id backwards", "asked"),
+    ],
+)
 def test_three_a_second_are_stored_night_after_night(
     nights: Nights, server: NightServer, cursors: Cursors, ties: str, order: str
 ) -> None:
@@ -42,14 +51,12 @@ def test_any_number_a_second(
     nights: Nights, server: NightServer, cursors: Cursors, per_second: int
 ) -> None:
     """As long as a second does not fill a page, where the pages end does not matter."""
-    if cursors == "from" and per_second == 99:
-        pytest.skip("such a server sends the same page for ever: a page is one second and a row")
     server.habits = Habits(cursors=cursors)
     server.grow(5)
-    server.grow(350, per_second=per_second)
+    server.grow(230, per_second=per_second)
     assert nights.night().code == 0
     nights.check_holds_all()
-    server.grow(120, per_second=per_second)
+    server.grow(20, per_second=per_second)
     assert nights.night().code == 0
     nights.check_holds_all()
 
@@ -58,7 +65,7 @@ def test_any_number_a_second(
 def test_seconds_of_uneven_size(nights: Nights, server: NightServer, cursors: Cursors) -> None:
     """One to seven rows a second: each page ends elsewhere in its second."""
     server.habits = Habits(cursors=cursors)
-    for _ in range(3):
+    for _ in range(2):
         for count in range(40):
             server.grow(1 + count % 7, per_second=7)
         assert nights.night().code == 0
@@ -87,7 +94,7 @@ def test_full_sweeps_with_moved_boundaries_mark_nothing_that_lives(
 
 
 @CURSORS
-@pytest.mark.parametrize("lookback", ["0s", "1s", "10s", "24h"])
+@pytest.mark.parametrize("lookback", ["0s", "10s"])
 @pytest.mark.parametrize("early", [1, 2])
 def test_a_second_that_one_night_saw_in_part(
     nights: Nights, server: NightServer, cursors: Cursors, lookback: str, early: int
@@ -96,7 +103,7 @@ def test_a_second_that_one_night_saw_in_part(
     server.habits = Habits(cursors=cursors)
     nights.source = {"lookback": lookback}
     server.grow(30, per_second=3)
-    for _ in range(3):
+    for _ in range(2):
         newest = server.grow(early)
         second = server.rows[newest[-1]].seconds
         assert nights.night().code == 0
@@ -115,7 +122,7 @@ def test_a_late_row_at_the_edge_of_the_lookback(
     """A row that appears within the lookback is found, in whatever second the night begins."""
     server.habits = Habits(cursors=cursors)
     nights.source = {"lookback": "20s"}
-    server.grow(180, per_second=3)
+    server.grow(75, per_second=3)
     assert nights.night().code == 0
     newest = server.rows[server.ids()[-1]].seconds
     late = [server.add(newest - 17 + offset) for _ in range(2)]
@@ -127,7 +134,7 @@ def test_a_late_row_at_the_edge_of_the_lookback(
     nights.check_holds_all()
 
 
-@pytest.mark.parametrize("size", [101, 150, 200, 250])
+@pytest.mark.parametrize("size", [101, 200])
 @pytest.mark.parametrize("around", [0, 40], ids=["nothing else", "some before and after"])
 def test_one_second_fills_pages_of_an_exact_server(
     nights: Nights, server: NightServer, size: int, around: int
@@ -146,7 +153,7 @@ def test_one_second_fills_pages_of_an_exact_server(
     nights.check_holds_all()
 
 
-@pytest.mark.parametrize("size", [100, 101, 150, 250])
+@pytest.mark.parametrize("size", [100, 101, 250])
 @pytest.mark.parametrize("around", [0, 40], ids=["nothing else", "some before and after"])
 @ORDERS
 def test_one_second_that_fills_a_page_is_stored_or_said(
@@ -163,7 +170,7 @@ def test_one_second_that_fills_a_page_is_stored_or_said(
     before = server.grow(around)
     server.grow(size, per_second=size)
     after = server.grow(around)
-    for full in (False, False, True, True, True):
+    for full in (False, True, True):
         caplog.clear()
         with caplog.at_level(logging.WARNING):
             night = nights.night(full=full)
@@ -199,15 +206,14 @@ def test_messages_are_paged_with_the_same_care(
         server.grow(2)
 
 
-@pytest.mark.parametrize("per_second", [1, 3, 50])
-@pytest.mark.parametrize("messages", [1, 101])
+@pytest.mark.parametrize(("per_second", "messages"), [(1, 1), (3, 101), (50, 1)])
 def test_an_exact_server_is_asked_for_little_more(
     nights: Nights, server: NightServer, per_second: int, messages: int
 ) -> None:
     """At most 2 % more requests than the list's pages and one a page of messages."""
-    server.grow(600, per_second=per_second)
+    server.grow(400, per_second=per_second)
     server.converse(server.ids()[3], messages)
-    least = 6 + 600 + (messages > 100)
+    least = 4 + 400 + (messages > 100)
     night = nights.night()
     assert night.code == 0
     assert sum(night.requests.values()) <= 1.02 * least

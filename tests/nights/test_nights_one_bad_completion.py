@@ -38,8 +38,13 @@ def heal(nights: Nights) -> None:
     nights.check_holds_all()
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("routes", [BY_MESSAGES, ROUTES], ids=["messages", "id and messages"])
+@pytest.mark.parametrize(
+    ("fault", "routes"),
+    [
+        *((fault, BY_MESSAGES) for fault in FAULTS),
+        *((fault, ROUTES) for fault in ("reset", "hang", "html", 403, 404, 405, 500)),
+    ],
+)
 def test_one_bad_completion_stops_no_later_night(
     nights: Nights, server: NightServer, fault: Fault, routes: Sequence[str]
 ) -> None:
@@ -92,8 +97,17 @@ def test_a_gap_within_the_lookback_is_filled_through_the_list(
     nights.check_holds_all()
 
 
-@pytest.mark.parametrize("fault", ["reset", 403, 405, 500])
-@pytest.mark.parametrize("places", [(0, 1), (298, 299), (0, 299), (99, 100), (150, 151)])
+@pytest.mark.parametrize(
+    ("fault", "places"),
+    [
+        ("reset", (0, 1)),
+        ("reset", (298, 299)),
+        (403, (0, 299)),
+        (405, (99, 100)),
+        (403, (298, 299)),
+        (500, (0, 1)),
+    ],
+)
 def test_two_bad_of_three_hundred(
     nights: Nights, server: NightServer, fault: Fault, places: tuple[int, int]
 ) -> None:
@@ -110,8 +124,9 @@ def test_two_bad_of_three_hundred(
     heal(nights)
 
 
-@pytest.mark.parametrize("fault", ["reset", 403, 405, 500])
-@pytest.mark.parametrize("concurrency", [1, 4, 32])
+@pytest.mark.parametrize(
+    ("fault", "concurrency"), [("reset", 1), ("reset", 4), (403, 4), (405, 1), (500, 4), (500, 32)]
+)
 def test_all_of_twenty_gaps_are_bad_at_once(
     nights: Nights, server: NightServer, fault: Fault, concurrency: int
 ) -> None:
@@ -143,7 +158,7 @@ def test_more_gaps_than_requests_at_once(nights: Nights, server: NightServer) ->
     heal(nights)
 
 
-@pytest.mark.parametrize("fault", ["reset", 403, 405, 500])
+@pytest.mark.parametrize("fault", ["reset", 403])
 @pytest.mark.parametrize("full", [False, True], ids=["incremental", "full"])
 def test_sweeps_go_on_too(nights: Nights, server: NightServer, fault: Fault, full: bool) -> None:
     """A full sweep names the bad one, stores what is new, and marks nothing that lives."""
@@ -157,7 +172,7 @@ def test_sweeps_go_on_too(nights: Nights, server: NightServer, fault: Fault, ful
     heal(nights)
 
 
-@pytest.mark.parametrize("concurrency", [1, 32])
+@pytest.mark.parametrize("concurrency", [1])
 @pytest.mark.parametrize("routes", [BY_MESSAGES, BY_ID, ROUTES], ids=["messages", "id", "both"])
 @pytest.mark.parametrize("fault", ["reset", 403, 405, 500, "redirect", "html"])
 def test_given_ids_go_on_past_a_bad_one(

@@ -39,8 +39,7 @@ def first_cursor(nights: Nights) -> str:
 
 
 @EMPTY
-@pytest.mark.parametrize("lookback", ["0s", "10s", "24h"])
-@pytest.mark.parametrize("step", [1, 3600], ids=["a second apart", "an hour apart"])
+@pytest.mark.parametrize(("lookback", "step"), [("0s", 1), ("10s", 1), ("24h", 3600)])
 def test_the_row_to_go_on_from_is_deleted(
     nights: Nights,
     server: NightServer,
@@ -53,9 +52,9 @@ def test_the_row_to_go_on_from_is_deleted(
     """Five rows are added and every possible cursor of the night is gone: the five are stored."""
     server.habits = habits(unknown, has_more)
     nights.source = {"lookback": lookback}
-    server.grow(60, step=step)
+    server.grow(40, step=step)
     assert nights.night().code == 0
-    for _ in range(3):
+    for _ in range(2):
         night = nights.night()
         after = night.lists[0].get("after", server.ids()[-1])
         newest = server.ids()[-1]
@@ -70,14 +69,14 @@ def test_the_row_to_go_on_from_is_deleted(
 
 
 @EMPTY
-@pytest.mark.parametrize("left", [0, 1, 2, 10])
+@pytest.mark.parametrize("left", [0, 1, 10])
 def test_all_the_newest_are_deleted(
     nights: Nights, server: NightServer, unknown: Any, has_more: bool | None, left: int
 ) -> None:
     """However many cursors are gone in a row, down to all that the lake holds."""
     server.habits = habits(unknown, has_more)
     nights.source = {"lookback": "5s"}
-    server.grow(120)
+    server.grow(40)
     assert nights.night().code == 0
     for _ in range(2):
         server.delete(*server.ids()[left:])
@@ -96,7 +95,7 @@ def test_a_whole_second_is_deleted(
     """The cursor and all that share its second are gone at once."""
     server.habits = habits(unknown, has_more, cursors=cursors)
     nights.source = {"lookback": "4s"}
-    server.grow(150, per_second=3)
+    server.grow(60, per_second=3)
     after = first_cursor(nights) if nights.night().code == 0 else ""
     for _ in range(2):
         seconds = server.rows[after].seconds
@@ -115,8 +114,7 @@ def unlist(server: NightServer, name: str) -> None:
 
 
 @EMPTY
-@pytest.mark.parametrize("full", [False, True], ids=["incremental", "full"])
-@pytest.mark.parametrize("cursors", ["exact", "later"])
+@pytest.mark.parametrize(("full", "cursors"), [(False, "exact"), (True, "later")])
 def test_the_cursor_is_deleted_in_the_middle_of_a_listing(
     nights: Nights,
     server: NightServer,
@@ -313,8 +311,8 @@ def test_whatever_has_more_says_full_pages_are_followed(
 ) -> None:
     """`has_more` false, missing or null after full pages: all is stored, every night."""
     server.habits = Habits(has_more=has_more, order=order)
-    for full in (False, False, True, True):
-        server.grow(130)
+    for full in (False, True, False):
+        server.grow(101)
         assert nights.night(full=full).code == 0
         nights.check_holds_all()
 
