@@ -69,6 +69,7 @@ class Nights:
     source: dict[str, Any] = field(default_factory=dict)
     on_disk: bool = False
     _storage: MemoryStorage = field(default_factory=MemoryStorage)
+    _opened: Lake | None = None
 
     @property
     def settings(self) -> Settings:
@@ -76,13 +77,22 @@ class Nights:
         options = {"pace": PACE, "full_sweep_every": None} | self.source
         return settings_for(self.folder, self.server.base_url, **options)
 
-    def lake(self, *, create: bool = False) -> Lake:
+    def lake(self) -> Lake:
+        """Return the lake as the last night left it."""
+        if self._opened is None:
+            self._opened = self._open()
+        return self._opened
+
+    def _open(self) -> Lake:
         """Open the lake anew, as each night does."""
         if self.on_disk:
-            return open_lake(self.settings, create=create)
-        lake = Lake(self._storage)
-        lake.create()
-        return lake
+            self._opened = open_lake(self.settings, create=True)
+            return self._opened
+        begun = self._opened is not None
+        self._opened = Lake(self._storage)
+        if not begun:
+            self._opened.create()
+        return self._opened
 
     def night(
         self, *, full: bool = False, ids: Sequence[str] | None = None, dry_run: bool = False
@@ -95,7 +105,7 @@ class Nights:
             full=full,
             ids=ids,
             dry_run=dry_run,
-            lake=self.lake(create=True),
+            lake=self._open(),
         )
         assert len(self.server.asked) <= MOST, "the night would not end"
         night = Night(report, self.server.requests, self.server.lists())

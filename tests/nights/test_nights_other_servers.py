@@ -96,7 +96,9 @@ def test_cursors_that_are_no_ids(
             nights.check_holds_all()
 
 
-@pytest.mark.parametrize(("status", "words"), [(501, ("501", "store")), (410, ("410", "ended"))])
+@pytest.mark.parametrize(
+    ("status", "words"), [(501, ("501", "store")), (410, ("410", "no longer"))]
+)
 def test_what_cannot_be_answered_ends_at_once(
     nights: Nights, server: NightServer, status: int, words: tuple[str, str]
 ) -> None:
@@ -228,6 +230,52 @@ def test_a_list_in_its_own_order(
     row_of_nights(nights, 101, per_second=per_second)
 
 
+LENGTHS = (1, 2, 10, 19, 20, 21, 25, 50, 100, 101, 200)
+"""Lists whose last page is whole, or as long as a server's usual limit."""
+KINDS: dict[str, dict[str, Any]] = {
+    "exact": {},
+    "by time": {"cursors": "later"},
+    "newest first": {"order": "desc"},
+    "newest first, by time": {"order": "desc", "cursors": "later"},
+    "opaque cursors": {"token": "last_id", "unknown_cursor": 400},
+    "opaque cursors, newest first": {"token": "last_id", "order": "desc", "unknown_cursor": 404},
+    "nothing behind the unknown": {"unknown_cursor": "empty"},
+    "capped at 20": {"cap": 20},
+    "20 at most": {"refused_limit": 20},
+}
+"""Servers that tell all that they hold."""
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_lists_of_any_length(nights: Nights, server: NightServer, kind: str, length: int) -> None:
+    """Wherever the last page ends, each night is complete and asks for few pages."""
+    server.habits = Habits(**KINDS[kind])
+    server.grow(length, per_second=3)
+    for full in (False, True, False):
+        night = nights.night(full=full)
+        assert night.code == 0, night.words
+        pages = len(server.rows) // (20 if "20" in kind else 100) + 1
+        assert night.requests["list"] <= 2 * pages + 4
+        nights.check_holds_all()
+        server.grow(1)
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("cursors", ["exact", "later"])
+def test_conversations_of_any_length(
+    nights: Nights, server: NightServer, cursors: Any, length: int
+) -> None:
+    """Wherever the last page of messages ends, all of them are stored, once."""
+    server.habits = Habits(message_cursors=cursors)
+    server.grow(2)
+    server.converse(server.ids()[0], length)
+    night = nights.night()
+    assert night.code == 0, night.words
+    assert night.requests["messages"] <= 2 + length // 100 + 1
+    nights.check_holds_all()
+
+
 def configured(server: NightServer, folder: Path) -> None:
     """Write a configuration for the commands."""
     pace = {"max_attempts": 1, "timeout": "1s"}
@@ -268,7 +316,7 @@ def test_the_doctor_says_that_the_service_has_ended(
     server.habits.everything = status
     configured(server, tmp_path)
     doctor, run = chatlake("doctor"), chatlake("backup", "--no-progress")
-    word = "store" if status == 501 else "ended"
+    word = "store" if status == 501 else "no longer"
     assert word in (doctor.out + doctor.err).lower()
     assert word in run.err.lower()
     assert len(run.err.strip().splitlines()) <= 3
