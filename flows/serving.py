@@ -26,6 +26,7 @@ from chatlake.flows.own_server import free_port, own_server
 logger = logging.getLogger("chatlake.flows")
 
 _AGAIN_SECONDS = 15.0
+_STOP_AGAIN_SECONDS = 1.0
 
 
 async def serve(
@@ -122,9 +123,7 @@ async def _run(
     try:
         await asyncio.wait({running})
     except asyncio.CancelledError:
-        with contextlib.suppress(Exception):  # it may have ended meanwhile
-            await runner.astop()
-        await asyncio.wait({running})
+        await _stop(runner, running)
         with contextlib.suppress(Exception):  # no server, nothing to pause
             async with get_client() as client:
                 for deployment_id in ids:
@@ -133,6 +132,14 @@ async def _run(
     problem = running.exception()
     if problem is not None:
         logger.debug("the runner ended: %r", problem)
+
+
+async def _stop(runner: Runner, running: asyncio.Task[None]) -> None:
+    """Stop the runner and wait for its end; one that is still starting cannot be stopped yet."""
+    while not running.done():
+        with contextlib.suppress(Exception):  # it is starting, or has ended meanwhile
+            await runner.astop()
+        await asyncio.wait({running}, timeout=_STOP_AGAIN_SECONDS)
 
 
 async def _check_names(client: PrefectClient, deployments: Sequence[RunnerDeployment]) -> None:

@@ -22,9 +22,7 @@ def exempt_loopback(environment: MutableMapping[str, str] | None = None) -> None
     exempts everything already and stays alone.
     """
     environ = os.environ if environment is None else environment
-    entries = [
-        entry.strip() for name in _NAMES for entry in environ.get(name, "").split(",")
-    ]  # fmt: skip
+    entries = [entry.strip() for name in _NAMES for entry in environ.get(name, "").split(",")]
     chosen = list(dict.fromkeys(entry for entry in [*entries, *LOOPBACK] if entry))
     value = "*" if "*" in chosen else ",".join(chosen)
     for name in _NAMES:
