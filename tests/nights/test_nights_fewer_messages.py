@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -161,9 +162,13 @@ def test_many_that_shrink_at_once(nights: Nights, server: NightServer) -> None:
 def test_messages_of_a_new_completion_that_come_late(
     nights: Nights, server: NightServer, full: bool
 ) -> None:
-    """A new completion with prompt tokens and an empty 200 is unsettled: a gap, and filled later."""
-    server.grow(10)
-    late = server.add(server.rows[server.ids()[-1]].seconds + 1, messages=0)
+    """One created just now, with prompt tokens and an empty 200, is a gap, and filled later.
+
+    One of long ago is what it is: the service had time enough to show its messages.
+    """
+    server.grow(9)
+    server.add(server.rows[server.ids()[-1]].seconds + 1, messages=0)
+    late = server.add(int(time.time()) - 60, messages=0)
     night = nights.night()
     assert (night.code, night.named) == (3, {late})
 
@@ -175,7 +180,7 @@ def test_messages_of_a_new_completion_that_come_late(
 
 def test_an_empty_answer_that_passes_costs_a_request(nights: Nights, server: NightServer) -> None:
     """An empty 200 once, then the messages: asked again the same night, nothing is named."""
-    server.grow(10)
+    server.grow(10, start=int(time.time()) - 60)
     name = server.ids()[4]
     server.converse(name, 3)
     server.break_for("empty", name, routes=("messages",))
