@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from chatlake.bootstrap.loopback import exempt_loopback
 from chatlake.simulator import Scenario, running
 
 KEY = "show-key"
@@ -36,6 +37,7 @@ schedule: {{cron: "* * * * *", timezone: UTC}}
 def main() -> int:
     """Serve until one scheduled backup has ended; returns its exit code, 0 for complete."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    exempt_loopback()
     with (
         tempfile.TemporaryDirectory(prefix="chatlake-serve-") as folder,
         running(Scenario(completions=800, seed=7, api_key=KEY)) as server,

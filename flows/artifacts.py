@@ -8,7 +8,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from chatlake.backup.figures import FIGURES
 from chatlake.backup.run import BackupReport
-from chatlake.errors import ChatlakeError
+from chatlake.errors import ChatlakeError, LakeLockedError
 from chatlake.model.manifest import SourceRun
 
 logger = logging.getLogger("chatlake.flows")
@@ -47,13 +47,22 @@ def leave_artifacts(report: BackupReport) -> None:
 
 def leave_error(error: ChatlakeError) -> None:
     """Leave the report of a run that ended before it began."""
+    _leave(
+        f"## Backup: failed\n\n{cell(error.kind)}: {cell(error.message)}\n\n{error.hint}\n",
+        "nothing was asked for",
+    )
+
+
+def leave_skipped(error: LakeLockedError) -> None:
+    """Leave the report of a run that did nothing, as another one was writing."""
+    _leave(f"## Backup: skipped\n\n{cell(error.message)}\n", "another run was writing")
+
+
+def _leave(report: str, why_no_failures: str) -> None:
     try:
-        create_markdown_artifact(
-            f"## Backup: failed\n\n{cell(error.kind)}: {cell(error.message)}\n\n{error.hint}\n",
-            key=REPORT_KEY,
-        )
-        create_table_artifact([], key=FAILURES_KEY, description="nothing was asked for")
-    except Exception as problem:  # noqa: BLE001 - the error itself counts
+        create_markdown_artifact(report, key=REPORT_KEY)
+        create_table_artifact([], key=FAILURES_KEY, description=why_no_failures)
+    except Exception as problem:  # noqa: BLE001 - the run's end itself counts
         logger.warning("Prefect did not take the run's artifacts: %s", problem)
 
 

@@ -17,7 +17,8 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 
 from chatlake.bootstrap.sources import jobs_for
-from chatlake.flows.run import flow_run_name, run_in_flow, source_names
+from chatlake.flows.configuration import source_names
+from chatlake.flows.run import flow_run_name, run_in_flow
 
 
 def _name() -> str:
@@ -35,6 +36,7 @@ def backup(
     `sources`: only these; `full`: list everything again, to find what changed.
 
     Ends Completed, or as Failed under the name Incomplete when completions could not be had, or as
-    Failed or Cancelled with the reason.
+    Failed or Cancelled with the reason. Where another run is writing to the lake it ends Completed
+    under the name Skipped, and has done nothing.
     """
     return run_in_flow(config, lambda settings: jobs_for(settings, names=sources or (), full=full))

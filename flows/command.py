@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from chatlake.bootstrap.prefect_database import own_database, require_known_database
 from chatlake.bootstrap.runners import require_extra
+from chatlake.bootstrap.secrets import needs_prefect_secrets
 from chatlake.bootstrap.sources import jobs_for
-from chatlake.config import Settings, load_settings
+from chatlake.config import Settings
 from chatlake.errors import ChatlakeError, RunInterruptedError, RunTerminatedError
+from chatlake.flows.configuration import flow_settings
 from chatlake.flows.jobs import job_for_ids
 from chatlake.flows.session import in_own_session
 
@@ -107,7 +111,7 @@ def _run(
     start: Callable[[Settings], State[Any]],
 ) -> int:
     try:
-        settings = load_settings(config)
+        settings = flow_settings(config)
         if check is not None:
             check(settings)
             require_extra(settings.runner)
@@ -122,8 +126,9 @@ def _run_flow(settings: Settings, start: Callable[[Settings], State[Any]]) -> in
     # Prefect's server is stopped at exit: a plain SIGTERM would leave it behind.
     signal.signal(signal.SIGTERM, _terminated)
     try:
-        state = _tagged(start, settings)
-        outcome = None if state.is_completed() else state.result(raise_on_failure=False)
+        with _own_database(settings):
+            state = _tagged(start, settings)
+        outcome = _outcome(state)
     except ChatlakeError as error:
         return _told(error)
     except KeyboardInterrupt:
@@ -134,6 +139,37 @@ def _run_flow(settings: Settings, start: Callable[[Settings], State[Any]]) -> in
         return _told(ChatlakeError(state.message or f"the flow run ended as {state.name}"))
     print(f"{state.name}: {state.message}", flush=True)
     return 0
+
+
+def _outcome(state: State[Any]) -> Any:
+    from chatlake.flows.skipped import is_skipped  # noqa: PLC0415 - imports Prefect
+
+    if state.is_completed() and not is_skipped(state):
+        return None
+    return state.result(raise_on_failure=False)
+
+
+@contextlib.contextmanager
+def _own_database(settings: Settings) -> Iterator[None]:
+    """Give the server that Prefect starts for this run chatlake's own database.
+
+    Not where you have a server. Nor where the configuration refers to Secret blocks: those are in
+    your own database, which the server has to open.
+    """
+    from prefect.settings import (  # noqa: PLC0415 - takes seconds
+        PREFECT_API_URL,
+        PREFECT_SERVER_DATABASE_CONNECTION_URL,
+        temporary_settings,
+    )
+
+    if PREFECT_API_URL.value():
+        yield
+        return
+    database = None if needs_prefect_secrets(settings) else own_database()
+    require_known_database(database)
+    updates = {} if database is None else {PREFECT_SERVER_DATABASE_CONNECTION_URL: database}
+    with temporary_settings(updates):
+        yield
 
 
 def _tagged(start: Callable[[Settings], State[Any]], settings: Settings) -> State[Any]:

@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from chatlake.bootstrap.loopback import exempt_loopback
 from chatlake.errors import ChatlakeError
 
 DEFAULTS = {
@@ -25,7 +26,11 @@ _OLDER_NAMES = {"PREFECT_SERVER_EPHEMERAL_ENABLED": "PREFECT_SERVER_ALLOW_EPHEME
 
 
 def set_defaults() -> None:
-    """Set `DEFAULTS` in the environment, but for what it or the active Prefect profile holds."""
+    """Set `DEFAULTS` in the environment, but for what it or the active Prefect profile holds.
+
+    And take loopback out of the proxy: the servers that are started are there.
+    """
+    exempt_loopback()
     profile = _active_profile()
     for name, value in DEFAULTS.items():
         names = {name, _OLDER_NAMES.get(name, name)}

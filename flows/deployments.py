@@ -13,7 +13,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from prefect import Flow
-from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.deployments.runner import RunnerDeployment
 from prefect.schedules import Cron
 from prefect.server.schemas.schedules import CronSchedule
@@ -26,7 +25,6 @@ from chatlake.flows.maintain import maintain
 
 SWEEP_HOURS_LATER = 2
 MAINTAIN_HOURS_LATER = 4
-_LIMIT = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +83,16 @@ def weekly(cron: str, hours_later: int) -> str:
 def runner_deployment(served: Served, settings: Settings) -> RunnerDeployment:
     """Return what Prefect registers. ConfigurationError for a schedule that Prefect cannot read.
 
-    Never two runs of one deployment at a time: a new one is cancelled, for the one under way does
-    its work. The flow is named by its module, so that the working folder does not matter.
+    It has no concurrency limit of Prefect's: that counts a killed run as running, and ends a
+    run whose server starts anew. The lake's own lock keeps two runs apart. The flow is named by
+    its module, so that the working folder does not matter.
     """
     try:
         deployment = served.flow.to_deployment(
             served.name,
             schedule=Cron(served.cron, timezone=settings.schedule.timezone),
             parameters=served.parameters,
-            concurrency_limit=_LIMIT,
+            concurrency_limit=None,
             description=served.what,
             tags=["chatlake", *(source.name for source in settings.sources)],
             paused=False,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed
@@ -13,18 +12,27 @@ from chatlake.backup.run import new_report
 from chatlake.bootstrap.backup import open_lake
 from chatlake.bootstrap.maintenance import compact_lake, vacuum_lake
 from chatlake.bootstrap.notify import notifying
-from chatlake.config import Settings, load_settings
+from chatlake.config import Settings
 from chatlake.config.references import without_keys
-from chatlake.errors import ChatlakeError, LakeDamagedError, RunInterruptedError
+from chatlake.errors import (
+    ChatlakeError,
+    LakeDamagedError,
+    LakeLockedError,
+    RunInterruptedError,
+)
 from chatlake.flows.artifacts import size
+from chatlake.flows.configuration import flow_settings
+from chatlake.flows.dead_runs import begin_run
 from chatlake.flows.defaults import hear_engine
 from chatlake.flows.maintenance_report import (
     Maintenance,
     leave_maintenance,
     leave_maintenance_error,
+    leave_maintenance_skipped,
 )
 from chatlake.flows.run import failed_state
 from chatlake.flows.signals import raising_signals
+from chatlake.flows.skipped import skipped_state
 from chatlake.lake.verify import Subset, storage_of, verify_storage
 
 logger = logging.getLogger("chatlake.flows")
@@ -38,11 +46,13 @@ _FILES_NAMED = 10
 def maintain_in_flow(config: str | None) -> State[None]:
     """Maintain the lake of a configuration, inside a flow run; returns the state that is true.
 
-    Every state but Completed has a ChatlakeError as its data: it names the exit code.
+    Every state but Completed has a ChatlakeError as its data: it names the exit code. So does
+    Completed under the name Skipped, where another run is writing to the lake.
     """
     hear_engine()
     try:
-        settings = load_settings(None if config is None else Path(config))
+        settings = flow_settings(config)
+        begin_run(settings)
         report = new_report(settings.lake_location)
         with notifying(settings, report, command="maintenance"):
             with raising_signals():
@@ -54,6 +64,9 @@ def maintain_in_flow(config: str | None) -> State[None]:
     except RunInterruptedError as stopped:
         leave_maintenance_error(stopped)
         return Cancelled(message=f"stopped by a signal. {stopped.hint}", data=stopped)
+    except LakeLockedError as error:
+        leave_maintenance_skipped(error)
+        return skipped_state(settings, error)
     except ChatlakeError as error:
         leave_maintenance_error(error)
         return failed_state(error)

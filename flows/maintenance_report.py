@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from chatlake.errors import ChatlakeError
+from chatlake.errors import ChatlakeError, LakeLockedError
 from chatlake.flows.artifacts import cell, row, size
 from chatlake.lake.compacting import CompactionReport
 from chatlake.lake.storage import StoredFile
@@ -48,6 +48,13 @@ def leave_maintenance_error(error: ChatlakeError) -> None:
     """Leave the report of a maintenance that an error ended."""
     text = f"## Maintenance: failed\n\n{cell(error.kind)}: {cell(error.message)}\n\n{error.hint}\n"
     _leave_maintenance(text, [], "nothing was read")
+
+
+def leave_maintenance_skipped(error: LakeLockedError) -> None:
+    """Leave the report of a maintenance that ended because another run was writing."""
+    _leave_maintenance(
+        f"## Maintenance: skipped\n\n{cell(error.message)}\n", [], "another run was writing"
+    )
 
 
 def maintenance_markdown(done: Maintenance) -> str:

@@ -14,6 +14,11 @@ from pathlib import Path
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_HOME
 
+from chatlake.bootstrap.prefect_database import (
+    UNKNOWN_REVISION,
+    later_database,
+    require_known_database,
+)
 from chatlake.errors import ChatlakeError
 
 DEFAULT_PORT = 4200
@@ -22,9 +27,12 @@ _STOP_SECONDS = 15.0
 
 
 class OwnServer:
-    """A server on loopback, and whether it still lives. Its data are in the user's Prefect home."""
+    """A server on loopback, and whether it still lives.
 
-    def __init__(self, port: int) -> None:
+    `database`: the address of its database; None: the one of your Prefect home.
+    """
+
+    def __init__(self, port: int, database: str | None) -> None:
         self.url = f"http://127.0.0.1:{port}/api"
         variables = {
             "PREFECT_SERVER_API_HOST": "127.0.0.1",
@@ -32,6 +40,8 @@ class OwnServer:
             "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
             "PREFECT_UI_API_URL": self.url,
         }
+        if database is not None:
+            variables["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = database
         # Not among what the runs say: SQLite is busy now and then, which it tells by tracebacks.
         self.log = Path(PREFECT_HOME.value()) / "chatlake-serve.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -49,6 +59,8 @@ class OwnServer:
         async with asyncio.timeout(_START_SECONDS):
             while True:
                 if self._process.poll() is not None:
+                    if UNKNOWN_REVISION in self.log.read_text(errors="replace"):
+                        raise later_database("the Prefect server's database")
                     raise ChatlakeError(
                         f"the Prefect server ended as it started (code {self._process.returncode})",
                         hint=f"Its messages are in {self.log}.",
@@ -78,9 +90,13 @@ class OwnServer:
 
 
 @contextlib.asynccontextmanager
-async def own_server(port: int) -> AsyncIterator[OwnServer]:
-    """Run a server on loopback; this process's Prefect settings have to name its `url`."""
-    server = OwnServer(port)
+async def own_server(port: int, database: str | None) -> AsyncIterator[OwnServer]:
+    """Run a server on loopback; this process's Prefect settings have to name its `url`.
+
+    `database`: see OwnServer. ChatlakeError where it does not start.
+    """
+    require_known_database(database)
+    server = OwnServer(port, database)
     try:
         try:
             await server.started()

@@ -41,6 +41,11 @@ class ProgressObserver(LogObserver):
     def __exit__(self, *_: object) -> None:
         self._sender.shutdown()
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the run holds the lock and has begun with a source."""
+        return self._begun > 0
+
     def source_started(self, source: str, mode: str) -> None:
         """Log it, and show the source."""
         super().source_started(source, mode)

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from pathlib import Path
 
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
@@ -15,19 +14,23 @@ from chatlake.backup.items import SourceJob
 from chatlake.backup.run import BackupReport, new_report
 from chatlake.bootstrap.backup import run_backup
 from chatlake.bootstrap.notify import notifying
-from chatlake.config import Settings, load_settings
+from chatlake.config import Settings
 from chatlake.config.references import without_keys
 from chatlake.errors import (
     ChatlakeError,
     CompletionError,
+    LakeLockedError,
     RunInterruptedError,
     RunTerminatedError,
 )
-from chatlake.flows.artifacts import leave_artifacts, leave_error
+from chatlake.flows.artifacts import leave_artifacts, leave_error, leave_skipped
+from chatlake.flows.configuration import flow_settings
+from chatlake.flows.dead_runs import begin_run
 from chatlake.flows.defaults import hear_engine
 from chatlake.flows.observer import counts
 from chatlake.flows.progress import ProgressObserver
 from chatlake.flows.server_for_workers import server_for_workers
+from chatlake.flows.skipped import skipped_state
 from chatlake.flows.tasks import prefect_strategy
 from chatlake.flows.workers import new_workers
 
@@ -39,11 +42,13 @@ ChooseJobs = Callable[[Settings], Sequence[SourceJob]]
 def run_in_flow(config: str | None, choose: ChooseJobs) -> State[None]:
     """Back up what `choose` chooses, inside a flow run; returns the state that tells the truth.
 
-    Every state but Completed has a ChatlakeError as its data: it names the exit code.
+    Every state but Completed has a ChatlakeError as its data: it names the exit code. So does
+    Completed under the name Skipped, where another run is writing to the lake.
     """
     hear_engine()
     try:
-        settings = load_settings(None if config is None else Path(config))
+        settings = flow_settings(config)
+        begin_run(settings)
         with ExitStack() as stack:
             # From here on the run itself notifies; what keeps it from its start has to be told too.
             with notifying(settings, new_report(settings.lake_location)):
@@ -52,7 +57,13 @@ def run_in_flow(config: str | None, choose: ChooseJobs) -> State[None]:
                 workers = stack.enter_context(new_workers(settings.runner))
             strategy = prefect_strategy(settings, workers)
             with ProgressObserver(len(jobs)) as observer:
-                report = run_backup(settings, jobs, observer, strategy=strategy)
+                try:
+                    report = run_backup(settings, jobs, observer, strategy=strategy)
+                except LakeLockedError as error:
+                    if observer.has_begun:  # its lock was taken over: that is a failure
+                        raise
+                    leave_skipped(error)
+                    return skipped_state(settings, error)
                 if report.status in ("complete", "incomplete"):
                     observer.ended(f"{report.status}: {_summary(report)}")
     except ChatlakeError as error:
@@ -94,15 +105,6 @@ def _summary(report: BackupReport) -> str:
 def flow_run_name(sources: Sequence[str]) -> str:
     """Name a flow run by its sources and the minute of its start."""
     return f"{', '.join(sources) or 'all sources'} {datetime.now(UTC):%Y-%m-%d %H:%M}"
-
-
-def source_names(config: str | None) -> list[str]:
-    """Return the names of the configuration's sources; none where it is invalid."""
-    try:
-        settings = load_settings(None if config is None else Path(config))
-    except ChatlakeError:
-        return []
-    return [source.name for source in settings.sources]
 
 
 def failed_state(error: ChatlakeError, where: str = "") -> State[None]:

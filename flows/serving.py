@@ -8,32 +8,25 @@ import logging
 import os
 from collections.abc import Coroutine, Sequence
 from typing import Any
-from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.filters import (
-    FlowRunFilter,
-    FlowRunFilterDeploymentId,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-)
-from prefect.client.schemas.objects import State, StateType
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
 from prefect.runner import Runner
 from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
-from prefect.states import Crashed
 
-from chatlake.bootstrap.backup import open_lake
+from chatlake.bootstrap.prefect_database import own_database
+from chatlake.bootstrap.secrets import needs_prefect_secrets
 from chatlake.config import Settings
-from chatlake.errors import ChatlakeError, LakeError, UsageError
+from chatlake.errors import ChatlakeError, UsageError
+from chatlake.flows.dead_runs import close_runs_of
 from chatlake.flows.deployments import Served
 from chatlake.flows.own_server import free_port, own_server
 
 logger = logging.getLogger("chatlake.flows")
 
 _AGAIN_SECONDS = 15.0
-_UNDER_WAY = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
+_STOP_AGAIN_SECONDS = 1.0
 
 
 async def serve(
@@ -44,7 +37,8 @@ async def serve(
 ) -> None:
     """Serve until cancelled; then end what is under way, whose fetched part is committed.
 
-    Without a Prefect server of the user's, one is started on `port` and ends with this.
+    Without a Prefect server of the user's, one is started on `port` and ends with this. Its
+    database is chatlake's own, unless the configuration refers to Secret blocks in the user's.
     ChatlakeError where there is no server, or it dies; UsageError where another configuration's
     deployments have these names.
     """
@@ -55,7 +49,8 @@ async def serve(
             chosen = free_port(port)
             url, whose = f"http://127.0.0.1:{chosen}/api", "its own server, which ends with it"
             stack.enter_context(temporary_settings({PREFECT_API_URL: url}))
-            server = await stack.enter_async_context(own_server(chosen))
+            database = None if needs_prefect_secrets(settings) else own_database()
+            server = await stack.enter_async_context(own_server(chosen, database))
             ends.append(asyncio.create_task(server.ended()))
         async with get_client() as client:
             if await client.api_healthcheck() is not None:
@@ -121,17 +116,14 @@ async def _run(
     """
     runner = Runner(name="chatlake", limit=1, pause_on_shutdown=False)
     ids = [await runner.aadd_deployment(deployment) for deployment in deployments]
-    async with get_client() as client:
-        await _close_killed_runs(client, settings, ids)
+    await asyncio.to_thread(close_runs_of, settings, ids)
     if announced is not None:
         await announced
     running = asyncio.create_task(runner.start())
     try:
         await asyncio.wait({running})
     except asyncio.CancelledError:
-        with contextlib.suppress(Exception):  # it may have ended meanwhile
-            await runner.astop()
-        await asyncio.wait({running})
+        await _stop(runner, running)
         with contextlib.suppress(Exception):  # no server, nothing to pause
             async with get_client() as client:
                 for deployment_id in ids:
@@ -140,6 +132,14 @@ async def _run(
     problem = running.exception()
     if problem is not None:
         logger.debug("the runner ended: %r", problem)
+
+
+async def _stop(runner: Runner, running: asyncio.Task[None]) -> None:
+    """Stop the runner and wait for its end; one that is still starting cannot be stopped yet."""
+    while not running.done():
+        with contextlib.suppress(Exception):  # it is starting, or has ended meanwhile
+            await runner.astop()
+        await asyncio.wait({running}, timeout=_STOP_AGAIN_SECONDS)
 
 
 async def _check_names(client: PrefectClient, deployments: Sequence[RunnerDeployment]) -> None:
@@ -155,27 +155,6 @@ async def _check_names(client: PrefectClient, deployments: Sequence[RunnerDeploy
                 f"the Prefect server has a deployment {deployment.full_name} of {config}",
                 hint="Give these another name with --name, or pause or delete that one.",
             )
-
-
-async def _close_killed_runs(client: PrefectClient, settings: Settings, ids: list[UUID]) -> None:
-    """Mark runs as crashed whose process was killed: Prefect would go on to call them running.
-
-    Only where nobody writes to the lake. What they committed is there, the next run goes on.
-    """
-    try:
-        if open_lake(settings).storage.lock_holder() is not None:
-            return
-    except LakeError:
-        return
-    found = await client.read_flow_runs(
-        flow_run_filter=FlowRunFilter(
-            deployment_id=FlowRunFilterDeploymentId(any_=ids),
-            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_UNDER_WAY)),
-        )
-    )
-    for flow_run in found:
-        state: State[Any] = Crashed(message="its process was killed; what was committed stays")
-        await client.set_flow_run_state(flow_run.id, state, force=True)
 
 
 async def _orphaned(parent: int) -> None:

@@ -59,6 +59,13 @@ def message(key: str, index: int, created: int = NOON, **more: Any) -> dict[str,
     return {**row, **more}
 
 
+def lost_message(key: str, index: int, created: int = NOON, **more: Any) -> dict[str, Any]:
+    """One row of message_history."""
+    row = message(key, index, created)
+    kept = {name: row[name] for name in row if name in COLUMNS["message_history"]}
+    return {**kept, "observed_at": SEEN, **more}
+
+
 def part(key: str, index: int, created: int = NOON, **more: Any) -> dict[str, Any]:
     """One row of content_parts."""
     row = {

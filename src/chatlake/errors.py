@@ -116,7 +116,7 @@ class RetiredError(AccountError):
 
     kind = "retired"
     default_hint = (
-        "The service no longer keeps stored completions: nothing more can be backed up from it. "
+        "The service has retired stored completions: nothing more can be backed up from it. "
         "What is in the lake stays. Remove the source from the configuration."
     )
 

@@ -477,5 +477,6 @@ def test_plain_duckdb_opens_it_from_anywhere(lake: Lake, tmp_path: Path, python:
             rows.part("a", 1, type="image_url", image_sha256=picture["sha256"]),
         ],
         images=[picture],
+        message_history=[rows.lost_message("a", 1)],
     )
     assert read() == {**dict.fromkeys(sorted(VIEWS), 1), "content_parts": 2}

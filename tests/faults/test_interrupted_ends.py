@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import threading
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,11 +22,12 @@ import pytest
 from chatlake.backup.ports import Rows
 from chatlake.backup.run import back_up, new_report
 from chatlake.backup.uninterrupted import to_its_end
+from chatlake.bootstrap.backup import open_lake
 from chatlake.bootstrap.observers import SilentObserver
 from chatlake.bootstrap.runtime import Runtime
 from chatlake.bootstrap.sources import jobs_for
 from chatlake.config import Settings, load_settings
-from chatlake.errors import LakeError
+from chatlake.errors import LakeError, RunInterruptedError
 from chatlake.lake.lake import Lake
 from chatlake.lake.opening import storage_at
 from chatlake.model.manifest import Manifest, PartFile, SourceRun
@@ -304,3 +306,27 @@ def test_signals_at_named_points(prepared: Prepared, tmp_path: Path, point: str,
     assert "Traceback" not in done.err
     assert done.json["status"] == "interrupted"
     assert set(statuses(settings).values()) <= FINAL
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_duckdb_writes_the_catalogue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """DuckDB turns the interruption into an error of its own: the run is interrupted all the same."""
+
+    def interrupted(_lake: Lake, *, force: bool = False) -> None:
+        if force:  # at the end of the lock
+            try:
+                signal.raise_signal(number)
+            except RunInterruptedError:
+                raise RuntimeError("Query interrupted") from None
+
+    with running(Scenario(completions=5, now=NOW)) as server:
+        settings = settings_for(tmp_path, server.base_url)
+        with monkeypatch.context() as patch:
+            patch.setattr(Lake, "refresh_catalog", interrupted)
+            report = backup(settings)
+
+    assert (report.status, report.exit_code) == ("interrupted", 128 + number)
+    assert rows(settings, "SELECT status FROM runs") == [("complete",)]
+    assert open_lake(settings).storage.lock_holder() is None

@@ -16,6 +16,7 @@ from tests.faults.source_runs import (
     VirtualTime,
     backup_in,
     check_equal,
+    check_incomplete,
     check_sound,
 )
 from tests.support import NOW, rows, settings_for, write_config
@@ -94,25 +95,44 @@ def test_a_429_that_asks_for_more_than_give_up_after_ends_the_run_soon(
     ],
 )
 def test_a_refusal_for_good_in_the_middle_ends_the_run_at_once(
-    server: Running, chatlake: CommandLine, tmp_path: Path, fault: str, remedy: str
+    server: Running, tmp_path: Path, fault: str, remedy: str
 ) -> None:
-    """Exit code 5 with the remedy; nothing is asked again, and what was fetched is committed."""
+    """Exit code 5 with the remedy, once the list is refused too; what was fetched is committed."""
     settings = settings_for(tmp_path, server.base_url, pace=ONE_AT_A_TIME)
-    server.set_faults(Faults(**{fault: 8}))
+    # One answer that is to be asked for again gives the moment from which all are refused.
+    server.set_faults(Faults(error_503=7, at_most=1))
+    time = VirtualTime(on_wait=lambda: server.set_faults(Faults(**{fault: 1})))
 
-    done = chatlake("backup", "--json")
+    report = backup_in(time, settings)
 
-    assert done.code == 5
-    assert done.json["status"] == "failed"
-    assert remedy in done.err
-    assert server.stats()["total"] == 8
+    assert (report.exit_code, report.status) == (5, "failed")
+    error = report.sources[0].error
+    assert error is not None
+    assert remedy in error.hint
+    assert server.stats()["total"] == 7 + 2  # the request again, and the list
     held = check_sound(settings, server)
-    (run,) = done.json["sources"]
-    assert len(held.whole) == run["new"] > 0
-    assert (run["retries"], run["failed"], held.named) == (0, 0, set())
+    run = report.sources[0].run
+    assert len(held.whole) == run.new > 0
+    assert (run.failed, held.named) == (0, set())
     assert rows(settings, "SELECT status FROM runs") == [("failed",)]
     server.set_faults(None)
-    assert chatlake("backup").code == 0
+    assert backup_in(VirtualTime(), settings).exit_code == 0
+    check_equal(settings, server)
+
+
+@pytest.mark.parametrize("fault", ["quota", "error_401", "error_403"])
+def test_a_refusal_that_passes_is_one_completions(
+    server: Running, tmp_path: Path, fault: str
+) -> None:
+    """While the list answers, a refusal in the middle is a named failure, and the run goes on."""
+    settings = settings_for(tmp_path, server.base_url, pace=ONE_AT_A_TIME)
+    server.set_faults(Faults(**{fault: 8}, at_most=1))
+
+    report = backup_in(VirtualTime(), settings)
+
+    check_incomplete(report, settings, server)
+    assert report.sources[0].run.failed == 1
+    assert backup_in(VirtualTime(), settings).exit_code == 0
     check_equal(settings, server)
 
 

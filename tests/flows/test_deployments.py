@@ -18,15 +18,15 @@ DEPLOYMENTS = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())["deploym
 
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda each: each["name"])
-def test_a_deployment_runs_a_flow_one_at_a_time(deployment: dict[str, Any]) -> None:
-    """Its entrypoint is a flow that takes its parameters; a second run of it is cancelled."""
+def test_a_deployment_runs_a_flow_without_a_limit(deployment: dict[str, Any]) -> None:
+    """Its entrypoint is a flow that takes its parameters; the limit of an earlier one is removed."""
     file, _, name = deployment["entrypoint"].partition(":")
     flow = getattr(importlib.import_module(f"chatlake.flows.{Path(file).stem}"), name)
 
     assert (REPOSITORY / file).is_file()
     assert isinstance(flow, Flow)
     assert deployment["parameters"].keys() <= flow.parameters.properties.keys()
-    assert deployment["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
+    assert deployment["concurrency_limit"] is None
     assert deployment["work_pool"] == {"name": "chatlake"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from chatlake.flows.export_completions import export_completions
 from chatlake.flows.progress import PROGRESS_KEY
 from chatlake.simulator import Faults, Running
 from tests.flows.prefect_server import COUNT, Prefect
+from tests.hook import hook
 from tests.support import KEY, KEY_VARIABLE, part_files, rows
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -186,15 +188,46 @@ def _crash(monkeypatch: pytest.MonkeyPatch, times: int) -> list[Exception]:
     return crashes
 
 
-def test_a_locked_lake_fails_clearly(config: Path, prefect_server: Prefect) -> None:
-    """While another run writes, the run fails as locked, and says who writes."""
-    with open_lake(load_settings(config), create=True).lock("another-run"):
-        state = run(backup, str(config))
+@pytest.mark.parametrize(
+    ("flow", "parameters"),
+    [
+        (backup, {}),
+        (backup, {"full": True}),
+        (export_completions, {"completion_ids": ["chatcmpl-1"]}),
+    ],
+)
+def test_a_run_that_meets_another_one_is_skipped(
+    flow: Any, parameters: dict[str, Any], *, config: Path, prefect_server: Prefect
+) -> None:
+    """While another run writes it ends as Skipped, says who writes, and notifies nobody."""
+    with hook(200) as address, mock.patch.dict(os.environ, {"CHATLAKE_HOOK": address.url}):
+        config.write_text(config.read_text() + "\nnotify: ${CHATLAKE_HOOK}\n")
+        with open_lake(load_settings(config), create=True).lock("another-run"):
+            state = run(flow, config=str(config), **parameters)
 
-    assert prefect_server.state(run_id(state))[2].startswith("locked: ")
+    kind, name, message = prefect_server.state(run_id(state))
+    assert (kind, name) == ("COMPLETED", "Skipped")
+    assert re.fullmatch(
+        rf"skipped: process {os.getpid()} on \S+ is writing since \S+Z, run another-run", message
+    )
     assert isinstance(error_of(state), LakeLockedError)
-    assert f"{os.getpid()}" in error_of(state).message
-    assert "locked" in prefect_server.artifacts(run_id(state))[REPORT_KEY]
+    assert "## Backup: skipped" in prefect_server.artifacts(run_id(state))[REPORT_KEY]
+    assert address.posted == []
+    assert stored_ids(config) == []
+
+
+def test_a_run_that_loses_its_lock_fails(config: Path, prefect_server: Prefect) -> None:
+    """What had begun and is locked out half way is a failure, and notified."""
+    taken = LakeLockedError("The lock of the lake was taken over by another run")
+    with hook(200) as address, mock.patch.dict(os.environ, {"CHATLAKE_HOOK": address.url}):
+        config.write_text(config.read_text() + "\nnotify: ${CHATLAKE_HOOK}\n")
+        with mock.patch("chatlake.lake.lake.Lake.commit", side_effect=taken):
+            state = run(backup, str(config))
+
+    kind, name, message = prefect_server.state(run_id(state))
+    assert (kind, name) == ("FAILED", "Failed")
+    assert "locked: The lock of the lake was taken over" in message
+    assert [each["exit_code"] for each in address.posted] == [8]
 
 
 def test_a_wrong_configuration_fails_clearly(tmp_path: Path, prefect_server: Prefect) -> None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import nullcontext
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import msgspec
 import pytest
 
 from chatlake.bootstrap.backup import open_lake
 from chatlake.config import Settings, load_settings
-from chatlake.errors import ChatlakeError
+from chatlake.errors import ChatlakeError, LakeLockedError
 from chatlake.flows.maintain import maintain
 from chatlake.flows.maintenance import SLICES, slice_of
 from chatlake.flows.maintenance_report import FINDINGS_KEY, MAINTENANCE_KEY
@@ -98,15 +100,30 @@ def test_damage_fails_the_run_by_name(
     assert leftover(settings).exists()
 
 
-def test_a_locked_lake_is_no_crash(settings: Settings, prefect_server: Prefect) -> None:
-    """While a backup writes, the run ends as Failed, says who writes, and names exit code 8."""
-    with open_lake(settings).lock("a-backup"):
+@pytest.mark.parametrize("step", ["compact_lake", "vacuum_lake"])
+def test_a_maintenance_that_meets_a_run_is_skipped(
+    step: str, settings: Settings, prefect_server: Prefect
+) -> None:
+    """While a backup writes, it ends as Skipped and says who writes, in its first step or its last."""
+    met = LakeLockedError("the lake is being written by process 7 on nas")
+    with (
+        hook(200) as address,
+        mock.patch.dict(os.environ, {"CHATLAKE_HOOK": address.url}),
+        mock.patch(f"chatlake.flows.maintenance.{step}", side_effect=met),
+        open_lake(settings).lock("a-backup") if step == "compact_lake" else nullcontext(),
+    ):
+        settings.path.write_text(settings.path.read_text() + "\nnotify: ${CHATLAKE_HOOK}\n")
         state = run(settings)
 
-    kind, name, message = prefect_server.state(state.state_details.flow_run_id)
-    assert (kind, name) == ("FAILED", "Failed")
-    assert message.startswith("locked: ")
-    assert "exit code 8" in message
+    flow_run_id = state.state_details.flow_run_id
+    kind, name, message = prefect_server.state(flow_run_id)
+    assert (kind, name) == ("COMPLETED", "Skipped")
+    assert message.startswith("skipped: ")
+    if step == "compact_lake":
+        assert f"process {os.getpid()} on " in message
+        assert ", run a-backup" in message
+    assert "## Maintenance: skipped" in prefect_server.artifacts(flow_run_id)[MAINTENANCE_KEY]
+    assert address.posted == []
 
 
 def test_no_lake_fails_clearly(config: Path, prefect_server: Prefect) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from chatlake.bootstrap.backup import open_lake
 from chatlake.config import load_settings
 from chatlake.flows.defaults import DEFAULTS, set_defaults
 from chatlake.simulator import Faults, Running
@@ -54,6 +55,20 @@ def test_a_script_needs_no_server_and_leaves_none(
     assert "Traceback" not in err
     assert KEY not in err
     assert rows(load_settings(config), "SELECT count(*) FROM completions") == [(COUNT,)]
+    assert processes_with(str(home)) == []
+
+
+def test_a_script_that_meets_another_run_ends_as_locked(config: Path, tmp_path: Path) -> None:
+    """Exit code 8 and a line that names the other one, though Prefect calls the run Skipped."""
+    home = tmp_path / "home"
+    with open_lake(load_settings(config), create=True).lock("another-run"):
+        code, out, err = finish(start("backup.py", "--config", str(config), home=home))
+
+    assert code == 8, err
+    (told,) = [line for line in err.splitlines() if line.startswith("Error: ")]
+    assert f"is being written by process {os.getpid()} on " in told
+    assert "\nWait for that run to end, then run again.\n" in err
+    assert out == ""
     assert processes_with(str(home)) == []
 
 

@@ -18,9 +18,10 @@ import pytest
 
 from chatlake.config import Settings, load_settings
 from chatlake.errors import ChatlakeError, ConfigurationError, UsageError
+from chatlake.flows.dead_runs import close_runs_of
 from chatlake.flows.deployments import deployments_of, runner_deployment, weekly
 from chatlake.flows.own_server import free_port
-from chatlake.flows.serving import _check_names, _close_killed_runs
+from chatlake.flows.serving import _check_names
 from chatlake.simulator import Running, Scenario, running
 from tests.command_line import CommandLine
 from tests.flows.prefect_server import COUNT, Prefect, processes_with
@@ -57,7 +58,7 @@ def test_the_weekly_runs_follow_the_backup(
 
 
 def test_deployments_say_what_prefect_needs(config: Path) -> None:
-    """Schedule and zone, one run at a time, tags, and a flow that is found from any folder."""
+    """Schedule and zone, no limit, tags, and a flow that is found from any folder."""
     settings = with_schedule(config, "0 2 * * *", "Europe/Berlin")
 
     deployments = [runner_deployment(each, settings) for each in deployments_of(settings, "azure")]
@@ -68,8 +69,8 @@ def test_deployments_say_what_prefect_needs(config: Path) -> None:
         "maintain/weekly-maintain-azure",
     ]
     for each in deployments:
-        assert each.concurrency_limit == 1
-        assert each.concurrency_options.collision_strategy == "CANCEL_NEW"
+        assert each.concurrency_limit is None
+        assert each.concurrency_options is None
         assert each.tags == ["chatlake", "openai"]
         assert each.schedules[0].schedule.timezone == "Europe/Berlin"
     assert deployments[0].entrypoint == "chatlake.flows.backup.backup"
@@ -148,7 +149,7 @@ async def _of_a_killed_run(settings: Settings) -> tuple[str, str]:
     async with get_client() as client:
         run = await client.create_flow_run_from_deployment(deployment_id)
         await client.set_flow_run_state(run.id, UnderWay(), force=True)
-        await _close_killed_runs(client, settings, [deployment_id])
+        await asyncio.to_thread(close_runs_of, settings, [deployment_id])
         state = (await client.read_flow_run(run.id)).state
         assert state is not None
         with pytest.raises(UsageError, match=r"has a deployment backup/nightly-backup of "):

@@ -178,8 +178,12 @@ def test_many_that_shrink_at_once(nights: Nights, server: NightServer) -> None:
 def test_messages_of_a_new_completion_that_come_late(
     nights: Nights, server: NightServer, full: bool
 ) -> None:
-    """Just created, with prompt tokens and an empty 200, it is unsettled: a gap, and filled later."""
-    server.grow(10, start=int(time.time()) - 600)
+    """One created just now, with prompt tokens and an empty 200, is a gap, and filled later.
+
+    One of long ago is what it is: the service had time enough to show its messages.
+    """
+    server.grow(9, start=int(time.time()) - 86_400)
+    server.add(server.rows[server.ids()[-1]].seconds + 1, messages=0)
     late = server.add(int(time.time()) - 60, messages=0)
     night = nights.night()
     assert (night.code, night.named) == (3, {late})

@@ -25,7 +25,8 @@ def row_of_nights(nights: Nights, count: int = 65, *, per_second: int = 1, step:
         new = nights.server.grow(count, per_second=per_second, step=step)
         night = nights.night(full=full)
         assert night.code == 0, night.words
-        assert night.figures["new"] == len(new)
+        assert nights.stored() >= set(new)
+        assert night.figures["failed"] == 0
         nights.check_holds_all()
 
 
@@ -165,7 +166,8 @@ def test_no_messages_route(
         assert len(nights.failures()) <= 1
         assert 1 <= len(caplog.messages) <= 3
         assert "messages" in " ".join(caplog.messages)
-        assert night.requests["messages"] <= 200  # not for every completion
+        # What was under way, four times each, since it may only be late; then each fiftieth.
+        assert night.requests["messages"] <= 4 * 32 + 40
     assert nights.deleted() == set()
 
 
@@ -355,4 +357,6 @@ def test_the_doctor_says_what_is_unlike_the_api(
     plain = chatlake("doctor")
     server.habits = habits
     odd = chatlake("doctor")
-    assert odd.out.count("\n! ") > plain.out.count("\n! ") or odd.code != 0
+    assert len(odd.out.splitlines()) >= len(plain.out.splitlines())
+    assert plain.out.count("\n! ") == 0
+    assert odd.out.count("\n! ") > 0 or odd.code != 0

@@ -209,6 +209,19 @@ def test_opaque_cursors_are_followed() -> None:
     assert pager.done
 
 
+@pytest.mark.parametrize(("claims_more", "is_end"), [(False, True), (True, False)])
+def test_nothing_behind_an_opaque_cursor(claims_more: bool, is_end: bool) -> None:
+    """It is the end where the server has said so before; after a claim of more it is not."""
+    pager = Pager[Item](limit=2)
+    fed(pager, page("ab", claims_more, next_cursor="t"))
+    if is_end:
+        assert fed(pager, page("", has_more=False)) == [""]
+        assert pager.done
+    else:
+        with pytest.raises(StrandedError):
+            pager.feed(page("", has_more=False))
+
+
 def test_an_opaque_cursor_that_leads_nowhere_gives_way_to_ids() -> None:
     """A field of that name may mean something else."""
     pager = Pager[Item]()

@@ -10,12 +10,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncIterator
-from typing import Final
 
 from chatlake.backup.items import Asked, Listed, SourceJob
 from chatlake.backup.known import KnownCompletions
 from chatlake.backup.list_gaps import UNLISTED
-from chatlake.backup.listing import Listing
+from chatlake.backup.listing import CLOCK_SLACK_S, Listing
 from chatlake.backup.ports import CompletionApi, LakeStore
 from chatlake.backup.progress import FinishedPrefix
 from chatlake.model.digest import completion_digest
@@ -24,9 +23,6 @@ from chatlake.model.objects import Completion
 from chatlake.model.partitions import Partition
 
 logger = logging.getLogger(__name__)
-
-CLOCK_SLACK_S: Final = 3600
-"""How far a service's clock may be ahead of ours before a time counts as one of the future."""
 
 
 class Discovery:

@@ -39,7 +39,7 @@ def keep_messages(source: str, lake: LakeStore, buffer: RowBuffer, flush: Flush)
         sent = buffer.messages(partition, stored.keys())
         kept: set[str] = set()
         for completion_id, before in stored.items():
-            lost, has_new = _compare(before, sent.get(completion_id, []))
+            lost, has_new = compare(before, sent.get(completion_id, []))
             if not lost:
                 continue
             if has_new:
@@ -70,7 +70,7 @@ def _keep(
         alone.add(name)
 
 
-def _compare(before: list[StoredMessage], after: list[StoredMessage]) -> tuple[set[str], bool]:
+def compare(before: list[StoredMessage], after: list[StoredMessage]) -> tuple[set[str], bool]:
     """Return the ids of stored messages that have not come again, and whether others have."""
     come = Counter((direction, _canonical(text)) for _, direction, text in after)
     lost: set[str] = set()

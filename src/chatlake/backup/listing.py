@@ -46,6 +46,8 @@ logger = logging.getLogger(__name__)
 
 SMALLER_LIMITS: Final = (50, 20, 10)
 _PIECES: Final = (32, 10, 3, 1)
+CLOCK_SLACK_S: Final = 3600
+"""How far a service's clock may be ahead of ours before a time counts as one of the future."""
 _BEGINNINGS: Final = 3
 """How often a list is begun from its beginning before it is given up."""
 _OUT_OF_PLACE = (CompletionNotFoundError, RequestRejectedError)
@@ -292,7 +294,10 @@ class Listing:
 
 
 def _second(completion: Completion) -> int | None:
-    return None if completion.fields.created is None else completion.created
+    """Return when it was created; None where that is unknown, or cannot be true."""
+    if completion.fields.created is None or completion.created > time.time() + CLOCK_SLACK_S:
+        return None
+    return completion.created
 
 
 def _seconds(completions: tuple[Completion, ...]) -> list[int]:

@@ -22,7 +22,12 @@ from chatlake.bootstrap.opened import open_lake
 from chatlake.bootstrap.runtime import Runtime, forget_runtime, share_runtime
 from chatlake.bootstrap.secrets import load_prefect_secret
 from chatlake.config import Settings
-from chatlake.errors import LakeNotFoundError, RunInterruptedError, RunTerminatedError
+from chatlake.errors import (
+    ChatlakeError,
+    LakeNotFoundError,
+    RunInterruptedError,
+    RunTerminatedError,
+)
 from chatlake.lake.lake import Lake
 from chatlake.lake.memory import MemoryStorage
 
@@ -132,8 +137,10 @@ def _interruptible(report: BackupReport) -> Iterator[None]:
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
-    except RunInterruptedError:
-        if report.stopped_by is None:
+    except Exception as error:
+        # DuckDB turns what the handler raises during a query into an error of its own.
+        is_stop = isinstance(error, RunInterruptedError) or not isinstance(error, ChatlakeError)
+        if report.stopped_by is None or not is_stop:
             raise
     finally:
         for number, handler in before.items():

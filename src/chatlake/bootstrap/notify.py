@@ -15,7 +15,7 @@ from chatlake.backup.run import BackupReport
 from chatlake.bootstrap.secrets import load_prefect_secret
 from chatlake.config import Settings
 from chatlake.config.references import without_keys
-from chatlake.errors import ChatlakeError, RunInterruptedError
+from chatlake.errors import ChatlakeError, LakeLockedError, RunInterruptedError
 from chatlake.model.manifest import format_time
 
 logger = logging.getLogger(__name__)
@@ -29,8 +29,9 @@ def notifying(
 ) -> Iterator[None]:
     """Post once when the block ends with an error, or the report as incomplete or failed.
 
-    `command`: what it was that ended so. What was interrupted is not told, nor a dry run. Whatever
-    becomes of the notification, the block's error and the report stay as they are.
+    `command`: what it was that ended so. Nothing is posted for a dry run, for an interrupted one,
+    and for one that finds another run writing: that one does the work, and reports how it ends.
+    Whatever becomes of the notification, the block's error and the report stay as they are.
     """
     try:
         yield
@@ -47,6 +48,8 @@ def _notify(
     if settings.notify is None or report.dry_run or report.stopped_by is not None:
         return
     if isinstance(error, RunInterruptedError):
+        return
+    if isinstance(error, LakeLockedError) and not report.sources:
         return
     try:
         url = settings.notify.resolve(load_prefect_secret)

@@ -4,12 +4,32 @@ from __future__ import annotations
 
 import os
 
+from chatlake.bootstrap.loopback import exempt_loopback
+from chatlake.bootstrap.prefect_database import require_known_database
+from chatlake.config import Settings
+
 
 def load_prefect_secret(name: str) -> str:
-    """Return the value of a Prefect Secret block; ValueError where there is none."""
+    """Return the value of a Prefect Secret block; ValueError where there is none.
+
+    It is read where you keep it: at the server of `PREFECT_API_URL`, else in your Prefect home.
+    ChatlakeError where a later Prefect has changed the database in that home.
+    """
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
+    exempt_loopback()
     from prefect.blocks.system import Secret  # noqa: PLC0415 - takes seconds, rarely needed
+    from prefect.settings import PREFECT_API_URL  # noqa: PLC0415
 
+    if not PREFECT_API_URL.value():
+        require_known_database()
     block = Secret.load(name, _sync=True)  # type: ignore[call-arg]
     return str(block.get())  # type: ignore[union-attr]
+
+
+def needs_prefect_secrets(settings: Settings) -> bool:
+    """Say whether a configuration refers to a Prefect Secret block, in a source or in `notify`."""
+    references = [each for source in settings.sources for each in source.secrets().values()]
+    if settings.notify is not None and settings.notify.reference is not None:
+        references.append(settings.notify.reference)
+    return any(reference.kind == "prefect" for reference in references)

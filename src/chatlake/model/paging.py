@@ -88,6 +88,8 @@ class Pager(Generic[T]):
         self._from_beginning = after is None
         self._by_time = False
         self._expected: T | None = None
+        self._is_token = False
+        self._claims_more = False
         self._at: T | None = None  # the item that the cursor names
         self._tried: set[str] = set() if after is None else {after}
         self._recent: dict[str, None] = {}
@@ -127,6 +129,7 @@ class Pager(Generic[T]):
                 f"the service repeats the page that ends with {page.items[-1].id}"
             )
         self._remember(page.items)
+        self._claims_more = page.has_more is True
         self._largest = max(self._largest, len(page.items))
         self._steps = 1
         if step is None:
@@ -172,6 +175,7 @@ class Pager(Generic[T]):
     def _feed_empty(self, page: Page[T]) -> list[T]:
         if page.has_more and page.last_id and page.last_id not in self._tried:
             self.cursor = page.last_id  # followed once: an empty page may stand in a list
+            self._is_token = False
             self._tried.add(page.last_id)
             self._at = None
             return []
@@ -182,7 +186,8 @@ class Pager(Generic[T]):
             return []
         if page.malformed and page.has_more:
             raise InvalidResponseError("not one row of the page can be read")
-        if self._is_behind_last() and not page.has_more:
+        is_end = self._is_behind_last() or (self._is_token and not self._claims_more)
+        if is_end and not page.has_more:
             self.done = True
             return []
         expected = self._expected
@@ -245,6 +250,7 @@ class Pager(Generic[T]):
         return True
 
     def _go(self, at: T | str, expected: T | None) -> None:
+        self._is_token = isinstance(at, str)
         self._at = None if isinstance(at, str) else at
         self.cursor = at if isinstance(at, str) else at.id
         self._expected = expected

@@ -1,0 +1,52 @@
+"""The configuration of a flow run: as for the commands, but for the example of the repository.
+
+A worker starts flows in a checkout, where `config/chatlake.yaml` is the commented example. It is a
+valid configuration, so a deployment that names none would back up into the checkout, with whatever
+key the worker has. Somebody at a terminal sees that; at night nobody does. The example is known by
+its values: comments and spelling do not matter, and one changed value makes it your own.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from chatlake.config import Settings, find_settings_file, load_settings, template
+from chatlake.config.document import parse, read_text
+from chatlake.config.load import VARIABLE
+from chatlake.errors import ChatlakeError, ConfigurationError
+
+EXAMPLE: Final = Path("config/chatlake.yaml")
+_LAKE_OF_EXAMPLE: Final = "../data/lake"
+
+
+def flow_settings(config: str | os.PathLike[str] | None) -> Settings:
+    """Return the settings in `config`, else in `$CHATLAKE_CONFIG`, else in the usual places.
+
+    ConfigurationError as `load_settings` raises it, and where the only file is the example.
+    """
+    if config is None and not os.environ.get(VARIABLE):
+        _refuse_example(find_settings_file())
+    return load_settings(None if config is None else Path(config))
+
+
+def source_names(config: str | None) -> list[str]:
+    """Return the names of the configuration's sources; none where it is invalid."""
+    try:
+        settings = flow_settings(config)
+    except ChatlakeError:
+        return []
+    return [source.name for source in settings.sources]
+
+
+def _refuse_example(file: Path) -> None:
+    if file != EXAMPLE:
+        return
+    example = parse(template(_LAKE_OF_EXAMPLE), str(file)).data
+    if parse(read_text(file, str(file)), str(file)).data == example:
+        raise ConfigurationError(
+            f"{file} is the example that comes with chatlake, and no other configuration is named",
+            hint=f"Set {VARIABLE}, or the parameter `config` (--config in a shell), to your own "
+            "file; `chatlake init` writes one.",
+        )

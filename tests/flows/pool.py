@@ -1,0 +1,170 @@
+"""A Prefect server and a worker of a work pool as processes of their own, to be killed and started."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.flows.prefect_server import processes_with
+from tests.support import KEY, KEY_VARIABLE
+
+REPOSITORY = Path(__file__).parents[2]
+PATIENCE_S = 100
+
+
+@dataclass(slots=True)
+class Pool:
+    """A server and a worker in one Prefect home, set up as docs/scheduling.md says."""
+
+    folder: Path
+    config: Path
+    port: int
+    started: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """The server's API."""
+        return f"http://127.0.0.1:{self.port}/api"
+
+    @property
+    def home(self) -> Path:
+        """The Prefect home, which is in the environment of every process of the pool."""
+        return self.folder / "pool-home"
+
+    def prefect(self, *words: str) -> str:
+        """Run the command `prefect` in the checkout; returns what it prints."""
+        done = subprocess.run(
+            [sys.executable, "-m", "prefect", *words],
+            env=self._environment(),
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def start_server(self) -> None:
+        """Start the server and wait until it answers."""
+        self._start("server", "server", "start", "--host", "127.0.0.1", "--port", str(self.port))
+        self.until(self._answers)
+
+    def start_worker(self) -> None:
+        """Start a worker that looks for runs every second."""
+        self._start("worker", "worker", "start", "--pool", "chatlake")
+
+    def kill(self, *names: str) -> None:
+        """Kill these processes, as a power loss does; `run`: every process of a flow run."""
+        if "run" in names:
+            own = {process.pid for process in self.started.values()}
+            for process in set(processes_with(str(self.home))) - own:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+        for name in {"server", "worker"} & {*names}:
+            process = self.started.pop(name)
+            process.kill()
+            process.wait()
+
+    def ask(self, route: str, document: dict[str, Any] | None = None) -> Any:
+        """Post to the server's API."""
+        answer = httpx.post(f"{self.url}/{route}", json=document or {}, trust_env=False, timeout=60)
+        answer.raise_for_status()
+        return answer.json()
+
+    def begin(self, deployment: str) -> str:
+        """Start a run of a deployment; returns the run's id."""
+        flow, _, name = deployment.partition("/")
+        found = httpx.get(
+            f"{self.url}/deployments/name/{flow}/{name}", trust_env=False, timeout=60
+        ).json()
+        run = self.ask(f"deployments/{found['id']}/create_flow_run")
+        return str(run["id"])
+
+    def state(self, run: str) -> tuple[str, str, str]:
+        """Return type, name and message of a run's state."""
+        found = httpx.get(f"{self.url}/flow_runs/{run}", trust_env=False, timeout=60).json()
+        state = found["state"]
+        return state["type"], state["name"], state["message"] or ""
+
+    def until_ended(self, run: str) -> tuple[str, str, str]:
+        """Wait for a run's end; returns its state."""
+        ended = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+        self.until(lambda: self.state(run)[0] in ended)
+        return self.state(run)
+
+    def until(self, holds: Any) -> None:
+        """Wait until something holds."""
+        end = time.monotonic() + PATIENCE_S
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                if holds():
+                    return
+            assert time.monotonic() < end, f"it did not come to that; {self.output()}"
+            time.sleep(0.3)
+
+    def output(self) -> str:
+        """Return what the processes have written last."""
+        return "\n".join(
+            f"{log.name}: {log.read_text(errors='replace')[-3000:]}"
+            for log in sorted(self.folder.glob("pool-*.log"))
+        )
+
+    def _start(self, name: str, *words: str) -> None:
+        with (self.folder / f"pool-{name}.log").open("a") as log:
+            self.started[name] = subprocess.Popen(
+                [sys.executable, "-m", "prefect", *words],
+                env=self._environment(),
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+        return {
+            **inherited,
+            KEY_VARIABLE: KEY,
+            "CHATLAKE_CONFIG": str(self.config),
+            "PREFECT_HOME": str(self.home),
+            "PREFECT_API_URL": self.url,
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            # What takes minutes by default.
+            "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "2",
+            "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "1",
+            "PREFECT_LOGGING_COLORS": "false",
+        }
+
+    def _answers(self) -> bool:
+        return httpx.get(f"{self.url}/health", trust_env=False).is_success
+
+
+@contextlib.contextmanager
+def pool(folder: Path, config: Path) -> Iterator[Pool]:
+    """Run a server and a worker with the deployments of `prefect.yaml`; at the end none is left."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        made = Pool(folder, config, probe.getsockname()[1])
+    try:
+        made.start_server()
+        made.prefect("work-pool", "create", "chatlake", "--type", "process")
+        made.prefect("--no-prompt", "deploy", "--all")
+        yield made
+    finally:
+        made.kill("run", *made.started)
+        assert json.dumps(processes_with(str(made.home))) == "[]"

@@ -1,0 +1,173 @@
+"""A proxy that cannot reach this machine: everything that chatlake starts on loopback works on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatlake.bootstrap.loopback import LOOPBACK, exempt_loopback
+from chatlake.config import load_settings
+from chatlake.simulator import Running
+from tests.flows.prefect_server import COUNT, processes_with
+from tests.flows.test_scripts import finish, start
+from tests.support import KEY, KEY_VARIABLE, rows
+
+DEAD = "http://127.0.0.1:9"  # the port "discard": nobody listens there
+UPPER = {"HTTP_PROXY": DEAD, "HTTPS_PROXY": DEAD}
+LOWER = {"http_proxy": DEAD, "https_proxy": DEAD}
+ALL = {"ALL_PROXY": DEAD, "all_proxy": DEAD}
+PROXIES = [
+    pytest.param(UPPER, id="upper"),
+    pytest.param(LOWER, id="lower"),
+    pytest.param({**UPPER, **LOWER, **ALL}, id="all"),
+    pytest.param({**LOWER, "no_proxy": "example.com"}, id="with-exceptions"),
+]
+
+
+def without_proxies() -> dict[str, str]:
+    """Return this process's environment without any word on proxies or Prefect."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.upper().endswith("_PROXY") and not name.startswith("PREFECT_")
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        ({}, ",".join(LOOPBACK)),
+        ({"NO_PROXY": "example.com"}, "example.com,localhost,127.0.0.1,::1"),
+        ({"no_proxy": "b.com, a.com"}, "b.com,a.com,localhost,127.0.0.1,::1"),
+        ({"NO_PROXY": "a.com", "no_proxy": "b.com"}, "a.com,b.com,localhost,127.0.0.1,::1"),
+        ({"NO_PROXY": "127.0.0.1,"}, "127.0.0.1,localhost,::1"),
+        ({"no_proxy": "*"}, "*"),
+        ({"NO_PROXY": "a.com,*"}, "*"),
+    ],
+)
+def test_loopback_is_added_to_what_the_user_exempts(before: dict[str, str], expected: str) -> None:
+    """Both spellings say the same afterwards, whichever a program reads; twice changes nothing."""
+    environment = dict(before)
+
+    exempt_loopback(environment)
+    exempt_loopback(environment)
+
+    assert environment == {"NO_PROXY": expected, "no_proxy": expected}
+
+
+@pytest.mark.parametrize("proxies", PROXIES[:3])
+def test_a_script_reaches_its_own_server(
+    proxies: dict[str, str], *, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The temporary server of a flow's script is not looked for behind the proxy."""
+    for name in [name for name in os.environ if name.upper().endswith("_PROXY")]:
+        monkeypatch.delenv(name)
+
+    code, _, err = finish(
+        start("backup.py", "--config", str(config), home=tmp_path / "home", **proxies)
+    )
+
+    assert code == 0, err
+    assert rows(load_settings(config), "SELECT count(*) FROM completions") == [(COUNT,)]
+
+
+@pytest.mark.parametrize("proxies", PROXIES[1:])
+def test_serve_reaches_its_own_server(
+    proxies: dict[str, str], *, server: Running, config: Path, tmp_path: Path
+) -> None:
+    """`chatlake serve` starts a server, registers and announces its deployments, and runs one."""
+    home = tmp_path / "home"
+    config.write_text(config.read_text() + '\nschedule: {cron: "* * * * *"}\n')
+    process = subprocess.Popen(
+        [sys.executable, "-m", "chatlake", "serve", "--config", str(config)],
+        env={**without_proxies(), **proxies, KEY_VARIABLE: KEY, "PREFECT_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    killing = threading.Timer(110, process.kill)
+    killing.start()
+    try:
+        lines = []
+        for line in process.stdout or ():
+            lines.append(line)
+            if line.startswith("Prefect: http://127.0.0.1:"):
+                break
+    finally:
+        process.send_signal(signal.SIGTERM)
+        rest, _ = process.communicate(timeout=60)
+        killing.cancel()
+
+    output = "".join(lines) + rest
+    assert lines[-1].startswith("Prefect: http://127.0.0.1:"), output
+    assert process.returncode == 143, output
+    assert processes_with(str(home)) == []
+
+
+@pytest.mark.timeout(240)
+def test_the_demo_needs_no_exception(tmp_path: Path) -> None:
+    """`make demo` behind a proxy ends as it does without one."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "chatlake", "demo", "--directory", str(tmp_path / "demo")],
+        env={**without_proxies(), **UPPER, **LOWER, **ALL},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "5/5" in ended.stdout
+
+
+@contextmanager
+def healthy(status: int = 200) -> Iterator[str]:
+    """Answer as a Prefect server's API would; yields its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/api/health" else 404)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/api"
+        server.shutdown()
+        thread.join()
+
+
+def health(url: str, **variables: str) -> int:
+    """Return the exit code of the container's health check."""
+    return subprocess.run(
+        [sys.executable, "-m", "chatlake.flows.health"],
+        env={**without_proxies(), **variables, "PREFECT_API_URL": url},
+        capture_output=True,
+        timeout=30,
+        check=False,
+    ).returncode
+
+
+@pytest.mark.parametrize("proxies", PROXIES)
+def test_the_health_check_reaches_loopback(proxies: dict[str, str]) -> None:
+    """A container behind a proxy is healthy while its Prefect server answers, and only then."""
+    with healthy() as url:
+        assert health(url, **proxies) == 0
+        assert health(url + "/", **proxies) == 0
+    assert health(url, **proxies) == 1
+    with healthy(503) as url:
+        assert health(url, **proxies) == 1

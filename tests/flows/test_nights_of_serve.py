@@ -1,0 +1,113 @@
+"""Nights of `chatlake serve` with its own server: killed, and started again without a lake."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from chatlake.config import load_settings
+from chatlake.simulator import Scenario, running
+from tests.flows.prefect_server import COUNT, processes_with
+from tests.support import KEY, KEY_VARIABLE, NOW, rows, wait_for_messages, write_config
+
+pytestmark = pytest.mark.timeout(300)
+PATIENCE_S = 110
+
+
+@contextlib.contextmanager
+def serving(config: Path, home: Path) -> Iterator[str]:
+    """Run `chatlake serve` until the block ends, then kill all of it; yields its server's API."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "chatlake", "serve", "--config", str(config)],
+        env={
+            **inherited,
+            KEY_VARIABLE: KEY,
+            "PREFECT_HOME": str(home),
+            "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    too_long = threading.Timer(PATIENCE_S, process.kill)
+    too_long.start()
+    try:
+        lines = []
+        url = ""
+        for line in process.stdout or ():
+            lines.append(line)
+            if found := re.match(r"Prefect: (http://127\.0\.0\.1:\d+) ", line):
+                url = f"{found[1]}/api"
+                break
+        too_long.cancel()
+        assert url, "".join(lines)
+        threading.Thread(target=lambda: list(process.stdout or ()), daemon=True).start()
+        yield url
+    finally:
+        too_long.cancel()
+        for pid in {process.pid, *processes_with(str(home))}:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait()
+        while processes_with(str(home)):
+            time.sleep(0.1)
+
+
+def begin(url: str) -> str:
+    """Start a night; returns the run's id."""
+    found = httpx.get(f"{url}/deployments/name/backup/nightly-backup", trust_env=False).json()
+    route = f"{url}/deployments/{found['id']}/create_flow_run"
+    return str(httpx.post(route, json={}, trust_env=False, timeout=60).json()["id"])
+
+
+def state(url: str, run: str) -> dict[str, Any]:
+    """Return a run's state."""
+    found = httpx.get(f"{url}/flow_runs/{run}", trust_env=False, timeout=60).json()
+    return dict(found["state"])
+
+
+def until_ended(url: str, run: str) -> dict[str, Any]:
+    """Wait for a run's end; returns its state."""
+    end = time.monotonic() + PATIENCE_S
+    while (found := state(url, run))["type"] in ("SCHEDULED", "PENDING", "RUNNING", "CANCELLING"):
+        assert time.monotonic() < end, found
+        time.sleep(0.3)
+    return found
+
+
+def test_a_killed_run_is_closed_without_a_lake_and_the_next_night_runs(tmp_path: Path) -> None:
+    """The disk is not mounted as `serve` starts again: nobody writes there, the run is dead."""
+    home = tmp_path / "home"
+    scenario = Scenario(completions=COUNT, seed=5, now=NOW, api_key=KEY, latency_ms=100)
+    with running(scenario) as server:
+        config = write_config(tmp_path, server.base_url, pace={"concurrency": 2})
+        lake, unmounted = tmp_path / "lake", tmp_path / "unmounted"
+        with serving(config, home) as url:
+            killed = begin(url)
+            wait_for_messages(server, 40)
+        lake.rename(unmounted)
+
+        with serving(config, home) as url:
+            closed = state(url, killed)
+            unmounted.rename(lake)
+            after = until_ended(url, begin(url))
+        names = server.ids()
+
+    assert (closed["type"], closed["name"]) == ("CRASHED", "Crashed")
+    assert closed["message"].startswith("its process was killed (")
+    assert (after["type"], after["name"]) == ("COMPLETED", "Completed"), after
+    found = rows(load_settings(config), "SELECT completion_id FROM completions")
+    assert sorted(key for (key,) in found) == sorted(names)

@@ -1,0 +1,184 @@
+"""Whose database a Prefect server on this machine gets, and one that a later Prefect has changed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chatlake.bootstrap.prefect_database import later_database, require_known_database
+from chatlake.bootstrap.secrets import needs_prefect_secrets
+from chatlake.config import load_settings
+from chatlake.errors import ChatlakeError
+from chatlake.simulator import Running
+from tests.command_line import ended
+from tests.command_line import start as start_command
+from tests.flows.prefect_server import COUNT, processes_with
+from tests.flows.test_scripts import finish, start
+from tests.support import KEY, KEY_VARIABLE, rows, write_config
+
+FROM_THE_FUTURE = "ffffffffffff"
+CREATE_SECRET = f"""
+from prefect.blocks.system import Secret
+Secret(value={KEY!r}).save("chatlake-key")
+"""
+
+
+def later(path: Path, revision: str = FROM_THE_FUTURE) -> Path:
+    """Make a database as a Prefect leaves it that is newer than all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+        database.execute("INSERT INTO alembic_version VALUES (?)", [revision])
+    database.close()
+    return path
+
+
+def secret_config(folder: Path, server: Running) -> Path:
+    """Write a configuration whose key is in a Prefect Secret block."""
+    return write_config(folder, server.base_url, api_key="secret:chatlake-key")
+
+
+def test_a_script_does_not_open_the_users_database(config: Path, tmp_path: Path) -> None:
+    """Another Prefect has migrated it: the run goes on, and the file stays as it was."""
+    database = later(tmp_path / "home" / "prefect.db")
+    before = database.read_bytes()
+
+    code, _, err = finish(start("backup.py", "--config", str(config), home=tmp_path / "home"))
+
+    assert code == 0, err
+    assert rows(load_settings(config), "SELECT count(*) FROM completions") == [(COUNT,)]
+    assert database.read_bytes() == before
+    assert (tmp_path / "home" / "chatlake" / "prefect.db").is_file()
+
+
+def test_serve_does_not_open_the_users_database(config: Path, tmp_path: Path) -> None:
+    """Its server has its own, in a folder of the Prefect home, which is private."""
+    home = tmp_path / "home"
+    database = later(home / "prefect.db")
+    before = database.read_bytes()
+    process = start_command(
+        tmp_path, "serve", "--config", str(config), env={"PREFECT_HOME": str(home)}
+    )
+    lines = []
+    for line in process.stdout or ():
+        lines.append(line)
+        if line.startswith("Prefect: "):
+            break
+    process.send_signal(signal.SIGTERM)
+    done = ended(process)
+
+    assert lines[-1].startswith("Prefect: http://127.0.0.1:"), done.err
+    assert done.code == 143
+    assert database.read_bytes() == before
+    assert (home / "chatlake").stat().st_mode & 0o777 == 0o700
+    assert processes_with(str(home)) == []
+
+
+def test_a_secret_is_read_where_the_user_keeps_it(server: Running, tmp_path: Path) -> None:
+    """`secret:NAME` finds the block in the user's Prefect home, for script and command alike."""
+    home = tmp_path / "home"
+    config = secret_config(tmp_path, server)
+    variables = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    variables |= {
+        "PREFECT_HOME": str(home),
+        "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "100",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    }
+    subprocess.run(
+        [sys.executable, "-c", CREATE_SECRET], env=variables, check=True, capture_output=True
+    )
+
+    code, _, err = finish(start("backup.py", "--config", str(config), home=home))
+
+    assert code == 0, err
+    assert KEY not in err
+    assert rows(load_settings(config), "SELECT count(*) FROM completions") == [(COUNT,)]
+    assert not (home / "chatlake").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "log"),
+    [
+        ([sys.executable, "{flows}/backup.py", "--config", "{config}"], "a script"),
+        ([sys.executable, "-m", "chatlake", "backup", "--config", "{config}"], "a command"),
+        ([sys.executable, "-m", "chatlake", "serve", "--config", "{config}"], "serve"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_database_of_a_later_prefect_is_named_at_once(
+    words: list[str], log: str, *, server: Running, tmp_path: Path
+) -> None:
+    """Where it has to be opened, for a Secret block: one line, what to do, and no endless wait."""
+    database = later(tmp_path / "home" / "prefect.db")
+    config = secret_config(tmp_path, server)
+    flows = Path(__file__).parents[2] / "flows"
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+
+    done = subprocess.run(
+        [word.format(flows=flows, config=config) for word in words],
+        env={**inherited, "PREFECT_HOME": str(tmp_path / "home"), KEY_VARIABLE: KEY},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    (told,) = [line for line in done.stderr.splitlines() if str(database) in line]
+    assert "was changed by another version of Prefect than this one" in told
+    assert "Install that version here, or move the file away" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert processes_with(str(tmp_path / "home")) == []
+
+
+def test_an_own_database_of_a_later_prefect_is_named_too(config: Path, tmp_path: Path) -> None:
+    """As after a downgrade of chatlake: the line names the file that may be moved away."""
+    database = later(tmp_path / "home" / "chatlake" / "prefect.db")
+
+    code, _, err = finish(start("backup.py", "--config", str(config), home=tmp_path / "home"))
+
+    assert code == 1
+    assert f"Error: {database} was changed by another version of Prefect" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("database", ["postgresql+asyncpg://u:p@nowhere/prefect", None])
+def test_what_is_no_sqlite_file_is_left_to_the_server(database: str | None, tmp_path: Path) -> None:
+    """Another kind of database, and one that is not there yet, is nothing to complain about."""
+    require_known_database(database or f"sqlite+aiosqlite:///{tmp_path / 'prefect.db'}")
+
+
+def test_every_revision_of_the_installed_prefect_is_known(tmp_path: Path) -> None:
+    """A database that this Prefect has made is never taken for one of a later one."""
+    from alembic.script import ScriptDirectory
+    from prefect.server.database import alembic_commands
+
+    folder = Path(alembic_commands.__file__).parent / "_migrations"
+    script = ScriptDirectory(str(folder), version_locations=[str(folder / "versions/sqlite")])
+    (head,) = script.get_heads()
+    database = later(tmp_path / "prefect.db", head)
+
+    require_known_database(f"sqlite+aiosqlite:///{database}")
+    later(tmp_path / "later.db")
+    with pytest.raises(ChatlakeError, match="was changed by another version"):
+        require_known_database(f"sqlite+aiosqlite:///{tmp_path / 'later.db'}")
+    assert later_database("x").hint
+
+
+def test_a_configuration_says_whether_it_needs_the_users_blocks(
+    server: Running, config: Path, tmp_path: Path
+) -> None:
+    """By the key, by a header, or by `notify`; a variable of the environment is none."""
+    assert not needs_prefect_secrets(load_settings(config))
+    assert needs_prefect_secrets(load_settings(secret_config(tmp_path / "key", server)))
+    header = write_config(tmp_path / "header", server.base_url, headers={"X-Token": "secret:token"})
+    assert needs_prefect_secrets(load_settings(header))
+    config.write_text(config.read_text() + "\nnotify: secret:slack\n")
+    assert needs_prefect_secrets(load_settings(config))
