@@ -6,9 +6,9 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,40 +24,45 @@ from tests.support import KEY, KEY_VARIABLE, NOW, rows, wait_for_messages, write
 
 pytestmark = pytest.mark.timeout(300)
 PATIENCE_S = 110
+ANNOUNCED = re.compile(r"^Prefect: (http://127\.0\.0\.1:\d+) ", re.MULTILINE)
 
 
 @contextlib.contextmanager
 def serving(config: Path, home: Path) -> Iterator[str]:
     """Run `chatlake serve` until the block ends, then kill all of it; yields its server's API."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "chatlake", "serve", "--config", str(config)],
-        env={
-            **inherited,
-            KEY_VARIABLE: KEY,
-            "PREFECT_HOME": str(home),
-            "PREFECT_RUNNER_POLL_FREQUENCY": "1",
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    too_long = threading.Timer(PATIENCE_S, process.kill)
-    too_long.start()
+    log = home.with_name("serve.log")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "chatlake",
+                "serve",
+                "--config",
+                str(config),
+                "--port",
+                str(port),
+            ],
+            env={
+                **inherited,
+                KEY_VARIABLE: KEY,
+                "PREFECT_HOME": str(home),
+                "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+            },
+            stdout=output,
+            stderr=output,
+        )
     try:
-        lines = []
-        url = ""
-        for line in process.stdout or ():
-            lines.append(line)
-            if found := re.match(r"Prefect: (http://127\.0\.0\.1:\d+) ", line):
-                url = f"{found[1]}/api"
-                break
-        too_long.cancel()
-        assert url, "".join(lines)
-        threading.Thread(target=lambda: list(process.stdout or ()), daemon=True).start()
-        yield url
+        end = time.monotonic() + PATIENCE_S
+        while not (found := ANNOUNCED.search(log.read_text())):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < end, log.read_text()
+            time.sleep(0.2)
+        yield f"{found[1]}/api"
     finally:
-        too_long.cancel()
         for pid in {process.pid, *processes_with(str(home))}:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -68,7 +73,9 @@ def serving(config: Path, home: Path) -> Iterator[str]:
 
 def begin(url: str) -> str:
     """Start a night; returns the run's id."""
-    found = httpx.get(f"{url}/deployments/name/backup/nightly-backup", trust_env=False).json()
+    answer = httpx.get(f"{url}/deployments/name/backup/nightly-backup", trust_env=False, timeout=60)
+    assert answer.is_success, answer.text
+    found = answer.json()
     route = f"{url}/deployments/{found['id']}/create_flow_run"
     return str(httpx.post(route, json={}, trust_env=False, timeout=60).json()["id"])
 

@@ -245,7 +245,7 @@ class Exporter:
             self._fail_listed(item, own)
             return
         self._suspects.append(Suspect(item, error))
-        if self._job.ids is None and len(self._suspects) >= ENOUGH:
+        if self._has_no_messages or (self._job.ids is None and len(self._suspects) >= ENOUGH):
             self._conclude()
 
     def _fail_listed(self, item: Listed, error: CompletionError) -> None:

@@ -6,6 +6,7 @@ run that reads the place without trouble closes the gap.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
@@ -20,6 +21,8 @@ from chatlake.errors import (
 )
 from chatlake.model.manifest import Failure, format_time
 from chatlake.model.objects import Completion, Page
+
+logger = logging.getLogger(__name__)
 
 UNLISTED: Final = "unlisted"
 """The reason of a failure that names a place in the list, and no completion."""
@@ -47,10 +50,21 @@ class ListGaps:
             self._note("row", before, f"a row of the list cannot be read: {row.why}", cursor)
 
     def note_blocked(
-        self, before: Completion | None, error: ChatlakeError, cursor: str | None
+        self,
+        before: Completion | None,
+        error: ChatlakeError,
+        cursor: str | None,
+        after: Completion | None,
     ) -> None:
-        """Name the row behind `before`, with which no page can be fetched."""
-        self._note("row", before, f"the list cannot be read here: {error.message}", cursor)
+        """Name the rows between `before` and `after`, with which no page can be fetched.
+
+        How many they are nobody can say. `after` is None where there is none on the other end.
+        """
+        upto = "" if after is None else f" up to {after.id}"
+        detail = f"the list cannot be read here{upto}: {error.message}"
+        self._note("rows", before, detail, cursor)
+        place = before.id if before is not None else cursor or "its beginning"
+        logger.warning("%s: the list cannot be read after %s%s", self._source, place, upto)
 
     def note_hidden(self, places: Iterable[Completion]) -> None:
         """Name the seconds that fill a page of a list whose cursor goes by time."""

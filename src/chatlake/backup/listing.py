@@ -204,14 +204,15 @@ class Listing:
             yield page
         if pager.done or pager.limit > 1:
             return  # it was too large as a whole, or the trouble has passed
+        before = self._last
+        after: Completion | None = None
         if not await self._gives_what_is_known(pager):
             raise list_error(error) from error
-        before = self._last
         self.ascending = False
-        async for page in self._from_the_end(pager, error):
+        async for page, oldest in self._from_the_end(pager, error):
+            after = oldest
             yield page
-        self.gaps.note_blocked(before, error, pager.cursor)
-        logger.warning("%s: the list cannot be read after %s", self._job.name, pager.cursor)
+        self.gaps.note_blocked(before, error, pager.cursor, after)
         pager.done = True
 
     async def _in_pieces(self, pager: Pager[Completion], order: str) -> AsyncIterator[ListedPage]:
@@ -248,9 +249,12 @@ class Listing:
 
     async def _from_the_end(
         self, blocked: Pager[Completion], error: ChatlakeError
-    ) -> AsyncIterator[ListedPage]:
-        """Yield what lies behind the bad row, newest first."""
-        pager = self._new_pager(None)
+    ) -> AsyncIterator[tuple[ListedPage, Completion | None]]:
+        """Yield what lies behind the bad row, newest first, each with the oldest row so far.
+
+        None where the rows have met those that were read before.
+        """
+        pager, oldest = self._new_pager(None), None
         while not pager.done and pager.limit > 1:
             try:
                 pages = [await self._page(pager, order="desc")]
@@ -260,8 +264,10 @@ class Listing:
                 if _ascends(page.items):
                     raise list_error(error) from error
                 new = tuple(item for item in page.items if not self._is_before(item, blocked))
-                yield Page(new, page.has_more, malformed=page.malformed)
-                if len(new) < len(page.items):
+                has_met = len(new) < len(page.items)
+                oldest = None if has_met else new[-1] if new else oldest
+                yield Page(new, page.has_more, malformed=page.malformed), oldest
+                if has_met:
                     return
 
     def _is_before(self, item: Completion, blocked: Pager[Completion]) -> bool:
