@@ -42,8 +42,12 @@ def hear_engine() -> None:
     """Let what the engine logs as information reach Prefect, unless a level is set already.
 
     And let Prefect's log say only once, and in words, how a run ended: where a deployment runs, it
-    would add the traceback of the error that the state carries.
+    would add the traceback of the error that the state carries. And let a run outlive the worker
+    that reads what it prints.
     """
+    from chatlake.flows.console import outlive_console  # noqa: PLC0415 - imports Prefect
+
+    outlive_console()
     logger = logging.getLogger("chatlake")
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)

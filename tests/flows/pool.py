@@ -21,7 +21,7 @@ from tests.flows.prefect_server import processes_with
 from tests.support import KEY, KEY_VARIABLE
 
 REPOSITORY = Path(__file__).parents[2]
-PATIENCE_S = 100
+PATIENCE_S = 180
 
 
 @dataclass(slots=True)
@@ -64,8 +64,9 @@ class Pool:
         self.until(self._answers)
 
     def start_worker(self) -> None:
-        """Start a worker that looks for runs every second."""
-        self._start("worker", "worker", "start", "--pool", "chatlake")
+        """Start a worker that looks for runs every second, if there is none."""
+        if "worker" not in self.started:
+            self._start("worker", "worker", "start", "--pool", "chatlake")
 
     def kill(self, *names: str) -> None:
         """Kill these processes, as a power loss does; `run`: every process of a flow run."""

@@ -93,6 +93,7 @@ def test_the_night_after_a_power_loss_runs(nights: Pool, source: Running) -> Non
 
 def test_a_run_outlives_a_restart_of_its_server(nights: Pool, source: Running) -> None:
     """No lease is lost, nothing is terminated: the run completes, its last merge included."""
+    nights.start_worker()
     source.grow(60)
     run = begin_and_wait(nights, source)
     nights.kill("server")
@@ -105,6 +106,23 @@ def test_a_run_outlives_a_restart_of_its_server(nights: Pool, source: Running) -
     assert "410" not in nights.output()
     assert "Terminating execution" not in nights.output()
     assert everything_is_stored(nights, source)
+
+
+def test_a_run_outlives_its_worker(nights: Pool, source: Running) -> None:
+    """Killed alone, the worker takes no run with it; what is late meanwhile runs at its return."""
+    nights.start_worker()
+    source.grow(60)
+    run = begin_and_wait(nights, source)
+    nights.kill("worker")
+    late = nights.begin(NIGHTLY)
+
+    ended = nights.until_ended(run)
+
+    assert ended[:2] == ("COMPLETED", "Completed"), ended
+    assert everything_is_stored(nights, source)
+    assert nights.state(late)[0] == "SCHEDULED"
+    nights.start_worker()
+    assert nights.until_ended(late)[:2] == ("COMPLETED", "Completed")
 
 
 def automations() -> list[dict[str, Any]]:
