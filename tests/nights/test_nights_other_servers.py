@@ -76,15 +76,21 @@ def test_no_time_at_all(nights: Nights, server: NightServer, created: str, order
     assert nights.night().requests["messages"] == 0
 
 
-@pytest.mark.parametrize("last_id", [True, False], ids=["last_id", "no last_id"])
-@pytest.mark.parametrize("token", ["last_id", "next", "next_cursor"])
-@pytest.mark.parametrize("unknown", [400, 404, "empty"])
+@pytest.mark.parametrize(
+    ("token", "unknown", "last_id"),
+    [
+        ("last_id", 400, True),
+        ("last_id", 404, True),
+        ("last_id", "empty", True),
+        ("next", 400, True),
+        ("next", "empty", False),
+        ("next_cursor", 404, False),
+    ],
+)
 def test_cursors_that_are_no_ids(
     nights: Nights, server: NightServer, token: str, unknown: Any, last_id: bool
 ) -> None:
     """A page says what its cursor is: it is taken, or the run says that it cannot go on."""
-    if token == "last_id" and not last_id:
-        pytest.skip("then no cursor is sent at all")
     server.habits = Habits(token=token, unknown_cursor=unknown, last_id=last_id)
     for number, full in enumerate((False, False, True, True)):
         server.grow((130, 170, 100, 120)[number])  # the list ends with a page, short or whole
@@ -230,7 +236,7 @@ def test_a_list_in_its_own_order(
     row_of_nights(nights, 101, per_second=per_second)
 
 
-LENGTHS = (1, 2, 10, 19, 20, 21, 25, 50, 100, 101, 200)
+LENGTHS = (1, 10, 20, 50, 100, 101)
 """Lists whose last page is whole, or as long as a server's usual limit."""
 KINDS: dict[str, dict[str, Any]] = {
     "exact": {},
