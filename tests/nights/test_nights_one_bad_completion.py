@@ -16,11 +16,13 @@ FAULTS = ("reset", "hang", "html", "redirect", 403, 404, 405, 410, 418, 500, 501
 IN_THE_GAP_PHASE = (*FAULTS, 401, 429, "quota", "empty")
 
 
-def row_of_nights(nights: Nights, bad: Sequence[str], *, count: int = 3, **mode: bool) -> None:
+def row_of_nights(
+    nights: Nights, bad: Sequence[str], *, count: int = 3, full: bool = False
+) -> None:
     """Grow by five each night; all of it is stored that night, the bad are named every time."""
     for attempt in range(2, 2 + count):
         new = nights.server.grow(5)
-        night = nights.night(**mode)
+        night = nights.night(full=full)
 
         assert (night.code, night.named) == (3, set(bad)), night.words
         assert night.requests["list"] >= 1

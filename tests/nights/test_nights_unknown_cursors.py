@@ -176,6 +176,19 @@ def test_rows_deleted_during_sweeps_hide_nothing(
     assert nights.stored() >= set(server.ids())
 
 
+def answering_with(
+    server: NightServer, answer: Answer, when: Callable[[Request], bool]
+) -> Callable[[Request], None]:
+    """Return what lets a server answer these list requests in this way, and no others."""
+
+    def look(request: Request) -> None:
+        server.faults.pop(("list", ""), None)
+        if request.route == "list" and when(request):
+            server.break_list(lambda _: answer)
+
+    return look
+
+
 def once(answer: Answer, when: Callable[[Request], bool]) -> Callable[[NightServer], list[Request]]:
     """Return what lets a server answer one list request in this way; it notes which."""
 
@@ -217,11 +230,7 @@ def test_more_and_then_nothing_for_ever_is_not_complete(
     server.habits = Habits(unknown_cursor="empty")
     server.grow(235)
     empty = page_of([], NO_PAGE, {"has_more": False})
-    server.before = lambda request: (
-        server.break_list(lambda _: empty)
-        if "after" in request.query
-        else server.faults.pop(("list", ""), None)  # type: ignore[func-returns-value]
-    )
+    server.before = answering_with(server, empty, lambda request: "after" in request.query)
     for full in (False, True, True):
         night = nights.night(full=full)
         assert night.code != 0
@@ -257,16 +266,13 @@ def test_an_empty_page_that_says_more_for_ever_ends(nights: Nights, server: Nigh
     server.grow(150)
     last = server.ids()[-1]
     empty = page_of([], {"first_id": last, "last_id": last}, {"has_more": True})
-    server.before = lambda request: (
-        server.break_list(lambda _: empty)
-        if request.query.get("after") == last
-        else server.faults.pop(("list", ""), None)  # type: ignore[func-returns-value]
+    server.before = answering_with(
+        server, empty, lambda request: request.query.get("after") == last
     )
     for _ in range(2):
         night = nights.night()
         assert night.requests["list"] <= 20
         assert nights.stored() == set(server.ids())
-        server.before = server.before
     assert nights.deleted() == set()
 
 
