@@ -116,7 +116,8 @@ class RetiredError(AccountError):
 
     kind = "retired"
     default_hint = (
-        "The service has retired stored completions: nothing more can be backed up from it. "
+        "The service has retired stored completions. It no longer keeps them, so nothing more can "
+        "be backed up from it. "
         "What is in the lake stays. Remove the source from the configuration."
     )
 

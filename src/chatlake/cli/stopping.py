@@ -24,11 +24,18 @@ def raise_in_command() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _stop)
+    sys.unraisablehook = _without_stops
 
 
 def exit_code() -> int | None:
     """Return 130 or 143 once a signal came, else None."""
     return 128 + _came[0] if _came else None
+
+
+def _without_stops(unraisable: sys.UnraisableHookArgs) -> None:
+    """Say nothing of a stop that the interpreter dropped: the alarm ends the command."""
+    if not (_came and isinstance(unraisable.exc_value, KeyboardInterrupt | SystemExit)):
+        sys.__unraisablehook__(unraisable)
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:
