@@ -53,7 +53,7 @@ def _own_logging() -> Iterator[None]:
     logger = logging.getLogger("chatlake")
     before = list(logger.handlers)
     levels = {
-        name: logging.getLogger(name).level for name in ("chatlake", "chatlake.backup.export")
+        name: logging.getLogger(name).level for name in ("chatlake", "chatlake.backup.failures")
     }
     try:
         yield

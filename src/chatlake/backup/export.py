@@ -37,9 +37,12 @@ from chatlake.errors import (
 )
 from chatlake.model.flatten import FlatCompletion, Observation, flatten
 from chatlake.model.manifest import Failure, format_time
+from chatlake.model.objects import read_completion_page
 from chatlake.model.partitions import Partition
 
 logger = logging.getLogger(__name__)
+failures_logger = logging.getLogger("chatlake.backup.failures")
+"""One line for each failure: the command leaves them out, its report names each."""
 
 FLUSH_BYTES = 24 * 1024 * 1024
 FLUSH_SECONDS = 10.0  # the promise is 15, writing and committing included
@@ -91,6 +94,7 @@ class Exporter:
         self._blame = Blame(job, api, lake, gaps=gaps)
         self._suspects: list[Suspect] = []
         self._has_no_messages = False
+        self._concluding = asyncio.Lock()
         self._left_out = 0
 
     async def export(self, items: AsyncIterator[Item], take: Take) -> None:
@@ -122,7 +126,7 @@ class Exporter:
                     await queue.put(None)
                 await asyncio.gather(*workers)
                 timer.cancel()
-                self._settle_suspects()
+                await self._settle_suspects()
         except* Exception as group_error:  # noqa: BLE001 - raised again, the first of them
             raise _first(group_error) from None
         if broken is not None:
@@ -246,7 +250,7 @@ class Exporter:
             return
         self._suspects.append(Suspect(item, error))
         if self._has_no_messages or (self._job.ids is None and len(self._suspects) >= ENOUGH):
-            self._conclude()
+            await self._conclude()
 
     def _fail_listed(self, item: Listed, error: CompletionError) -> None:
         """Keep what is known of a completion whose messages are missing, and name it."""
@@ -293,8 +297,39 @@ class Exporter:
         else:
             self._fail(suspect.item.completion_id, error)
 
-    def _conclude(self) -> None:
-        """Decide what the errors of all mean, now that there are enough of them."""
+    async def _conclude(self) -> None:
+        """Decide what the errors of all mean, now that there are enough of them.
+
+        They stand at one end of the list. The newest completion, at the other end, is asked first:
+        if its messages come, the errors are the completions' own.
+        """
+        async with self._concluding:
+            if not self._has_no_messages and self._suspects:
+                newest = await self._newest_with_messages()
+                if newest is not None:
+                    self._came(newest)
+            if self._suspects:
+                self._take_for_all()
+
+    async def _newest_with_messages(self) -> str | None:
+        """Return the id of the newest completion if its messages come, else None."""
+        try:
+            page = await self._api.list_completions(
+                read_completion_page,
+                after=None,
+                limit=1,
+                order="desc",
+                model=self._job.model,
+                metadata=self._job.metadata,
+            )
+            newest = page.items[0].id if page.items else None
+            if newest and await self._messages.fetch(newest, settle=False, hasty=True):
+                return newest
+        except SOURCE_ERRORS:
+            pass
+        return None
+
+    def _take_for_all(self) -> None:
         suspects, self._suspects = self._suspects, []
         error = suspects[0].error
         if forbids_all(error):
@@ -311,10 +346,10 @@ class Exporter:
             if isinstance(suspect.item, Listed):
                 self._store_without_messages(suspect.item)
 
-    def _settle_suspects(self) -> None:
+    async def _settle_suspects(self) -> None:
         """Decide about what is left when there is nothing more to come."""
         if self._job.ids is None and len(self._suspects) >= ENOUGH_AT_THE_END:
-            self._conclude()
+            await self._conclude()
         elif self._job.ids is not None and self._suspects:
             raise self._suspects[0].error
         suspects, self._suspects = self._suspects, []
@@ -335,7 +370,7 @@ class Exporter:
         partition: Partition | None = None,
         absent: bool = False,
     ) -> None:
-        logger.warning("%s: %s: %s", self._job.name, completion_id, error.message)
+        failures_logger.warning("%s: %s: %s", self._job.name, completion_id, error.message)
         now = format_time(datetime.now(UTC))
         failure = Failure(
             source=self._job.name,

@@ -10,7 +10,7 @@ import logging
 import sys
 
 # Every failure is a line of its report, and a row of the lake's ledger.
-_TOLD_IN_THE_REPORT = "chatlake.backup.export"
+_TOLD_IN_THE_REPORT = "chatlake.backup.failures"
 
 
 class _ToStandardError(logging.Handler):

@@ -106,7 +106,9 @@ def read_refusal(
     whole = _whole_source_error(status, words, message, of_list=completion_id is None)
     if whole is not None:
         return Refusal(whole, retryable=False)
-    of_route = completion_id is not None and not _names(words, completion_id)
+    # A redirect is a login page or a moved host, and never shows that a route is missing.
+    is_redirect = 300 <= status < 400
+    of_route = completion_id is not None and not is_redirect and not _names(words, completion_id)
 
     def as_error(kind: type[CompletionError]) -> CompletionError:
         return kind(message, request_id=request_id, status=status, of_route=of_route)

@@ -1,0 +1,70 @@
+"""A first night decides nothing about all from what stands at one end of the list."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import CommandLine
+from tests.nights.night import Nights
+from tests.nights.server import Fault, Habits, NightServer
+from tests.support import write_config
+
+
+@pytest.mark.parametrize("fault", [501, 405, 404, 403, 401, "quota", "redirect"])
+def test_the_oldest_are_refused_and_the_others_are_good(
+    nights: Nights, server: NightServer, fault: Fault
+) -> None:
+    """Those that are refused are named, all others are stored whole, on the first night already."""
+    server.grow(150)
+    bad = server.ids()[:40]
+    server.break_for(fault, *bad, routes=("messages",))
+    for _ in range(2):
+        night = nights.night()
+        assert (night.code, night.named) == (3, set(bad)), night.words
+        nights.check_holds_all(gaps=bad)
+        server.grow(5)
+    server.mend()
+    assert nights.night().code == 0
+    nights.check_holds_all()
+
+
+def test_messages_that_all_redirect_are_no_missing_route(
+    nights: Nights, server: NightServer
+) -> None:
+    """A login page in front of the messages: each is named, and fetched when it has gone."""
+    server.grow(30)
+    server.break_for("redirect", "*", routes=("messages",))
+    night = nights.night()
+    assert (night.code, night.named) == (3, set(server.ids()))
+    server.mend()
+    assert nights.night().code == 0
+    nights.check_holds_all()
+
+
+def test_the_command_says_that_there_are_no_messages(
+    server: NightServer, chatlake: CommandLine, tmp_path: Path
+) -> None:
+    """One line on standard error, each night: a log record that is not shown says nothing."""
+    server.habits = Habits(absent=frozenset({"messages"}))
+    write_config(tmp_path, server.base_url, pace={"max_attempts": 2})
+    for _ in range(2):
+        server.grow(12)
+        done = chatlake("backup", "--no-progress")
+        assert done.code == 0
+        (line,) = done.err.strip().splitlines()
+        assert line.startswith("warning: openai: the service gives no messages of any completion")
+
+
+def test_the_command_does_not_say_each_failure_twice(
+    server: NightServer, chatlake: CommandLine, tmp_path: Path
+) -> None:
+    """The report names each failure; no warning goes before it."""
+    server.grow(12)
+    server.break_for(403, server.ids()[3], routes=("messages",))
+    write_config(tmp_path, server.base_url, pace={"max_attempts": 2})
+    done = chatlake("backup", "--no-progress")
+    assert done.code == 3
+    assert "warning" not in done.err
+    assert done.err.count(server.ids()[3]) == 1
