@@ -68,3 +68,17 @@ def test_the_command_does_not_say_each_failure_twice(
     assert done.code == 3
     assert "warning" not in done.err
     assert done.err.count(server.ids()[3]) == 1
+
+
+def test_a_cursor_that_is_gone_is_no_service_that_is_retired(
+    nights: Nights, server: NightServer
+) -> None:
+    """410 that names the cursor: an older one is taken, and what is new is stored that night."""
+    server.habits = Habits(unknown_cursor=410)
+    server.grow(30)
+    nights.source = {"lookback": "0s"}
+    assert nights.night().code == 0
+    server.delete(*server.ids()[-4:])
+    new = server.grow(10)
+    assert nights.night().code == 0
+    assert set(new) <= nights.stored()

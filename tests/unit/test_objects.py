@@ -151,6 +151,24 @@ def test_a_cursor_that_is_not_an_id_is_found(
     assert (page.has_more, page.next_cursor) == (has_more, next_cursor)
 
 
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [(True, True), ("true", True), ("True", True), (1, True), (None, None),
+     (False, False), ("false", False), ("False", False), (0, False)],
+)  # fmt: skip
+def test_has_more_may_be_a_word_or_a_number(said: object, meant: bool | None) -> None:
+    """Servers write it in several ways; what can be understood blocks no night."""
+    body = json.dumps({"data": [{"id": "a"}], "has_more": said}).encode()
+    assert read_completion_page(body).has_more is meant
+
+
+@pytest.mark.parametrize("said", ["yes", 2, [], {}, ""])
+def test_has_more_that_says_nothing_known_is_an_error(said: object) -> None:
+    """It is not guessed at: the end of a list depends on it."""
+    with pytest.raises(InvalidResponseError):
+        read_completion_page(json.dumps({"data": [{"id": "a"}], "has_more": said}).encode())
+
+
 @pytest.mark.parametrize("created", ["yesterday", True, -1, 1e300, [], "2020", "", 10**30])
 def test_a_creation_that_is_no_time_is_unknown(created: Any) -> None:
     """It is not guessed at, and one such completion does not hide the others of its page."""

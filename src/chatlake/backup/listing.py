@@ -29,6 +29,7 @@ from chatlake.errors import (
     CompletionNotFoundError,
     InvalidResponseError,
     RequestRejectedError,
+    RetiredError,
     RetriesExhaustedError,
     SourceUnreachableError,
     UnusableListError,
@@ -50,7 +51,7 @@ CLOCK_SLACK_S: Final = 3600
 """How far a service's clock may be ahead of ours before a time counts as one of the future."""
 _BEGINNINGS: Final = 3
 """How often a list is begun from its beginning before it is given up."""
-_OUT_OF_PLACE = (CompletionNotFoundError, RequestRejectedError)
+_OUT_OF_PLACE = (CompletionNotFoundError, RequestRejectedError, RetiredError)
 _PASSING = (CompletionError, SourceUnreachableError, StrandedError)
 _RATE_LIMITED: Final = 429
 
@@ -156,7 +157,7 @@ class Listing:
             return False
         return self._last is None or self._last.created < cursor.created
 
-    def _lower_limit(self, after: str | None, error: CompletionError) -> bool:
+    def _lower_limit(self, after: str | None, error: ChatlakeError) -> bool:
         """Ask for smaller pages where the limit may be what is refused."""
         if self._has_answered or not isinstance(error, RequestRejectedError):
             return False
@@ -173,11 +174,13 @@ class Listing:
         self,
         pager: Pager[Completion],
         starts: Iterator[tuple[str, int]],
-        error: CompletionError | None = None,
+        error: ChatlakeError | None = None,
     ) -> Pager[Completion]:
         """Return a pager that goes on from an older place; `error`: what the cursor led to."""
         gone = pager.cursor
-        if gone is None and error is not None:
+        # A 410 that does not name the cursor speaks of the list.
+        is_of_list = isinstance(error, RetiredError) and (gone or "") not in error.message
+        if error is not None and (gone is None or is_of_list):
             raise list_error(error) from error
         if not pager.step_back():
             self.gaps.note_hidden(pager.hidden_after)

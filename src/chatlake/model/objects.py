@@ -25,7 +25,7 @@ _NULL = msgspec.Raw(NULL)
 
 class _Page(msgspec.Struct):
     data: msgspec.Raw
-    has_more: bool | None = None
+    has_more: Any = None
     last_id: Any = None
     next_cursor: Any = msgspec.UNSET
     next: Any = msgspec.UNSET
@@ -226,7 +226,7 @@ def _split_page(whole: SentObject) -> tuple[list[SentObject], _Page]:
 def _page(items: tuple[T, ...], page: _Page, malformed: tuple[Malformed, ...] = ()) -> Page[T]:
     """Put a page together; `items` have ids."""
     last_id = page.last_id if isinstance(page.last_id, str) else ""
-    token, has_more = None, page.has_more
+    token, has_more = None, _said_of_more(page.has_more)
     for named in (page.next_cursor, page.next):
         if named is None and has_more is None:
             has_more = False
@@ -240,6 +240,16 @@ def _page(items: tuple[T, ...], page: _Page, malformed: tuple[Malformed, ...] = 
     if token is not None and has_more is None:
         has_more = True
     return Page(items, has_more, last_id, token, malformed)
+
+
+def _said_of_more(value: object) -> bool | None:
+    """Return what a page says of more, however the server writes it; None where it says nothing."""
+    if value is None or isinstance(value, bool):
+        return value
+    said = value.lower() if isinstance(value, str) else value
+    if isinstance(said, str | int | float) and said in {"true", "false", 0, 1}:
+        return said in {"true", 1}
+    raise InvalidResponseError(f"the response is not a list: has_more is {str(value)[:40]!r}")
 
 
 def _completion(sent: SentObject) -> Completion:
