@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from prefect.client.orchestration import get_client
-from prefect.settings import PREFECT_HOME
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from chatlake.bootstrap.prefect_database import (
     UNKNOWN_REVISION,
@@ -24,6 +24,11 @@ from chatlake.errors import ChatlakeError
 DEFAULT_PORT = 4200
 _START_SECONDS = 180.0
 _STOP_SECONDS = 15.0
+_PORT_TAKEN = "already in use"  # both Prefect and uvicorn say so
+
+
+class PortTakenError(ChatlakeError):
+    """Another program listens on the port."""
 
 
 class OwnServer:
@@ -56,19 +61,30 @@ class OwnServer:
 
     async def started(self) -> None:
         """Wait until it answers: half a minute in a fresh home. ChatlakeError."""
-        async with asyncio.timeout(_START_SECONDS):
-            while True:
-                if self._process.poll() is not None:
-                    if UNKNOWN_REVISION in self.log.read_text(errors="replace"):
-                        raise later_database("the Prefect server's database")
-                    raise ChatlakeError(
-                        f"the Prefect server ended as it started (code {self._process.returncode})",
-                        hint=f"Its messages are in {self.log}.",
-                    )
-                async with get_client() as client:
-                    if await client.api_healthcheck() is None:
-                        return
-                await asyncio.sleep(0.2)
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                while not await self._answers():  # noqa: ASYNC110 - nothing tells it
+                    await asyncio.sleep(0.2)
+        except TimeoutError:
+            raise ChatlakeError(
+                f"the Prefect server does not answer after {_START_SECONDS:.0f} s",
+                hint="Start one with `prefect server start` and set PREFECT_API_URL.",
+            ) from None
+
+    async def _answers(self) -> bool:
+        if self._process.poll() is not None:
+            raise self._why_it_ended(self.log.read_text(errors="replace"))
+        async with get_client() as client:
+            return await client.api_healthcheck() is None
+
+    def _why_it_ended(self, said: str) -> ChatlakeError:
+        if UNKNOWN_REVISION in said:
+            return later_database("the Prefect server's database")
+        kind = PortTakenError if _PORT_TAKEN in " ".join(said.split()) else ChatlakeError
+        return kind(
+            f"the Prefect server ended as it started (code {self._process.returncode})",
+            hint=f"Its messages are in {self.log}.",
+        )
 
     async def ended(self) -> None:
         """Wait until it ends by itself: ChatlakeError."""
@@ -90,24 +106,29 @@ class OwnServer:
 
 
 @contextlib.asynccontextmanager
-async def own_server(port: int, database: str | None) -> AsyncIterator[OwnServer]:
-    """Run a server on loopback; this process's Prefect settings have to name its `url`.
+async def own_server(wanted: int | None, database: str | None) -> AsyncIterator[OwnServer]:
+    """Run a server on loopback, which this process's Prefect settings name meanwhile.
 
-    `database`: see OwnServer. ChatlakeError where it does not start.
+    `wanted`: its port; None: any. `database`: see OwnServer. ChatlakeError where it does not start.
     """
     require_known_database(database)
-    server = OwnServer(port, database)
-    try:
-        try:
-            await server.started()
-        except TimeoutError:
-            raise ChatlakeError(
-                f"the Prefect server does not answer after {_START_SECONDS:.0f} s",
-                hint="Start one with `prefect server start` and set PREFECT_API_URL.",
-            ) from None
-        yield server
-    finally:
-        await asyncio.to_thread(server.stop)
+    port = free_port(wanted)
+    while True:
+        server = OwnServer(port, database)
+        with temporary_settings({PREFECT_API_URL: server.url}):
+            try:
+                try:
+                    await server.started()
+                except PortTakenError:
+                    # Another program has taken the port since we looked.
+                    if wanted is not None:
+                        raise
+                    port = free_port(0)
+                    continue
+                yield server
+                return
+            finally:
+                await asyncio.to_thread(server.stop)
 
 
 def free_port(wanted: int | None) -> int:

@@ -13,7 +13,7 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
 from prefect.runner import Runner
-from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
 
 from chatlake.bootstrap.prefect_database import own_database
 from chatlake.bootstrap.secrets import needs_prefect_secrets
@@ -21,7 +21,7 @@ from chatlake.config import Settings
 from chatlake.errors import ChatlakeError, UsageError
 from chatlake.flows.dead_runs import close_runs_of
 from chatlake.flows.deployments import Served
-from chatlake.flows.own_server import free_port, own_server
+from chatlake.flows.own_server import own_server
 
 logger = logging.getLogger("chatlake.flows")
 
@@ -46,11 +46,9 @@ async def serve(
     async with contextlib.AsyncExitStack() as stack:
         url, whose = PREFECT_API_URL.value(), "PREFECT_API_URL"
         if not url:
-            chosen = free_port(port)
-            url, whose = f"http://127.0.0.1:{chosen}/api", "its own server, which ends with it"
-            stack.enter_context(temporary_settings({PREFECT_API_URL: url}))
             database = None if needs_prefect_secrets(settings) else own_database()
-            server = await stack.enter_async_context(own_server(chosen, database))
+            server = await stack.enter_async_context(own_server(port, database))
+            url, whose = server.url, "its own server, which ends with it"
             ends.append(asyncio.create_task(server.ended()))
         async with get_client() as client:
             if await client.api_healthcheck() is not None:

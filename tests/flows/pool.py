@@ -17,11 +17,12 @@ from typing import Any
 
 import httpx
 
+from tests.flows import prefect_api
+from tests.flows.prefect_api import PATIENCE_S
 from tests.flows.prefect_server import processes_with
 from tests.support import KEY, KEY_VARIABLE
 
 REPOSITORY = Path(__file__).parents[2]
-PATIENCE_S = 180
 
 
 @dataclass(slots=True)
@@ -80,26 +81,17 @@ class Pool:
             process.kill()
             process.wait()
 
-    def ask(self, route: str, document: dict[str, Any] | None = None) -> Any:
-        """Post to the server's API."""
-        answer = httpx.post(f"{self.url}/{route}", json=document or {}, trust_env=False, timeout=60)
-        answer.raise_for_status()
-        return answer.json()
+    def ask(self, route: str, document: dict[str, Any] | None = None, method: str = "POST") -> Any:
+        """Send a document to the server's API; returns the answer's JSON."""
+        return prefect_api.ask(f"{self.url}/{route}", document, method)
 
     def begin(self, deployment: str) -> str:
         """Start a run of a deployment; returns the run's id."""
-        flow, _, name = deployment.partition("/")
-        found = httpx.get(
-            f"{self.url}/deployments/name/{flow}/{name}", trust_env=False, timeout=60
-        ).json()
-        run = self.ask(f"deployments/{found['id']}/create_flow_run")
-        return str(run["id"])
+        return prefect_api.begin(self.url, deployment)
 
     def state(self, run: str) -> tuple[str, str, str]:
         """Return type, name and message of a run's state."""
-        found = httpx.get(f"{self.url}/flow_runs/{run}", trust_env=False, timeout=60).json()
-        state = found["state"]
-        return state["type"], state["name"], state["message"] or ""
+        return prefect_api.state(self.url, run)
 
     def until_ended(self, run: str) -> tuple[str, str, str]:
         """Wait for a run's end; returns its state."""

@@ -109,7 +109,7 @@ def test_serve_reaches_its_own_server(
         killing.cancel()
 
     output = "".join(lines) + rest
-    assert lines[-1].startswith("Prefect: http://127.0.0.1:"), output
+    assert "".join(lines[-1:]).startswith("Prefect: http://127.0.0.1:"), output
     assert process.returncode == 143, output
     assert processes_with(str(home)) == []
 

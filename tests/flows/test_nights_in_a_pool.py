@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
@@ -59,10 +58,9 @@ def test_deploy_asks_nothing_and_sets_no_limit(nights: Pool) -> None:
     deployments = nights.ask("deployments/filter")
     assert len(deployments) == 3
     for each in deployments:
-        limited = {"concurrency_limit": 1}
-        url = f"{nights.url}/deployments/{each['id']}"
-        httpx.patch(url, json=limited, trust_env=False).raise_for_status()
-        assert httpx.get(url, trust_env=False).json()["global_concurrency_limit"]["limit"] == 1
+        route = f"deployments/{each['id']}"
+        nights.ask(route, {"concurrency_limit": 1}, "PATCH")
+        assert nights.ask(route, method="GET")["global_concurrency_limit"]["limit"] == 1
 
     nights.prefect("--no-prompt", "deploy", "--all")
 

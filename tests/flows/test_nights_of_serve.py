@@ -12,18 +12,18 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
 from chatlake.config import load_settings
 from chatlake.simulator import Scenario, running
+from tests.flows.prefect_api import begin, state
 from tests.flows.prefect_server import COUNT, processes_with
 from tests.support import KEY, KEY_VARIABLE, NOW, rows, wait_for_messages, write_config
 
 pytestmark = pytest.mark.timeout(300)
 PATIENCE_S = 110
+NIGHTLY = "backup/nightly-backup"
 ANNOUNCED = re.compile(r"^Prefect: (http://127\.0\.0\.1:\d+) ", re.MULTILINE)
 
 
@@ -71,25 +71,10 @@ def serving(config: Path, home: Path) -> Iterator[str]:
             time.sleep(0.1)
 
 
-def begin(url: str) -> str:
-    """Start a night; returns the run's id."""
-    answer = httpx.get(f"{url}/deployments/name/backup/nightly-backup", trust_env=False, timeout=60)
-    assert answer.is_success, answer.text
-    found = answer.json()
-    route = f"{url}/deployments/{found['id']}/create_flow_run"
-    return str(httpx.post(route, json={}, trust_env=False, timeout=60).json()["id"])
-
-
-def state(url: str, run: str) -> dict[str, Any]:
-    """Return a run's state."""
-    found = httpx.get(f"{url}/flow_runs/{run}", trust_env=False, timeout=60).json()
-    return dict(found["state"])
-
-
-def until_ended(url: str, run: str) -> dict[str, Any]:
+def until_ended(url: str, run: str) -> tuple[str, str, str]:
     """Wait for a run's end; returns its state."""
     end = time.monotonic() + PATIENCE_S
-    while (found := state(url, run))["type"] in ("SCHEDULED", "PENDING", "RUNNING", "CANCELLING"):
+    while (found := state(url, run))[0] in ("SCHEDULED", "PENDING", "RUNNING", "CANCELLING"):
         assert time.monotonic() < end, found
         time.sleep(0.3)
     return found
@@ -103,18 +88,18 @@ def test_a_killed_run_is_closed_without_a_lake_and_the_next_night_runs(tmp_path:
         config = write_config(tmp_path, server.base_url, pace={"concurrency": 2})
         lake, unmounted = tmp_path / "lake", tmp_path / "unmounted"
         with serving(config, home) as url:
-            killed = begin(url)
+            killed = begin(url, NIGHTLY)
             wait_for_messages(server, 40)
         lake.rename(unmounted)
 
         with serving(config, home) as url:
             closed = state(url, killed)
             unmounted.rename(lake)
-            after = until_ended(url, begin(url))
+            after = until_ended(url, begin(url, NIGHTLY))
         names = server.ids()
 
-    assert (closed["type"], closed["name"]) == ("CRASHED", "Crashed")
-    assert closed["message"].startswith("its process was killed (")
-    assert (after["type"], after["name"]) == ("COMPLETED", "Completed"), after
+    assert closed[:2] == ("CRASHED", "Crashed")
+    assert closed[2].startswith("its process was killed (")
+    assert after[:2] == ("COMPLETED", "Completed"), after
     found = rows(load_settings(config), "SELECT completion_id FROM completions")
     assert sorted(key for (key,) in found) == sorted(names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sqlite3
@@ -15,6 +16,7 @@ from chatlake.bootstrap.prefect_database import later_database, require_known_da
 from chatlake.bootstrap.secrets import needs_prefect_secrets
 from chatlake.config import load_settings
 from chatlake.errors import ChatlakeError
+from chatlake.flows import own_server
 from chatlake.simulator import Running
 from tests.command_line import ended
 from tests.command_line import start as start_command
@@ -73,11 +75,31 @@ def test_serve_does_not_open_the_users_database(config: Path, tmp_path: Path) ->
     process.send_signal(signal.SIGTERM)
     done = ended(process)
 
-    assert lines[-1].startswith("Prefect: http://127.0.0.1:"), done.err
+    assert "".join(lines[-1:]).startswith("Prefect: http://127.0.0.1:"), done.err
     assert done.code == 143
     assert database.read_bytes() == before
     assert (home / "chatlake").stat().st_mode & 0o777 == 0o700
     assert processes_with(str(home)) == []
+
+
+def test_a_port_that_another_program_takes_meanwhile(
+    server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that start at once look for a port at once: the second one takes another."""
+    taken = int(server.base_url.split(":")[2].split("/")[0])
+    ports = iter([taken, own_server.free_port(0)])
+    monkeypatch.setattr(own_server, "free_port", lambda wanted: next(ports))
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    database = f"sqlite+aiosqlite:///{tmp_path / 'own.db'}"
+
+    async def start_and_stop(wanted: int | None) -> str:
+        async with own_server.own_server(wanted, database) as started:
+            return started.url
+
+    assert not asyncio.run(start_and_stop(None)).startswith(f"http://127.0.0.1:{taken}/")
+    ports = iter([taken])
+    with pytest.raises(own_server.PortTakenError):
+        asyncio.run(start_and_stop(taken))
 
 
 def test_a_secret_is_read_where_the_user_keeps_it(server: Running, tmp_path: Path) -> None:
