@@ -73,6 +73,11 @@ PROMISED = {
     "completion_history": (
         f"source VARCHAR, completion_id VARCHAR, observed_at {TIME}, change VARCHAR, raw JSON"
     ),
+    "message_history": (
+        f"source VARCHAR, completion_id VARCHAR, message_id VARCHAR, observed_at {TIME}, "
+        "message_index INTEGER, direction VARCHAR, role VARCHAR, content VARCHAR, text VARCHAR, "
+        f"created_at {TIME}, created_date DATE, raw JSON"
+    ),
 }
 PROMISED["text_parts"] = PROMISED["image_parts"] = PROMISED["content_parts"]
 

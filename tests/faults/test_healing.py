@@ -16,7 +16,9 @@ from chatlake.config import Settings, load_settings
 from chatlake.exports.raw import export_raw
 from chatlake.lake.verify import verify
 from chatlake.model.manifest import Manifest, SourceRun
+from chatlake.model.tables import COLUMNS
 from chatlake.simulator import Running, Scenario, running
+from tests import lake_rows
 from tests.support import NOW, backup, rows, settings_for, write_config
 
 COUNT = 150
@@ -240,3 +242,30 @@ def test_lost_messages_that_the_source_no_longer_has_are_null_in_an_export(
     assert after == {
         name: {**line, "messages": None} if name in gone else line for name, line in before.items()
     }
+
+
+@pytest.mark.parametrize("table", ["history", "message_history"])
+def test_what_is_in_the_lake_alone_is_not_said_to_be_fetched(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, table: str
+) -> None:
+    """A lost file of earlier versions leaves the list, and the warning says that they are lost."""
+    row = {"completion_id": "x", "message_id": "x-0", "change": "changed", "raw": "{}"}
+    row |= {"observed_at": lake_rows.SEEN, "message_index": 0, "direction": "input"}
+    row |= {"created_at": lake_rows.NOON * lake_rows.MICRO, "digest": lake_rows.digest("x")}
+    found = {name: value for name, value in row.items() if name in COLUMNS[table]}
+    with running(Scenario(completions=5, seed=3, now=NOW)) as server:
+        settings = settings_for(tmp_path, server.base_url)
+        backup(settings)
+        lake = open_lake(settings)
+        file = lake_rows.write(lake.storage, table, [found])
+        with lake.lock():
+            lake.commit(Manifest(added=[file]))
+        lake.storage.delete(file.path)
+        with caplog.at_level(logging.WARNING):
+            report = backup(settings)
+
+    assert report.exit_code == 0
+    (said,) = [message for message in caplog.messages if file.path in message]
+    assert "are lost" in said
+    assert "fetched" not in said
+    assert file.path not in open_lake(settings).state.files

@@ -9,7 +9,7 @@ import pytest
 from tests.command_line import CommandLine
 from tests.nights.night import Nights
 from tests.nights.server import Fault, Habits, NightServer
-from tests.support import write_config
+from tests.support import KEY, write_config
 
 
 @pytest.mark.parametrize("fault", [501, 405, 404, 403, 401, "quota", "redirect"])
@@ -82,3 +82,16 @@ def test_a_cursor_that_is_gone_is_no_service_that_is_retired(
     new = server.grow(10)
     assert nights.night().code == 0
     assert set(new) <= nights.stored()
+
+
+@pytest.mark.parametrize("kind", ["no id", "null", "invalid utf-8", "nan"])
+def test_a_malformed_row_that_repeats_the_key_is_not_kept(
+    nights: Nights, server: NightServer, kind: str
+) -> None:
+    """What is noted of a row that cannot be read holds none of its text."""
+    server.grow(10)
+    name = server.ids()[4]
+    server.rows[name].completion = {"echo": KEY, **server.rows[name].completion}
+    server.malform(name, kind)
+    assert nights.night().code == 3
+    assert KEY not in "".join(failure.detail for failure in nights.lake().state.failures.values())

@@ -11,7 +11,7 @@ source that refuses everything must end it, and not name ten thousand failures. 
 
 The route of the messages as a whole may be missing or forbidden. That is concluded only of a source
 that has never given an input message, neither to this run nor to the lake, when several listed
-completions in a row are answered so.
+completions are answered so, the newest one among them.
 """
 
 from __future__ import annotations
@@ -58,6 +58,11 @@ class Blame:
         self._had_messages: bool | None = None
         self._asking = asyncio.Lock()
         self._asked = 0
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether the source has given messages to this export."""
+        return self._last_good is not None
 
     def succeeded(self, completion_id: str) -> None:
         """Note a completion whose messages came."""

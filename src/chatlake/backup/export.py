@@ -286,16 +286,16 @@ class Exporter:
         if self._has_no_messages:
             logger.warning("%s: the service sends messages after all", self._job.name)
             self._has_no_messages = False
+        self._fail_suspects()
+
+    def _fail_suspects(self) -> None:
         suspects, self._suspects = self._suspects, []
         for suspect in suspects:
-            self._fail_suspect(suspect)
-
-    def _fail_suspect(self, suspect: Suspect) -> None:
-        error = as_own(suspect.error)
-        if isinstance(suspect.item, Listed):
-            self._fail_listed(suspect.item, error)
-        else:
-            self._fail(suspect.item.completion_id, error)
+            error = as_own(suspect.error)
+            if isinstance(suspect.item, Listed):
+                self._fail_listed(suspect.item, error)
+            else:
+                self._fail(suspect.item.completion_id, error)
 
     async def _conclude(self) -> None:
         """Decide what the errors of all mean, now that there are enough of them.
@@ -304,11 +304,13 @@ class Exporter:
         if its messages come, the errors are the completions' own.
         """
         async with self._concluding:
-            if not self._has_no_messages and self._suspects:
+            if not (self._has_no_messages or self._blame.has_succeeded):
                 newest = await self._newest_with_messages()
                 if newest is not None:
                     self._came(newest)
-            if self._suspects:
+            if self._blame.has_succeeded:
+                self._fail_suspects()  # errors that were under way when messages came
+            elif self._suspects:
                 self._take_for_all()
 
     async def _newest_with_messages(self) -> str | None:
@@ -350,11 +352,9 @@ class Exporter:
         """Decide about what is left when there is nothing more to come."""
         if self._job.ids is None and len(self._suspects) >= ENOUGH_AT_THE_END:
             await self._conclude()
-        elif self._job.ids is not None and self._suspects:
+        elif self._job.ids is not None and self._suspects and not self._blame.has_succeeded:
             raise self._suspects[0].error
-        suspects, self._suspects = self._suspects, []
-        for suspect in suspects:
-            self._fail_suspect(suspect)
+        self._fail_suspects()
 
     def _store(self, item: Listed, partition: Partition, flat: FlatCompletion) -> None:
         self._buffer.add(partition, flat)

@@ -13,10 +13,19 @@ from chatlake.backup.ports import LakeStore
 from chatlake.backup.rows import columns_of
 from chatlake.model.manifest import Cursor, Manifest, PartFile, SourceRun
 from chatlake.model.partitions import Partition
-from chatlake.model.tables import COLUMNS, COMPLETIONS, CONTENT_PARTS, IMAGES, MESSAGES
+from chatlake.model.tables import (
+    COLUMNS,
+    COMPLETIONS,
+    CONTENT_PARTS,
+    HISTORY,
+    IMAGES,
+    MESSAGE_HISTORY,
+    MESSAGES,
+)
 
 logger = logging.getLogger(__name__)
 
+_IN_THE_LAKE_ALONE = {HISTORY, MESSAGE_HISTORY}
 _FETCHED_WITH_MESSAGES = {MESSAGES, CONTENT_PARTS, IMAGES}
 
 
@@ -36,10 +45,11 @@ def heal(lake: LakeStore, run: SourceRun, now: int) -> None:
     )
     for file in lost:
         logger.warning(
-            "%s is missing or not whole: what the source still has of %s %s is fetched again",
+            "%s is missing or not whole: %s",
             file.path,
-            file.source,
-            file.created_date,
+            "the earlier versions in it are lost, unless a copy of the lake has the file"
+            if file.table in _IN_THE_LAKE_ALONE
+            else f"what the source still has of {file.source} {file.created_date} is fetched again",
         )
     by_partition: dict[Partition, list[PartFile]] = {}
     for file in lost:

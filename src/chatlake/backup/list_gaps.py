@@ -58,7 +58,7 @@ class ListGaps:
     ) -> None:
         """Name the rows between `before` and `after`, with which no page can be fetched.
 
-        How many they are nobody can say. `after` is None where there is none on the other end.
+        Their number is unknown. `after` is None where nothing could be read from the other end.
         """
         upto = "" if after is None else f" up to {after.id}"
         detail = f"the list cannot be read here{upto}: {error.message}"

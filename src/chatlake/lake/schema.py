@@ -141,7 +141,7 @@ _TABLES: Final[dict[str, tuple[_Column, ...]]] = {
     MESSAGE_HISTORY: (
         ("completion_id", TEXT, _ID),
         ("message_id", TEXT, "Id of the message; unique in its source at any time."),
-        ("observed_at", TIME, "When a backup last stored the message as it was, UTC."),
+        ("observed_at", TIME, "When the completion was last stored with this message, UTC."),
         ("message_index", SMALL, "Position in the conversation from 0, as it was."),
         ("direction", TEXT, "'input' (from /messages) or 'output' (from choices)."),
         ("role", TEXT, "Role of the author."),

@@ -160,7 +160,9 @@ def read_readable_completions(body: bytes) -> Page[Completion]:
         try:
             items.append(_completion(_checked(read_sent(row), "a row")))
         except InvalidResponseError as error:
-            malformed.append(Malformed(len(items), error.message, readable_id(row)))
+            # The reader's own words only: the row may repeat a secret.
+            why = error.message if error.__cause__ is None else str(error.__cause__)
+            malformed.append(Malformed(len(items), why, readable_id(row)))
     return _page(tuple(items), page, tuple(malformed))
 
 
