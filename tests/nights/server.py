@@ -69,8 +69,8 @@ class Habits:
     the order is descending); "from": rows of that time too. `unknown_cursor`: a status, "empty" or
     "begin". `empty_has_more`: what an empty answer for an unknown cursor says of more.
     `order`: as "asked", or always one. `ties`: what orders the rows of one second. `cap`: rows in a
-    page at most, whatever is asked. `refused_limit`: above it, 400. `has_more`: "exact", "false",
-    "missing", "null", or "false_if_short". `created`: see `wire.created_as`. `token`: the field
+    page at most, whatever is asked. `refused_limit`: above it, 400. `has_more`: "exact", "true" for
+    each page, "false", "missing", "null", or "false_if_short". `created`: see `wire.created_as`. `token`: the field
     that holds an opaque cursor ("last_id", "next" or "next_cursor"), "" where ids are cursors.
     `last_id`: whether pages hold first_id and last_id. `absent`: routes that there are not, and
     `absent_body` what a request for them gets. `everything`: a status for each request.
@@ -83,7 +83,7 @@ class Habits:
     ties: Literal["added", "id", "id backwards"] = "added"
     cap: int | None = None
     refused_limit: int | None = None
-    has_more: Literal["exact", "false", "missing", "null", "false_if_short"] = "exact"
+    has_more: Literal["exact", "true", "false", "missing", "null", "false_if_short"] = "exact"
     created: str = "seconds"
     token: str = ""
     last_id: bool = True
@@ -321,7 +321,13 @@ class NightServer:
         return ends
 
     def _has_more(self, *, more: bool, short: bool) -> dict[str, Any]:
-        said = {"exact": more, "false": False, "null": None, "false_if_short": more and not short}
+        said = {
+            "exact": more,
+            "true": True,
+            "false": False,
+            "null": None,
+            "false_if_short": more and not short,
+        }
         kind = self.habits.has_more
         return {"has_more": said[kind]} if kind in said else {}
 

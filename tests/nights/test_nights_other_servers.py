@@ -236,6 +236,20 @@ def test_a_list_in_its_own_order(
     row_of_nights(nights, 101, per_second=per_second)
 
 
+@pytest.mark.parametrize("length", [1, 2, 7, 100, 250])
+@pytest.mark.parametrize("kind", [{}, {"cursors": "from"}, {"cap": 20}, {"last_id": False}])
+def test_a_list_that_always_claims_more(
+    nights: Nights, server: NightServer, kind: dict[str, Any], length: int
+) -> None:
+    """Its end is asked for once more, from an older place, and is no gap then."""
+    server.habits = Habits(has_more="true", empty_has_more=True, **kind)
+    server.grow(length)
+    for full in (False, False, True):
+        assert nights.night(full=full).code == 0
+        nights.check_holds_all()
+        server.grow(3)
+
+
 LENGTHS = (1, 10, 20, 50, 100, 101)
 """Lists whose last page is whole, or as long as a server's usual limit."""
 KINDS: dict[str, dict[str, Any]] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from tests.nights.night import Nights
@@ -100,3 +102,35 @@ def test_a_list_that_breaks_for_all_is_not_one_row(
     server.mend()
     assert nights.night().code == 0
     assert set(new) <= nights.stored()
+
+
+@pytest.mark.parametrize("cursors", ["later", "from"])
+@pytest.mark.parametrize("per_second", [3, 40])
+@pytest.mark.parametrize("places", [(0,), (1,), (50,), (100,), (120, 121)])
+def test_such_rows_where_the_cursor_goes_by_time(
+    nights: Nights,
+    server: NightServer,
+    cursors: Literal["later", "from"],
+    per_second: int,
+    places: tuple[int, ...],
+) -> None:
+    """What is missing shares a second with the bad row, or stands next to it; and it is named."""
+    server.habits.cursors = cursors
+    server.grow(250, per_second=per_second)
+    ids = server.ids()
+    break_pages_with(server, 500, *(ids[place] for place in places))
+    near = 10 if per_second < 10 else 2 * per_second
+    for _ in range(2):
+        night = nights.night()
+        assert night.code == 3, night.words
+        lost = [ids.index(name) for name in set(ids) - nights.stored()]
+        assert set(places) <= set(lost)
+        assert all(min(abs(row - place) for place in places) <= near for row in lost)
+        assert night.requests["list"] <= 70
+        new = server.grow(5)
+        ids += new
+    assert nights.deleted() == set()
+
+    server.mend()
+    assert nights.night(full=True).code == 0
+    nights.check_holds_all()

@@ -12,7 +12,7 @@ import msgspec
 from chatlake.backup.items import Flush, Outcome, SourceJob
 from chatlake.backup.known import KnownCompletions, KnownImages
 from chatlake.backup.list_gaps import UNLISTED, ListGaps
-from chatlake.backup.listing import CLOCK_SLACK_S
+from chatlake.backup.list_requests import CLOCK_SLACK_S
 from chatlake.backup.ports import Columns, LakeStore, Observer, RequestFigures
 from chatlake.backup.progress import FinishedPrefix
 from chatlake.backup.sweep import SweepResult

@@ -14,7 +14,8 @@ from collections.abc import AsyncIterator
 from chatlake.backup.items import Asked, Listed, SourceJob
 from chatlake.backup.known import KnownCompletions
 from chatlake.backup.list_gaps import UNLISTED
-from chatlake.backup.listing import CLOCK_SLACK_S, Listing
+from chatlake.backup.list_requests import CLOCK_SLACK_S
+from chatlake.backup.listing import Listing
 from chatlake.backup.ports import CompletionApi, LakeStore
 from chatlake.backup.progress import FinishedPrefix
 from chatlake.model.digest import completion_digest

@@ -88,6 +88,7 @@ class Pager(Generic[T]):
         self._from_beginning = after is None
         self._by_time = False
         self._expected: T | None = None
+        self._empty_after: str | None = None
         self._is_token = False
         self._claims_more = False
         self._at: T | None = None  # the item that the cursor names
@@ -96,6 +97,16 @@ class Pager(Generic[T]):
         self._trail: list[T] = []
         self._largest = 0
         self._steps = 1
+
+    @property
+    def ends_in_a_claim(self) -> bool:
+        """Whether the server claimed more after the last item, and sent nothing."""
+        return self._empty_after is not None and self._empty_after == self.cursor
+
+    @property
+    def overlap(self) -> int:
+        """How many known items the next page must show again: 1 or 0."""
+        return int(self._expected is not None)
 
     def has_seen(self, item_id: str) -> bool:
         """Whether one of the last thousand items has this id."""
@@ -124,6 +135,8 @@ class Pager(Generic[T]):
         fresh = self._fresh(page.items)
         more = self._is_more(page, fresh)
         step = self._next(page, fresh) if more else None
+        if more and step is None and self._is_end_of_all(page.items, fresh):
+            more = False
         if more and step is None:
             raise InvalidResponseError(
                 f"the service repeats the page that ends with {page.items[-1].id}"
@@ -150,13 +163,28 @@ class Pager(Generic[T]):
         self._go(last, None)
         return True
 
-    def ask_for_known(self) -> bool:
-        """Go back by one item, so that the last one must come again; False before the second."""
-        if len(self._trail) < 2:
+    def ask_after_last(self) -> bool:
+        """Go on after the very last item, asked for or not; False where none can be asked after."""
+        if not self._trail or not self._is_cursor(self._trail[-1]):
             return False
-        at, expected = self._trail[-2:]
-        if not self._is_cursor(at):
+        self._go(self._trail[-1], None)
+        return True
+
+    def ask_for_known(self, *, earlier_second: bool = False) -> bool:
+        """Go back by one item, so that the last one must come again; False before the second.
+
+        `earlier_second`: go back to an earlier second, as a cursor by time has to.
+        """
+        last = len(self._trail) - 1
+        places = [
+            place
+            for place in range(last)
+            if self._is_cursor(self._trail[place])
+            and not (earlier_second and self._second(self._trail[place]) == self._second_at(last))
+        ]
+        if not places:
             return False
+        at, expected = self._trail[places[-1] : places[-1] + 2]
         self._go(at, expected)
         self._tried.discard(expected.id)
         return True
@@ -190,6 +218,8 @@ class Pager(Generic[T]):
         if is_end and not page.has_more:
             self.done = True
             return []
+        if is_end and not page.malformed:
+            self._empty_after = self.cursor
         expected = self._expected
         if expected is None or self._second(expected) is None or not self._shares_second(expected):
             raise StrandedError
@@ -210,6 +240,18 @@ class Pager(Generic[T]):
         is_first_of_all = self._from_beginning and not self._largest
         may_be_capped = size in _USUAL_LIMITS or (is_first_of_all and size >= self.limit // 2)
         return is_full or (self._checks_caps and may_be_capped)
+
+    def _is_end_of_all(self, items: Sequence[T], fresh: Sequence[T]) -> bool:
+        """Whether a page that claims more is the last all the same: the server always claims it.
+
+        Nothing came after its last item before; or a cursor by time gives that item's second again.
+        """
+        if items[-1].id == self._empty_after:
+            return True
+        second = self._second(items[-1])
+        is_one_second = second is not None and all(self._second(item) == second for item in items)
+        is_whole = len(items) < self.limit
+        return not fresh and self._is_behind_last() and is_one_second and is_whole
 
     def _next(self, page: Page[T], fresh: Sequence[T]) -> tuple[T | str, T | None] | None:
         """Return the next cursor and the item that must follow it; None where nothing is left."""
@@ -277,6 +319,9 @@ class Pager(Generic[T]):
     def _is_behind_last(self) -> bool:
         """Whether the cursor is the very last item: nothing is known to follow it."""
         return self._at is not None and self._trail[-1:] == [self._at]
+
+    def _second_at(self, place: int) -> int | None:
+        return self._second(self._trail[place])
 
     def _shares_second(self, expected: T) -> bool:
         if self._at is None:
