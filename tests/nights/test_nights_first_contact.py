@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
+from chatlake.model.tables import COMPLETIONS
 from tests.command_line import CommandLine
 from tests.nights.night import Nights
 from tests.nights.server import Fault, Habits, NightServer
-from tests.support import KEY, write_config
+from tests.support import KEY, NOW, write_config
 
 
 @pytest.mark.parametrize("fault", [501, 405, 404, 403, 401, "quota", "redirect"])
@@ -95,3 +97,65 @@ def test_a_malformed_row_that_repeats_the_key_is_not_kept(
     server.malform(name, kind)
     assert nights.night().code == 3
     assert KEY not in "".join(failure.detail for failure in nights.lake().state.failures.values())
+
+
+@pytest.mark.parametrize("good", [60, 150])
+def test_messages_that_come_after_all(nights: Nights, server: NightServer, good: int) -> None:
+    """What was stored without messages until then is named, and asked for by the next night."""
+    server.grow(200)
+    ids = server.ids()
+    server.break_for(501, *ids[:good], ids[-1], routes=("messages",))
+    night = nights.night()
+    assert night.code == 3
+    assert night.figures["listed"] == len(ids)
+    assert {*ids[:good], ids[-1]} <= night.named
+    nights.check_holds_all(gaps=night.named)
+
+    server.mend()
+    assert nights.night().code == 0
+    nights.check_holds_all()
+
+
+def test_an_empty_list_where_completions_are_known(
+    server: NightServer, chatlake: CommandLine, tmp_path: Path
+) -> None:
+    """A new key may open another account: the run says so, and nothing is marked as deleted."""
+    write_config(tmp_path, server.base_url)
+    kept = int(time.time()) - 3600
+    server.grow(5, start=kept)
+    assert chatlake("backup", "--no-progress").err == ""
+    server.delete(*server.ids())
+    for words in ((), ("--full",), ("--full",)):
+        done = chatlake("backup", "--no-progress", *words)
+        assert done.code == 0
+        assert "openai: the list is empty, and earlier runs stored completions" in done.err
+    assert '"deleted": 0' in chatlake("backup", "--no-progress", "--json").out
+
+
+def test_an_empty_list_after_all_has_expired(
+    server: NightServer, chatlake: CommandLine, tmp_path: Path
+) -> None:
+    """Nothing is said where nothing can be left."""
+    write_config(tmp_path, server.base_url)
+    server.grow(5)
+    assert chatlake("backup", "--no-progress").code == 0
+    server.delete(*server.ids())
+    assert "the list is empty" not in chatlake("backup", "--no-progress").err
+
+
+def test_a_creation_time_that_changes(nights: Nights, server: NightServer) -> None:
+    """The completion is stored under its new day; full sweeps mark the older row, which is gone."""
+    server.grow(20)
+    assert nights.night().code == 0
+    name = server.ids()[3]
+    server.delete(name)
+    new = server.add(NOW + 3 * 86_400, name)
+    for full in (False, True, True):
+        report = nights.night(full=full, doubled={name}).report
+        assert report.exit_code == 0
+    found = nights.table(COMPLETIONS, "completion_id", "created_at", "deleted_at")
+    mine = sorted(
+        (row["created_at"], row["deleted_at"]) for row in found if row["completion_id"] == new
+    )
+    assert [deleted is None for _, deleted in mine] == [False, True]
+    assert len(found) == 21

@@ -155,6 +155,9 @@ class Committer:
         if outcome.sequence is not None:
             self._prefix.finish(outcome.sequence)
         self._absent.pop(outcome.completion_id, None)  # it is in the list after all
+        if outcome.instead_of is not None:
+            run.listed -= 1
+            setattr(run, outcome.instead_of, getattr(run, outcome.instead_of) - 1)
         if outcome.failure is not None:
             failure = _again(outcome.failure, self._lake.state.failures.get(key))
             if outcome.absent:

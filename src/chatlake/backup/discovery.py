@@ -157,8 +157,22 @@ class Discovery:
 
     def _end(self) -> None:
         self.ended = True
+        if self.position is None:
+            self._warn_of_empty_list()
         self._timeless.warn("no run goes on from there")
         self._future.warn("no run goes on from there")
+
+    def _warn_of_empty_list(self) -> None:
+        """Say that nothing is listed, where completions are known that cannot have expired."""
+        cursor = self._lake.state.cursors.get(self._job.name)
+        if cursor is None or self._job.filters or cursor.selection != self._job.selection:
+            return
+        if cursor.created > time.time() - self._job.retention:
+            logger.warning(
+                "%s: the list is empty, and earlier runs stored completions that have not expired "
+                "yet. It may be another account's: check api_key, base_url and headers",
+                self._job.name,
+            )
 
 
 class _Noted:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -47,9 +48,18 @@ failures_logger = logging.getLogger("chatlake.backup.failures")
 FLUSH_BYTES = 24 * 1024 * 1024
 FLUSH_SECONDS = 10.0  # the promise is 15, writing and committing included
 ASKED_ALL_THE_SAME = 50  # of a source without messages, each so manieth completion's are asked for
+UNASKED_KEPT = 100_000  # 15 MB; what is older is fetched by the next full sweep
 Item = Asked | Listed
 Examine = Callable[..., Listed | None]
 Take = Callable[[Flush], Awaitable[None]]
+
+
+class Unasked(NamedTuple):
+    """A completion stored without messages, because the run took the source to have none."""
+
+    completion_id: str
+    created: int
+    kind: Kind
 
 
 class Suspect(NamedTuple):
@@ -94,6 +104,8 @@ class Exporter:
         self._blame = Blame(job, api, lake, gaps=gaps)
         self._suspects: list[Suspect] = []
         self._has_no_messages = False
+        self._no_messages: CompletionError | None = None  # why it was taken to have none
+        self._unasked: deque[Unasked] = deque(maxlen=UNASKED_KEPT)
         self._concluding = asyncio.Lock()
         self._left_out = 0
 
@@ -278,6 +290,7 @@ class Exporter:
         partition = Partition.of(self._job.name, item.completion.created)
         self._store_bare(item, partition)
         kind: Kind = "new" if item.previous is None else "unchanged"
+        self._unasked.append(Unasked(item.completion.id, item.completion.created, kind))
         self._flush.outcomes.append(Outcome(item.completion.id, kind, partition, item.sequence))
 
     def _came(self, completion_id: str) -> None:
@@ -286,7 +299,14 @@ class Exporter:
         if self._has_no_messages:
             logger.warning("%s: the service sends messages after all", self._job.name)
             self._has_no_messages = False
+            self._fail_unasked()
         self._fail_suspects()
+
+    def _fail_unasked(self) -> None:
+        """Name the completions that were stored without messages, so that they are asked for."""
+        while self._unasked and self._no_messages is not None:
+            completion_id, created, kind = self._unasked.popleft()
+            self._fail(completion_id, self._no_messages, created=created, instead_of=kind)
 
     def _fail_suspects(self) -> None:
         suspects, self._suspects = self._suspects, []
@@ -344,6 +364,7 @@ class Exporter:
                 error.message,
             )
         self._has_no_messages = True
+        self._no_messages = as_own(error)
         for suspect in suspects:
             if isinstance(suspect.item, Listed):
                 self._store_without_messages(suspect.item)
@@ -369,6 +390,8 @@ class Exporter:
         item: Listed | None = None,
         partition: Partition | None = None,
         absent: bool = False,
+        created: int | None = None,
+        instead_of: Kind | None = None,
     ) -> None:
         failures_logger.warning("%s: %s: %s", self._job.name, completion_id, error.message)
         now = format_time(datetime.now(UTC))
@@ -378,14 +401,22 @@ class Exporter:
             reason=error.reason,
             detail=error.message,
             request_id=error.request_id,
-            created=item.completion.created if item else None,
+            created=item.completion.created if item else created,
             run_id=self._run_id,
             first_attempt_at=now,
             last_attempt_at=now,
         )
         sequence = item.sequence if item else None
         self._flush.outcomes.append(
-            Outcome(completion_id, "failed", partition, sequence, failure=failure, absent=absent)
+            Outcome(
+                completion_id,
+                "failed",
+                partition,
+                sequence,
+                failure=failure,
+                absent=absent,
+                instead_of=instead_of,
+            )
         )
 
 

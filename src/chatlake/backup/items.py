@@ -83,7 +83,8 @@ class Outcome(msgspec.Struct, frozen=True):
     """What became of one completion, and how many rows it gave.
 
     `partition` is None where the completion itself could not be had. `absent`: the source says that
-    it has no such completion, which was a gap before.
+    it has no such completion, which was a gap before. `instead_of`: how this run counted the same
+    completion before it knew better.
     """
 
     completion_id: str
@@ -92,6 +93,7 @@ class Outcome(msgspec.Struct, frozen=True):
     sequence: int | None = None
     failure: Failure | None = None
     absent: bool = False
+    instead_of: Kind | None = None
     messages: int = 0
     content_parts: int = 0
     images: int = 0
