@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
 
+from chatlake.backup.discovery import Discovery
 from chatlake.backup.items import Flush, Outcome, SourceJob
-from chatlake.backup.known import KnownCompletions, KnownImages
-from chatlake.backup.list_gaps import UNLISTED, ListGaps
+from chatlake.backup.known import KnownImages
+from chatlake.backup.list_gaps import UNLISTED
 from chatlake.backup.list_requests import CLOCK_SLACK_S
-from chatlake.backup.ports import Columns, LakeStore, Observer, RequestFigures
-from chatlake.backup.progress import FinishedPrefix
+from chatlake.backup.ports import Columns, CompletionApi, LakeStore, Observer, RequestFigures
 from chatlake.backup.sweep import SweepResult
 from chatlake.model.manifest import (
     Cursor,
@@ -38,10 +38,8 @@ from chatlake.model.tables import (
 class Committer:
     """Commits the flushes of one run and source; the only one that writes manifests.
 
-    `run` holds the figures so far; `failures` those of this run by completion id. `resumable`
-    says whether the finished prefix may become the cursor; `would_have_shown`, whether the list
-    held a completion created then (UTC seconds), if the source has it. `list_gaps`: rows that the
-    list does not show; `has_read`: whether the list was read from a row created then.
+    `run` holds the figures so far; `failures` those of this run by completion id. `discovery` knows
+    how far the list is read and what it does not show; `api` counts its requests.
     """
 
     def __init__(
@@ -50,29 +48,19 @@ class Committer:
         run: SourceRun,
         lake: LakeStore,
         *,
-        prefix: FinishedPrefix,
-        completions: KnownCompletions,
+        discovery: Discovery,
+        api: CompletionApi,
         images: KnownImages,
         observer: Observer,
-        requests: Callable[[], RequestFigures],
-        resumable: Callable[[], bool],
-        would_have_shown: Callable[[int | None], bool],
-        list_gaps: ListGaps,
-        has_read: Callable[[int | None], bool],
     ) -> None:
         self.run = run
         self.failures: dict[str, Failure] = {}
         self._job = job
         self._lake = lake
-        self._prefix = prefix
-        self._completions = completions
+        self._discovery = discovery
+        self._api = api
         self._images = images
         self._observer = observer
-        self._requests = requests
-        self._resumable = resumable
-        self._would_have_shown = would_have_shown
-        self._list_gaps = list_gaps
-        self._has_read = has_read
         self._absent: dict[str, Failure] = {}
         self._elsewhere = RequestFigures()
         self._is_broken = False
@@ -90,7 +78,7 @@ class Committer:
         for outcome in flush.outcomes:
             self._count(outcome)
         self._elsewhere += flush.requests
-        self._prefix.advance()
+        self._discovery.prefix.advance()
         if flush.parts or self._new_failures or self._resolved:
             try:
                 await asyncio.to_thread(self._commit, flush)
@@ -102,7 +90,7 @@ class Committer:
                     self.failures, self._absent = failures, absent
                     self._new_failures, self._resolved = [], []
                 raise
-        self._completions.settle(
+        self._discovery.known.settle(
             outcome.partition for outcome in flush.outcomes if outcome.partition is not None
         )
         self._observer.progressed(self._job.name, self.run)
@@ -110,7 +98,7 @@ class Committer:
     @property
     def gaps(self) -> int:
         """How many completions could not be fetched."""
-        return len(self.failures) + len(self._absent) + len(self._list_gaps.failures)
+        return len(self.failures) + len(self._absent) + len(self._discovery.gaps.failures)
 
     def close_gaps(self) -> None:
         """Close the gaps that can never be filled: neither by its id nor in the list is it there.
@@ -118,15 +106,15 @@ class Committer:
         One answer alone closes nothing: a source that knows no such completion today may list it.
         """
         for completion_id, failure in list(self._absent.items()):
-            if self._would_have_shown(failure.created):
+            if self._discovery.would_have_shown(failure.created):
                 self._resolved.append((self._job.name, completion_id))
                 del self._absent[completion_id]
         for key, failure in self._lake.state.failures.items():
             if key[0] != self._job.name or failure.reason != UNLISTED:
                 continue
-            if key[1] in self._list_gaps.failures:
+            if key[1] in self._discovery.gaps.failures:
                 continue
-            if self._has_read(failure.created):
+            if self._discovery.has_read(failure.created):
                 self._resolved.append(key)
             elif self._job.ids is None:
                 self._count_failure(failure)  # out of sight tonight, and open all the same
@@ -138,7 +126,7 @@ class Committer:
         for failure in self._absent.values():
             self._count_failure(failure)
         self._absent.clear()
-        for name, gap in self._list_gaps.failures.items():
+        for name, gap in self._discovery.gaps.failures.items():
             failure = msgspec.structs.replace(gap, run_id=self.run.run_id)
             earlier = self._lake.state.failures.get((self._job.name, name))
             self._count_failure(_again(failure, earlier))
@@ -153,7 +141,7 @@ class Committer:
     def _count(self, outcome: Outcome) -> None:
         run, key = self.run, (self._job.name, outcome.completion_id)
         if outcome.sequence is not None:
-            self._prefix.finish(outcome.sequence)
+            self._discovery.prefix.finish(outcome.sequence)
         self._absent.pop(outcome.completion_id, None)  # it is in the list after all
         if outcome.instead_of is not None:
             run.listed -= 1
@@ -246,7 +234,7 @@ class Committer:
         return [f for f in added if f.path not in set(replaced)] + rewritten
 
     def _complete_figures(self, added: list[PartFile]) -> None:
-        run, requests = self.run, self._requests() + self._elsewhere
+        run, requests = self.run, self._api.figures + self._elsewhere
         run.requests = requests.requests
         run.retries = requests.retries
         run.rate_limited = requests.rate_limited
@@ -255,8 +243,8 @@ class Committer:
         run.seconds = round(time.monotonic() - self._started, 3)
 
     def _cursor(self) -> dict[str, Cursor]:
-        last = self._prefix.last
-        if last is None or self._is_broken or not self._resumable():
+        last = self._discovery.prefix.last
+        if last is None or self._is_broken or not self._discovery.ascending:
             return {}
         old = self._lake.state.cursors.get(self._job.name)
         # Still within the lookback? The cursor never goes back, except from a time in the future.

@@ -29,19 +29,20 @@ logger = logging.getLogger(__name__)
 class Discovery:
     """Finds the completions of one job. `position`: creation time listed up to (UTC seconds).
 
+    `prefix`: how far the list is done without a gap. `known`: what the lake holds already.
     `ended`: whether the list was read to its end. `gaps`: rows that the list has and does not show.
     """
 
     def __init__(
         self, job: SourceJob, api: CompletionApi, lake: LakeStore, known: KnownCompletions
     ) -> None:
+        self.known = known
         self.prefix = FinishedPrefix()
         self.start: int | None = None
         self.position: int | None = None
         self.ended = False
         self._job = job
         self._lake = lake
-        self._known = known
         self._listing = Listing(job, api, lake)
         self.gaps = self._listing.gaps
         self._latest = time.time() + CLOCK_SLACK_S
@@ -80,7 +81,7 @@ class Discovery:
     def examine(self, completion: Completion, *, listed: bool) -> Listed | None:
         """Compare a completion with the lake; None when this run has met it already."""
         partition = Partition.of(self._job.name, completion.created)
-        known = self._known.take(partition, completion.id)
+        known = self.known.take(partition, completion.id)
         if known.in_hand:
             return None
         sequence = None

@@ -161,15 +161,10 @@ class _SourceBackup:
             job,
             run,
             lake,
-            prefix=self._discovery.prefix,
-            completions=self._completions,
+            discovery=self._discovery,
+            api=api,
             images=self._images,
             observer=observer,
-            requests=lambda: api.figures,
-            resumable=lambda: self._discovery.ascending,
-            would_have_shown=self._discovery.would_have_shown,
-            list_gaps=self._discovery.gaps,
-            has_read=self._discovery.has_read,
         )
 
     async def back_up(self, strategy: Strategy | None) -> None:
