@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from chatlake.config.fields import Leaf, text_of
-from chatlake.config.references import SECRET_PATTERN, SecretReference
+from chatlake.config.references import SECRET_PATTERN, SecretReference, Text
 from chatlake.config.suggestions import did_you_mean
 
 URL_PATTERN = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
@@ -55,6 +55,8 @@ def _base_url(value: object) -> str:
     text = text.rstrip("/")
     if text.endswith("/chat/completions"):
         raise ValueError("expected the address without /chat/completions at its end")
+    if isinstance(value, Text):  # it remembers what it holds of references
+        return Text(text, written=value.written, where=value.where, resolved=value.resolved)
     return text
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from chatlake.errors import ConfigurationError
+from chatlake.model.outside_text import note_secret
 
 SecretLoader = Callable[[str], str]
 """Returns the value of a Prefect Secret block; LookupError or ValueError if there is none."""
@@ -39,20 +40,40 @@ class Text(str):
     """A string from the file that remembers how it was `written` and `where` it stands.
 
     `str(text)` is the expanded value; error messages show `written`, so that nothing which
-    came out of the environment is printed.
+    came out of the environment is printed. `resolved`: what its references stand for.
     """
 
-    __slots__ = ("where", "written")
+    __slots__ = ("resolved", "where", "written")
 
     written: str
     where: str
+    resolved: tuple[str, ...]
 
-    def __new__(cls, value: str, *, written: str, where: str) -> Text:
+    def __new__(
+        cls, value: str, *, written: str, where: str, resolved: tuple[str, ...] = ()
+    ) -> Text:
         """A text of this value."""
         text = super().__new__(cls, value)
         text.written = written
         text.where = where
+        text.resolved = resolved
         return text
+
+    @classmethod
+    def expanded(cls, written: str, environ: Mapping[str, str], *, where: str) -> Text:
+        """What is `written` with its references resolved. Raises as `expand`."""
+        resolved = [
+            _value(found, environ) for found in _REFERENCE.finditer(written) if found[0] != "$${"
+        ]
+        value = expand(written, environ)
+        return cls(value, written=written, where=where, resolved=tuple(resolved))
+
+    def __reduce__(self) -> tuple[Callable[..., Text], tuple[str, str, str, tuple[str, ...]]]:
+        return _text, (str(self), self.written, self.where, self.resolved)
+
+
+def _text(value: str, written: str, where: str, resolved: tuple[str, ...]) -> Text:
+    return Text(value, written=written, where=where, resolved=resolved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +120,7 @@ class SecretReference:
             raise self._error(f"{self} is empty", self._remedy())
         if not (value.isascii() and value.isprintable()):
             raise self._error(f"{self} holds characters that no HTTP header can carry")
+        note_secret(value)
         return self.prefix + value
 
     def _from_environment(self) -> str:

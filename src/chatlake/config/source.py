@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -27,7 +28,7 @@ from chatlake.config import entries, places
 from chatlake.config.durations import parse_duration
 from chatlake.config.fields import EMPTY_IS_DEFAULT, choice, duration, whole_number, words
 from chatlake.config.ids import IdList, read_ids, unique_ids
-from chatlake.config.references import SecretLoader, SecretReference
+from chatlake.config.references import SecretLoader, SecretReference, Text
 from chatlake.errors import ConfigurationError
 
 
@@ -183,6 +184,19 @@ class Source(Section):
         sent |= {f"query.{name}": value for name, value in self.query.items()}
         kept = {key: value for key, value in sent.items() if isinstance(value, SecretReference)}
         return {"api_key": self.api_key, **kept}
+
+    def resolved_texts(self) -> set[str]:
+        """What references to variables stand for in `headers`, `query` and `base_url`'s path.
+
+        The secrets of `secrets` are not among them. The host of `base_url` is none: it stands in
+        messages that would say nothing without it.
+        """
+        sent = [*self.headers.values(), *self.query.values()]
+        found = {value for text in sent if isinstance(text, Text) for value in text.resolved}
+        if isinstance(self.base_url, Text):
+            path = urlsplit(self.base_url).path
+            found |= {value for value in self.base_url.resolved if value in path}
+        return found
 
     def resolved_headers(self, secret_loader: SecretLoader | None = None) -> dict[str, str]:
         """`headers` with their secrets; `api_key` is not among them. Raises as `resolve`."""
