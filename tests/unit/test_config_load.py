@@ -201,12 +201,18 @@ def test_every_mistake_is_explained(addition: str, expected: str) -> None:
         ("https://api.openai.com/v1", "ftp://api", "5: sources[0].base_url: got 'ftp://api', expected an address such as https://"),
         ("https://api.openai.com/v1", "api.openai.com", "5: sources[0].base_url: got 'api.openai.com', expected an address"),
         ("https://api.openai.com/v1", "http://h:99999", "5: sources[0].base_url: got 'http://h:99999', expected an address"),
+        ("https://api.openai.com/v1", "http://gw.example/v1", "5: sources[0].base_url: got 'http://gw.example/v1', expected https://, over http:// the key can be read on the way; allow_http: true in this source permits it"),
+        ("https://api.openai.com/v1", "http://localhost.example/v1", "5: sources[0].base_url: got 'http://localhost.example/v1', expected https://"),
+        ("https://api.openai.com/v1", "http://127.0.0.1.example/v1", "5: sources[0].base_url: got 'http://127.0.0.1.example/v1', expected https://"),
+        ("https://api.openai.com/v1", "http://10.0.0.1:8321", "5: sources[0].base_url: got 'http://10.0.0.1:8321', expected https://"),
+        ("https://api.openai.com/v1", "http://[fe80::1]/v1\n  allow_http: false", "5: sources[0].base_url: got 'http://[fe80::1]/v1', expected https://"),
+        ("https://api.openai.com/v1", "https://h\n  allow_http: yes", "6: sources[0].allow_http: got 'yes', expected true or false"),
         ("https://api.openai.com/v1", "http://[::1", "5: sources[0].base_url: got 'http://[::1', expected an address"),
         ("https://api.openai.com/v1", "https://me:hush@h/v1", "5: sources[0].base_url: got 'https://…@h/v1', expected no user name or password"),
         ("https://api.openai.com/v1", "https://h/v1?code=hush", "5: sources[0].base_url: got 'https://h/v1?…', expected no ? or #"),
         ("https://api.openai.com/v1", "https://h/v1/chat/completions/", "5: sources[0].base_url: got 'https://h/v1/chat/completions/', expected the address without /chat/completions"),
         ("  api_key: ${KEY}\n", "", "4: sources[0].api_key: this key is required and missing"),
-        ("  api_key: ${KEY}\n", "  api_key: ${KEY}\n- {name: openai, base_url: 'http://h', api_key: '${K}'}\n", "7: sources[1].name: got 'openai', expected another name"),
+        ("  api_key: ${KEY}\n", "  api_key: ${KEY}\n- {name: openai, base_url: 'https://h', api_key: '${K}'}\n", "7: sources[1].name: got 'openai', expected another name"),
         ("  api_key: ${KEY}\n", "  api_key: ${KEY}\n- nonsense\n", "7: sources[1]: got 'nonsense', expected a mapping"),
     ],
 )  # fmt: skip
@@ -268,7 +274,7 @@ def test_syntax_errors_carry_a_hint(line: str, hint: str) -> None:
 def test_anchors_and_merges() -> None:
     """Sources may share parts by anchors and `<<`; own keys win over merged ones."""
     text = GOOD + "  pace: &p {concurrency: 4, max_attempts: 2}\n"
-    text += "- name: b\n  base_url: http://h\n  api_key: ${K}\n  pace: {<<: *p, max_attempts: 3}\n"
+    text += "- name: b\n  base_url: https://h\n  api_key: ${K}\n  pace: {<<: *p, max_attempts: 3}\n"
     first, second = parse_settings(text, FILE).sources
     assert (first.pace.concurrency, first.pace.max_attempts) == (4, 2)
     assert (second.pace.concurrency, second.pace.max_attempts) == (4, 3)

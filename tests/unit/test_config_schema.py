@@ -152,6 +152,11 @@ def test_both_refuse(addition: str) -> None:
         ("lake: lake", "lake: memory://x"),
         ("name: openai", "name: OpenAI"),
         ("https://api.openai.com/v1", "api.openai.com"),
+        ("https://api.openai.com/v1", "http://gw.example/v1"),
+        ("https://api.openai.com/v1", "http://gw.example:8321"),
+        ("https://api.openai.com/v1", "http://localhost.example"),
+        ("https://api.openai.com/v1", "http://127.0.0.1.example/v1"),
+        ("https://api.openai.com/v1", "http://h/v1\n  allow_http: false"),
         ("https://api.openai.com/v1", "https://u:p@h/v1"),
         ("https://api.openai.com/v1", "https://h/v1?x=y"),
         ("https://api.openai.com/v1", "https://h/v1/chat/completions"),
@@ -165,6 +170,26 @@ def test_both_refuse(addition: str) -> None:
 def test_both_refuse_required(old: str, new: str) -> None:
     """The required keys are marked by an editor as the loader refuses them."""
     assert not _agree(GOOD.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://localhost",
+        "http://localhost:8321/v1",
+        "http://ogx.localhost:8321/v1",
+        "http://127.0.0.1/v1",
+        "http://127.1.2.3:80/v1",
+        "http://[::1]:8321/v1",
+        "http://gw.example/v1\n  allow_http: true",
+        "http://gw.example/v1\n  allow_http: ${X:-true}",
+        "http://${X:-localhost}/v1",
+        "https://gw.example/v1\n  allow_http: false",
+    ],
+)
+def test_address_that_the_key_may_go_to(address: str) -> None:
+    """https, this machine, and what is permitted are accepted by both."""
+    assert _agree(GOOD.replace("https://api.openai.com/v1", address))
 
 
 @pytest.mark.parametrize("lake", ["data/lake", "../data/lake"])

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import ipaddress
 import ssl
 from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from chatlake.backup.ports import Room
+from chatlake.config.places import is_loopback
 from chatlake.errors import ChatlakeError
 from chatlake.model.outside_text import request_id
 
@@ -245,13 +245,6 @@ def _session_factory(
 
 def _proxy(scheme: str, host: str) -> str | None:
     proxies = getproxies()
-    if _is_loopback(host) or proxy_bypass(host):
+    if is_loopback(host) or proxy_bypass(host):
         return None
     return proxies.get(scheme) or proxies.get("all")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

@@ -85,6 +85,19 @@ def whole_number(lowest: int, highest: int) -> Leaf:
     return Leaf(check, {"type": "integer", "minimum": lowest, "maximum": highest})
 
 
+def yes_or_no() -> Leaf:
+    """True or false."""
+
+    def check(value: object) -> bool:
+        if isinstance(value, Text) and value in ("true", "false"):
+            return value == "true"  # it came out of the environment
+        if not isinstance(value, bool):
+            raise ValueError("expected true or false")
+        return value
+
+    return Leaf(check, {"enum": [True, False]})
+
+
 def choice(*options: str) -> Leaf:
     """One of a few words."""
 

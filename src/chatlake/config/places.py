@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from datetime import UTC, datetime
@@ -13,6 +14,8 @@ from chatlake.config.references import SECRET_PATTERN, SecretReference, Text
 from chatlake.config.suggestions import did_you_mean
 
 URL_PATTERN = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
+# Plain HTTP to another host; one that a reference names is not known before it is read.
+OPEN_HTTP_PATTERN = r"^http://(?!(?:localhost|[^/:]*\.localhost|127(?:\.[0-9]+){3}|\[::1\]|[^/]*\$\{.*)(?::[0-9]*)?(?:/|$))"
 LAKE_SCHEMES = ("s3", "gs", "az")
 LAKE_PATTERN = (
     r"^(?:(?!\s*$)(?![A-Za-z][A-Za-z0-9+.-]*://)[^\x00-\x1f\x7f]+"
@@ -58,6 +61,20 @@ def _base_url(value: object) -> str:
     if isinstance(value, Text):  # it remembers what it holds of references
         return Text(text, written=value.written, where=value.where, resolved=value.resolved)
     return text
+
+
+def is_loopback(host: str) -> bool:
+    """Whether requests to this host stay on this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def is_open_http(url: str) -> bool:
+    """Whether requests to this address can be read by others on their way, the key among them."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
 
 
 def _lake(value: object) -> str:

@@ -26,7 +26,14 @@ from pydantic import (
 
 from chatlake.config import entries, places
 from chatlake.config.durations import parse_duration
-from chatlake.config.fields import EMPTY_IS_DEFAULT, choice, duration, whole_number, words
+from chatlake.config.fields import (
+    EMPTY_IS_DEFAULT,
+    choice,
+    duration,
+    whole_number,
+    words,
+    yes_or_no,
+)
 from chatlake.config.ids import IdList, read_ids, unique_ids
 from chatlake.config.references import SecretLoader, SecretReference, Text
 from chatlake.errors import ConfigurationError
@@ -126,8 +133,19 @@ class Pace(Section):
     )
 
 
+_ENCRYPTED: dict[str, Any] = {
+    "anyOf": [
+        {"properties": {"base_url": {"not": {"pattern": places.OPEN_HTTP_PATTERN}}}},
+        {"properties": {"allow_http": {"anyOf": [{"const": True}, {"type": "string", "pattern": r"^\$\{"}]}},
+         "required": ["allow_http"]},
+    ]
+}  # fmt: skip
+
+
 class Source(Section):
     """One account or server whose stored completions are backed up."""
+
+    model_config = ConfigDict(json_schema_extra=_ENCRYPTED)
 
     name: Annotated[
         str, words("a name of a-z, 0-9, _ and -, at most 64 long", "^[a-z0-9_-]{1,64}$")
@@ -146,6 +164,11 @@ class Source(Section):
     auth: Annotated[Literal["bearer", "api-key"], choice("bearer", "api-key")] = Field(
         default="bearer",
         description="How the key is sent: `Authorization: Bearer`, or `api-key` (Azure).",
+    )
+    allow_http: Annotated[bool, yes_or_no()] = Field(
+        default=False,
+        description="true: send the key over http:// to another machine, where it can be read on "
+        "the way. To this machine it is always permitted.",
     )
     headers: Annotated[Mapping[str, str | SecretReference], entries.HEADERS] = Field(
         default={},
@@ -177,6 +200,16 @@ class Source(Section):
     pace: Annotated[Pace, EMPTY_IS_DEFAULT] = Field(
         default=Pace(), description="How fast, and how persistently, the source is asked."
     )
+
+    @model_validator(mode="after")
+    def _encrypted(self) -> Source:
+        if places.is_open_http(self.base_url) and not self.allow_http:
+            problem = (
+                "expected https://, over http:// the key can be read on the way; "
+                "allow_http: true in this source permits it"
+            )
+            raise entries.entries_error((("base_url",), problem))
+        return self
 
     def secrets(self) -> dict[str, SecretReference]:
         """Every reference to a secret, by its key path within the source."""

@@ -29,6 +29,7 @@ sources:                        # required: at least one
     # secret:NAME a Prefect Secret block. It is read when it is needed and stored nowhere.
     api_key: ${OPENAI_API_KEY}
     auth: bearer                # bearer | api-key (Azure OpenAI)
+    allow_http: false           # true: the key may go over http:// to another machine, unencrypted
 
     # More headers and parameters of every request. Those that carry a secret must be references.
     headers: {}
