@@ -31,6 +31,7 @@ RESERVED = ("after", "limit", "order", "model")
 _SECRET_NAME = re.compile("|".join(SECRET_WORDS), re.IGNORECASE)
 _TOKEN = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"  # noqa: S105  RFC 9110, 5.6.2
 _WITH_SCHEME = re.compile(rf"(?P<scheme>[A-Za-z][A-Za-z-]*) (?P<reference>\$\{{{ENV_NAME}\}})")
+_SHELL_VARIABLE = re.compile(rf"\${ENV_NAME}")
 _VISIBLE = r"^[ -~]*$"
 
 
@@ -77,6 +78,8 @@ def _sent(name: str, value: object) -> str | SecretReference:
     text = text_of(value, "text")
     if is_secret_reference(text):
         return SecretReference.parse(value if isinstance(value, Text) else text)
+    if _SHELL_VARIABLE.fullmatch(text):
+        raise ValueError(f"expected ${{{text[1:]}}} instead of {text}, with braces")
     if is_secret_name(name):
         return _with_scheme(value if isinstance(value, Text) else text)
     if looks_like_key(text) or re.match(r"(?i)(bearer|basic)\s", text):
@@ -165,7 +168,11 @@ _SENT_SCHEMA: dict[str, Any] = {
             "pattern": SECRET_PATTERN.replace("^(", rf"^([A-Za-z][A-Za-z-]* \$\{{{ENV_NAME}\}}|"),
         }
     },
-    "additionalProperties": {"type": "string", "pattern": _VISIBLE},
+    "additionalProperties": {
+        "type": "string",
+        "pattern": _VISIBLE,
+        "not": {"pattern": f"^{_SHELL_VARIABLE.pattern}$"},
+    },
 }
 HEADERS = Leaf(
     _headers, {**_SENT_SCHEMA, "propertyNames": {"pattern": _TOKEN}}, _dump, expands=False

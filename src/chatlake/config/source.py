@@ -133,13 +133,13 @@ class Pace(Section):
     )
 
 
+_PERMITTED = {"anyOf": [{"const": True}, {"type": "string", "pattern": r"^\$\{"}]}
 _ENCRYPTED: dict[str, Any] = {
     "anyOf": [
         {"properties": {"base_url": {"not": {"pattern": places.OPEN_HTTP_PATTERN}}}},
-        {"properties": {"allow_http": {"anyOf": [{"const": True}, {"type": "string", "pattern": r"^\$\{"}]}},
-         "required": ["allow_http"]},
+        {"properties": {"allow_http": _PERMITTED}, "required": ["allow_http"]},
     ]
-}  # fmt: skip
+}
 
 
 class Source(Section):
@@ -148,7 +148,12 @@ class Source(Section):
     model_config = ConfigDict(json_schema_extra=_ENCRYPTED)
 
     name: Annotated[
-        str, words("a name of a-z, 0-9, _ and -, at most 64 long", "^[a-z0-9_-]{1,64}$")
+        str,
+        words(
+            "a name of a-z, 0-9, _ and -, at most 64 long",
+            "^[a-z0-9_-]{1,64}$",
+            never=("null", "__hive_default_partition__"),
+        ),
     ] = Field(
         description="The source's name in the lake (a partition): do not change it later.",
         examples=["openai"],
