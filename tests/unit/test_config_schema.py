@@ -71,6 +71,10 @@ def test_schema_holds_no_defaults_but_those_of_the_file() -> None:
     "addition",
     [
         "",
+        "  headers: {X-Token: 'file:/run/secrets/t', Authorization: 'Bearer file:/run/t'}",
+        "  headers: {X-Gateway: 'Bearer ${T}', X-Key: 'Bearer secret:t', X-Other: 'file:~/t'}",
+        "  query: {code: 'file:${CREDENTIALS_DIRECTORY}/code'}",
+        "notify: file:/run/secrets/hook",
         "  lookback: 0s",
         "  lookback: ${X:-1h}",
         "  full_sweep_every: null",
@@ -175,6 +179,10 @@ def test_both_refuse(addition: str) -> None:
         ("${KEY}", "${KEY:-sk-literal}"),
         ("${KEY}", "${KEY}${KEY}"),
         ("${KEY}", "$KEY"),
+        ("${KEY}", "'file:'"),
+        ("${KEY}", "file:key"),
+        ("${KEY}", "file:$HOME/key"),
+        ("${KEY}", "/run/secrets/key"),
         ("  api_key: ${KEY}\n", ""),
     ],
 )

@@ -1,4 +1,4 @@
-"""References to what the file does not hold: `${NAME}`, `${NAME:-default}`, `secret:NAME`.
+"""References to what the configuration does not hold: `${NAME}`, `secret:NAME`, `file:/PATH`.
 
 Two kinds of values refer to something else:
 
@@ -15,21 +15,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from chatlake.config.secret_files import secret_in_file
 from chatlake.errors import ConfigurationError
 from chatlake.model.outside_text import note_secret
+
+_WRITTEN = {"env": "${{{}}}", "file": "file:{}", "prefect": "secret:{}"}
 
 SecretLoader = Callable[[str], str]
 """Returns the value of a Prefect Secret block; LookupError or ValueError if there is none."""
 
 ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 BLOCK_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]*"
-SECRET_PATTERN = rf"^(\$\{{{ENV_NAME}\}}|secret:{BLOCK_NAME})$"
+FILE_NAME = rf"(?:~?/|\$\{{{ENV_NAME}\}}/)[^\x00-\x1f\x7f]+"
+REFERENCE = rf"(?:\$\{{{ENV_NAME}\}}|secret:{BLOCK_NAME}|file:{FILE_NAME})"
+SECRET_PATTERN = rf"^{REFERENCE}$"
 SECRET_EXPECTED = (
-    "a reference alone: ${NAME} for an environment variable "  # noqa: S105  no secret
-    "or secret:NAME for a Prefect Secret"
+    "a reference alone: ${NAME} for an environment variable, "  # noqa: S105  no secret
+    "file:/PATH for a file or secret:NAME for a Prefect Secret"
 )
 
-_SECRET = re.compile(rf"\$\{{(?P<env>{ENV_NAME})\}}|secret:(?P<prefect>{BLOCK_NAME})")
+_SECRET = re.compile(
+    rf"\$\{{(?P<env>{ENV_NAME})\}}|secret:(?P<prefect>{BLOCK_NAME})|file:(?P<file>{FILE_NAME})"
+)
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?P<body>[^{}]*)\}|(?P<open>\$\{)")
 _BODY = re.compile(rf"(?P<name>{ENV_NAME})(?P<default>:-.*)?", re.DOTALL)
 _KEY_LIKE = re.compile(r"\b(?:(?:sk|pk|rk|ghp|gho|xox[a-z])[-_]|eyJ)[-_.A-Za-z0-9]{12,}")
@@ -78,13 +85,13 @@ def _text(value: str, written: str, where: str, resolved: tuple[str, ...]) -> Te
 
 @dataclass(frozen=True, slots=True)
 class SecretReference:
-    """Where a secret is kept: an environment variable or a Prefect Secret block.
+    """Where a secret is kept: an environment variable, a file or a Prefect Secret block.
 
     `prefix` goes before the value (`Bearer `, in a header); `where` is file, line and key path,
     for messages. Neither this object nor its text ever holds the secret.
     """
 
-    kind: Literal["env", "prefect"]
+    kind: Literal["env", "file", "prefect"]
     name: str
     prefix: str = ""
     where: str = field(default="", compare=False)
@@ -93,16 +100,18 @@ class SecretReference:
     def parse(cls, text: str) -> SecretReference:
         """The reference in `text`; raises ValueError, without showing `text`, for a literal."""
         found = _SECRET.fullmatch(text)
-        if found is None or looks_like_key(text):
+        is_file = found is not None and found["file"] is not None and text.isprintable()
+        if found is None or (looks_like_key(text) and not is_file):
             raise ValueError(f"expected {SECRET_EXPECTED}; a literal key is refused")
         where = text.where if isinstance(text, Text) else ""
         if found["env"]:
             return cls("env", found["env"], where=where)
+        if is_file:
+            return cls("file", found["file"], where=where)
         return cls("prefect", found["prefect"], where=where)
 
     def __str__(self) -> str:
-        reference = f"${{{self.name}}}" if self.kind == "env" else f"secret:{self.name}"
-        return self.prefix + reference
+        return self.prefix + _WRITTEN[self.kind].format(self.name)
 
     def __repr__(self) -> str:
         return f"SecretReference({str(self)!r})"
@@ -110,11 +119,18 @@ class SecretReference:
     def resolve(self, secret_loader: SecretLoader | None = None) -> str:
         """The secret, surrounding whitespace removed, after `prefix`.
 
-        Raises ConfigurationError, naming the reference and never the value: an unset or empty
-        variable, no such block, no `secret_loader` given for a block, or a value that no HTTP
-        header can carry.
+        It is read anew each time. Raises ConfigurationError, naming the reference and never the
+        value: an unset or empty variable, no such block, no `secret_loader` given for a block, a
+        file that is missing, unreadable, empty, too large or none, or a value that no HTTP header
+        can carry.
         """
-        value = self._from_environment() if self.kind == "env" else self._from_block(secret_loader)
+        match self.kind:
+            case "env":
+                value = self._from_environment()
+            case "file":
+                value = self._from_file()
+            case _:
+                value = self._from_block(secret_loader)
         value = value.strip()
         if not value:
             raise self._error(f"{self} is empty", self._remedy())
@@ -129,6 +145,13 @@ class SecretReference:
             raise self._error(f"the environment variable {self.name} is not set", self._remedy())
         return value
 
+    def _from_file(self) -> str:
+        try:
+            return secret_in_file(expand(self.name, os.environ))
+        except ValueError as problem:
+            message = str(problem)
+        raise self._error(f"{self}: {message}", self._remedy())
+
     def _from_block(self, secret_loader: SecretLoader | None) -> str:
         if secret_loader is None:
             raise self._error(f"{self} is a Prefect Secret, which cannot be read here")
@@ -141,6 +164,10 @@ class SecretReference:
     def _remedy(self) -> str:
         if self.kind == "env":
             return f"export {self.name}=…"
+        if self.kind == "file":
+            return (
+                "Write the secret alone into this file, and let the user who runs chatlake read it."
+            )
         return f"Create the Secret block {self.name!r} in Prefect, or refer to ${{NAME}}."
 
     def _error(self, message: str, hint: str | None = None) -> ConfigurationError:

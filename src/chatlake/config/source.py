@@ -163,8 +163,9 @@ class Source(Section):
         examples=["https://api.openai.com/v1", "https://RESOURCE.openai.azure.com/openai/v1"],
     )
     api_key: Annotated[SecretReference, places.SECRET] = Field(
-        description="Where the key is kept: ${NAME} or secret:NAME (Prefect). Never the key.",
-        examples=["${OPENAI_API_KEY}", "secret:openai-key"],
+        description="Where the key is kept: ${NAME}, file:/PATH or secret:NAME (Prefect). "
+        "Never the key.",
+        examples=["${OPENAI_API_KEY}", "file:/run/secrets/openai-key", "secret:openai-key"],
     )
     auth: Annotated[Literal["bearer", "api-key"], choice("bearer", "api-key")] = Field(
         default="bearer",
