@@ -205,7 +205,7 @@ def _kind(value: dict[str, Any]) -> str:
     elif "const" in first:
         text = f"`{first['const']}`"
     elif "enum" in first:
-        text = ", ".join(f"`{word}`" for word in first["enum"])
+        text = ", ".join(f"`{_yaml(word)}`" for word in first["enum"])
     elif first.get("type") == "integer":
         text = f"whole number, {first['minimum']} to {first['maximum']}"
     elif "pattern" in first:

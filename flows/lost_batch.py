@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from chatlake.backup.export import Item
 from chatlake.backup.items import Flush, Listed, Outcome, SourceJob
 from chatlake.model.manifest import Failure, format_time
+from chatlake.model.outside_text import one_line
 from chatlake.model.partitions import Partition
 
 REASON = "worker_lost"
@@ -36,7 +37,7 @@ def _outcome(item: Item, job: SourceJob, run_id: str, detail: str, now: str) -> 
         source=job.name,
         completion_id=completion_id,
         reason=REASON,
-        detail=detail,
+        detail=one_line(detail),
         created=created,
         run_id=run_id,
         first_attempt_at=now,

@@ -34,6 +34,7 @@ from chatlake.flows.run import failed_state
 from chatlake.flows.signals import raising_signals
 from chatlake.flows.skipped import skipped_state
 from chatlake.lake.verify import Subset, storage_of, verify_storage
+from chatlake.model.outside_text import one_line
 
 logger = logging.getLogger("chatlake.flows")
 
@@ -71,7 +72,7 @@ def maintain_in_flow(config: str | None) -> State[None]:
         leave_maintenance_error(error)
         return failed_state(error)
     except Exception as error:
-        text = without_keys(f"{type(error).__name__}: {error}")
+        text = without_keys(one_line(f"{type(error).__name__}: {error}"))
         leave_maintenance_error(ChatlakeError(text))
         raise
     leave_maintenance(done)

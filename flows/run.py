@@ -33,6 +33,7 @@ from chatlake.flows.server_for_workers import server_for_workers
 from chatlake.flows.skipped import skipped_state
 from chatlake.flows.tasks import prefect_strategy
 from chatlake.flows.workers import new_workers
+from chatlake.model.outside_text import one_line
 
 logger = logging.getLogger("chatlake.flows")
 
@@ -70,7 +71,7 @@ def run_in_flow(config: str | None, choose: ChooseJobs) -> State[None]:
         leave_error(error)
         return failed_state(error)
     except Exception as error:
-        leave_error(ChatlakeError(without_keys(f"{type(error).__name__}: {error}")))
+        leave_error(ChatlakeError(without_keys(one_line(f"{type(error).__name__}: {error}"))))
         raise
     leave_artifacts(report)
     return final_state(report)

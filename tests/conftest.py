@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import settings
 
+from chatlake.model.outside_text import SECRETS
 from tests.command_line import CommandLine
 from tests.support import KEY, KEY_VARIABLE
 
@@ -53,6 +54,14 @@ def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CHATLAKE_STATE", str(tmp_path_factory.mktemp("state")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets_of_others() -> Iterator[None]:
+    """Forget what another test let this process read."""
+    SECRETS.forget()
+    yield
+    SECRETS.forget()
 
 
 @pytest.fixture

@@ -103,3 +103,20 @@ def test_a_killed_run_is_closed_without_a_lake_and_the_next_night_runs(tmp_path:
     assert after[:2] == ("COMPLETED", "Completed"), after
     found = rows(load_settings(config), "SELECT completion_id FROM completions")
     assert sorted(key for (key,) in found) == sorted(names)
+
+
+def test_a_key_in_a_file_is_read_anew_every_night(tmp_path: Path) -> None:
+    """A key that is changed in its file holds for the next night, without a new `serve`."""
+    key = tmp_path / "key"
+    key.write_text("sk-an-old-key-that-is-revoked\n")
+    with running(Scenario(completions=5, seed=5, now=NOW, api_key=KEY)) as server:
+        config = write_config(tmp_path, server.base_url, api_key=f"file:{key}")
+        with serving(config, tmp_path / "home") as url:
+            refused = until_ended(url, begin(url, NIGHTLY))
+            key.write_text(KEY + "\n")
+            after = until_ended(url, begin(url, NIGHTLY))
+
+    assert refused[0] == "FAILED"
+    assert "unauthorized" in refused[2]
+    assert "sk-an-old" not in refused[2]
+    assert after[:2] == ("COMPLETED", "Completed"), after

@@ -27,7 +27,7 @@ SETTINGS = Settings.model_validate(
     {
         "version": 1,
         "lake": "lake",
-        "sources": [{"name": "openai", "base_url": "http://x/v1", "api_key": "${KEY}"}],
+        "sources": [{"name": "openai", "base_url": "https://x/v1", "api_key": "${KEY}"}],
     }
 )
 

@@ -48,7 +48,7 @@ VALUES = st.recursive(
 
 
 def _good() -> dict[str, Any]:
-    source = {"name": "a", "base_url": "http://h", "api_key": "${K}", "select": {}, "pace": {}}
+    source = {"name": "a", "base_url": "https://h", "api_key": "${K}", "select": {}, "pace": {}}
     return {"version": 1, "lake": "x", "sources": [source], "schedule": {}, "runner": {}}
 
 

@@ -77,7 +77,7 @@ def test_unreadable_file(tmp_path: Path, error: type[UsageError | ConfigurationE
 
 def _select(text: str, folder: Path) -> str:
     return (
-        "version: 1\nlake: x\nsources:\n- name: a\n  base_url: http://h\n"
+        "version: 1\nlake: x\nsources:\n- name: a\n  base_url: https://h\n"
         f"  api_key: ${{K}}\n  select: {text}\n"
     )
 

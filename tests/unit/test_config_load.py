@@ -196,22 +196,50 @@ def test_every_mistake_is_explained(addition: str, expected: str) -> None:
         ("lake: lake", "lake: 5", "2: lake: got 5, expected a folder or an s3://, gs:// or az:// address; put the value in quotes"),
         ("lake: lake", "lake: s4://b/x", "2: lake: got 's4://b/x', expected a folder or an s3://, gs:// or az:// address"),
         ("lake: lake", "lake: s3://user:hush@b/x", "2: lake: got 's3://…@b/x', expected no user name or password"),
+        ("lake: lake", "lake: $HOME/lake", "2: lake: got '$HOME/lake', expected ${HOME} instead of $HOME, with braces"),
+        ("lake: lake", "lake: data/$NAME", "2: lake: got 'data/$NAME', expected ${NAME} instead of $NAME"),
+        ("lake: lake", "lake: s3://$BUCKET/lake", "2: lake: got 's3://$BUCKET/lake', expected ${BUCKET} instead of $BUCKET"),
+        ("lake: lake", "lake: $(pwd)/lake", "2: lake: got '$(pwd)/lake', expected no shell syntax"),
+        ("lake: lake", "lake: a/`pwd`", "2: lake: got 'a/`pwd`', expected no shell syntax"),
+        ("lake: lake", "lake: ${FROM_A_FILE}/x", "2: lake: got '${FROM_A_FILE}/x', expected no shell syntax"),
+        ("lake: lake", "lake: ~", "2: lake: got nothing, expected a folder"),
+        ("https://api.openai.com/v1", "https://$HOST/v1", "5: sources[0].base_url: got 'https://$HOST/v1', expected ${HOST} instead of $HOST"),
+        ("https://api.openai.com/v1", "https://h\n  select: {ids_file: $HOME/ids}", "6: sources[0].select.ids_file: got '$HOME/ids', expected ${HOME}"),
+        ("https://api.openai.com/v1", "https://h\n  headers: {X-Gateway: $GW}", "6: sources[0].headers.X-Gateway: got a value (not shown), expected ${GW} instead of $GW"),
+        ("https://api.openai.com/v1", "https://h\n  query: {code: $CODE}", "6: sources[0].query.code: got a value (not shown), expected ${CODE} instead of $CODE"),
+        ("name: openai", "name: null", "4: sources[0].name: got nothing, expected a name of a-z"),
+        ("name: openai", "name: ~", "4: sources[0].name: got nothing, expected a name of a-z"),
+        ("name: openai", "name:", "4: sources[0].name: got nothing, expected a name of a-z"),
+        ("name: openai", "name: true", "4: sources[0].name: got true, expected a name of a-z, 0-9, _ and -, at most 64 long; put the value in quotes"),
+        ("name: openai", "name: 1.5", "4: sources[0].name: got 1.5, expected a name of a-z"),
+        ("name: openai", "name: [a]", "4: sources[0].name: got a list, expected a name of a-z"),
+        ("name: openai", "name: 'null'", "4: sources[0].name: got 'null', expected another name: in a lake this one is read as no value"),
+        ("name: openai", "name: __hive_default_partition__", "4: sources[0].name: got '__hive_default_partition__', expected another name"),
         ("name: openai", "name: Open AI", "4: sources[0].name: got 'Open AI', expected a name of a-z, 0-9, _ and -"),
         ("name: openai", "name: 12", "4: sources[0].name: got 12, expected a name of a-z, 0-9, _ and -, at most 64 long; put the value in quotes"),
         ("https://api.openai.com/v1", "ftp://api", "5: sources[0].base_url: got 'ftp://api', expected an address such as https://"),
         ("https://api.openai.com/v1", "api.openai.com", "5: sources[0].base_url: got 'api.openai.com', expected an address"),
         ("https://api.openai.com/v1", "http://h:99999", "5: sources[0].base_url: got 'http://h:99999', expected an address"),
+        ("https://api.openai.com/v1", "http://gw.example/v1", "5: sources[0].base_url: got 'http://gw.example/v1', expected https://, over http:// the key can be read on the way; allow_http: true in this source permits it"),
+        ("https://api.openai.com/v1", "http://localhost.example/v1", "5: sources[0].base_url: got 'http://localhost.example/v1', expected https://"),
+        ("https://api.openai.com/v1", "http://127.0.0.1.example/v1", "5: sources[0].base_url: got 'http://127.0.0.1.example/v1', expected https://"),
+        ("https://api.openai.com/v1", "http://10.0.0.1:8321", "5: sources[0].base_url: got 'http://10.0.0.1:8321', expected https://"),
+        ("https://api.openai.com/v1", "http://[fe80::1]/v1\n  allow_http: false", "5: sources[0].base_url: got 'http://[fe80::1]/v1', expected https://"),
+        ("https://api.openai.com/v1", "https://h\n  allow_http: yes", "6: sources[0].allow_http: got 'yes', expected true or false"),
         ("https://api.openai.com/v1", "http://[::1", "5: sources[0].base_url: got 'http://[::1', expected an address"),
         ("https://api.openai.com/v1", "https://me:hush@h/v1", "5: sources[0].base_url: got 'https://…@h/v1', expected no user name or password"),
         ("https://api.openai.com/v1", "https://h/v1?code=hush", "5: sources[0].base_url: got 'https://h/v1?…', expected no ? or #"),
         ("https://api.openai.com/v1", "https://h/v1/chat/completions/", "5: sources[0].base_url: got 'https://h/v1/chat/completions/', expected the address without /chat/completions"),
         ("  api_key: ${KEY}\n", "", "4: sources[0].api_key: this key is required and missing"),
-        ("  api_key: ${KEY}\n", "  api_key: ${KEY}\n- {name: openai, base_url: 'http://h', api_key: '${K}'}\n", "7: sources[1].name: got 'openai', expected another name"),
+        ("  api_key: ${KEY}\n", "  api_key: ${KEY}\n- {name: openai, base_url: 'https://h', api_key: '${K}'}\n", "7: sources[1].name: got 'openai', expected another name"),
         ("  api_key: ${KEY}\n", "  api_key: ${KEY}\n- nonsense\n", "7: sources[1]: got 'nonsense', expected a mapping"),
     ],
 )  # fmt: skip
-def test_every_required_key_is_explained(old: str, new: str, expected: str) -> None:
+def test_every_required_key_is_explained(
+    old: str, new: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The required keys are held to the same standard."""
+    monkeypatch.setenv("FROM_A_FILE", "$HOME/lake")
     problem = _problem(GOOD.replace(old, new))
     assert problem.message.startswith(f"{FILE}:{expected}"), problem.message
     assert "hush" not in problem.message
@@ -268,7 +296,7 @@ def test_syntax_errors_carry_a_hint(line: str, hint: str) -> None:
 def test_anchors_and_merges() -> None:
     """Sources may share parts by anchors and `<<`; own keys win over merged ones."""
     text = GOOD + "  pace: &p {concurrency: 4, max_attempts: 2}\n"
-    text += "- name: b\n  base_url: http://h\n  api_key: ${K}\n  pace: {<<: *p, max_attempts: 3}\n"
+    text += "- name: b\n  base_url: https://h\n  api_key: ${K}\n  pace: {<<: *p, max_attempts: 3}\n"
     first, second = parse_settings(text, FILE).sources
     assert (first.pace.concurrency, first.pace.max_attempts) == (4, 2)
     assert (second.pace.concurrency, second.pace.max_attempts) == (4, 3)

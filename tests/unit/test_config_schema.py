@@ -71,6 +71,10 @@ def test_schema_holds_no_defaults_but_those_of_the_file() -> None:
     "addition",
     [
         "",
+        "  headers: {X-Token: 'file:/run/secrets/t', Authorization: 'Bearer file:/run/t'}",
+        "  headers: {X-Gateway: 'Bearer ${T}', X-Key: 'Bearer secret:t', X-Other: 'file:~/t'}",
+        "  query: {code: 'file:${CREDENTIALS_DIRECTORY}/code'}",
+        "notify: file:/run/secrets/hook",
         "  lookback: 0s",
         "  lookback: ${X:-1h}",
         "  full_sweep_every: null",
@@ -78,6 +82,7 @@ def test_schema_holds_no_defaults_but_those_of_the_file() -> None:
         "  pace:",
         "  headers: {OpenAI-Project: proj_1, X-Token: '${T}', Authorization: 'Bearer ${T}'}",
         "  query: {api-version: 2025-02-01-preview, code: 'secret:azure-code'}",
+        "  headers: {X-Price: $5, X-Text: 'a $NAME in it', X-Plain: '$${NAME}'}",
         "  select: {ids: [a, b], ids_file: x.txt, model: m, metadata: {k: v}}",
         "  select: {created_after: 2026-01-31, created_before: '2026-02-01T00:00:00+01:00'}",
         "schedule: {cron: '*/5 * * * 1-5', timezone: Europe/Berlin}",
@@ -114,6 +119,9 @@ def test_both_accept(addition: str) -> None:
         "  headers: {'X Y': abc}",
         "  headers: {X-N: 1}",
         "  headers: [a]",
+        "  headers: {X-Gateway: $GW}",
+        "  query: {tenant: $TENANT}",
+        "  select: {ids_file: $HOME/ids}",
         "  query: {after: abc}",
         "  query: {'metadata[a]': abc}",
         "  select: {ids: [1]}",
@@ -150,8 +158,20 @@ def test_both_refuse(addition: str) -> None:
         ("lake: lake", "lake: s3://u:p@bucket/x"),
         ("lake: lake", "lake: s3://bucket/x*"),
         ("lake: lake", "lake: memory://x"),
+        ("lake: lake", "lake: $HOME/lake"),
+        ("lake: lake", "lake: s3://$BUCKET/lake"),
+        ("lake: lake", "lake: $(pwd)"),
+        ("https://api.openai.com/v1", "https://$HOST/v1"),
+        ("name: openai", "name: null"),
+        ("name: openai", "name: 'null'"),
+        ("name: openai", "name: true"),
         ("name: openai", "name: OpenAI"),
         ("https://api.openai.com/v1", "api.openai.com"),
+        ("https://api.openai.com/v1", "http://gw.example/v1"),
+        ("https://api.openai.com/v1", "http://gw.example:8321"),
+        ("https://api.openai.com/v1", "http://localhost.example"),
+        ("https://api.openai.com/v1", "http://127.0.0.1.example/v1"),
+        ("https://api.openai.com/v1", "http://h/v1\n  allow_http: false"),
         ("https://api.openai.com/v1", "https://u:p@h/v1"),
         ("https://api.openai.com/v1", "https://h/v1?x=y"),
         ("https://api.openai.com/v1", "https://h/v1/chat/completions"),
@@ -159,12 +179,36 @@ def test_both_refuse(addition: str) -> None:
         ("${KEY}", "${KEY:-sk-literal}"),
         ("${KEY}", "${KEY}${KEY}"),
         ("${KEY}", "$KEY"),
+        ("${KEY}", "'file:'"),
+        ("${KEY}", "file:key"),
+        ("${KEY}", "file:$HOME/key"),
+        ("${KEY}", "/run/secrets/key"),
         ("  api_key: ${KEY}\n", ""),
     ],
 )
 def test_both_refuse_required(old: str, new: str) -> None:
     """The required keys are marked by an editor as the loader refuses them."""
     assert not _agree(GOOD.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://localhost",
+        "http://localhost:8321/v1",
+        "http://ogx.localhost:8321/v1",
+        "http://127.0.0.1/v1",
+        "http://127.1.2.3:80/v1",
+        "http://[::1]:8321/v1",
+        "http://gw.example/v1\n  allow_http: true",
+        "http://gw.example/v1\n  allow_http: ${X:-true}",
+        "http://${X:-localhost}/v1",
+        "https://gw.example/v1\n  allow_http: false",
+    ],
+)
+def test_address_that_the_key_may_go_to(address: str) -> None:
+    """https, this machine, and what is permitted are accepted by both."""
+    assert _agree(GOOD.replace("https://api.openai.com/v1", address))
 
 
 @pytest.mark.parametrize("lake", ["data/lake", "../data/lake"])

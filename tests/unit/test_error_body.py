@@ -8,6 +8,7 @@ import pytest
 
 from chatlake import errors
 from chatlake.model.error_body import Refusal, read_refusal
+from chatlake.model.outside_text import note_secret
 
 KEY = "sk-proj-0123456789abcdef"
 ROUTE = "/chat/completions/chatcmpl-1/messages"
@@ -16,7 +17,7 @@ ROUTE = "/chat/completions/chatcmpl-1/messages"
 def refusal(status: int, body: object = b"", headers: dict[str, str] | None = None) -> Refusal:
     """Read an answer; a body that is no bytes is sent as JSON."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return read_refusal(status, headers or {}, content, route=ROUTE, secrets=(KEY,))
+    return read_refusal(status, headers or {}, content, route=ROUTE)
 
 
 def error(**fields: str | None) -> dict[str, object]:
@@ -113,6 +114,7 @@ def test_words_of_any_body(body: bytes, words: str | None) -> None:
 
 def test_key_is_struck_out() -> None:
     """A service that repeats the key, whole or cut off, does not bring it into a message."""
+    note_secret(KEY)
     for text in (f"key {KEY} is wrong", f"key {KEY[:15]}", f"{KEY}{KEY}"):
         headers = {"x-request-id": KEY, "location": f"https://{KEY}/"}
         for status in (401, 404, 500, 302):

@@ -11,7 +11,6 @@ from chatlake import __version__
 from chatlake.errors import ConfigurationError
 
 _FIELD_VALUE = re.compile(r"[\x20-\x7e\t]*")
-_SECRET_NAME = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
 _FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -41,8 +40,3 @@ def request_headers(key: str, auth: str, extra: Mapping[str, str]) -> httpx.Head
             raise ConfigurationError(f"headers.{name} cannot be sent as an HTTP header")
         result[name] = value
     return result
-
-
-def secret_texts(key: str, extra: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the texts that no message may repeat: the key, and headers that look like one."""
-    return (key, *(value for name, value in extra.items() if _SECRET_NAME.search(name)))

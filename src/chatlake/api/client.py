@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from chatlake.api.auth import request_headers, secret_texts
+from chatlake.api.auth import request_headers
 from chatlake.api.pacing import PauseTooLongError, SharedPace
 from chatlake.api.retry import AskAgainError, GivenUpError, Kind, Patience, RetryPolicy
 from chatlake.api.routes import (
@@ -31,7 +31,8 @@ from chatlake.errors import (
     SourceUnreachableError,
     UnsettledError,
 )
-from chatlake.model.error_body import one_line, read_refusal
+from chatlake.model.error_body import read_refusal
+from chatlake.model.outside_text import DETAIL_LENGTH, note_secret, one_line
 from chatlake.model.pace import Outcome, Pace
 from chatlake.model.retry_after import rate_limit, retry_after_s
 
@@ -76,7 +77,7 @@ class ApiClient:
         on_wait: Callable[[float, str], None] = _ignore,
     ) -> None:
         self.figures = RequestFigures()
-        self._secrets = secret_texts(key, headers or {})
+        note_secret(key)
         self._routes = Routes(base_url, query or {})
         self._wire = Wire(
             scheme=self._routes.scheme,
@@ -200,9 +201,13 @@ class ApiClient:
             self._answers += 1
             if logger.isEnabledFor(logging.DEBUG):
                 took_ms = 1000 * (time.monotonic() - sent_at)
-                request_id = answer.headers.get("x-request-id", "none")
+                request_id = answer.request_id or "none"
                 logger.debug(
-                    "GET %s: %d, %.0f ms, request %s", route, answer.status, took_ms, request_id
+                    "GET %s: %d, %.0f ms, request %s",
+                    one_line(route),
+                    answer.status,
+                    took_ms,
+                    request_id,
                 )
             outcome = _outcome(answer.status)
             limit = rate_limit(answer.headers)
@@ -231,7 +236,7 @@ class ApiClient:
             return read(answer.body)
         except InvalidResponseError as error:
             is_unsettled = isinstance(error, UnsettledError)
-            message = one_line(f"{route}: {error.message}", self._secrets)
+            message = one_line(f"{route}: {error.message}")
         # Outside of `except`: what led to it may repeat an unscrubbed body.
         if is_unsettled:
             unsettled = UnsettledError(message, request_id=answer.request_id, of_route=True)
@@ -247,7 +252,6 @@ class ApiClient:
             answer.headers,
             answer.body,
             route=route,
-            secrets=self._secrets,
             completion_id=completion_id,
         )
         if refusal.retryable:
@@ -258,7 +262,7 @@ class ApiClient:
         return refusal.error
 
     def _exchange_failure(self, error: ExchangeError, route: str) -> Exception:
-        message = one_line(f"{route}: {error.words}", self._secrets)
+        message = one_line(f"{route}: {error.words}")
         if error.failure is Failure.UNUSABLE_ADDRESS:
             return SourceUnreachableError(message)
         if error.failure is Failure.BROKEN_ANSWER:
@@ -276,7 +280,8 @@ class ApiClient:
         error = given_up.last.error
         if not isinstance(error, RetriesExhaustedError):
             return error
-        message = f"{error.message}; {given_up.why}"
+        why = f"; {given_up.why}"
+        message = one_line(error.message, length=DETAIL_LENGTH - len(why)) + why
         if given_up.last.kind is Kind.UNREACHABLE and self._answers == answers_before:
             return SourceUnreachableError(message)
         return RetriesExhaustedError(message, request_id=error.request_id, status=error.status)

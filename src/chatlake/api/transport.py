@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import ipaddress
 import ssl
 from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass
@@ -24,7 +23,9 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from chatlake.backup.ports import Room
+from chatlake.config.places import is_loopback
 from chatlake.errors import ChatlakeError
+from chatlake.model.outside_text import request_id
 
 _CONNECT_TIMEOUT_S = 10.0
 _KEEPALIVE_S = 30.0
@@ -85,7 +86,7 @@ class Answer:
     @property
     def request_id(self) -> str:
         """The service's name for the request, empty where it gave none."""
-        return self.headers.get("x-request-id", "")
+        return request_id(self.headers.get("x-request-id", ""))
 
 
 class _Address(httpx.URL):
@@ -163,9 +164,9 @@ class Wire:
                 raise
             words = self._words(failure, error)
         # Outside of `except`, since aiohttp's exceptions carry the request's headers, the key too.
-        request_id = response.headers.get("x-request-id", "") if response else ""
+        request = request_id(response.headers.get("x-request-id", "")) if response else ""
         answered = response is not None
-        raise ExchangeError(failure, words, answered=answered, request_id=request_id)
+        raise ExchangeError(failure, words, answered=answered, request_id=request)
 
     async def aclose(self) -> None:
         """Close every connection; may be called twice."""
@@ -244,13 +245,6 @@ def _session_factory(
 
 def _proxy(scheme: str, host: str) -> str | None:
     proxies = getproxies()
-    if _is_loopback(host) or proxy_bypass(host):
+    if is_loopback(host) or proxy_bypass(host):
         return None
     return proxies.get(scheme) or proxies.get("all")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

@@ -39,6 +39,7 @@ from chatlake.errors import (
 from chatlake.model.flatten import FlatCompletion, Observation, flatten
 from chatlake.model.manifest import Failure, format_time
 from chatlake.model.objects import read_completion_page
+from chatlake.model.outside_text import one_line, request_id
 from chatlake.model.partitions import Partition
 
 logger = logging.getLogger(__name__)
@@ -399,8 +400,8 @@ class Exporter:
             source=self._job.name,
             completion_id=completion_id,
             reason=error.reason,
-            detail=error.message,
-            request_id=error.request_id,
+            detail=one_line(error.message),
+            request_id=request_id(error.request_id),
             created=item.completion.created if item else created,
             run_id=self._run_id,
             first_attempt_at=now,

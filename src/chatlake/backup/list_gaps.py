@@ -21,6 +21,7 @@ from chatlake.errors import (
 )
 from chatlake.model.manifest import Failure, format_time
 from chatlake.model.objects import Completion, Page
+from chatlake.model.outside_text import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class ListGaps:
             source=self._source,
             completion_id=name,
             reason=UNLISTED,
-            detail=detail,
+            detail=one_line(detail),
             created=before.created if before is not None else None,
             first_attempt_at=now,
             last_attempt_at=now,

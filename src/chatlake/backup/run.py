@@ -31,6 +31,7 @@ from chatlake.errors import (
     SourceUnreachableError,
 )
 from chatlake.model.manifest import Failure, Manifest, SourceRun, format_time
+from chatlake.model.outside_text import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -299,7 +300,7 @@ class _SourceBackup:
 
     async def _ended(self, status: str, sweep: SweepResult | None) -> None:
         run, error = self.report.run, self.report.error
-        why = None if error is None else error.message
+        why = None if error is None else one_line(error.message)
         async with self._committing:
             if self._has_ended:
                 return

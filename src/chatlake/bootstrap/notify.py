@@ -17,6 +17,7 @@ from chatlake.config import Settings
 from chatlake.config.references import without_keys
 from chatlake.errors import ChatlakeError, LakeLockedError, RunInterruptedError
 from chatlake.model.manifest import format_time
+from chatlake.model.outside_text import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -97,4 +98,4 @@ def _reason(report: BackupReport, error: Exception | None, failures: int) -> str
 
 
 def _line(text: str) -> str:
-    return without_keys(" ".join(text.split())).rstrip(".")
+    return without_keys(one_line(text)).rstrip(".")

@@ -10,6 +10,7 @@ from chatlake.backup.items import SourceJob
 from chatlake.backup.ports import Observer
 from chatlake.bootstrap.secrets import load_prefect_secret
 from chatlake.config import Settings, Source
+from chatlake.model.outside_text import note_secret
 
 
 def jobs_for(
@@ -54,6 +55,8 @@ def job_for(source: Source, *, ids: Sequence[str] | None = None, full: bool = Fa
 def new_client(source: Source, observer: Observer) -> ApiClient:
     """Return a client for a source; its secrets are resolved here and nowhere else."""
     pace = source.pace
+    for text in source.resolved_texts():
+        note_secret(text)
     return ApiClient(
         base_url=source.base_url,
         key=source.api_key.resolve(load_prefect_secret),

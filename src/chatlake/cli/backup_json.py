@@ -7,6 +7,7 @@ from typing import Any
 from chatlake.backup.figures import source_figures
 from chatlake.backup.run import BackupReport
 from chatlake.errors import ChatlakeError, RunInterruptedError, RunTerminatedError
+from chatlake.model.outside_text import strike_out
 
 
 def backup_document(report: BackupReport) -> dict[str, Any]:
@@ -39,7 +40,11 @@ def backup_document(report: BackupReport) -> dict[str, Any]:
         document["dry_run"] = True
     error = first_error(report)
     if error is not None:
-        document["error"] = {"kind": error.kind, "message": error.message, "hint": error.hint}
+        document["error"] = {
+            "kind": error.kind,
+            "message": strike_out(error.message),
+            "hint": error.hint,
+        }
     return document
 
 

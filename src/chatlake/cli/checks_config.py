@@ -11,6 +11,7 @@ from chatlake.bootstrap.secrets import load_prefect_secret
 from chatlake.cli.checks import Check, warning
 from chatlake.cli.words import duration
 from chatlake.config import Settings, Source
+from chatlake.config.places import is_open_http
 from chatlake.config.schedules import longest_pause
 from chatlake.errors import ConfigurationError
 
@@ -19,6 +20,13 @@ def config_checks(settings: Settings) -> Iterator[Check]:
     """Yield what costs data or counts it twice; nothing of it fails."""
     pause = longest_pause(settings.schedule.cron)
     for source in settings.sources:
+        if is_open_http(source.base_url):
+            yield warning(
+                f"{source.name}: allow_http",
+                "the key is sent over http://, where it can be read on the way to "
+                f"{urlsplit(source.base_url).hostname}",
+                "Use an https:// address, or a tunnel to it on this machine.",
+            )
         yield from _durations(source, pause, settings.schedule.cron)
     for first, second in combinations(settings.sources, 2):
         if _is_one_account(first, second) and _overlap(first, second):

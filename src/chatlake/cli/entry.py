@@ -19,6 +19,7 @@ from chatlake.errors import (
     RunTerminatedError,
     UsageError,
 )
+from chatlake.model.outside_text import strike_out
 
 PROGRAM = "chatlake"
 
@@ -58,7 +59,7 @@ def _ended(error: ChatlakeError, *, as_json: bool) -> int:
     """Say what ended the command, and return its exit code."""
     if as_json:
         write_json({"error": as_document(error)})
-    show_error(error.message, error.hint)
+    show_error(strike_out(error.message), error.hint)
     return error.exit_code
 
 
@@ -70,7 +71,7 @@ def _stopped(code: int) -> ChatlakeError:
 
 def as_document(error: ChatlakeError) -> dict[str, str]:
     """Return an error as `--json` shows it."""
-    return {"kind": error.kind, "message": error.message, "hint": error.hint}
+    return {"kind": error.kind, "message": strike_out(error.message), "hint": error.hint}
 
 
 def _run(words: list[str]) -> int:

@@ -9,12 +9,21 @@ from __future__ import annotations
 import logging
 import sys
 
+from chatlake.cli.output import printable
+from chatlake.model.outside_text import strike_out
+
 # Every failure is a line of its report, and a row of the lake's ledger.
 _TOLD_IN_THE_REPORT = "chatlake.backup.failures"
 
 
 class _ToStandardError(logging.Handler):
     """Looks the stream up for each line: a progress bar puts another one in its place."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record without secrets and, but for a traceback, on one line."""
+        text = strike_out(super().format(record))
+        lines = text.splitlines() if record.exc_info else [text]
+        return "\n".join(printable(line) for line in lines)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""

@@ -15,8 +15,8 @@ from chatlake.config.fields import Leaf, text_of
 from chatlake.config.ids import ID_PATTERN, is_id
 from chatlake.config.references import (
     ENV_NAME,
+    REFERENCE,
     SECRET_EXPECTED,
-    SECRET_PATTERN,
     SecretReference,
     Text,
     is_secret_reference,
@@ -30,7 +30,9 @@ RESERVED = ("after", "limit", "order", "model")
 
 _SECRET_NAME = re.compile("|".join(SECRET_WORDS), re.IGNORECASE)
 _TOKEN = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"  # noqa: S105  RFC 9110, 5.6.2
-_WITH_SCHEME = re.compile(rf"(?P<scheme>[A-Za-z][A-Za-z-]*) (?P<reference>\$\{{{ENV_NAME}\}})")
+_WITH_SCHEME = re.compile(rf"(?P<scheme>[A-Za-z][A-Za-z-]*) (?P<reference>{REFERENCE})")
+_CREDENTIALS = re.compile(r"(?:bearer|basic)\s", re.IGNORECASE)
+_SHELL_VARIABLE = re.compile(rf"\${ENV_NAME}")
 _VISIBLE = r"^[ -~]*$"
 
 
@@ -41,7 +43,11 @@ def is_secret_name(name: str) -> bool:
 
 def keeps_reference(name: str, text: str) -> bool:
     """Whether header or parameter `name` keeps its reference in `text` until it is sent."""
-    return is_secret_name(name) or is_secret_reference(text)
+    return is_secret_name(name) or is_secret_reference(text) or _carries_credentials(text)
+
+
+def _carries_credentials(text: str) -> bool:
+    return _CREDENTIALS.match(text) is not None
 
 
 def entries_error(*found: tuple[tuple[str | int, ...], str]) -> PydanticCustomError:
@@ -77,13 +83,15 @@ def _sent(name: str, value: object) -> str | SecretReference:
     text = text_of(value, "text")
     if is_secret_reference(text):
         return SecretReference.parse(value if isinstance(value, Text) else text)
-    if is_secret_name(name):
+    if _SHELL_VARIABLE.fullmatch(text):
+        raise ValueError(f"expected ${{{text[1:]}}} instead of {text}, with braces")
+    if is_secret_name(name) or _carries_credentials(text):
         return _with_scheme(value if isinstance(value, Text) else text)
-    if looks_like_key(text) or re.match(r"(?i)(bearer|basic)\s", text):
+    if looks_like_key(text):
         raise ValueError(f"expected {SECRET_EXPECTED}; a literal key is refused")
     if not re.fullmatch(_VISIBLE, text):
         raise ValueError("expected text of printable ASCII characters")
-    return text
+    return value if isinstance(value, Text) else text  # it remembers what it holds of references
 
 
 def _with_scheme(text: str) -> SecretReference:
@@ -92,7 +100,7 @@ def _with_scheme(text: str) -> SecretReference:
         return SecretReference.parse(text)
     where = text.where if isinstance(text, Text) else ""
     inner = SecretReference.parse(Text(found["reference"], written=found["reference"], where=where))
-    return SecretReference("env", inner.name, found["scheme"] + " ", where)
+    return SecretReference(inner.kind, inner.name, found["scheme"] + " ", where)
 
 
 def _header(name: str, value: object) -> str | SecretReference:
@@ -162,10 +170,14 @@ _SENT_SCHEMA: dict[str, Any] = {
     "patternProperties": {
         _ANY_CASE: {
             "type": "string",
-            "pattern": SECRET_PATTERN.replace("^(", rf"^([A-Za-z][A-Za-z-]* \$\{{{ENV_NAME}\}}|"),
+            "pattern": rf"^(?:[A-Za-z][A-Za-z-]* )?{REFERENCE}$",
         }
     },
-    "additionalProperties": {"type": "string", "pattern": _VISIBLE},
+    "additionalProperties": {
+        "type": "string",
+        "pattern": _VISIBLE,
+        "not": {"pattern": f"^{_SHELL_VARIABLE.pattern}$"},
+    },
 }
 HEADERS = Leaf(
     _headers, {**_SENT_SCHEMA, "propertyNames": {"pattern": _TOKEN}}, _dump, expands=False

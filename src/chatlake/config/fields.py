@@ -7,7 +7,7 @@ that the program uses, or raises ValueError with a text that begins with "expect
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -59,17 +59,22 @@ def text_of(value: object, expected: str) -> str:
     raise ValueError(f"expected {expected}{quotes}")
 
 
-def words(expected: str, pattern: str, *, expands: bool = True) -> Leaf:
-    """Text that `pattern` matches as a whole."""
+def words(expected: str, pattern: str, *, expands: bool = True, never: Sequence[str] = ()) -> Leaf:
+    """Text that `pattern` matches as a whole; `never`: names of folders that mean nothing."""
     shape = re.compile(pattern)
+    schema: dict[str, Any] = {"type": "string", "pattern": pattern}
+    if never:
+        schema["not"] = {"enum": list(never)}
 
     def check(value: object) -> str:
         text = text_of(value, expected)
         if not shape.fullmatch(text):
             raise ValueError(f"expected {expected}")
+        if text in never:
+            raise ValueError("expected another name: in a lake this one is read as no value")
         return text
 
-    return Leaf(check, {"type": "string", "pattern": pattern}, expands=expands)
+    return Leaf(check, schema, expands=expands)
 
 
 def whole_number(lowest: int, highest: int) -> Leaf:
@@ -83,6 +88,19 @@ def whole_number(lowest: int, highest: int) -> Leaf:
         return value
 
     return Leaf(check, {"type": "integer", "minimum": lowest, "maximum": highest})
+
+
+def yes_or_no() -> Leaf:
+    """True or false."""
+
+    def check(value: object) -> bool:
+        if isinstance(value, Text) and value in ("true", "false"):
+            return value == "true"  # it came out of the environment
+        if not isinstance(value, bool):
+            raise ValueError("expected true or false")
+        return value
+
+    return Leaf(check, {"enum": [True, False]})
 
 
 def choice(*options: str) -> Leaf:

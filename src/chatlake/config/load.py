@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from chatlake.config.document import Document, Location, parse, read_text
 from chatlake.config.entries import keeps_reference
 from chatlake.config.problems import Problem, as_error, from_validation, key_path
-from chatlake.config.references import Text, UnsetVariableError, expand, is_secret_reference
+from chatlake.config.references import Text, UnsetVariableError, is_secret_reference
 from chatlake.config.settings import VERSION, Settings
 from chatlake.errors import ConfigurationError
 
@@ -115,7 +115,7 @@ class _Expansion:
             return Text(text, written=text, where=where)
         if "${" in text:
             try:
-                return Text(expand(text, os.environ), written=text, where=where)
+                return Text.expanded(text, os.environ, where=where)
             except UnsetVariableError as problem:
                 self.problems.append(Problem(location, line, str(problem), unset=problem.name))
             except ValueError as problem:

@@ -8,8 +8,7 @@ from urllib.parse import urlsplit
 
 from chatlake.config.fields import Leaf, text_of
 from chatlake.config.references import (
-    BLOCK_NAME,
-    ENV_NAME,
+    REFERENCE,
     SecretLoader,
     SecretReference,
     Text,
@@ -17,9 +16,9 @@ from chatlake.config.references import (
 )
 from chatlake.errors import ConfigurationError
 
-NOTIFY_PATTERN = rf"^(\$\{{{ENV_NAME}\}}|secret:{BLOCK_NAME}|https?://[^\s/?#@]+([/?][^\s#]*)?|.*\$\{{[^{{}}]+\}}.*)$"
+NOTIFY_PATTERN = rf"^({REFERENCE}|https?://[^\s/?#@]+([/?][^\s#]*)?|.*\$\{{[^{{}}]+\}}.*)$"
 _URL = re.compile(r"https?://[^\s/?#@]+([/?][^\s#]*)?")
-_EXPECTED = "an http(s) address, or a reference to one: ${NAME} or secret:NAME"
+_EXPECTED = "an http(s) address, or a reference to one: ${NAME}, file:/PATH or secret:NAME"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from datetime import UTC, datetime
@@ -9,13 +10,18 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from chatlake.config.fields import Leaf, text_of
-from chatlake.config.references import SECRET_PATTERN, SecretReference
+from chatlake.config.references import SECRET_PATTERN, SecretReference, Text
 from chatlake.config.suggestions import did_you_mean
 
 URL_PATTERN = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
+# Plain HTTP to another host; one that a reference names is not known before it is read.
+OPEN_HTTP_PATTERN = r"^http://(?!(?:localhost|[^/:]*\.localhost|127(?:\.[0-9]+){3}|\[::1\]|[^/]*\$\{.*)(?::[0-9]*)?(?:/|$))"
+_SHELL_SYNTAX = re.compile(r"\$(?P<name>[A-Za-z_][A-Za-z0-9_]*)|\$\(|`")
 LAKE_SCHEMES = ("s3", "gs", "az")
+_SHELL = r"\$[A-Za-z_(]|`"
 LAKE_PATTERN = (
-    r"^(?:(?!\s*$)(?![A-Za-z][A-Za-z0-9+.-]*://)[^\x00-\x1f\x7f]+"
+    rf"^(?!.*(?:{_SHELL}))"
+    r"(?:(?!\s*$)(?![A-Za-z][A-Za-z0-9+.-]*://)[^\x00-\x1f\x7f]+"
     r"|(?:s3|gs|az)://[^\s/?#@*\[\]]+(?:/[^\s?#*\[\]]*)?)$"
 )
 INSTANT_PATTERN = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?)?$"
@@ -45,6 +51,7 @@ def _base_url(value: object) -> str:
         raise ValueError("expected no user name or password in the address; use api_key or headers")
     if "?" in text or "#" in text:
         raise ValueError("expected no ? or # in the address; put parameters under query")
+    check_shell(value, text)
     try:
         valid = re.fullmatch(URL_PATTERN, text) and urlsplit(text).hostname
         _ = urlsplit(text).port
@@ -55,11 +62,28 @@ def _base_url(value: object) -> str:
     text = text.rstrip("/")
     if text.endswith("/chat/completions"):
         raise ValueError("expected the address without /chat/completions at its end")
+    if isinstance(value, Text):  # it remembers what it holds of references
+        return Text(text, written=value.written, where=value.where, resolved=value.resolved)
     return text
+
+
+def is_loopback(host: str) -> bool:
+    """Whether requests to this host stay on this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def is_open_http(url: str) -> bool:
+    """Whether requests to this address can be read by others on their way, the key among them."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
 
 
 def _lake(value: object) -> str:
     text = text_of(value, "a folder or an s3://, gs:// or az:// address")
+    check_shell(value, text)
     scheme, slashes, rest = text.partition("://")
     if slashes and scheme in LAKE_SCHEMES and "@" in rest.partition("/")[0]:
         raise ValueError("expected no user name or password in the address")
@@ -74,8 +98,19 @@ def _path(value: object) -> Path:
     text = text_of(value, "the path of a file")
     if not text.strip() or not text.isprintable():
         raise ValueError("expected the path of a file")
+    check_shell(value, text)
     _check_home(text)
     return Path(text)
+
+
+def check_shell(value: object, text: str) -> None:
+    """Refuse what only a shell would replace: else it names a folder `$HOME`, literally."""
+    found = _SHELL_SYNTAX.search(text)
+    if found is None:
+        return
+    if found["name"] and found[0] in (value.written if isinstance(value, Text) else text):
+        raise ValueError(f"expected ${{{found['name']}}} instead of {found[0]}, with braces")
+    raise ValueError("expected no shell syntax such as $HOME, $(pwd) or `pwd`; use ${NAME}")
 
 
 def _check_home(text: str) -> None:
@@ -90,10 +125,14 @@ INSTANT = Leaf(
 )
 BASE_URL = Leaf(
     _base_url,
-    {"type": "string", "pattern": URL_PATTERN, "not": {"pattern": "/chat/completions/*$"}},
+    {
+        "type": "string",
+        "pattern": URL_PATTERN,
+        "not": {"pattern": f"/chat/completions/*$|{_SHELL}"},
+    },
 )
 LAKE = Leaf(_lake, {"type": "string", "pattern": LAKE_PATTERN})
-PATH = Leaf(_path, {"type": "string", "minLength": 1}, str)
+PATH = Leaf(_path, {"type": "string", "minLength": 1, "not": {"pattern": _SHELL}}, str)
 
 
 def _secret(value: object) -> SecretReference:

@@ -1,4 +1,4 @@
-"""References to what the file does not hold: `${NAME}`, `${NAME:-default}`, `secret:NAME`.
+"""References to what the configuration does not hold: `${NAME}`, `secret:NAME`, `file:/PATH`.
 
 Two kinds of values refer to something else:
 
@@ -15,20 +15,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from chatlake.config.secret_files import secret_in_file
 from chatlake.errors import ConfigurationError
+from chatlake.model.outside_text import note_secret
+
+_WRITTEN = {"env": "${{{}}}", "file": "file:{}", "prefect": "secret:{}"}
 
 SecretLoader = Callable[[str], str]
 """Returns the value of a Prefect Secret block; LookupError or ValueError if there is none."""
 
 ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 BLOCK_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]*"
-SECRET_PATTERN = rf"^(\$\{{{ENV_NAME}\}}|secret:{BLOCK_NAME})$"
+FILE_NAME = rf"(?:~?/|\$\{{{ENV_NAME}\}}/)[^\x00-\x1f\x7f]+"
+REFERENCE = rf"(?:\$\{{{ENV_NAME}\}}|secret:{BLOCK_NAME}|file:{FILE_NAME})"
+SECRET_PATTERN = rf"^{REFERENCE}$"
 SECRET_EXPECTED = (
-    "a reference alone: ${NAME} for an environment variable "  # noqa: S105  no secret
-    "or secret:NAME for a Prefect Secret"
+    "a reference alone: ${NAME} for an environment variable, "  # noqa: S105  no secret
+    "file:/PATH for a file or secret:NAME for a Prefect Secret"
 )
 
-_SECRET = re.compile(rf"\$\{{(?P<env>{ENV_NAME})\}}|secret:(?P<prefect>{BLOCK_NAME})")
+_SECRET = re.compile(
+    rf"\$\{{(?P<env>{ENV_NAME})\}}|secret:(?P<prefect>{BLOCK_NAME})|file:(?P<file>{FILE_NAME})"
+)
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?P<body>[^{}]*)\}|(?P<open>\$\{)")
 _BODY = re.compile(rf"(?P<name>{ENV_NAME})(?P<default>:-.*)?", re.DOTALL)
 _KEY_LIKE = re.compile(r"\b(?:(?:sk|pk|rk|ghp|gho|xox[a-z])[-_]|eyJ)[-_.A-Za-z0-9]{12,}")
@@ -39,31 +47,51 @@ class Text(str):
     """A string from the file that remembers how it was `written` and `where` it stands.
 
     `str(text)` is the expanded value; error messages show `written`, so that nothing which
-    came out of the environment is printed.
+    came out of the environment is printed. `resolved`: what its references stand for.
     """
 
-    __slots__ = ("where", "written")
+    __slots__ = ("resolved", "where", "written")
 
     written: str
     where: str
+    resolved: tuple[str, ...]
 
-    def __new__(cls, value: str, *, written: str, where: str) -> Text:
+    def __new__(
+        cls, value: str, *, written: str, where: str, resolved: tuple[str, ...] = ()
+    ) -> Text:
         """A text of this value."""
         text = super().__new__(cls, value)
         text.written = written
         text.where = where
+        text.resolved = resolved
         return text
+
+    @classmethod
+    def expanded(cls, written: str, environ: Mapping[str, str], *, where: str) -> Text:
+        """What is `written` with its references resolved. Raises as `expand`."""
+        resolved = [
+            _value(found, environ) for found in _REFERENCE.finditer(written) if found[0] != "$${"
+        ]
+        value = expand(written, environ)
+        return cls(value, written=written, where=where, resolved=tuple(resolved))
+
+    def __reduce__(self) -> tuple[Callable[..., Text], tuple[str, str, str, tuple[str, ...]]]:
+        return _text, (str(self), self.written, self.where, self.resolved)
+
+
+def _text(value: str, written: str, where: str, resolved: tuple[str, ...]) -> Text:
+    return Text(value, written=written, where=where, resolved=resolved)
 
 
 @dataclass(frozen=True, slots=True)
 class SecretReference:
-    """Where a secret is kept: an environment variable or a Prefect Secret block.
+    """Where a secret is kept: an environment variable, a file or a Prefect Secret block.
 
     `prefix` goes before the value (`Bearer `, in a header); `where` is file, line and key path,
     for messages. Neither this object nor its text ever holds the secret.
     """
 
-    kind: Literal["env", "prefect"]
+    kind: Literal["env", "file", "prefect"]
     name: str
     prefix: str = ""
     where: str = field(default="", compare=False)
@@ -72,16 +100,18 @@ class SecretReference:
     def parse(cls, text: str) -> SecretReference:
         """The reference in `text`; raises ValueError, without showing `text`, for a literal."""
         found = _SECRET.fullmatch(text)
-        if found is None or looks_like_key(text):
+        is_file = found is not None and found["file"] is not None and text.isprintable()
+        if found is None or (looks_like_key(text) and not is_file):
             raise ValueError(f"expected {SECRET_EXPECTED}; a literal key is refused")
         where = text.where if isinstance(text, Text) else ""
         if found["env"]:
             return cls("env", found["env"], where=where)
+        if is_file:
+            return cls("file", found["file"], where=where)
         return cls("prefect", found["prefect"], where=where)
 
     def __str__(self) -> str:
-        reference = f"${{{self.name}}}" if self.kind == "env" else f"secret:{self.name}"
-        return self.prefix + reference
+        return self.prefix + _WRITTEN[self.kind].format(self.name)
 
     def __repr__(self) -> str:
         return f"SecretReference({str(self)!r})"
@@ -89,16 +119,24 @@ class SecretReference:
     def resolve(self, secret_loader: SecretLoader | None = None) -> str:
         """The secret, surrounding whitespace removed, after `prefix`.
 
-        Raises ConfigurationError, naming the reference and never the value: an unset or empty
-        variable, no such block, no `secret_loader` given for a block, or a value that no HTTP
-        header can carry.
+        It is read anew each time. Raises ConfigurationError, naming the reference and never the
+        value: an unset or empty variable, no such block, no `secret_loader` given for a block, a
+        file that is missing, unreadable, empty, too large or none, or a value that no HTTP header
+        can carry.
         """
-        value = self._from_environment() if self.kind == "env" else self._from_block(secret_loader)
+        match self.kind:
+            case "env":
+                value = self._from_environment()
+            case "file":
+                value = self._from_file()
+            case _:
+                value = self._from_block(secret_loader)
         value = value.strip()
         if not value:
             raise self._error(f"{self} is empty", self._remedy())
         if not (value.isascii() and value.isprintable()):
             raise self._error(f"{self} holds characters that no HTTP header can carry")
+        note_secret(value)
         return self.prefix + value
 
     def _from_environment(self) -> str:
@@ -106,6 +144,13 @@ class SecretReference:
         if value is None:
             raise self._error(f"the environment variable {self.name} is not set", self._remedy())
         return value
+
+    def _from_file(self) -> str:
+        try:
+            return secret_in_file(expand(self.name, os.environ))
+        except ValueError as problem:
+            message = str(problem)
+        raise self._error(f"{self}: {message}", self._remedy())
 
     def _from_block(self, secret_loader: SecretLoader | None) -> str:
         if secret_loader is None:
@@ -119,6 +164,10 @@ class SecretReference:
     def _remedy(self) -> str:
         if self.kind == "env":
             return f"export {self.name}=…"
+        if self.kind == "file":
+            return (
+                "Write the secret alone into this file, and let the user who runs chatlake read it."
+            )
         return f"Create the Secret block {self.name!r} in Prefect, or refer to ${{NAME}}."
 
     def _error(self, message: str, hint: str | None = None) -> ConfigurationError:

@@ -78,7 +78,8 @@ class Settings(Section):
     notify: Annotated[NotifyAddress, NOTIFY] | None = Field(
         default=None,
         description="An address that gets a JSON POST when a backup ends incomplete or failed. "
-        "It is treated as a secret; ${NAME} or secret:NAME (Prefect) keeps it out of this file.",
+        "It is treated as a secret; ${NAME}, file:/PATH or secret:NAME (Prefect) keeps it out of "
+        "this file.",
         examples=["${SLACK_URL}"],
     )
     access: Annotated[Literal["private", "group"], choice("private", "group")] = Field(

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -25,9 +26,16 @@ from pydantic import (
 
 from chatlake.config import entries, places
 from chatlake.config.durations import parse_duration
-from chatlake.config.fields import EMPTY_IS_DEFAULT, choice, duration, whole_number, words
+from chatlake.config.fields import (
+    EMPTY_IS_DEFAULT,
+    choice,
+    duration,
+    whole_number,
+    words,
+    yes_or_no,
+)
 from chatlake.config.ids import IdList, read_ids, unique_ids
-from chatlake.config.references import SecretLoader, SecretReference
+from chatlake.config.references import SecretLoader, SecretReference, Text
 from chatlake.errors import ConfigurationError
 
 
@@ -125,11 +133,27 @@ class Pace(Section):
     )
 
 
+_PERMITTED = {"anyOf": [{"const": True}, {"type": "string", "pattern": r"^\$\{"}]}
+_ENCRYPTED: dict[str, Any] = {
+    "anyOf": [
+        {"properties": {"base_url": {"not": {"pattern": places.OPEN_HTTP_PATTERN}}}},
+        {"properties": {"allow_http": _PERMITTED}, "required": ["allow_http"]},
+    ]
+}
+
+
 class Source(Section):
     """One account or server whose stored completions are backed up."""
 
+    model_config = ConfigDict(json_schema_extra=_ENCRYPTED)
+
     name: Annotated[
-        str, words("a name of a-z, 0-9, _ and -, at most 64 long", "^[a-z0-9_-]{1,64}$")
+        str,
+        words(
+            "a name of a-z, 0-9, _ and -, at most 64 long",
+            "^[a-z0-9_-]{1,64}$",
+            never=("null", "__hive_default_partition__"),
+        ),
     ] = Field(
         description="The source's name in the lake (a partition): do not change it later.",
         examples=["openai"],
@@ -139,12 +163,18 @@ class Source(Section):
         examples=["https://api.openai.com/v1", "https://RESOURCE.openai.azure.com/openai/v1"],
     )
     api_key: Annotated[SecretReference, places.SECRET] = Field(
-        description="Where the key is kept: ${NAME} or secret:NAME (Prefect). Never the key.",
-        examples=["${OPENAI_API_KEY}", "secret:openai-key"],
+        description="Where the key is kept: ${NAME}, file:/PATH or secret:NAME (Prefect). "
+        "Never the key.",
+        examples=["${OPENAI_API_KEY}", "file:/run/secrets/openai-key", "secret:openai-key"],
     )
     auth: Annotated[Literal["bearer", "api-key"], choice("bearer", "api-key")] = Field(
         default="bearer",
         description="How the key is sent: `Authorization: Bearer`, or `api-key` (Azure).",
+    )
+    allow_http: Annotated[bool, yes_or_no()] = Field(
+        default=False,
+        description="true: send the key over http:// to another machine, where it can be read on "
+        "the way. To this machine it is always permitted.",
     )
     headers: Annotated[Mapping[str, str | SecretReference], entries.HEADERS] = Field(
         default={},
@@ -177,12 +207,35 @@ class Source(Section):
         default=Pace(), description="How fast, and how persistently, the source is asked."
     )
 
+    @model_validator(mode="after")
+    def _encrypted(self) -> Source:
+        if places.is_open_http(self.base_url) and not self.allow_http:
+            problem = (
+                "expected https://, over http:// the key can be read on the way; "
+                "allow_http: true in this source permits it"
+            )
+            raise entries.entries_error((("base_url",), problem))
+        return self
+
     def secrets(self) -> dict[str, SecretReference]:
         """Every reference to a secret, by its key path within the source."""
         sent = {f"headers.{name}": value for name, value in self.headers.items()}
         sent |= {f"query.{name}": value for name, value in self.query.items()}
         kept = {key: value for key, value in sent.items() if isinstance(value, SecretReference)}
         return {"api_key": self.api_key, **kept}
+
+    def resolved_texts(self) -> set[str]:
+        """What references to variables stand for in `headers`, `query` and `base_url`'s path.
+
+        The secrets of `secrets` are not among them. The host of `base_url` is none: it stands in
+        messages that would say nothing without it.
+        """
+        sent = [*self.headers.values(), *self.query.values()]
+        found = {value for text in sent if isinstance(text, Text) for value in text.resolved}
+        if isinstance(self.base_url, Text):
+            path = urlsplit(self.base_url).path
+            found |= {value for value in self.base_url.resolved if value in path}
+        return found
 
     def resolved_headers(self, secret_loader: SecretLoader | None = None) -> dict[str, str]:
         """`headers` with their secrets; `api_key` is not among them. Raises as `resolve`."""

@@ -26,9 +26,11 @@ sources:                        # required: at least one
   - name: openai                # required: a-z 0-9 _ -; names the source's partition, so keep it
     base_url: https://api.openai.com/v1   # required
     # Required: where the key is kept, never the key itself. ${NAME} is an environment variable,
-    # secret:NAME a Prefect Secret block. It is read when it is needed and stored nowhere.
+    # file:/run/secrets/KEY a file, secret:NAME a Prefect Secret block. It is read anew at each run
+    # and stored nowhere.
     api_key: ${OPENAI_API_KEY}
     auth: bearer                # bearer | api-key (Azure OpenAI)
+    allow_http: false           # true: the key may go over http:// to another machine, unencrypted
 
     # More headers and parameters of every request. Those that carry a secret must be references.
     headers: {}

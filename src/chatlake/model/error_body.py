@@ -14,7 +14,7 @@
 
 A redirect is never followed, so that the key stays here. `x-should-retry` decides over "asked again
 first", except for the account's own errors. Messages are one line: route, status, the service's own
-words, request id; never the key.
+words, request id; never a secret.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from chatlake.errors import (
     RetriesExhaustedError,
     SourceUnreachableError,
 )
+from chatlake.model.outside_text import one_line, request_id
 from chatlake.model.retry_after import should_retry
 
 _OF_ACCOUNT: Final[dict[int, type[ChatlakeError]]] = {
@@ -61,8 +62,6 @@ _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.D
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 _MESSAGE_LENGTH = 300
 _READ_LENGTH = 20_000
-_SHORTEST_SECRET = 4  # less is no secret, and would garble every message
-_TELLING = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,21 +87,21 @@ def read_refusal(
     body: bytes,
     *,
     route: str,
-    secrets: tuple[str, ...],
     completion_id: str | None = None,
 ) -> Refusal:
     """Decide what a response other than 2xx means.
 
-    `route`: the path that was asked for, for the message. `secrets`: texts that are struck out
-    wherever the service repeats them. `completion_id`: the completion that was asked about, None
-    for the list.
+    `route`: the path that was asked for, for the message. `completion_id`: the completion that
+    was asked about, None for the list.
     """
     words = _read_words(body)
-    request_id = one_line(headers.get("x-request-id", ""), secrets, length=100)
-    said = one_line(words.message, secrets)
+    request = request_id(headers.get("x-request-id", ""))
+    said = one_line(words.message, length=_MESSAGE_LENGTH)
     if 300 <= status < 400:
-        said = "redirects to " + one_line(_host(headers.get("location", "")), secrets)
-    message = describe(route, status, said, request_id)
+        said = "redirects to " + one_line(
+            _host(headers.get("location", "")), length=_MESSAGE_LENGTH
+        )
+    message = describe(route, status, said, request)
     whole = _whole_source_error(status, words, message, of_list=completion_id is None)
     if whole is not None:
         return Refusal(whole, retryable=False)
@@ -111,7 +110,7 @@ def read_refusal(
     of_route = completion_id is not None and not is_redirect and not _names(words, completion_id)
 
     def as_error(kind: type[CompletionError]) -> CompletionError:
-        return kind(message, request_id=request_id, status=status, of_route=of_route)
+        return kind(message, request_id=request, status=status, of_route=of_route)
 
     is_unknown = status == 400 and _NOT_FOUND.search(f"{words.code} {words.message}")
     if status in _GONE or is_unknown:
@@ -124,7 +123,7 @@ def read_refusal(
     return Refusal(as_error(RequestRejectedError), retryable=False)
 
 
-def describe(route: str, status: int, said: str, request_id: str) -> str:
+def describe(route: str, status: int, said: str, request: str) -> str:
     """Return the one-line message of a failed request."""
     try:
         status_text = f"{status} {HTTPStatus(status).phrase}"
@@ -133,26 +132,9 @@ def describe(route: str, status: int, said: str, request_id: str) -> str:
     message = f"{route}: {status_text}"
     if said:
         message += f": {said}"
-    if request_id:
-        message += f" (request {request_id})"
-    return message
-
-
-def one_line(text: str, secrets: tuple[str, ...], *, length: int = _MESSAGE_LENGTH) -> str:
-    """Return text as one printable line of bounded length, without the secrets."""
-    text = _strike_out(text, secrets)
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def _strike_out(text: str, secrets: tuple[str, ...]) -> str:
-    """Replace each secret, and the beginning of one that was cut off."""
-    for secret in secrets:
-        if len(secret) >= 2 * _TELLING:
-            text = re.sub(re.escape(secret[:_TELLING]) + r"[^\s\"'<>,;]*", "[key]", text)
-        elif len(secret) >= _SHORTEST_SECRET:
-            text = text.replace(secret, "[key]")
-    return text
+    if request:
+        message += f" (request {request})"
+    return one_line(message)
 
 
 def _whole_source_error(

@@ -1,0 +1,163 @@
+"""Text from outside, made fit to be shown and kept: no secret, no control character, not endless.
+
+A server may repeat what it was sent: the key in its error's message, a parameter in an address, a
+token in the id that it gives a request. So may the exception of a library. Such text reaches logs,
+the lake's ledger, Prefect and people's terminals, and all of it passes through here first. What
+users have stored does not: completions and messages stay as the service sent them.
+
+A secret is remembered for the whole process as soon as it is read, since nobody knows in which
+text it will come back. It is found
+
+- as it is, percent-encoded, escaped as in JSON or HTML, or in a mixture of these;
+- in base64, by itself or within something longer, as `Authorization: Basic` has it;
+- cut off, where it has at least 16 characters: then its first 8 tell it.
+
+Fewer than 4 characters are no secret, and striking them out would ruin every text. 4 to 7 are
+struck out only where they stand as a word of their own.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import threading
+from typing import Final
+
+DETAIL_LENGTH: Final = 500
+"""Characters of an error's message, at most."""
+ID_LENGTH: Final = 100
+"""Characters of the service's id for a request, at most."""
+SHORTEST_SECRET: Final = 4
+STRUCK: Final = "[key]"
+
+_ANYWHERE: Final = 8  # shorter ones only as words
+_TELLING: Final = 8
+_CUT_OFF_FROM: Final = 2 * _TELLING
+_STOPS: Final = "\"'<>,;"
+_SCHEME: Final = re.compile(
+    r"(?:bearer|basic|token|api-?key|key|digest|negotiate) +(\S.*)", re.IGNORECASE
+)
+_HTML: Final = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
+
+
+class KnownSecrets:
+    """The secrets of a process; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values: frozenset[str] = frozenset()
+        self._pattern: re.Pattern[str] | None = None
+
+    def note(self, value: str) -> None:
+        """Remember a secret, and those within it: the token of `Bearer TOKEN`, a password."""
+        found = {each for each in _within(value) if len(each) >= SHORTEST_SECRET}
+        if found <= self._values:
+            return
+        with self._lock:
+            self._values |= found
+            # The longest first, whole ones before cut-off ones: a secret may begin with another.
+            ordered = sorted(self._values, key=lambda each: (-len(each), each))
+            forms = [form for value in ordered for form in _forms(value)]
+            forms += [form for value in ordered for form in _cut_off(value)]
+            self._pattern = re.compile("|".join(forms))
+
+    def strike_out(self, text: str) -> str:
+        """Return `text` with every secret in it replaced by `[key]`."""
+        pattern = self._pattern
+        return text if pattern is None else pattern.sub(STRUCK, text)
+
+    def forget(self) -> None:
+        """Forget all of them, for tests."""
+        with self._lock:
+            self._values, self._pattern = frozenset(), None
+
+
+SECRETS: Final = KnownSecrets()
+"""Those of this process."""
+
+
+def note_secret(value: str) -> None:
+    """Remember a secret of this process: from now on no text shows it."""
+    SECRETS.note(value)
+
+
+def strike_out(text: str) -> str:
+    """Return `text`, which may have several lines, without the secrets of this process."""
+    return SECRETS.strike_out(text)
+
+
+def one_line(text: str, *, length: int = DETAIL_LENGTH) -> str:
+    """Return text from outside as one printable line of at most `length` characters.
+
+    Secrets are struck out before it is cut. Control characters, those that turn the direction of
+    the text, and everything else without a shape become spaces.
+    """
+    text = strike_out(text)
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def request_id(text: str) -> str:
+    """Return the service's id for a request as it is shown and kept."""
+    return one_line(text, length=ID_LENGTH)
+
+
+def _within(value: str) -> set[str]:
+    """Return a secret without the scheme before it, and the password of `Basic`."""
+    value = value.strip()
+    scheme = _SCHEME.fullmatch(value)
+    token = scheme.group(1) if scheme else value
+    found = {token}
+    try:
+        pair = base64.b64decode(token, validate=True).decode("ascii")
+    except (binascii.Error, ValueError):
+        return found
+    if pair.isprintable() and ":" in pair:
+        found |= {pair, pair.partition(":")[2]}
+    return found
+
+
+def _forms(secret: str) -> list[str]:
+    """Return patterns of a whole secret, in text and in base64."""
+    pattern = "".join(map(_character, secret))
+    if len(secret) < _ANYWHERE:
+        return [rf"(?<![A-Za-z0-9]){pattern}(?![A-Za-z0-9])"]
+    return [pattern, *_in_base64(secret)]
+
+
+def _character(character: str) -> str:
+    """Return a pattern of one character as it stands, or as URLs, JSON or HTML write it."""
+    code = ord(character)
+    digits = "".join(
+        f"[{digit}{digit.upper()}]" if digit.isalpha() else digit for digit in f"{code:02x}"
+    )
+    ways = [re.escape(character), rf"%(?:25)*{digits}", rf"\\u00{digits}"]
+    if not character.isalnum():
+        ways += [rf"\\{re.escape(character)}", rf"&#0*{code};", rf"&#[xX]0*{digits};"]
+    if character == " ":
+        ways.append(r"\+")
+    if character in _HTML:
+        ways.append(f"&{_HTML[character]};")
+    return f"(?:{'|'.join(ways)})"
+
+
+def _in_base64(secret: str) -> list[str]:
+    """Return how base64 shows a secret, whatever stands before and after it."""
+    found = []
+    for before in range(3):
+        data = b"\0" * before + secret.encode("utf-8", "surrogatepass")
+        text = base64.b64encode(data[: len(data) // 3 * 3]).decode()
+        core = text[(0, 2, 3)[before] :]
+        if len(core) >= _ANYWHERE:
+            found.append(re.escape(core).replace(r"\+", "[+-]").replace("/", "[/_]"))
+    return [form + "[A-Za-z0-9+/_=-]*" for form in found]
+
+
+def _cut_off(secret: str) -> list[str]:
+    """Return a pattern of the beginning of a secret, and of what follows it without a break."""
+    telling = secret[:_TELLING]
+    if len(secret) < _CUT_OFF_FROM or "://" in secret or not re.search("[A-Za-z]", telling):
+        return []
+    stops = "".join(stop for stop in _STOPS if stop not in secret)
+    return ["".join(map(_character, telling)) + rf"[^\s{re.escape(stops)}]*"]
