@@ -90,7 +90,7 @@ class Exporter:
         self._flush = Flush()
         self._flushing = asyncio.Lock()
         self._take: Take
-        self._messages = MessageSource(api)
+        self._messages = MessageSource(api, max_bytes=job.max_body)
         self._blame = Blame(job, api, lake, gaps=gaps)
         self._suspects: list[Suspect] = []
         self._has_no_messages = False

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from chatlake.backup.ports import RequestFigures, StoredVersion
+from chatlake.backup.ports import MAX_BODY, RequestFigures, StoredVersion
 from chatlake.model.manifest import Failure, PartFile
 from chatlake.model.objects import Completion
 from chatlake.model.partitions import Partition
@@ -26,6 +26,7 @@ class SourceJob:
     that are listed again. `full_sweep_every`: seconds after which an incremental run becomes a full
     one; None: never. `retention`: seconds that the source keeps completions. `selection`:
     fingerprint of the filters. `keep_images`: whether the bytes of embedded images are stored.
+    `max_body`: bytes of one response, and of all messages of one completion.
     """
 
     name: str
@@ -41,6 +42,7 @@ class SourceJob:
     selection: str = ""
     keep_images: bool = True
     concurrency: int = 32
+    max_body: int = MAX_BODY
 
     @property
     def filters(self) -> str:
