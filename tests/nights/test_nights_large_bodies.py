@@ -235,3 +235,24 @@ def test_a_length_that_says_too_little_or_too_much(nights: Nights, server: Night
     night = nights.night()
     assert (night.code, night.named) == (3, {short, long})
     nights.check_holds_all(gaps=[short, long])
+
+
+def test_a_byte_order_mark_is_passed_over(nights: Nights, server: NightServer) -> None:
+    """Each route's JSON is read with one, a page with a row that cannot be read too."""
+    server.grow(5)
+    answer, mark = server.answer, b"\xef\xbb\xbf"
+
+    def marked(request: Request) -> Answer:
+        plain = answer(request)
+        return Answer(plain.status, mark + plain.body)
+
+    server.answer = marked  # type: ignore[method-assign]
+    assert nights.night().code == 0
+    nights.check_holds_all()
+    bad = server.ids()[1]
+    server.malform(bad, "nan")
+    server.grow(2)
+    night = nights.night()
+    assert (night.code, night.named) == (3, {bad})
+    nights.check_holds_all_but([bad])
+    assert nights.night(ids=server.ids()[2:]).code == 0
