@@ -253,9 +253,13 @@ class Exporter:
             await self._conclude()
 
     def _fail_listed(self, item: Listed, error: CompletionError) -> None:
-        """Keep what is known of a completion whose messages are missing, and name it."""
+        """Keep what is known of a completion whose messages are missing, and name it.
+
+        One that was whole and has changed is stored as it is now; its stored messages stay.
+        """
         partition = Partition.of(self._job.name, item.completion.created)
-        if item.previous is None:
+        if item.previous is None or item.previous.digest is not None:
+            self._flush.unfetched.setdefault(partition, set()).add(item.completion.id)
             self._store_bare(item, partition)
         self._fail(item.completion.id, error, item=item, partition=partition)
 

@@ -105,6 +105,7 @@ class Flush:
 
     `replaced`: completions whose older rows have to go when this is committed, as they are stored;
     `replaced_alone`: those of which only the completion's own row goes, and the messages stay.
+    `unfetched`: those whose messages did not come, so that what is stored of them stays.
     `lost`: ids of stored messages, by completion, that would go with them. `images`: SHA-256 of the
     images in `parts`. `requests`: those sent where the run's own API client does not count them.
     """
@@ -112,6 +113,7 @@ class Flush:
     parts: list[PartFile] = field(default_factory=list)
     replaced: dict[Partition, dict[str, StoredVersion]] = field(default_factory=dict)
     replaced_alone: dict[Partition, set[str]] = field(default_factory=dict)
+    unfetched: dict[Partition, set[str]] = field(default_factory=dict)
     lost: dict[Partition, dict[str, set[str]]] = field(default_factory=dict)
     images: dict[Partition, set[str]] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
