@@ -34,6 +34,7 @@ from chatlake.config.durations import PATTERN as DURATION
 from chatlake.config.notify import NOTIFY_PATTERN
 from chatlake.config.places import INSTANT_PATTERN, LAKE_PATTERN, URL_PATTERN
 from chatlake.config.references import SECRET_PATTERN
+from chatlake.config.sizes import PATTERN as SIZE
 from chatlake.errors import ChatlakeError
 from chatlake.lake import Lake
 from chatlake.lake.schema import JSON, PARTITION_COLUMNS, SCHEMAS
@@ -61,6 +62,7 @@ _SHAPES = {
     INSTANT_PATTERN: "date or time",
     LAKE_PATTERN: "folder or address",
     NOTIFY_PATTERN: "http(s) address, or reference to a secret",
+    SIZE: "size",
     SECRET_PATTERN: "reference to a secret",
     URL_PATTERN: "http(s) address",
 }

@@ -16,7 +16,8 @@
     │   ├── CompletionNotFoundError             404 (400 on some servers)
     │   ├── RequestRejectedError                any other 4xx
     │   ├── InvalidResponseError                a response that is not what the API documents
-    │   │   └── UnsettledError                  one that may still change: asked for again
+    │   │   ├── UnsettledError                  one that may still change: asked for again
+    │   │   └── TooLargeError                   one that is larger than pace.max_body
     │   └── RetriesExhaustedError               429, 5xx, time-outs until attempts ran out
     ├── LakeError                      exit 1   look at the lake
     │   ├── LakeNotFoundError                   no lake there yet: run a backup first
@@ -195,6 +196,14 @@ class InvalidResponseError(CompletionError):
 
 class UnsettledError(InvalidResponseError):
     """A response that may still change: messages are missing that were there, or must be."""
+
+
+class TooLargeError(InvalidResponseError):
+    """A response, or the messages of one completion, are larger than `pace.max_body`."""
+
+    kind = "too_large"
+    reason = "too_large"
+    default_hint = "Raise pace.max_body where the memory suffices for it; the next run tries again."
 
 
 class RetriesExhaustedError(CompletionError):

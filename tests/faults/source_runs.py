@@ -98,6 +98,7 @@ def backup_in(
             base_url=source.base_url,
             key=KEY,
             concurrency=pace.concurrency,
+            max_body=pace.max_body,
             requests_per_minute=pace.requests_per_minute,
             timeout_s=pace.timeout.total_seconds(),
             max_attempts=pace.max_attempts,

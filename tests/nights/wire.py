@@ -32,11 +32,17 @@ WITH_ID = ("nan", "infinity", "invalid utf-8", "control character", "deep")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer; instead of a status RESET breaks the connection off, HANG never answers."""
+    """An answer; instead of a status RESET breaks the connection off, HANG never answers.
+
+    `length`: what Content-Length says, None for the truth. `chunk`: bytes in a chunk of a body that
+    is sent in chunks, without a length.
+    """
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = field(default=(JSON_TYPE,))
+    length: int | None = None
+    chunk: int | None = None
 
     @classmethod
     def of_fault(cls, fault: int | str, name: str) -> Answer:
@@ -55,9 +61,17 @@ class Answer:
 
     def on_the_wire(self) -> bytes:
         """Return the bytes of the answer."""
-        headers = (*self.headers, ("content-length", str(len(self.body))))
+        length = len(self.body) if self.length is None else self.length
+        framing = ("content-length", str(length))
+        body = self.body
+        if self.chunk is not None:
+            framing = ("transfer-encoding", "chunked")
+            starts = range(0, len(body), self.chunk)
+            pieces = [body[start : start + self.chunk] for start in starts]
+            body = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in (*pieces, b""))
+        headers = (*self.headers, framing)
         head = "".join(f"{name}: {value}\r\n" for name, value in headers)
-        return f"HTTP/1.1 {self.status} Said\r\n{head}\r\n".encode() + self.body
+        return f"HTTP/1.1 {self.status} Said\r\n{head}\r\n".encode() + body
 
 
 def json_answer(status: int, value: Any) -> Answer:

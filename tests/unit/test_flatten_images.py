@@ -78,7 +78,7 @@ def test_however_the_url_is_written_it_is_replaced(token: str) -> None:
         "data:image/png;base64,!!!!",
         "data:image/png;base64,",
         "data:image/png;base64,A",
-        "data:image/png;base64,not-valid-base64",
+        "data:image/png;base64,no valid base64",
         "data:image/png;base64,this is not base64",
         "data:",
     ],

@@ -93,8 +93,7 @@ def test_what_could_not_be_restored_exactly_gets_no_reference(url: str) -> None:
         "data:image/png;base64,",
         "data:image/png;base64,====",
         "data:image/png;base64,A",
-        "data:image/png;base64,AAA",
-        "data:image/png;base64,-_-_",
+        "data:image/png;base64,-_+/",
         "data:image/png;base64,AA AA",
         "data:image/png;base64,AA!A",
         "data:image/png;base64,AAAA====BBBB",
@@ -241,3 +240,40 @@ def test_a_reference_takes_the_place_of_its_own_url_only() -> None:
     text = json.dumps([backslash, line_break]).encode()
     replaced = insert_references(text, {backslash: "chatlake-image:one"})
     assert json.loads(replaced) == ["chatlake-image:one", line_break]
+
+
+ODD_SPELLINGS = {
+    "unpadded": lambda text: text.rstrip("="),
+    "safe in URLs": lambda text: text.replace("+", "-").replace("/", "_"),
+    "safe in URLs, unpadded": lambda text: text.replace("+", "-").replace("/", "_").rstrip("="),
+    "percent-encoded": lambda text: text.replace("+", "%2B").replace("/", "%2f").replace("=", "%3D"),
+    "in lines, unpadded": lambda text: "\r\n".join(text[at : at + 76] for at in range(0, len(text), 76)).rstrip("="),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("extra", [0, 1, 2])
+@pytest.mark.parametrize("spelling", ODD_SPELLINGS)
+def test_base64_is_decoded_however_it_is_spelled(spelling: str, extra: int) -> None:
+    """Without padding, in the alphabet for URLs, percent-encoded: the same image every time.
+
+    `raw` can have a reference only where it gives the very same text back.
+    """
+    data = bytes(range(256)) * 3 + bytes(extra)
+    text = base64.b64encode(data).decode()
+    assert "+" in text
+    assert "/" in text
+    url = f"data:image/png;base64,{ODD_SPELLINGS[spelling](text)}"
+    image = decode_data_url(url)
+    assert image is not None
+    assert image.data == data
+    sent = b'{"url":%b}' % json.dumps(url).encode()
+    references = {} if image.reference is None else {url: image.reference}
+    stored = insert_references(sent, references)
+    assert json.loads(restore_references(stored, lambda _: data)) == {"url": url}
+    assert (image.reference is None) == (ODD_SPELLINGS[spelling](text) != text)
+
+
+@pytest.mark.parametrize("payload", ["a", "abcde", "ab+_", "a-b/", "ab=", "a===", "=", "ab*c", "é"])
+def test_what_only_resembles_base64_is_no_image(payload: str) -> None:
+    """A wrong length, both alphabets at once, half a padding: the part keeps its text."""
+    assert decode_data_url(f"data:image/png;base64,{payload}") is None

@@ -21,7 +21,7 @@ from chatlake.api.routes import (
     messages_route,
 )
 from chatlake.api.transport import Answer, ExchangeError, Failure, Wire
-from chatlake.backup.ports import RequestFigures, Room
+from chatlake.backup.ports import MAX_BODY, RequestFigures, Room
 from chatlake.errors import (
     ChatlakeError,
     CompletionNotFoundError,
@@ -29,9 +29,10 @@ from chatlake.errors import (
     RetiredError,
     RetriesExhaustedError,
     SourceUnreachableError,
+    TooLargeError,
     UnsettledError,
 )
-from chatlake.model.error_body import read_refusal
+from chatlake.model.error_body import describe, read_refusal
 from chatlake.model.outside_text import DETAIL_LENGTH, note_secret, one_line
 from chatlake.model.pace import Outcome, Pace
 from chatlake.model.retry_after import rate_limit, retry_after_s
@@ -53,7 +54,8 @@ class ApiClient:
 
     `auth`: "bearer" or "api-key". `concurrency`: requests under way at once.
     `requests_per_minute`: upper bound of the pace, None for none. `timeout_s`: for one request as a
-    whole. `max_attempts`, `give_up_after_s`: see `chatlake.api.retry`. `clock`: monotonic seconds;
+    whole. `max_body`: bytes of one response, once decoded. `max_attempts`, `give_up_after_s`: see
+    `chatlake.api.retry`. `clock`: monotonic seconds;
     `random`: uniform in [0, 1). `on_wait(seconds, why)` is called before each wait for a retry.
     ConfigurationError where base_url, the key or a header cannot be used.
     """
@@ -69,6 +71,7 @@ class ApiClient:
         concurrency: int = 32,
         requests_per_minute: float | None = None,
         timeout_s: float = 60.0,
+        max_body: int = MAX_BODY,
         max_attempts: int = 8,
         give_up_after_s: float = 900.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -85,6 +88,7 @@ class ApiClient:
             headers=request_headers(key, auth, headers or {}),
             connections=concurrency,
             timeout_s=timeout_s,
+            max_body=max_body,
         )
         self._pace = SharedPace(
             Pace(concurrency=concurrency, requests_per_minute=requests_per_minute),
@@ -232,13 +236,19 @@ class ApiClient:
     ) -> T:
         if not 200 <= answer.status < 300:
             raise self._refusal(answer, route, completion_id, settle=settle)
+        if not answer.body or answer.body.isspace():
+            message = describe(route, answer.status, "an empty response", answer.request_id)
+            empty = InvalidResponseError(message, request_id=answer.request_id)
+            raise AskAgainError(Kind.UNREADABLE, empty)
         try:
             return read(answer.body)
         except InvalidResponseError as error:
-            is_unsettled = isinstance(error, UnsettledError)
+            kind = type(error)
             message = one_line(f"{route}: {error.message}")
         # Outside of `except`: what led to it may repeat an unscrubbed body.
-        if is_unsettled:
+        if issubclass(kind, TooLargeError):
+            raise TooLargeError(message, request_id=answer.request_id)
+        if issubclass(kind, UnsettledError):
             unsettled = UnsettledError(message, request_id=answer.request_id, of_route=True)
             raise AskAgainError(Kind.UNSETTLED, unsettled)
         unreadable = InvalidResponseError(message, request_id=answer.request_id)
@@ -265,6 +275,8 @@ class ApiClient:
         message = one_line(f"{route}: {error.words}")
         if error.failure is Failure.UNUSABLE_ADDRESS:
             return SourceUnreachableError(message)
+        if error.failure is Failure.TOO_LARGE:
+            return TooLargeError(message, request_id=error.request_id)
         if error.failure is Failure.BROKEN_ANSWER:
             broken = InvalidResponseError(message, request_id=error.request_id)
             return AskAgainError(Kind.UNREADABLE, broken)

@@ -13,15 +13,16 @@ from __future__ import annotations
 import asyncio
 import enum
 import ssl
-from collections.abc import AsyncIterable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from chatlake.api.bodies import BodyReader, TooLargeBodyError, read_refusal_body
+from chatlake.api.decoding import EncodedBodyError
 from chatlake.backup.ports import Room
 from chatlake.config.places import is_loopback
 from chatlake.errors import ChatlakeError
@@ -29,8 +30,8 @@ from chatlake.model.outside_text import request_id
 
 _CONNECT_TIMEOUT_S = 10.0
 _KEEPALIVE_S = 30.0
-_LARGE_BYTES = 1 << 18
-_LARGE_AT_ONCE = 2
+_LONGEST_HEADER = 1 << 16
+"""Bytes of one header; gateways send cookies and policies that are longer than aiohttp's 8 KiB."""
 
 
 class Failure(enum.Enum):
@@ -39,6 +40,7 @@ class Failure(enum.Enum):
     UNREACHABLE = "no connection, or it broke before an answer"
     TIMED_OUT = "no whole answer in time"
     BROKEN_ANSWER = "an answer that began and did not end well"
+    TOO_LARGE = "an answer larger than the bound"
     UNUSABLE_ADDRESS = "asking again cannot help: address or certificate is wrong"
 
 
@@ -69,8 +71,12 @@ _FAILURES: tuple[tuple[tuple[type[Exception], ...], Failure], ...] = (
         ),
         Failure.UNUSABLE_ADDRESS,
     ),
+    ((TooLargeBodyError,), Failure.TOO_LARGE),
     ((TimeoutError, aiohttp.ServerTimeoutError, httpx.TimeoutException), Failure.TIMED_OUT),
-    ((httpx.DecodingError, httpx.StreamError, httpx.TooManyRedirects), Failure.BROKEN_ANSWER),
+    (
+        (EncodedBodyError, httpx.DecodingError, httpx.StreamError, httpx.TooManyRedirects),
+        Failure.BROKEN_ANSWER,
+    ),
     ((aiohttp.ClientError, httpx.HTTPError, httpx.CookieConflict, OSError), Failure.UNREACHABLE),
 )
 
@@ -111,10 +117,17 @@ class Wire:
     """The connections to one source; open in the event loop that uses it, `aclose` at the end."""
 
     def __init__(
-        self, *, scheme: str, host: str, headers: httpx.Headers, connections: int, timeout_s: float
+        self,
+        *,
+        scheme: str,
+        host: str,
+        headers: httpx.Headers,
+        connections: int,
+        timeout_s: float,
+        max_body: int,
     ) -> None:
         self._timeout_s = timeout_s
-        self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
+        self._bodies = BodyReader(max_body)
         per_phase = {
             "connect": min(timeout_s, _CONNECT_TIMEOUT_S),
             "read": timeout_s,
@@ -148,11 +161,12 @@ class Wire:
                 response = await self._transport.handle_async_request(_Get(url, self._prepared))
                 try:
                     headers = _lower_case(response.headers.raw)
-                    stream: AsyncIterable[bytes] = cast("httpx.AsyncByteStream", response.stream)
-                    if "content-encoding" in headers:
-                        stream = response.aiter_bytes()
-                    body = await self._whole(stream, deadline, room)
-                except BaseException:  # whole answers have given their connection back
+                    if response.is_success:
+                        body = await self._bodies.read(response, deadline, room)
+                    else:
+                        body = await read_refusal_body(response)
+                        await response.aclose()
+                except BaseException:  # whole bodies have given their connection back
                     await response.aclose()
                     raise
                 return Answer(response.status_code, headers, body)
@@ -171,30 +185,6 @@ class Wire:
     async def aclose(self) -> None:
         """Close every connection; may be called twice."""
         await self._transport.aclose()
-
-    async def _whole(
-        self, chunks: AsyncIterable[bytes], deadline: asyncio.Timeout, room: Room | None
-    ) -> bytes:
-        """Read a body; of large ones only a few at once, and only when there is room for them."""
-        read: list[bytes] = []
-        size = 0
-        chunks = aiter(chunks)
-        async for chunk in chunks:
-            read.append(chunk)
-            size += len(chunk)
-            if size > _LARGE_BYTES:
-                break
-        else:
-            return b"".join(read)
-        now = asyncio.get_running_loop().time
-        left_s = (deadline.when() or now()) - now()
-        deadline.reschedule(None)  # while it waits for its turn the service is not to blame
-        async with self._large:
-            if room is not None:
-                await room()
-            deadline.reschedule(now() + left_s)
-            read += [chunk async for chunk in chunks]
-            return b"".join(read)
 
     def _words(self, failure: Failure, error: Exception) -> str:
         if failure is Failure.TIMED_OUT and not isinstance(error, httpx.ConnectTimeout):
@@ -234,6 +224,8 @@ def _session_factory(
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
+            max_line_size=_LONGEST_HEADER,
+            max_field_size=_LONGEST_HEADER,
         )
         # aiohttp sends a GET again by itself when a kept connection was closed: a request that
         # nobody counts and that passes the pace by. The one place that retries is `api.retry`.

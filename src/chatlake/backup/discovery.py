@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 from chatlake.backup.items import Asked, Listed, SourceJob
 from chatlake.backup.known import KnownCompletions
@@ -20,7 +20,7 @@ from chatlake.backup.ports import CompletionApi, LakeStore
 from chatlake.backup.progress import FinishedPrefix
 from chatlake.model.digest import completion_digest
 from chatlake.model.manifest import Failure
-from chatlake.model.objects import Completion
+from chatlake.model.objects import Completion, latest_of_each
 from chatlake.model.partitions import Partition
 
 logger = logging.getLogger(__name__)
@@ -48,6 +48,7 @@ class Discovery:
         self._latest = time.time() + CLOCK_SLACK_S
         self._timeless = _Noted(job.name, "no usable creation time")
         self._future = _Noted(job.name, "a creation time in the future")
+        self._twofold = _Noted(job.name, "two rows on one page that differ")
 
     @property
     def ascending(self) -> bool:
@@ -136,6 +137,16 @@ class Discovery:
             self.position = completion.created
         self.position = self.position or 0
 
+    def _one_of_each(self, items: Sequence[Completion]) -> Iterable[Completion]:
+        """Return the items of a page, and of those that share an id the latest."""
+        latest = latest_of_each(items)
+        if len(latest) == len(items):
+            return items
+        for item in items:
+            if item.sent.text != latest[item.id].sent.text:
+                self._twofold.note(item.id)
+        return latest.values()
+
     async def _list(self) -> AsyncIterator[Completion | str]:
         """Yield the completions of the list, and the ids of rows that cannot be read there."""
         job = self._job
@@ -143,7 +154,7 @@ class Discovery:
             for row in page.malformed:
                 if row.id is not None:
                     yield row.id
-            for completion in page.items:
+            for completion in self._one_of_each(page.items):
                 if job.created_before is not None and completion.created >= job.created_before:
                     if self.ascending:
                         self._end()
@@ -162,6 +173,7 @@ class Discovery:
             self._warn_of_empty_list()
         self._timeless.warn("no run goes on from there")
         self._future.warn("no run goes on from there")
+        self._twofold.warn("the one with the later `created` is stored, or else the later row")
 
     def _warn_of_empty_list(self) -> None:
         """Say that nothing is listed, where completions are known that cannot have expired."""

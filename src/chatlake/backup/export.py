@@ -101,7 +101,7 @@ class Exporter:
         self._flush = Flush()
         self._flushing = asyncio.Lock()
         self._take: Take
-        self._messages = MessageSource(api)
+        self._messages = MessageSource(api, max_bytes=job.max_body)
         self._blame = Blame(job, api, lake, gaps=gaps)
         self._suspects: list[Suspect] = []
         self._has_no_messages = False
@@ -266,9 +266,13 @@ class Exporter:
             await self._conclude()
 
     def _fail_listed(self, item: Listed, error: CompletionError) -> None:
-        """Keep what is known of a completion whose messages are missing, and name it."""
+        """Keep what is known of a completion whose messages are missing, and name it.
+
+        One that was whole and has changed is stored as it is now; its stored messages stay.
+        """
         partition = Partition.of(self._job.name, item.completion.created)
-        if item.previous is None:
+        if item.previous is None or item.previous.digest is not None:
+            self._flush.unfetched.setdefault(partition, set()).add(item.completion.id)
             self._store_bare(item, partition)
         self._fail(item.completion.id, error, item=item, partition=partition)
 

@@ -6,8 +6,14 @@ import re
 import time
 from typing import Final
 
-from chatlake.backup.ports import CompletionApi, Room
-from chatlake.errors import InvalidResponseError, RequestRejectedError, UnsettledError
+from chatlake.backup.ports import MAX_BODY, CompletionApi, Room
+from chatlake.config.sizes import format_size
+from chatlake.errors import (
+    InvalidResponseError,
+    RequestRejectedError,
+    TooLargeError,
+    UnsettledError,
+)
 from chatlake.model.moments import seconds_of
 from chatlake.model.objects import Completion, Message, Page, read_completion, read_message_page
 from chatlake.model.paging import PAGE_LIMIT, Pager, StrandedError
@@ -37,10 +43,14 @@ async def get_completion(api: CompletionApi, completion_id: str) -> Completion:
 
 
 class MessageSource:
-    """The messages of a source's completions; remembers how many it gives at once."""
+    """The messages of a source's completions; remembers how many it gives at once.
 
-    def __init__(self, api: CompletionApi) -> None:
+    `max_bytes`: bytes of all messages of one completion, which memory holds at once.
+    """
+
+    def __init__(self, api: CompletionApi, *, max_bytes: int = MAX_BODY) -> None:
         self._api = api
+        self._max_bytes = max_bytes
         self._limit = PAGE_LIMIT
         self._limit_is_known = False
 
@@ -71,7 +81,7 @@ class MessageSource:
     async def _fetch(
         self, completion_id: str, settle: bool, at_least: int, room: Room | None, *, hasty: bool
     ) -> list[Message]:
-        reading = _Reading(completion_id, at_least, self._limit)
+        reading = _Reading(completion_id, at_least, self._limit, self._max_bytes)
         pager = reading.pager
         while not pager.done:
             try:
@@ -108,15 +118,24 @@ class MessageSource:
 class _Reading:
     """The messages of one completion while they are read."""
 
-    def __init__(self, completion_id: str, at_least: int, limit: int) -> None:
+    def __init__(self, completion_id: str, at_least: int, limit: int, max_bytes: int) -> None:
         self.messages: list[Message] = []
         self.pager: Pager[Message] = Pager(limit=limit, second=_second, is_cursor=_has_id)
         self._completion_id = completion_id
         self._at_least = at_least
         self._short_readings = 0
+        self._bytes_left = max_bytes
+        self._max_bytes = max_bytes
 
     def read(self, body: bytes) -> list[Message]:
-        """Take a page. UnsettledError where it is too short, as often as that is worth asking."""
+        """Take a page. UnsettledError where it is too short, as often as that is worth asking.
+
+        TooLargeError where the messages together are larger than one response may be.
+        """
+        if len(body) > self._bytes_left:
+            raise TooLargeError(
+                f"the messages are larger than {format_size(self._max_bytes)} (pace.max_body)"
+            )
         page = read_message_page(body, self._completion_id, self._position())
         _require_own(page, self._completion_id)
         if len(self.messages) + len(page.items) < self._at_least and page.has_more is not True:
@@ -125,7 +144,9 @@ class _Reading:
                 raise UnsettledError(
                     f"{len(page.items)} messages instead of at least {self._at_least}"
                 )
-        return self.pager.feed(page)
+        fresh = self.pager.feed(page)
+        self._bytes_left -= len(body)
+        return fresh
 
     def _position(self) -> int:
         """Return the position of the next page's first message."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from chatlake.backup.ports import RequestFigures, StoredVersion
+from chatlake.backup.ports import MAX_BODY, RequestFigures, StoredVersion
 from chatlake.model.manifest import Failure, PartFile
 from chatlake.model.objects import Completion
 from chatlake.model.partitions import Partition
@@ -26,6 +26,7 @@ class SourceJob:
     that are listed again. `full_sweep_every`: seconds after which an incremental run becomes a full
     one; None: never. `retention`: seconds that the source keeps completions. `selection`:
     fingerprint of the filters. `keep_images`: whether the bytes of embedded images are stored.
+    `max_body`: bytes of one response, and of all messages of one completion.
     """
 
     name: str
@@ -41,6 +42,7 @@ class SourceJob:
     selection: str = ""
     keep_images: bool = True
     concurrency: int = 32
+    max_body: int = MAX_BODY
 
     @property
     def filters(self) -> str:
@@ -105,6 +107,7 @@ class Flush:
 
     `replaced`: completions whose older rows have to go when this is committed, as they are stored;
     `replaced_alone`: those of which only the completion's own row goes, and the messages stay.
+    `unfetched`: those whose messages did not come, so that what is stored of them stays.
     `lost`: ids of stored messages, by completion, that would go with them. `images`: SHA-256 of the
     images in `parts`. `requests`: those sent where the run's own API client does not count them.
     """
@@ -112,6 +115,7 @@ class Flush:
     parts: list[PartFile] = field(default_factory=list)
     replaced: dict[Partition, dict[str, StoredVersion]] = field(default_factory=dict)
     replaced_alone: dict[Partition, set[str]] = field(default_factory=dict)
+    unfetched: dict[Partition, set[str]] = field(default_factory=dict)
     lost: dict[Partition, dict[str, set[str]]] = field(default_factory=dict)
     images: dict[Partition, set[str]] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)

@@ -4,6 +4,7 @@ A completion whose metadata was edited is fetched again, its messages too, and i
 server may then answer fewer messages than it did before, or others. So before rows are replaced,
 what is stored is compared with what has come:
 
+    the messages could not be fetched    the stored messages stay; only the completion is replaced
     everything stored has come again     the new rows replace the old ones
     only less has come                   the stored messages stay; only the completion is replaced
     some stored messages are missing,    the new rows replace the old ones, and those that would be
@@ -37,8 +38,11 @@ def keep_messages(source: str, lake: LakeStore, buffer: RowBuffer, flush: Flush)
     for partition, replaced in flush.replaced.items():
         stored = lake.stored_messages(partition, replaced)
         sent = buffer.messages(partition, stored.keys())
-        kept: set[str] = set()
+        unfetched = flush.unfetched.get(partition, set())
+        kept = unfetched & stored.keys()
         for completion_id, before in stored.items():
+            if completion_id in unfetched:
+                continue
             lost, has_new = compare(before, sent.get(completion_id, []))
             if not lost:
                 continue

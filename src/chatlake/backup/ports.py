@@ -13,7 +13,7 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -24,6 +24,9 @@ T = TypeVar("T")
 
 Columns = dict[str, list[Any]]
 """One table's rows of one partition by columns: names and order as in `model.tables.COLUMNS`."""
+
+MAX_BODY: Final = 512 << 20
+"""Bytes of one response, and of all messages of one completion, unless configured otherwise."""
 
 Room = Callable[[], Awaitable[None]]
 """Returns when there is room in memory for a large body."""

@@ -49,6 +49,7 @@ def job_for(source: Source, *, ids: Sequence[str] | None = None, full: bool = Fa
         selection=select.fingerprint(),
         keep_images=source.images == "store",
         concurrency=source.pace.concurrency,
+        max_body=source.pace.max_body,
     )
 
 
@@ -65,6 +66,7 @@ def new_client(source: Source, observer: Observer) -> ApiClient:
         query=source.resolved_query(load_prefect_secret),
         concurrency=pace.concurrency,
         requests_per_minute=pace.requests_per_minute,
+        max_body=pace.max_body,
         timeout_s=pace.timeout.total_seconds(),
         max_attempts=pace.max_attempts,
         give_up_after_s=pace.give_up_after.total_seconds(),

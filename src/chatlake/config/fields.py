@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from chatlake.config import durations
+from chatlake.config import durations, sizes
 from chatlake.config.references import Text
 from chatlake.config.suggestions import did_you_mean
 
@@ -135,6 +135,20 @@ def duration(*, zero: bool = False) -> Leaf:
     if not zero:
         schema["not"] = {"pattern": r"^(0+[a-z]+)+$"}
     return Leaf(check, schema, durations.format_duration)
+
+
+def size() -> Leaf:
+    """A size in bytes."""
+
+    def check(value: object) -> int:
+        if not isinstance(value, str):
+            number = isinstance(value, int) and not isinstance(value, bool)
+            alone = f"; a number alone has no unit: write {value}MiB" if number else ""
+            raise ValueError(f"expected {sizes.EXPECTED}{alone}")
+        return sizes.parse_size(value)
+
+    schema: dict[str, Any] = {"type": "string", "pattern": sizes.PATTERN}
+    return Leaf(check, schema, sizes.format_size)
 
 
 def format_version(known: int) -> Leaf:

@@ -30,12 +30,14 @@ from chatlake.config.fields import (
     EMPTY_IS_DEFAULT,
     choice,
     duration,
+    size,
     whole_number,
     words,
     yes_or_no,
 )
 from chatlake.config.ids import IdList, read_ids, unique_ids
 from chatlake.config.references import SecretLoader, SecretReference, Text
+from chatlake.config.sizes import parse_size
 from chatlake.errors import ConfigurationError
 
 
@@ -125,6 +127,13 @@ class Pace(Section):
         default=None, description="Requests a minute, at most; null: as the service permits."
     )
     timeout: Annotated[timedelta, duration()] = _duration("60s", "How long one request may take.")
+    max_body: Annotated[int, size()] = Field(
+        default=parse_size("512MiB"),
+        description="How large one response may be, once decoded; one that is larger is a named "
+        "failure, and the memory of a backup stays near it.",
+        examples=["512MiB", "2GiB"],
+        json_schema_extra={"default": "512MiB"},
+    )
     max_attempts: Annotated[int, whole_number(1, 100)] = Field(
         default=8, description="How often one request is tried before it is a failure."
     )

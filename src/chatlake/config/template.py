@@ -57,6 +57,7 @@ sources:                        # required: at least one
       concurrency: 32           # requests under way at once, at most (1 to 1024)
       requests_per_minute: null # a limit of your own; null: as fast as the service permits
       timeout: 60s              # of one request
+      max_body: 512MiB          # of one response, once decoded; beyond it, a named failure
       max_attempts: 8           # of one request, before it is a failure
       give_up_after: 15m        # how long one request is tried again, at most
 

@@ -17,7 +17,7 @@ import io
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 import imagesize
 import msgspec
@@ -27,6 +27,7 @@ _PLAIN_PREFIX = re.compile(r"[A-Za-z0-9/+.;:=_,-]*")
 _DATA_URL_TOKEN = re.compile(rb'"data:[^"\\]*(?:\\.[^"\\]*)*"', re.IGNORECASE | re.DOTALL)
 _DATA_URL_START = re.compile(rb'"data:', re.IGNORECASE)
 _NO_LINE_BREAKS = str.maketrans("", "", "\r\n")
+_FROM_URL_SAFE = str.maketrans("-_", "+/")
 _PIECE = 3 << 16
 _MARK = b"chatlake-image:"
 _HIDDEN_MARK = rb"chatlake-image\u003a"
@@ -97,13 +98,23 @@ def _encodes_to(data: bytes, url: str, start: int) -> bool:
 
 
 def _decode_base64(url: str, start: int) -> bytes | None:
-    """Decode base64 (RFC 4648, section 4) from `start`, also broken into lines (MIME); else None.
+    """Decode base64 (RFC 4648) from `start`; None where it is something else.
 
-    No guessing beyond that: a text that only resembles base64 must not become an image.
+    In its alphabet (section 4) or the one that is safe in URLs (section 5), with its padding or
+    without, broken into lines (MIME), percent-encoded where a URL may be. No guessing beyond that:
+    a text that only resembles base64, or mixes the alphabets, must not become an image.
     """
     payload = url[start:]
+    if "%" in payload:
+        payload = unquote(payload)
     if "\n" in payload or "\r" in payload:
         payload = payload.translate(_NO_LINE_BREAKS)
+    if "-" in payload or "_" in payload:
+        if "+" in payload or "/" in payload:
+            return None
+        payload = payload.translate(_FROM_URL_SAFE)
+    if not payload.endswith("="):
+        payload += "=" * (-len(payload) % 4)
     try:
         return binascii.a2b_base64(payload, strict_mode=True)
     except (binascii.Error, ValueError):

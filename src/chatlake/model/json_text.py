@@ -13,11 +13,13 @@ from __future__ import annotations
 import json
 import math
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 
 import msgspec
 
-_STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
+from chatlake.model.json_marks import MARKS, STRING
+
 # Alternatives in this order, so that a whole pair is never split and `\\ud800` (an escaped
 # backslash followed by plain letters) is never taken for an escape.
 _ESCAPES = re.compile(
@@ -26,8 +28,7 @@ _ESCAPES = re.compile(
     rb"|\\."
 )
 _LONE_SURROGATE_HINT = re.compile(rb"\\u[dD][89a-fA-F]")
-_NUMBERS = re.compile(_STRING + rb"|(-?[0-9][0-9.eE+-]*)", re.DOTALL)
-_MARKS = re.compile(_STRING + rb"|[\[\]{},:]", re.DOTALL)
+_NUMBERS = re.compile(STRING + rb"|(-?[0-9][0-9.eE+-]*)", re.DOTALL)
 
 
 class SentObject(msgspec.Struct, frozen=True, gc=False):
@@ -75,7 +76,7 @@ class SentObject(msgspec.Struct, frozen=True, gc=False):
 
 def read_sent(body: bytes) -> SentObject:
     """Take in a JSON text as it was sent."""
-    text = body.strip()
+    text = body.removeprefix(BOM_UTF8).strip()
     return SentObject(text, replace_lone_surrogates(text))
 
 
@@ -116,7 +117,7 @@ def _tame(match: re.Match[bytes]) -> bytes:
 def _items(text: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Yield key (as written; empty in an array), start and end of each item of a valid value."""
     depth, start, key = 0, 0, b""
-    for match in _MARKS.finditer(text):
+    for match in MARKS.finditer(text):
         mark = match.group()
         if mark in {b"{", b"["}:
             depth += 1

@@ -8,6 +8,7 @@ and read with care by the flattening.
 from __future__ import annotations
 
 from codecs import getincrementaldecoder
+from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -182,6 +183,20 @@ def read_message_page(body: bytes, completion_id: str = "", position: int = 0) -
 def read_completion(body: bytes) -> Completion:
     """Decode the answer of `GET /chat/completions/{id}`; InvalidResponseError where it is none."""
     return _completion(_checked(read_sent(body), "a completion"))
+
+
+def latest_of_each(items: Iterable[Completion]) -> dict[str, Completion]:
+    """Return one completion for each id: that of the later `created`, or the later of equal ones.
+
+    They stand in the order of the items.
+    """
+    latest: dict[str, Completion] = {}
+    for item in items:
+        before = latest.get(item.id)
+        if before is None or item.created >= before.created:
+            latest.pop(item.id, None)  # it stands at its own place
+            latest[item.id] = item
+    return latest
 
 
 def read_choices(

@@ -10,40 +10,39 @@ from __future__ import annotations
 import re
 
 from chatlake.errors import InvalidResponseError
+from chatlake.model.json_marks import CLOSE, OPEN, marks_of
 
-_MARKS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},:]', re.DOTALL)
 _PLAIN_STRING = re.compile(rb'"([!#-\[\]-~]{1,200})"')
-_OPEN, _CLOSE = frozenset({b"[", b"{"}), frozenset({b"]", b"}"})
+_MOST_MARKS = 5_000_000  # in a page: some seconds of work
 
 
 def split_rows(body: bytes) -> tuple[list[bytes], bytes]:
     """Return the texts of the rows in the page's `data`, and the page with an empty `data`.
 
-    InvalidResponseError where the text is no object with an array `data`, or is cut.
+    InvalidResponseError where the text is no object with an array `data`, is cut, or would take
+    long to take apart.
     """
-    depth, key, last_string, within = 0, b"", b"", False
+    key, last_string, within, is_whole = b"", b"", False, False
     rows: list[bytes] = []
     row_start = data_start = data_end = -1
-    for mark in _MARKS.finditer(body):
-        token = mark.group()
-        if token in _OPEN:
-            depth += 1
-            if depth == 2 and token == b"[" and key == b'"data"' and data_end < 0:
-                within, data_start = True, mark.end()
-                row_start = mark.end()
-        elif token in _CLOSE:
-            depth -= 1
-            if within and depth == 1:
-                within, data_end = False, mark.start()
-                _take(rows, body[row_start:data_end])
+    for number, (token, start, end, depth) in enumerate(marks_of(body)):
+        if number >= _MOST_MARKS:
+            raise InvalidResponseError("the page cannot be read, and is too long to be taken apart")
+        if depth == 1 and token == b"[" and key == b'"data"' and data_end < 0 and not within:
+            within, data_start = True, end
+            row_start = end
+        elif depth == 1 and within and token in CLOSE:
+            within, data_end = False, start
+            _take(rows, body[row_start:data_end])
         elif token == b"," and within and depth == 2:
-            _take(rows, body[row_start : mark.start()])
-            row_start = mark.end()
+            _take(rows, body[row_start:start])
+            row_start = end
         elif depth == 1 and token[:1] == b'"':
             last_string = token
         elif depth == 1 and token == b":":
             key = last_string
-    if data_end < 0 or depth != 0:
+        is_whole = depth == 0 and token in CLOSE
+    if data_end < 0 or not is_whole:
         raise InvalidResponseError(
             f"the response is not a list: {body[:80].decode('utf-8', 'replace')!r}"
         )
@@ -52,18 +51,15 @@ def split_rows(body: bytes) -> tuple[list[bytes], bytes]:
 
 def readable_id(row: bytes) -> str | None:
     """Return the `id` of a malformed row; None where it has none that can be read."""
-    depth, key, last_string = 0, b"", b""
-    for mark in _MARKS.finditer(row):
-        token = mark.group()
-        if token in _OPEN:
-            depth += 1
-        elif token in _CLOSE:
-            depth -= 1
-        elif depth == 1 and token == b":":
+    key, last_string = b"", b""
+    for token, _, _, depth in marks_of(row):
+        if depth != 1 or token in OPEN or token in CLOSE:
+            continue
+        if token == b":":
             key = last_string
-        elif depth == 1 and token == b",":
+        elif token == b",":
             key = b""
-        elif depth == 1 and token[:1] == b'"':
+        else:
             found = _PLAIN_STRING.fullmatch(token)
             if key == b'"id"' and found is not None:
                 return found.group(1).decode()
