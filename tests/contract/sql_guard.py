@@ -18,6 +18,7 @@ def load(source: str) -> Any:
     sys.path.insert(0, source)
     views = ModuleType("chatlake.lake.views")
     views.quoted = lambda text: "'" + text.replace("'", "''") + "'"  # type: ignore[attr-defined]
+    views.literal = lambda path: path  # type: ignore[attr-defined]
     lake = ModuleType("chatlake.lake")
     lake.__path__ = [f"{source}/chatlake/lake"]
     sys.modules |= {"chatlake.lake": lake, "chatlake.lake.views": views}

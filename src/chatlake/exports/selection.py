@@ -37,7 +37,9 @@ def selected(
     ):
         for setting in _SETTINGS:
             connection.execute(setting)
-        confine(connection, lake.location, temporary=folder)
+        # What is read of a day is what the newest commit lists, which the views may not show yet.
+        files = [lake.storage.url(file.path) for file in lake.state.files.values()]
+        confine(connection, lake.location, temporary=folder, also=filter(None, files))
         try:
             if where is not None:
                 require_condition(connection, where)

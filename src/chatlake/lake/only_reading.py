@@ -15,14 +15,14 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import duckdb
 
 from chatlake.errors import UsageError
-from chatlake.lake.views import quoted
+from chatlake.lake.views import literal, quoted
 
 _READ_ONLY_HINT: Final = (
     "Only SELECT, DESCRIBE, SHOW, SUMMARIZE and EXPLAIN; --output FILE writes the result."
@@ -87,17 +87,22 @@ def confine(
     *,
     temporary: str,
     allow_files: bool = False,
+    also: Iterable[str] = (),
 ) -> None:
     """Let a connection open only the files of the lake's views, and lock its configuration.
 
     `location`: where the lake lies. `temporary`: an existing private folder, the only one where
-    DuckDB may write, for what does not fit into memory. With `allow_files` it may open any file.
+    DuckDB may write, for what does not fit into memory. With `allow_files` it may open any file;
+    `also`: files of the lake that the views do not name.
     """
     run = connection.execute
     run(f"SET temp_directory = {quoted(temporary)}")
     run("SET python_enable_replacements = false")
     if not allow_files:
-        paths = ", ".join(map(quoted, sorted(_files_of_views(connection, location))))
+        files = _files_of_views(connection, location)
+        for path in also:
+            files.update((path, literal(path)))
+        paths = ", ".join(map(quoted, sorted(files)))
         run(f"SET allowed_paths = [{paths}]")
         run("SET enable_external_access = false")
     run("SET lock_configuration = true")
