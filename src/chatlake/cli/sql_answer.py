@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import duckdb
 from chatlake.cli.sql_formats import WRITERS, Result, Row, unique, write_table
 from chatlake.cli.sql_statements import errors_explained
 from chatlake.errors import UsageError
-from chatlake.exports.output import open_export
+from chatlake.exports.output import folder_beside, open_export
 from chatlake.lake.lake import Lake
 from chatlake.lake.only_reading import Question, checked_question, confine
 from chatlake.lake.views import VIEWS, quoted
@@ -32,7 +31,7 @@ def open_for_questions(
 
     `allow_files`: a query may read other files too. LakeError.
     """
-    with _folder_near(beside) as folder, closing(lake.connect()) as connection:
+    with folder_beside(beside) as folder, closing(lake.connect()) as connection:
         confine(connection, lake.location, temporary=folder, allow_files=allow_files)
         yield Questions(lake, connection, Path(folder))
 
@@ -98,10 +97,3 @@ def _run(connection: duckdb.DuckDBPyConnection, query: str) -> Result:
 def _rows(connection: duckdb.DuckDBPyConnection) -> Iterator[Row]:
     while rows := connection.fetchmany(_ROWS_AT_ONCE):
         yield from rows
-
-
-def _folder_near(output: Path | None) -> tempfile.TemporaryDirectory[str]:
-    """Return a temporary folder: beside a file, since there is room for the result."""
-    beside = output is not None and (output.is_file() or not output.exists())
-    place = output.resolve().parent if output is not None and beside else None
-    return tempfile.TemporaryDirectory(prefix="_chatlake-", dir=place)
