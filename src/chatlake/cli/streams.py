@@ -28,7 +28,7 @@ class OutputLostError(OSError):
 class _Output(io.FileIO):
     """Standard output: what goes wrong there is known from what goes wrong elsewhere."""
 
-    def write(self, data: ReadableBuffer, /) -> int | None:
+    def write(self, data: ReadableBuffer, /) -> int:
         """Write bytes. BrokenPipeError where the reader has gone, OutputLostError."""
         try:
             return super().write(data)
@@ -42,7 +42,7 @@ class _Output(io.FileIO):
 class _Notes(io.FileIO):
     """Standard error: what it does not take is dropped."""
 
-    def write(self, data: ReadableBuffer, /) -> int | None:
+    def write(self, data: ReadableBuffer, /) -> int:
         """Write bytes, or do as if."""
         with suppress(OSError):
             return super().write(data)
