@@ -13,13 +13,32 @@ def run() -> int:
     ends at once, with the code that it would have later, and without a traceback.
     """
     _end_at_signals()
+    _open_closed_streams()
     gc.set_threshold(50_000)  # imports make many objects that stay: they are no garbage
-    from chatlake.cli import main, stopping  # noqa: PLC0415 - not before signals are handled
+    from chatlake.cli import main, stopping, streams  # noqa: PLC0415 - not before signals are handled
 
+    streams.watch()
     stopping.raise_in_command()
-    code = main()
+    try:
+        code = main()
+    finally:
+        streams.settle()
     _end_at_signals()  # all is put away: nothing may be raised while the interpreter ends
     return code
+
+
+def _open_closed_streams() -> None:
+    """Open what the caller has closed (`2>&-`): else the next file has its number.
+
+    What is written for people would then go into that file. Standard output is opened to read,
+    so that writing to it still fails; nobody needs to know of a lost standard error.
+    """
+    for number, flags in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free: this one.
+            os.set_inheritable(os.open(os.devnull, flags), True)
 
 
 def _end_at_signals() -> None:

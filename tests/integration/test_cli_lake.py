@@ -163,46 +163,6 @@ def test_parquet_goes_through_a_pipe(stored: Stored, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "query",
-    [
-        "COPY (SELECT 1) TO 'stolen.csv'",
-        "EXPLAIN ANALYZE COPY (SELECT 1) TO 'stolen.csv'",
-        "/* SELECT */ CREATE TABLE t AS SELECT 1",
-        "INSERT INTO runs VALUES (1)",
-        "ATTACH 'stolen.db'",
-        "INSTALL httpfs",
-        "SET threads = 1",
-        "PRAGMA threads = 1",
-        "CALL pragma_version()",
-        "EXPORT DATABASE 'stolen'",
-        "SELECT 1; DROP VIEW runs",
-    ],
-)
-def test_sql_only_reads(chatlake: CommandLine, stored: Stored, query: str) -> None:
-    """Whatever does more than read: exit code 2, and no file appears."""
-    before = set(stored.folder.iterdir())
-
-    done = chatlake("sql", query)
-
-    assert done.code == 2
-    assert "read-only" in done.err or "expected one statement" in done.err
-    assert set(stored.folder.iterdir()) == before
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        "FROM runs", "VALUES (1)", "DESCRIBE completions", "SHOW TABLES", "SUMMARIZE runs",
-        "EXPLAIN SELECT 1", "WITH x AS (SELECT 1) FROM x;", "PRAGMA version",
-        "PIVOT messages ON role USING count(*) GROUP BY direction",
-    ],
-)  # fmt: skip
-def test_every_way_to_read_is_allowed(chatlake: CommandLine, query: str) -> None:
-    """DuckDB's other spellings of a question work too."""
-    assert chatlake("sql", query).code == 0
-
-
-@pytest.mark.parametrize(
     ("query", "told"),
     [
         ("SELECT * FROM completion", "Did you mean completions?"),

@@ -11,6 +11,7 @@ import typer
 
 from chatlake.cli.options import ConfigOption, JsonOption, examples
 from chatlake.cli.output import note, write_json
+from chatlake.cli.streams import after_the_work
 from chatlake.errors import UsageError
 
 if TYPE_CHECKING:
@@ -77,10 +78,11 @@ def backup(
     jobs = jobs_for(settings, names=names, ids=ids, full=full)
     with progress_shown(bar=sys.stderr.isatty() and not no_progress) as observer:
         report = run_backup(settings, jobs, observer, dry_run=dry_run, new_lake=new_lake)
-    if as_json:
-        write_json(backup_document(report))
-    else:
-        show_summary(report)
+    with after_the_work():
+        if as_json:
+            write_json(backup_document(report))
+        else:
+            show_summary(report)
     show_problems(report, jobs, settings)
     raise typer.Exit(report.exit_code)
 

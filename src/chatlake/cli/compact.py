@@ -9,6 +9,7 @@ import typer
 
 from chatlake.cli.options import ConfigOption, JsonOption, examples
 from chatlake.cli.output import say, show_error, write_json
+from chatlake.cli.streams import after_the_work
 from chatlake.errors import LakeDamagedError
 
 if TYPE_CHECKING:
@@ -35,10 +36,11 @@ def compact(config: ConfigOption = None, *, as_json: JsonOption = False) -> None
     with bytes_shown("looking", "merging files", bar=sys.stderr.isatty()) as progress:
         report = compact_lake(lake, progress)
     error = _error(report)
-    if as_json:
-        write_json(_document(lake, report, error))
-    else:
-        _show(lake, report)
+    with after_the_work():
+        if as_json:
+            write_json(_document(lake, report, error))
+        else:
+            _show(lake, report)
     if error is not None:
         show_error(error.message, error.hint)
         raise typer.Exit(error.exit_code)

@@ -21,7 +21,7 @@ from types import FrameType
 
 from chatlake.bootstrap.backup import open_lake
 from chatlake.cli.output import note, paint, say, shows_colours
-from chatlake.cli.sql_answer import write_answer
+from chatlake.cli.sql_answer import open_for_questions
 from chatlake.cli.words import count, duration, shortened
 from chatlake.config import load_settings
 from chatlake.errors import ChatlakeError, RunTerminatedError, UsageError
@@ -281,7 +281,8 @@ def _ask(place: _Place) -> None:
         say(paint(query, "bold"))
         say()
         started = time.monotonic()
-        write_answer(lake, query, "table", None)
+        with open_for_questions(lake) as questions:
+            questions.answer(query, "table", None)
         say(paint(f"({1000 * (time.monotonic() - started):.0f} ms)", "dim"))
     say()
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import typer
 
-from chatlake.cli import stopping
+from chatlake.cli import stopping, streams
 from chatlake.cli.app import app
 from chatlake.cli.logs import set_up_logging
 from chatlake.cli.output import show_error, write_json
@@ -22,6 +23,7 @@ from chatlake.errors import (
 from chatlake.model.outside_text import strike_out
 
 PROGRAM = "chatlake"
+_OUTPUT_HINT = "Free space there, or let it go to another place."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,8 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         # Who read our output has enough of it (`| head`): nothing to say, and nobody to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.drop_output()
         return stopping.exit_code() or 0
+    except streams.OutputLostError as lost:
+        streams.drop_output()
+        message = f"cannot write standard output: {lost.strerror}"
+        return _ended(ChatlakeError(message, hint=_OUTPUT_HINT), as_json=False)
     except KeyboardInterrupt:
         return _ended(_stopped(RunInterruptedError.exit_code), as_json=as_json)
     except SystemExit as stop:
@@ -58,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _ended(error: ChatlakeError, *, as_json: bool) -> int:
     """Say what ended the command, and return its exit code."""
     if as_json:
-        write_json({"error": as_document(error)})
+        with suppress(OSError):  # standard output may be what is broken
+            write_json({"error": as_document(error)})
     show_error(strike_out(error.message), error.hint)
     return error.exit_code
 

@@ -9,6 +9,7 @@ import typer
 
 from chatlake.cli.options import ConfigOption, JsonOption, examples
 from chatlake.cli.output import note, warn, write_json
+from chatlake.cli.streams import after_the_work
 from chatlake.errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ def raw(
         )
     report = export_raw(open_lake(load_settings(config)), output, where=where)
     if as_json:
-        write_json({"output": output, **asdict(report)})
+        with after_the_work():
+            write_json({"output": output, **asdict(report)})
     _tell(report, output)
 
 

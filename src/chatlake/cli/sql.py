@@ -16,6 +16,7 @@ EXAMPLES = examples(
     "chatlake sql 'SELECT model, count(*) FROM completions GROUP BY ALL'",
     "chatlake sql 'SELECT * FROM messages LIMIT 5' --format json",
     "chatlake sql 'FROM completions' --format parquet --output completions.parquet",
+    "chatlake sql \"FROM completions JOIN 'prices.csv' USING (model)\" --allow-files",
     "chatlake sql - < question.sql",
     "chatlake sql 'SHOW TABLES'",
 )
@@ -54,12 +55,20 @@ def sql(
         ),
     ] = None,
     *,
+    allow_files: Annotated[
+        bool,
+        typer.Option(
+            "--allow-files",
+            help="Let the query read files outside the lake too, as in FROM 'prices.csv'.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Ask the lake's views with SQL, read-only.
 
     SHOW TABLES lists the views, DESCRIBE completions the columns of one. Allowed are SELECT,
-    DESCRIBE, SHOW, SUMMARIZE and EXPLAIN. An error in the SQL ends with exit code 2.
+    DESCRIBE, SHOW, SUMMARIZE and EXPLAIN. A query reads no file outside the lake. An error in the
+    SQL ends with exit code 2.
     """
     if as_json and style not in (None, Format.json):
         raise UsageError(f"--json and --format {style} exclude each other", hint="Give one.")
@@ -69,8 +78,12 @@ def sql(
             "Parquet is not for a terminal", hint="Add --output FILE, or redirect the output."
         )
     from chatlake.bootstrap.backup import open_lake  # noqa: PLC0415
-    from chatlake.cli.sql_answer import write_answer  # noqa: PLC0415
+    from chatlake.cli.sql_answer import open_for_questions  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
 
     text = sys.stdin.read() if query == "-" else query
-    write_answer(open_lake(load_settings(config)), text, style.value, output)
+    beside = output if style is Format.parquet else None
+    with open_for_questions(
+        open_lake(load_settings(config)), allow_files=allow_files, beside=beside
+    ) as questions:
+        questions.answer(text, style.value, output)

@@ -12,6 +12,7 @@ import typer
 
 from chatlake.cli.options import ConfigOption, JsonOption, examples
 from chatlake.cli.output import note, say, write_json
+from chatlake.cli.streams import after_the_work
 from chatlake.errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,11 +66,12 @@ def vacuum(
         if yes or not _is_asked() or _confirmed():
             removed, found = vacuum_lake(lake, age)
     named = found.removable if dry_run else removed
-    if as_json:
-        seconds = round(time.monotonic() - begun_at, 3)
-        write_json(_document(lake, named, found, age, seconds, dry_run=dry_run))
-    else:
-        _show(named, found, older_than, dry_run=dry_run)
+    with after_the_work():
+        if as_json:
+            seconds = round(time.monotonic() - begun_at, 3)
+            write_json(_document(lake, named, found, age, seconds, dry_run=dry_run))
+        else:
+            _show(named, found, older_than, dry_run=dry_run)
 
 
 def _age(text: str) -> timedelta:

@@ -10,6 +10,7 @@ import typer
 
 from chatlake.cli.options import ConfigOption, JsonOption, examples
 from chatlake.cli.output import note, paint, printable, say, show_error, write_json
+from chatlake.cli.streams import after_the_work
 
 if TYPE_CHECKING:
     from chatlake.errors import LakeDamagedError
@@ -53,10 +54,11 @@ def verify(
         with suppress(ChatlakeError):
             open_lake(settings)  # a lake that was moved works again after any command
     error = _error(report)
-    if as_json:
-        write_json(_document(report, error))
-    else:
-        _show(report)
+    with after_the_work():
+        if as_json:
+            write_json(_document(report, error))
+        else:
+            _show(report)
     for line in report.notes:
         note(f"{paint('note:', 'dim', sys.stderr)} {printable(line)}")
     if error is not None:

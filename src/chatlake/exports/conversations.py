@@ -11,9 +11,12 @@ from typing import Any, Final
 
 import duckdb
 
+from chatlake.errors import LakeError
+from chatlake.lake.catalog import empty_file_of
 from chatlake.lake.lake import Lake
 from chatlake.lake.parts import open_part
 from chatlake.lake.unaltered import require_unaltered
+from chatlake.lake.views import reader
 from chatlake.model.manifest import PartFile
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import COMPLETIONS, MESSAGES
@@ -27,10 +30,13 @@ _NUMBER_A_DAY: Final = """
 CREATE OR REPLACE TEMP TABLE day AS
 SELECT source, completion_id, created_at,
     row_number() OVER (ORDER BY created_at NULLS FIRST, source, completion_id) - 1 AS place
-FROM completions SEMI JOIN selected USING (source, completion_id, created_date)
+FROM {completions} SEMI JOIN (FROM selected WHERE created_date = $day) AS selected
+    USING (source, completion_id, created_date)
 WHERE created_date = $day
 """
-_SOURCES: Final = "SELECT DISTINCT source FROM day ORDER BY ALL"
+_DAYS: Final = """
+SELECT created_date, list_sort(list(DISTINCT source)) FROM selected GROUP BY ALL ORDER BY ALL
+"""
 _SPAN: Final = """
 SELECT min(created_at), max(created_at)
 FROM day
@@ -44,9 +50,9 @@ SELECT place, source, completion_id, message_count, held, sent
 FROM (FROM day WHERE place BETWEEN $first AND $last) JOIN (
     SELECT source, completion_id, -1 AS position, message_count, coalesce(held, 0) AS held,
         coalesce(raw_exact, raw::VARCHAR) AS sent
-    FROM completions LEFT JOIN (
+    FROM {completions} LEFT JOIN (
         SELECT source, completion_id, count(*) AS held
-        FROM messages
+        FROM {messages}
         WHERE {condition}
         GROUP BY ALL
     ) USING (source, completion_id)
@@ -56,7 +62,7 @@ FROM (FROM day WHERE place BETWEEN $first AND $last) JOIN (
         CASE direction
             WHEN 'input' THEN coalesce(raw_exact, raw::VARCHAR) ELSE echo_raw::VARCHAR
         END
-    FROM messages
+    FROM {messages}
     WHERE {condition}
 ) USING (source, completion_id)
 ORDER BY place, position
@@ -87,16 +93,22 @@ def read_conversations(lake: Lake, connection: duckdb.DuckDBPyConnection) -> Ite
     Each must be read to its end before the next. Raises duckdb.Error or LakeDamagedError where the
     lake is damaged: no text of an altered file is given out as what the API sent.
     """
-    days = connection.execute("SELECT DISTINCT created_date FROM selected ORDER BY ALL").fetchall()
-    for (day,) in days:
-        connection.execute(_NUMBER_A_DAY, {"day": day})
-        (count,) = connection.execute("SELECT count(*) FROM day").fetchall()[0]
-        files = _files_of_the_day(lake, connection, day)
+    empties = {table: empty_file_of(connection, table) for table in (COMPLETIONS, MESSAGES)}
+    for day, sources in connection.execute(_DAYS).fetchall():
+        files = _files_of_the_day(lake, day, sources)
         for file in files:
             require_unaltered(lake.storage, file)
+        # The views name the files of every day, and DuckDB looks each of them up for each query.
+        tables = {
+            table: reader([empty, *(_url(lake, file) for file in files if file.table == table)])
+            for table, empty in empties.items()
+        }
+        connection.execute(_NUMBER_A_DAY.format(**tables), {"day": day})
+        (count,) = connection.execute("SELECT count(*) FROM day").fetchall()[0]
         step = _completions_at_once(lake, files)
         for first in range(0, count, step):
-            rows = _read_slice(connection, day, {"first": first, "last": first + step - 1})
+            places = {"first": first, "last": first + step - 1}
+            rows = _read_slice(connection, tables, day, places)
             for _, conversation in groupby(rows, key=itemgetter(0)):
                 yield _conversation(conversation, day)
 
@@ -109,26 +121,33 @@ def _conversation(rows: Iterator[tuple[Any, ...]], day: date) -> Conversation:
 
 
 def _read_slice(
-    connection: duckdb.DuckDBPyConnection, day: date, places: dict[str, Any]
+    connection: duckdb.DuckDBPyConnection,
+    tables: dict[str, str],
+    day: date,
+    places: dict[str, Any],
 ) -> Iterator[tuple[Any, ...]]:
     condition, parameters = "created_date = $day", {"day": day, **places}
     # The time lets DuckDB skip the rest of the day's rows; unless one of the slice has none.
     for low, high in connection.execute(_SPAN, places).fetchall():
         condition += " AND created_at BETWEEN $low AND $high"
         parameters |= {"low": low, "high": high}
-    result = connection.execute(_READ_A_SLICE.format(condition=condition), parameters)
+    result = connection.execute(_READ_A_SLICE.format(condition=condition, **tables), parameters)
     while rows := result.fetchmany(_ROWS_AT_ONCE):
         yield from rows
 
 
-def _files_of_the_day(
-    lake: Lake, connection: duckdb.DuckDBPyConnection, day: date
-) -> list[PartFile]:
+def _files_of_the_day(lake: Lake, day: date, sources: list[str]) -> list[PartFile]:
     """Return the files that hold what is read of a day."""
-    sources = [source for (source,) in connection.execute(_SOURCES).fetchall()]
     partitions = [Partition(source, str(day)) for source in sources]
     files = [file for each in partitions for file in lake.state.partition_files(each)]
     return [file for file in files if file.table in (COMPLETIONS, MESSAGES)]
+
+
+def _url(lake: Lake, file: PartFile) -> str:
+    url = lake.storage.url(file.path)
+    if url is None:
+        raise LakeError(f"DuckDB cannot read {lake.location}")
+    return url
 
 
 def _completions_at_once(lake: Lake, files: list[PartFile]) -> int:

@@ -11,6 +11,7 @@ import duckdb
 from chatlake.errors import ChatlakeError, LakeDamagedError, UsageError
 from chatlake.lake.duckdb_files import raised_while_reading
 from chatlake.lake.lake import Lake
+from chatlake.lake.only_reading import confine, require_condition
 from chatlake.lake.views import quoted
 
 _KEYS = "SELECT source, completion_id, created_date FROM completions"
@@ -34,10 +35,14 @@ def selected(
         tempfile.TemporaryDirectory(prefix="chatlake-") as folder,
         closing(lake.connect()) as connection,
     ):
-        connection.execute(f"SET temp_directory = {quoted(folder)}")
         for setting in _SETTINGS:
             connection.execute(setting)
+        # What is read of a day is what the newest commit lists, which the views may not show yet.
+        files = [lake.storage.url(file.path) for file in lake.state.files.values()]
+        confine(connection, lake.location, temporary=folder, also=filter(None, files))
         try:
+            if where is not None:
+                require_condition(connection, where)
             # The line break ends a comment. `condition` was checked, the names are quoted.
             connection.execute(
                 f"CREATE TEMP TABLE selected AS {_KEYS} WHERE {of_source} AND ({condition}\n)"

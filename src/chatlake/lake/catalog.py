@@ -8,6 +8,7 @@ it was built for, so that a moved lake is noticed.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from contextlib import closing
 from dataclasses import astuple, dataclass
@@ -98,6 +99,17 @@ def read_stamp(path: str) -> CatalogStamp | None:
 def empty_path(table: str) -> str:
     """Return the path of the file with the table's columns and no rows."""
     return f"schema/{table}/source=none/created_date=1970-01-01/empty.parquet"
+
+
+def empty_file_of(connection: duckdb.DuckDBPyConnection, table: str) -> str:
+    """Return the path of the empty file from which the view of a table has its columns."""
+    ((sql,),) = connection.execute(
+        "SELECT sql FROM duckdb_views() WHERE database_name = 'lake' AND view_name = ?", [table]
+    ).fetchall()
+    paths: list[str] = re.findall(r"'((?:[^']|'')*)'", sql)
+    # The first of the list: the lake's path may hold a star or a bracket, the empty one's name not.
+    found = next(path for path in paths if path.endswith(empty_path(table)))
+    return re.sub(r"\[([*?\[])\]", r"\1", found.replace("''", "'"))
 
 
 def build_catalog(storage: Storage, state: LakeState, empties: Storage) -> bytes:

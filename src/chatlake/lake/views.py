@@ -92,15 +92,15 @@ def reader(paths: Iterable[str]) -> str:
     columns, so DuckDB need not open each of them to plan a query (union_by_name would: with 10,000
     files seven times the time of a query on one day).
     """
-    listed = ", ".join(quoted(_literal(path)) for path in paths)
+    listed = ", ".join(quoted(literal(path)) for path in paths)
     return (
         f"read_parquet([{listed}], hive_partitioning = true, "
         "hive_types = {'source': VARCHAR, 'created_date': DATE})"
     )
 
 
-def _literal(path: str) -> str:
-    # DuckDB takes every path of the list for a glob; `[*]` is a glob for the star itself.
+def literal(path: str) -> str:
+    """Return the glob that matches just this path: DuckDB takes every path for a glob."""
     return re.sub(r"([*?\[])", r"[\1]", path)
 
 

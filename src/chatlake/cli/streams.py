@@ -1,0 +1,99 @@
+"""The standard streams of this process: closed, full, or read by somebody who has gone.
+
+What a command was asked to do counts more than what it says of it. So a standard error that takes
+nothing is no error at all. A standard output that takes nothing ends a command whose work is its
+output; one whose work is done (a backup) says so in a line, and ends with the code of its work.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, TextIO
+
+from chatlake.cli.output import warn
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+
+class OutputLostError(OSError):
+    """Standard output is closed, full or broken."""
+
+
+class _Output(io.FileIO):
+    """Standard output: what goes wrong there is known from what goes wrong elsewhere."""
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write bytes. BrokenPipeError where the reader has gone, OutputLostError."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            why = "it is closed" if error.errno == errno.EBADF else error.strerror
+            raise OutputLostError(error.errno, why) from error
+
+
+class _Notes(io.FileIO):
+    """Standard error: what it does not take is dropped."""
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write bytes, or do as if."""
+        with suppress(OSError):
+            return super().write(data)
+        return memoryview(data).nbytes
+
+
+def watch() -> None:
+    """Put streams in place of the process's own that behave as this module says."""
+    # Closed streams were given something to write to; Python had made them None before.
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 - for the whole process
+    sys.stdout = _watched(_Output(1, "wb", closefd=False), sys.stdout)
+    sys.stderr = _watched(_Notes(2, "wb", closefd=False), sys.stderr, each_line=True)
+
+
+def _watched(raw: io.FileIO, before: TextIO | None, *, each_line: bool = False) -> TextIO:
+    if before is not None:
+        before.flush()
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding="utf-8" if before is None else before.encoding,
+        errors="backslashreplace",
+        line_buffering=each_line or raw.isatty(),
+    )
+
+
+def drop_output() -> None:
+    """Let what is still to be written to standard output go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def settle() -> None:
+    """Write out what is left for standard output: the interpreter would end with a code of its own.
+
+    Where that fails, the command has said so.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError:
+        drop_output()
+
+
+@contextmanager
+def after_the_work() -> Iterator[None]:
+    """Show inside the block what was done: where that cannot be shown, it is done all the same."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        drop_output()
+    except OutputLostError as error:
+        drop_output()
+        warn(f"cannot write standard output: {error.strerror}. What was done stands.")

@@ -1,0 +1,279 @@
+"""SQL of a user on a lake's views: what it may do, held by DuckDB and checked on the parsed tree.
+
+Two walls stand one behind the other. `confine` shuts the connection: it opens just the files that
+the views name, and its configuration is locked. A file that may be read may also be written by
+COPY, so `checked_question` looks at the tree that DuckDB's parser makes of the text, and takes only
+nodes and table functions that are known to read. The text itself is never searched: DuckDB reads
+comments, strings and quoted names in more ways than an expression can follow.
+
+A PIVOT that finds its columns itself has no tree that DuckDB gives out. Its tokens are checked,
+and it runs as a subquery, in which DuckDB's binder takes no statement that writes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import duckdb
+
+from chatlake.errors import UsageError
+from chatlake.lake.views import literal, quoted
+
+_READ_ONLY_HINT: Final = (
+    "Only SELECT, DESCRIBE, SHOW, SUMMARIZE and EXPLAIN; --output FILE writes the result."
+)
+_READING_NODES: Final = frozenset(
+    {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
+)
+# Every table function that DuckDB 1.5 and 2.0 have and that only reads. One that comes later, or
+# changes settings, or takes a query as a string, is refused.
+_READING_FUNCTIONS: Final = frozenset(
+    """
+    collations database_list database_size
+    duckdb_approx_database_count duckdb_columns duckdb_connection_count duckdb_constraints
+    duckdb_coordinate_systems duckdb_databases duckdb_dependencies duckdb_extensions
+    duckdb_functions duckdb_indexes duckdb_keywords duckdb_memory duckdb_optimizers duckdb_schemas
+    duckdb_sequences duckdb_settings duckdb_table_sample duckdb_tables duckdb_temporary_files
+    duckdb_types duckdb_variables duckdb_views functions generate_series glob histogram
+    histogram_values icu_calendar_names json_each json_tree parquet_bloom_probe
+    parquet_file_metadata parquet_full_metadata parquet_kv_metadata parquet_metadata parquet_scan
+    parquet_schema pg_timezone_names platform pragma_collations pragma_database_size
+    pragma_platform pragma_show pragma_storage_info pragma_table_info pragma_user_agent
+    pragma_version query_table range read_blob read_csv read_csv_auto read_json read_json_auto
+    read_json_objects read_json_objects_auto read_ndjson read_ndjson_auto read_ndjson_objects
+    read_parquet read_text repeat repeat_row show show_databases show_tables show_tables_expanded
+    sniff_csv storage_info summary table_info test_all_types unnest user_agent version
+    """.split()  # noqa: SIM905 - words read better than a column of strings
+)
+_READING_PRAGMAS: Final = frozenset(
+    """
+    show show_databases show_tables show_tables_expanded version database_list database_size
+    table_info storage_info functions collations platform user_agent
+    """.split()  # noqa: SIM905
+)
+_WRITING_WORDS: Final = frozenset({"copy", "insert", "update", "delete", "merge", "truncate"})
+# What a PIVOT that finds its columns itself is made of: MULTI in DuckDB 2, its parts in 1.5.
+_MULTI: Final = getattr(duckdb.StatementType, "MULTI", None)
+_PARTS_OF_PIVOT: Final = frozenset(
+    {
+        duckdb.StatementType.CREATE,
+        duckdb.StatementType.DROP,
+        duckdb.StatementType.SELECT,
+        duckdb.StatementType.SET,
+    }
+)
+_WORD: Final = re.compile(r'"(?:[^"]|"")*"|\w+')
+_ESCAPED_NAME: Final = re.compile(r"\bu&['\"]", re.IGNORECASE)
+_PATH: Final = re.compile(r"'((?:[^']|'')*\.parquet)'")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A query that only reads: the text to run; whether it is a SELECT, or asks for a plan."""
+
+    text: str
+    is_select: bool = False
+    is_plan: bool = False
+
+
+def confine(
+    connection: duckdb.DuckDBPyConnection,
+    location: str,
+    *,
+    temporary: str,
+    allow_files: bool = False,
+    also: Iterable[str] = (),
+) -> None:
+    """Let a connection open only the files of the lake's views, and lock its configuration.
+
+    `location`: where the lake lies. `temporary`: an existing private folder, the only one where
+    DuckDB may write, for what does not fit into memory. With `allow_files` it may open any file;
+    `also`: files of the lake that the views do not name.
+    """
+    run = connection.execute
+    run(f"SET temp_directory = {quoted(temporary)}")
+    run("SET python_enable_replacements = false")
+    if not allow_files:
+        files = _files_of_views(connection, location)
+        for path in also:
+            files.update((path, literal(path)))
+        paths = ", ".join(map(quoted, sorted(files)))
+        run(f"SET allowed_paths = [{paths}]")
+        run("SET enable_external_access = false")
+    run("SET lock_configuration = true")
+
+
+def checked_question(connection: duckdb.DuckDBPyConnection, query: str) -> Question:
+    """Return the one question of `query`; UsageError unless it only reads. Raises duckdb.Error."""
+    statements = connection.extract_statements(query)
+    if not statements:
+        raise UsageError("the query is empty", hint="Give one SELECT.")
+    kinds = [statement.type for statement in statements]
+    if kinds == [duckdb.StatementType.SELECT]:
+        # Without a `;` or a comment at its end, and a PRAGMA of DuckDB 1.5 as what it stands for.
+        text = _without_end(statements[0].query)
+        _require_reading_tree(connection, text)
+        return Question(text, is_select=True)
+    words = _words(query)
+    first = words[0].text if words else ""
+    if first == "explain":
+        return _checked_explain(connection, query, words)
+    if kinds == [_MULTI] or (len(kinds) > 1 and _is_one_statement(query)):
+        return _checked_pivot(connection, query, kinds)
+    if len(kinds) > 1:
+        raise UsageError(
+            f"expected one statement, got {len(kinds)}", hint="Ask one question at a time."
+        )
+    if first == "pragma" and len(words) > 1 and words[1].text in _READING_PRAGMAS:
+        return Question(query)
+    raise _does_more()
+
+
+def require_condition(connection: duckdb.DuckDBPyConnection, condition: str) -> None:
+    """Raise UsageError unless an SQL condition only reads; duckdb.Error if it is not SQL."""
+    # The line break ends a comment.
+    _require_reading_tree(connection, f"SELECT 1 WHERE (\n{condition}\n)")
+
+
+def _checked_explain(
+    connection: duckdb.DuckDBPyConnection, query: str, words: list[_Word]
+) -> Question:
+    """EXPLAIN ANALYZE runs what it explains, so that is checked as if it stood alone."""
+    analyze = len(words) > 1 and words[1].text == "analyze"
+    rest = query[words[1 if analyze else 0].end :]
+    options = _options_of_explain(rest)
+    inner = checked_question(connection, rest[len(options) :])
+    if inner.is_plan:
+        raise _does_more()
+    text = f"EXPLAIN {'ANALYZE' if analyze else ''} {options}\n{inner.text}"
+    return Question(text, is_plan=True)
+
+
+def _options_of_explain(text: str) -> str:
+    """Return `(FORMAT json)` at the start of what follows EXPLAIN; empty if there is none."""
+    match = re.match(r"\s*\(\s*(?:analyze\s*,\s*)?format\s+'?\w+'?\s*\)", text, re.IGNORECASE)
+    return match[0] if match else ""
+
+
+def _checked_pivot(
+    connection: duckdb.DuckDBPyConnection, query: str, kinds: list[duckdb.StatementType]
+) -> Question:
+    if not (kinds == [_MULTI] or _PARTS_OF_PIVOT.issuperset(kinds)):
+        raise _does_more()
+    words = _words(query)
+    functions = connection.execute(
+        "SELECT DISTINCT lower(function_name) FROM duckdb_functions() "
+        "WHERE function_type IN ('table', 'table_macro', 'pragma')"
+    ).fetchall()
+    refused = {name for (name,) in functions} - _READING_FUNCTIONS
+    unclear = _ESCAPED_NAME.search(query) is not None
+    if unclear or any(
+        word.text in refused or (not word.is_quoted and word.text in _WRITING_WORDS)
+        for word in words
+    ):
+        raise _does_more()
+    return Question(f"FROM (\n{_without_end(query)}\n)")
+
+
+def _require_reading_tree(connection: duckdb.DuckDBPyConnection, query: str) -> None:
+    (text,) = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [query]).fetchall()[0]
+    document = json.loads(text)
+    if document.get("error") or len(document.get("statements", ())) != 1:
+        raise _does_more()
+    for node in _nodes(document):
+        kind = node.get("type")
+        is_query = isinstance(kind, str) and kind.endswith("_NODE")
+        if is_query and kind not in _READING_NODES:
+            raise _does_more()
+        if kind == "TABLE_FUNCTION":
+            name = str(node["function"].get("function_name", "")).lower()
+            if name not in _READING_FUNCTIONS:
+                raise UsageError(
+                    f"chatlake sql is read-only: it does not know that {name}() only reads",
+                    hint=_READ_ONLY_HINT,
+                )
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    waiting = [tree]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            yield value
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    text: str
+    end: int
+    is_quoted: bool
+
+
+def _words(query: str) -> list[_Word]:
+    """Return the names and keywords of a query, in lower case, as DuckDB's own lexer finds them."""
+    data = query.encode()  # its places are counted in bytes
+    found = []
+    for start, kind in duckdb.tokenize(query):
+        if kind not in (duckdb.token_type.keyword, duckdb.token_type.identifier):
+            continue
+        if match := _WORD.match(data[start:].decode(errors="replace")):
+            word = match[0]
+            is_quoted = word.startswith('"')
+            name = word[1:-1].replace('""', '"') if is_quoted else word
+            end = len(data[:start].decode(errors="replace")) + len(word)
+            found.append(_Word(name.lower(), end, is_quoted))
+    return found
+
+
+def _operators(query: str) -> Iterator[int]:
+    """Yield the places, in bytes, of every `;` that ends a statement."""
+    data = query.encode()
+    for start, kind in duckdb.tokenize(query):
+        if kind == duckdb.token_type.operator and data[start : start + 1] == b";":
+            yield start
+
+
+def _is_one_statement(query: str) -> bool:
+    """Say whether nothing but comments follows the first `;`."""
+    places = list(_operators(query))
+    if not places:
+        return True
+    kinds = (kind for start, kind in duckdb.tokenize(query) if start > places[0])
+    return len(places) == 1 and all(kind == duckdb.token_type.comment for kind in kinds)
+
+
+def _without_end(query: str) -> str:
+    """Return one statement without its `;` and what follows it."""
+    places = list(_operators(query))
+    return query.encode()[: places[0]].decode() if places else query
+
+
+def _files_of_views(connection: duckdb.DuckDBPyConnection, location: str) -> set[str]:
+    """Return the files that the views read, as DuckDB is asked for them and as it opens them."""
+    rows = connection.execute(
+        "SELECT sql FROM duckdb_views() WHERE database_name = 'lake' AND NOT internal"
+    ).fetchall()
+    ((catalog,),) = connection.execute(
+        "SELECT path FROM duckdb_databases() WHERE database_name = 'lake'"
+    ).fetchall()
+    places = (f"{location}/", f"{os.path.dirname(catalog)}/")  # noqa: PTH120 - a text, as it is
+    files: set[str] = set()
+    for (sql,) in rows:
+        for path in _PATH.findall(sql):
+            asked = path.replace("''", "'")
+            opened = re.sub(r"\[([*?\[])\]", r"\1", asked)  # see `views.reader`
+            if opened.startswith(places):
+                files.update((asked, opened))
+    return files
+
+
+def _does_more() -> UsageError:
+    return UsageError("chatlake sql is read-only", hint=_READ_ONLY_HINT)

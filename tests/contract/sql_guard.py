@@ -1,0 +1,52 @@
+"""Asks one DuckDB which queries the guard takes, and what they do: a program for other versions.
+
+Reads {"source": …, "lake": …, "queries": […]} from standard input, answers {query: what came}.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+def load(source: str) -> Any:
+    """Return the guard without the rest of the package, whose needs another DuckDB lacks."""
+    sys.path.insert(0, source)
+    views = ModuleType("chatlake.lake.views")
+    views.quoted = lambda text: "'" + text.replace("'", "''") + "'"  # type: ignore[attr-defined]
+    views.literal = lambda path: path  # type: ignore[attr-defined]
+    lake = ModuleType("chatlake.lake")
+    lake.__path__ = [f"{source}/chatlake/lake"]
+    sys.modules |= {"chatlake.lake": lake, "chatlake.lake.views": views}
+    from chatlake.lake import only_reading
+
+    return only_reading
+
+
+def ask(guard: Any, lake: str, query: str) -> str:
+    """Return `answered`, or the class and first line of what was raised."""
+    import duckdb
+
+    with tempfile.TemporaryDirectory() as folder:
+        connection = duckdb.connect()
+        connection.execute(f"ATTACH '{lake}/catalog.duckdb' AS lake (READ_ONLY)")
+        connection.execute("USE lake")
+        guard.confine(connection, lake, temporary=folder)
+        try:
+            connection.execute(guard.checked_question(connection, query).text).fetchall()
+        except Exception as error:  # noqa: BLE001 - told to the test
+            return f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        finally:
+            connection.close()
+    return "answered"
+
+
+if __name__ == "__main__":
+    task = json.load(sys.stdin)
+    only_reading = load(task["source"])
+    lake = str(Path(task["lake"]).resolve())
+    json.dump({query: ask(only_reading, lake, query) for query in task["queries"]}, sys.stdout)
