@@ -6,6 +6,7 @@ import os
 
 from chatlake.bootstrap.loopback import exempt_loopback
 from chatlake.bootstrap.prefect_database import require_known_database
+from chatlake.bootstrap.prefect_password import temporary_server_guarded
 from chatlake.config import Settings
 
 
@@ -23,7 +24,8 @@ def load_prefect_secret(name: str) -> str:
 
     if not PREFECT_API_URL.value():
         require_known_database()
-    block = Secret.load(name, _sync=True)  # type: ignore[call-arg]
+    with temporary_server_guarded():
+        block = Secret.load(name, _sync=True)  # type: ignore[call-arg]
     return str(block.get())  # type: ignore[union-attr]
 
 
