@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from chatlake.bootstrap.prefect_database import own_database, require_known_database
 from chatlake.bootstrap.prefect_password import temporary_server_guarded
-from chatlake.bootstrap.runners import require_extra
+from chatlake.bootstrap.runners import require_extra, require_lasting_server, require_prefect
 from chatlake.bootstrap.secrets import needs_prefect_secrets
 from chatlake.bootstrap.sources import jobs_for
 from chatlake.config import Settings
@@ -113,9 +113,11 @@ def _run(
 ) -> int:
     try:
         settings = flow_settings(config)
+        require_prefect()
         if check is not None:
             check(settings)
             require_extra(settings.runner)
+            require_lasting_server(settings.runner)
             settings.check_secrets(_later)
     except ChatlakeError as error:
         return _told(error)
