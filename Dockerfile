@@ -3,13 +3,17 @@
 #   docker run --init -v ./config:/config:ro -v chatlake-lake:/lake -e OPENAI_API_KEY chatlake
 FROM python:3.13-slim AS build
 WORKDIR /build
-RUN python -m venv /srv/chatlake
-COPY requirements.lock .
-RUN /srv/chatlake/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements.lock
+RUN python -m venv /srv/chatlake && python -m venv /build/tools
+COPY requirements-runtime.lock requirements.lock ./
+RUN /srv/chatlake/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements-runtime.lock
+# What builds the wheel comes from the other lock, and stays in this stage.
+RUN sed -n '/^setuptools==/,/^    # via/p' requirements.lock >build.lock \
+    && /build/tools/bin/pip install --no-cache-dir --no-deps --require-hashes -r build.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 COPY flows flows
-RUN /srv/chatlake/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
+RUN /build/tools/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist . \
+    && /srv/chatlake/bin/pip install --no-cache-dir --no-deps --no-index dist/*.whl
 
 FROM python:3.13-slim
 RUN useradd --create-home --uid 10001 chatlake \

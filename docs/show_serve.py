@@ -6,6 +6,7 @@ Prefect. Ends by itself, or with Ctrl-C, and leaves nothing behind.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -17,7 +18,7 @@ import tempfile
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from chatlake.bootstrap.loopback import exempt_loopback
 from chatlake.simulator import Scenario, running
@@ -32,6 +33,26 @@ sources:
     api_key: ${{CHATLAKE_SHOW_KEY}}
 schedule: {{cron: "* * * * *", timezone: UTC}}
 """
+
+
+class Prefect(NamedTuple):
+    """The server that `chatlake serve` has started: its address and `user:password`."""
+
+    address: str
+    password: str
+
+    def ask(self, route: str, document: dict[str, Any]) -> Any:
+        """Post to its API; returns the answer."""
+        request = urllib.request.Request(  # noqa: S310 - http, as it was printed
+            f"{self.address}/api/{route}",
+            json.dumps(document).encode(),
+            {
+                "Content-Type": "application/json",
+                "Authorization": f"Basic {base64.b64encode(self.password.encode()).decode()}",
+            },
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            return json.load(answer)
 
 
 def main() -> int:
@@ -82,33 +103,26 @@ def serving(config: Path) -> Iterator[subprocess.Popen[str]]:
             process.wait()
 
 
-def until_a_run_ended(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """Show what it says until a flow run has ended; return Prefect's address and the run's end."""
-    prefect = ""
+def until_a_run_ended(process: subprocess.Popen[str]) -> tuple[Prefect, str]:
+    """Show what it says until a flow run has ended; return its server and the run's end."""
+    prefect = password = ""
     for line in process.stdout or ():
         print(f"  {line}", end="", flush=True)
+        if found := re.search(r"password in (\S+)$", line):
+            password = Path(found[1]).read_text(encoding="ascii").strip()
         if found := re.search(r"^Prefect: (http\S+) ", line):
             prefect = found[1]
         if found := re.search(r"Flow run .* Finished in state (.*)", line):
-            return prefect, found[1]
-    return prefect, ""
+            return Prefect(prefect, password), found[1]
+    return Prefect(prefect, password), ""
 
 
-def show_artifacts(prefect: str) -> None:
+def show_artifacts(prefect: Prefect) -> None:
     """Show what the run has left in Prefect."""
-    for artifact in ask(f"{prefect}/api/artifacts/filter", {"sort": "CREATED_DESC"}):
+    for artifact in prefect.ask("artifacts/filter", {"sort": "CREATED_DESC"}):
         print(f"\nArtifact {artifact['key']} ({artifact['type']}): {artifact['description'] or ''}")
         if artifact["type"] == "markdown":
             print("\n".join(f"  {line}" for line in artifact["data"].splitlines()))
-
-
-def ask(url: str, document: dict[str, Any]) -> Any:
-    """Post to Prefect's API on loopback."""
-    request = urllib.request.Request(  # noqa: S310 - http, as its own server printed it
-        url, json.dumps(document).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-        return json.load(answer)
 
 
 if __name__ == "__main__":

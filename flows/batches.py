@@ -16,6 +16,7 @@ from typing import Any
 
 from chatlake.backup.export import Item, Take
 from chatlake.backup.items import SourceJob
+from chatlake.backup.uninterrupted import to_its_end
 from chatlake.config import Settings
 from chatlake.errors import ChatlakeError
 from chatlake.flows.batch import (
@@ -77,7 +78,8 @@ class BatchedExport:
         """Export all items (`chatlake.backup.run.ExportItems`).
 
         The first error of `items` or of a batch ends it and is raised. Then, and on cancellation,
-        the batches under way fetch nothing more, and what they have is taken all the same.
+        the batches under way fetch nothing more, and what they have is taken all the same. A
+        further cancellation does not cut that short.
         """
         feeding = asyncio.create_task(self._feed(items, take))
         try:
@@ -91,8 +93,7 @@ class BatchedExport:
             raise
         finally:
             feeding.cancel()
-            await _ended(feeding)
-            await self._settled()
+            await to_its_end(self._end(feeding))
         if self._failed.done():
             raise self._failed.result()
 
@@ -154,6 +155,10 @@ class BatchedExport:
                 f"{self._lost_in_a_row} batches in a row were lost with their workers: {detail}",
                 hint="Look at the workers' logs, mostly their memory is too small; then run again.",
             )
+
+    async def _end(self, feeding: asyncio.Task[None]) -> None:
+        await _ended(feeding)
+        await self._settled()
 
     async def _settled(self) -> None:
         while self._running:

@@ -12,7 +12,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from chatlake.bootstrap.prefect_database import own_database, require_known_database
-from chatlake.bootstrap.runners import require_extra
+from chatlake.bootstrap.prefect_password import temporary_server_guarded
+from chatlake.bootstrap.runners import require_extra, require_lasting_server, require_prefect
 from chatlake.bootstrap.secrets import needs_prefect_secrets
 from chatlake.bootstrap.sources import jobs_for
 from chatlake.config import Settings
@@ -112,9 +113,11 @@ def _run(
 ) -> int:
     try:
         settings = flow_settings(config)
+        require_prefect()
         if check is not None:
             check(settings)
             require_extra(settings.runner)
+            require_lasting_server(settings.runner)
             settings.check_secrets(_later)
     except ChatlakeError as error:
         return _told(error)
@@ -126,7 +129,7 @@ def _run_flow(settings: Settings, start: Callable[[Settings], State[Any]]) -> in
     # Prefect's server is stopped at exit: a plain SIGTERM would leave it behind.
     signal.signal(signal.SIGTERM, _terminated)
     try:
-        with _own_database(settings):
+        with _own_server(settings):
             state = _tagged(start, settings)
         outcome = _outcome(state)
     except ChatlakeError as error:
@@ -150,11 +153,11 @@ def _outcome(state: State[Any]) -> Any:
 
 
 @contextlib.contextmanager
-def _own_database(settings: Settings) -> Iterator[None]:
-    """Give the server that Prefect starts for this run chatlake's own database.
+def _own_server(settings: Settings) -> Iterator[None]:
+    """Give the server that Prefect starts for this run a password and chatlake's own database.
 
-    Not where you have a server. Nor where the configuration refers to Secret blocks: those are in
-    your own database, which the server has to open.
+    Where you have a server, that is used. Where the configuration refers to Secret blocks, the
+    server opens your own database, which holds them.
     """
     from prefect.settings import (  # noqa: PLC0415 - takes seconds
         PREFECT_API_URL,
@@ -168,7 +171,7 @@ def _own_database(settings: Settings) -> Iterator[None]:
     database = None if needs_prefect_secrets(settings) else own_database()
     require_known_database(database)
     updates = {} if database is None else {PREFECT_SERVER_DATABASE_CONNECTION_URL: database}
-    with temporary_settings(updates):
+    with temporary_server_guarded(), temporary_settings(updates):
         yield
 
 

@@ -4,6 +4,10 @@ A worker starts flows in a checkout, where `config/chatlake.yaml` is the comment
 valid configuration, so a deployment that names none would back up into the checkout, with whatever
 key the worker has. Somebody at a terminal sees that; at night nobody does. The example is known by
 its values: comments and spelling do not matter, and one changed value makes it your own.
+
+A run of `chatlake serve` takes the configuration that is served, and no other. Else whoever reaches
+its Prefect server could name one of his own in a parameter, with his own server as `base_url`, and
+have the key sent there.
 """
 
 from __future__ import annotations
@@ -17,6 +21,8 @@ from chatlake.config.document import parse, read_text
 from chatlake.config.load import VARIABLE
 from chatlake.errors import ChatlakeError, ConfigurationError
 
+SERVED: Final = "CHATLAKE_SERVED_CONFIG"
+"""Set by `chatlake serve` for its runs: the one configuration that they take."""
 EXAMPLE: Final = Path("config/chatlake.yaml")
 _LAKE_OF_EXAMPLE: Final = "../data/lake"
 
@@ -24,11 +30,25 @@ _LAKE_OF_EXAMPLE: Final = "../data/lake"
 def flow_settings(config: str | os.PathLike[str] | None) -> Settings:
     """Return the settings in `config`, else in `$CHATLAKE_CONFIG`, else in the usual places.
 
-    ConfigurationError as `load_settings` raises it, and where the only file is the example.
+    Below `chatlake serve`: those that are served. ConfigurationError as `load_settings` raises it,
+    where the only file is the example, and where another one is served: then nothing is read.
     """
+    served = os.environ.get(SERVED)
+    if served:
+        _require_served(config, served)
+        return load_settings(Path(served))
     if config is None and not os.environ.get(VARIABLE):
         _refuse_example(find_settings_file())
     return load_settings(None if config is None else Path(config))
+
+
+def _require_served(config: str | os.PathLike[str] | None, served: str) -> None:
+    if config is not None and os.fspath(config) != served:
+        raise ConfigurationError(
+            f"this `chatlake serve` runs {served} alone; the run asks for {os.fspath(config)}",
+            hint="Leave the parameter `config` as it is, or serve that file: "
+            "chatlake serve --config FILE --name NAME.",
+        )
 
 
 def source_names(config: str | None) -> list[str]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import tomllib
-from collections.abc import Mapping
-from pathlib import Path
 
 from chatlake.bootstrap.loopback import exempt_loopback
+from chatlake.bootstrap.prefect_settings import active_profile
 from chatlake.errors import ChatlakeError
 
 DEFAULTS = {
@@ -31,7 +29,7 @@ def set_defaults() -> None:
     And take loopback out of the proxy: the servers that are started are there.
     """
     exempt_loopback()
-    profile = _active_profile()
+    profile = active_profile()
     for name, value in DEFAULTS.items():
         names = {name, _OLDER_NAMES.get(name, name)}
         if names.isdisjoint(os.environ) and names.isdisjoint(profile):
@@ -56,17 +54,3 @@ def hear_engine() -> None:
 
 def _is_no_state(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], ChatlakeError))
-
-
-def _active_profile() -> Mapping[str, object]:
-    """Read the active profile as Prefect does; empty where there is none, or none is readable."""
-    home = Path(os.environ.get("PREFECT_HOME") or "~/.prefect")
-    path = Path(os.environ.get("PREFECT_PROFILES_PATH") or home / "profiles.toml")
-    try:
-        with path.expanduser().open("rb") as file:
-            document = tomllib.load(file)
-        name = os.environ.get("PREFECT_PROFILE") or document["active"]
-        profile = document["profiles"][name]
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError):
-        return {}
-    return profile if isinstance(profile, dict) else {}

@@ -1,24 +1,38 @@
-"""A Prefect server for as long as chatlake serves, where the user has none."""
+"""A Prefect server for as long as chatlake serves, where the user has none.
+
+It answers this user alone: it has a password of its own. And it is known by a name of its own,
+which only it can tell: whatever else listens on the port, another `chatlake serve` that started at
+the same moment or another user's program, is not taken for it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
+import secrets
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
-from prefect.client.orchestration import get_client
-from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+import httpx
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_URL,
+    PREFECT_HOME,
+    temporary_settings,
+)
 
 from chatlake.bootstrap.prefect_database import (
+    OWN_FOLDER,
     UNKNOWN_REVISION,
     later_database,
     require_known_database,
 )
+from chatlake.bootstrap.prefect_password import chosen_password, new_password, password_kept
 from chatlake.errors import ChatlakeError
 
 DEFAULT_PORT = 4200
@@ -34,21 +48,34 @@ class PortTakenError(ChatlakeError):
 class OwnServer:
     """A server on loopback, and whether it still lives.
 
-    `database`: the address of its database; None: the one of your Prefect home.
+    `database`: the address of its database; None: the one of your Prefect home. `password`: what
+    its clients and its pages need; it is in `password_file` too while the server runs, unless you
+    have set it yourself.
     """
 
     def __init__(self, port: int, database: str | None) -> None:
         self.url = f"http://127.0.0.1:{port}/api"
+        chosen, home = chosen_password(), Path(PREFECT_HOME.value())
+        self.password = chosen or new_password()
+        self.password_file = None if chosen else home / OWN_FOLDER / f"serve-{port}.password"
+        self._port = port
+        self._name = f"chatlake-{secrets.token_hex(16)}"
         variables = {
             "PREFECT_SERVER_API_HOST": "127.0.0.1",
             "PREFECT_SERVER_API_PORT": str(port),
+            "PREFECT_SERVER_API_AUTH_STRING": self.password,
+            # By default pages of any server may ask. Its own are open under both names.
+            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": (
+                f"http://127.0.0.1:{port},http://localhost:{port}"
+            ),
+            "PREFECT_SERVER_DOCKET_NAME": self._name,
             "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
             "PREFECT_UI_API_URL": self.url,
         }
         if database is not None:
             variables["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = database
         # Not among what the runs say: SQLite is busy now and then, which it tells by tracebacks.
-        self.log = Path(PREFECT_HOME.value()) / "chatlake-serve.log"
+        self.log = home / "chatlake-serve.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("w") as log:
             self._process = subprocess.Popen(
@@ -60,10 +87,19 @@ class OwnServer:
             )
 
     async def started(self) -> None:
-        """Wait until it answers: half a minute in a fresh home. ChatlakeError."""
+        """Wait until it answers: half a minute in a fresh home.
+
+        PortTakenError where another program answers on its port, ChatlakeError where it ends or
+        says nothing.
+        """
         try:
-            async with asyncio.timeout(_START_SECONDS):
-                while not await self._answers():  # noqa: ASYNC110 - nothing tells it
+            async with (
+                asyncio.timeout(_START_SECONDS),
+                httpx.AsyncClient(
+                    auth=tuple(self.password.split(":", 1)), trust_env=False
+                ) as client,
+            ):
+                while not await self._answers(client):  # noqa: ASYNC110 - nothing tells it
                     await asyncio.sleep(0.2)
         except TimeoutError:
             raise ChatlakeError(
@@ -71,11 +107,21 @@ class OwnServer:
                 hint="Start one with `prefect server start` and set PREFECT_API_URL.",
             ) from None
 
-    async def _answers(self) -> bool:
+    async def _answers(self, client: httpx.AsyncClient) -> bool:
+        """Say whether it answers yet. `/health` would not do: it answers without a password."""
         if self._process.poll() is not None:
             raise self._why_it_ended(self.log.read_text(errors="replace"))
-        async with get_client() as client:
-            return await client.api_healthcheck() is None
+        try:
+            answer = await client.get(f"{self.url}/admin/settings")
+        except httpx.RequestError:
+            return False
+        if answer.is_server_error:  # its database is busy
+            return False
+        if self._name != _docket_name(answer):
+            raise PortTakenError(
+                f"another program answers on port {self._port}", hint="Choose another --port."
+            )
+        return True
 
     def _why_it_ended(self, said: str) -> ChatlakeError:
         if UNKNOWN_REVISION in said:
@@ -94,6 +140,16 @@ class OwnServer:
             f"the Prefect server has ended (code {self._process.returncode})",
             hint=f"Its messages are in {self.log}. Start `chatlake serve` again.",
         )
+
+    @contextlib.contextmanager
+    def reached(self) -> Iterator[None]:
+        """Let this process and the runs that it starts reach it; its password is in its file."""
+        with contextlib.ExitStack() as stack:
+            if self.password_file is not None:
+                stack.enter_context(password_kept(self.password_file, self.password))
+            updates = {PREFECT_API_URL: self.url, PREFECT_API_AUTH_STRING: self.password}
+            stack.enter_context(temporary_settings(updates))
+            yield
 
     def stop(self) -> None:
         """End it, at last by force."""
@@ -115,20 +171,20 @@ async def own_server(wanted: int | None, database: str | None) -> AsyncIterator[
     port = free_port(wanted)
     while True:
         server = OwnServer(port, database)
-        with temporary_settings({PREFECT_API_URL: server.url}):
+        try:
             try:
-                try:
-                    await server.started()
-                except PortTakenError:
-                    # Another program has taken the port since we looked.
-                    if wanted is not None:
-                        raise
-                    port = free_port(0)
-                    continue
+                await server.started()
+            except PortTakenError:
+                # Another program has taken the port since we looked.
+                if wanted is not None:
+                    raise
+                port = free_port(0)
+                continue
+            with server.reached():
                 yield server
-                return
-            finally:
-                await asyncio.to_thread(server.stop)
+            return
+        finally:
+            await asyncio.to_thread(server.stop)
 
 
 def free_port(wanted: int | None) -> int:
@@ -139,3 +195,11 @@ def free_port(wanted: int | None) -> int:
             probe.bind(("127.0.0.1", port))
             return int(probe.getsockname()[1])
     raise ChatlakeError(f"port {wanted} is taken", hint="Choose another --port.")
+
+
+def _docket_name(answer: httpx.Response) -> Any:
+    """Return the name of a server's queue of tasks, which is unique here; None where none is."""
+    try:
+        return answer.json()["server"]["docket"]["name"]
+    except (ValueError, LookupError, TypeError):
+        return None

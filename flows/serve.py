@@ -29,6 +29,7 @@ def _serve(config: Path, port: int | None, name: str) -> int:
     from chatlake.bootstrap.loop import LoopThread  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
     from chatlake.errors import ChatlakeError  # noqa: PLC0415
+    from chatlake.flows.configuration import SERVED  # noqa: PLC0415
     from chatlake.flows.defaults import hear_engine  # noqa: PLC0415
     from chatlake.flows.deployments import deployments_of, runner_deployment  # noqa: PLC0415
     from chatlake.flows.serving import serve  # noqa: PLC0415
@@ -36,6 +37,7 @@ def _serve(config: Path, port: int | None, name: str) -> int:
 
     try:
         settings = load_settings(config)
+        os.environ[SERVED] = str(settings.path)
         served = deployments_of(settings, name)
         deployments = [runner_deployment(each, settings) for each in served]
         hear_engine()

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from chatlake.bootstrap.runners import no_lasting_server
 from chatlake.config import Runner
-from chatlake.errors import ConfigurationError
 
 
 @contextlib.contextmanager
@@ -24,10 +24,7 @@ def server_for_workers(runner: Runner) -> Iterator[None]:
         yield
         return
     if runner.address is not None:
-        raise ConfigurationError(
-            f"the workers at runner.address {runner.address} need a Prefect server that stays",
-            hint="Set PREFECT_API_URL to one that they reach (`prefect server start`).",
-        )
+        raise no_lasting_server(runner)
     with get_client(sync_client=True) as client:
         url = str(client.api_url).rstrip("/")
     with temporary_settings({PREFECT_API_URL: url}):

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import sys
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ from chatlake.config import Settings
 from chatlake.errors import ChatlakeError, UsageError
 from chatlake.flows.dead_runs import close_runs_of
 from chatlake.flows.deployments import Served
-from chatlake.flows.own_server import own_server
+from chatlake.flows.own_server import OwnServer, own_server
 
 logger = logging.getLogger("chatlake.flows")
 
@@ -44,11 +45,12 @@ async def serve(
     """
     ends = [asyncio.create_task(_orphaned(os.getppid()))]
     async with contextlib.AsyncExitStack() as stack:
-        url, whose = PREFECT_API_URL.value(), "PREFECT_API_URL"
+        url, whose, password = PREFECT_API_URL.value(), "PREFECT_API_URL", ""
         if not url:
             database = None if needs_prefect_secrets(settings) else own_database()
             server = await stack.enter_async_context(own_server(port, database))
             url, whose = server.url, "its own server, which ends with it"
+            password = _where_the_password_is(server)
             ends.append(asyncio.create_task(server.ended()))
         async with get_client() as client:
             if await client.api_healthcheck() is not None:
@@ -58,8 +60,20 @@ async def serve(
                 )
             await _check_names(client, deployments)
         ui = (PREFECT_UI_URL.value() or url).removesuffix("/api")
-        announced = _announce(settings, served, f"Prefect: {ui} ({whose})")
+        announced = _announce(settings, served, f"{password}Prefect: {ui} ({whose})")
         await _until(ends, _serve_on(settings, deployments, url, announced))
+
+
+def _where_the_password_is(server: OwnServer) -> str:
+    """Return the line on the password of the server's pages.
+
+    Only a terminal shows it. Other output is kept, in a journal or a file that others may read.
+    """
+    if server.password_file is None:
+        return "The pages below ask for your PREFECT_SERVER_API_AUTH_STRING.\n"
+    if sys.stdout.isatty():
+        return f"The pages below ask for a password: {server.password}\n"
+    return f"The pages below ask for the password in {server.password_file}\n"
 
 
 async def _until(ends: list[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import settings
 
+from chatlake.lake import failpoints
 from chatlake.model.outside_text import SECRETS
 from tests.command_line import CommandLine
 from tests.support import KEY, KEY_VARIABLE
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from tests.azure_server import AzureServer
     from tests.gcs_server import GcsServer
     from tests.moto_server import S3Server
+
+# Fail-points can be armed in what the tests start, and nowhere else.
+os.environ[failpoints.SWITCH] = "1"
 
 settings.register_profile("dev", max_examples=60, deadline=None, derandomize=True)
 settings.register_profile("ci", max_examples=150, deadline=None, derandomize=True)

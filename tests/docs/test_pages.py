@@ -77,6 +77,7 @@ def test_changelog_tells_of_this_version_and_its_format() -> None:
     entry = text.partition(f"\n## [{project['version']}]")[2].partition("\n## ")[0]
 
     assert project["version"] == __version__
+    assert text.partition("\n## [")[2].partition("]")[0] == __version__
     assert f"Lake format: {FORMAT}." in entry
 
 

@@ -147,7 +147,7 @@ def test_a_first_backup_says_that_it_begins_a_lake(chatlake: CommandLine, config
 def test_a_first_backup_that_was_killed_goes_on(config: Path) -> None:
     """Files that it left before its first commit are no lake that was lost."""
     killed = start(config.parent, "backup", env={"CHATLAKE_FAILPOINT": "commit.started:kill"})
-    ended(killed)
+    assert ended(killed).code == -9
     assert list((config.parent / "disk" / "lake").rglob("completions/**/*.parquet"))
 
     assert ended(start(config.parent, "backup")).code == 0

@@ -289,6 +289,32 @@ async def test_cancelling_commits_what_is_under_way() -> None:
     assert len(committed.ids) in (10, 20)
 
 
+@pytest.mark.parametrize("times", [2, 3])
+@on_a_loop
+async def test_cancelling_again_loses_nothing(times: int) -> None:
+    """However often it is cancelled, it ends when the batches under way are committed."""
+    committed, begun, ends = Committed(), asyncio.Event(), asyncio.Event()
+
+    async def work(batch: Batch) -> BatchResult:
+        begun.set()
+        result = done(batch)
+        await ends.wait()
+        return result
+
+    task = asyncio.create_task(exporter(work, workers=1).export(asked(10_000), committed.take))
+    await begun.wait()
+    for _ in range(times):
+        task.cancel()
+        for _ in range(20):  # it gets to where it waits for the batches
+            await asyncio.sleep(0)
+    assert not task.done()
+    ends.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert len(committed.ids) in (10, 20)
+
+
 @on_a_loop
 async def test_a_batch_that_fills_slowly_sets_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Items wait for their batch to be full for a limited time only."""

@@ -24,12 +24,15 @@ from tests.support import KEY, KEY_VARIABLE, NOW, rows, wait_for_messages, write
 pytestmark = pytest.mark.timeout(300)
 PATIENCE_S = 110
 NIGHTLY = "backup/nightly-backup"
-ANNOUNCED = re.compile(r"^Prefect: (http://127\.0\.0\.1:\d+) ", re.MULTILINE)
+ANNOUNCED = re.compile(r"^Prefect: http://127\.0\.0\.1:\d+ ", re.MULTILINE)
 
 
 @contextlib.contextmanager
 def serving(config: Path, home: Path) -> Iterator[str]:
-    """Run `chatlake serve` until the block ends, then kill all of it; yields its server's API."""
+    """Run `chatlake serve` until the block ends, then kill all of it.
+
+    Yields the address of its server's API, with the password.
+    """
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     log = home.with_name("serve.log")
     with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -57,11 +60,12 @@ def serving(config: Path, home: Path) -> Iterator[str]:
         )
     try:
         end = time.monotonic() + PATIENCE_S
-        while not (found := ANNOUNCED.search(log.read_text())):
+        while not ANNOUNCED.search(log.read_text()):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < end, log.read_text()
             time.sleep(0.2)
-        yield f"{found[1]}/api"
+        password = (home / "chatlake" / f"serve-{port}.password").read_text().strip()
+        yield f"http://{password}@127.0.0.1:{port}/api"
     finally:
         for pid in {process.pid, *processes_with(str(home))}:
             with contextlib.suppress(ProcessLookupError):

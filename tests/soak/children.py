@@ -108,7 +108,7 @@ class Children:
         environment["CHATLAKE_STATE"] = str(self._folder / "state")
         environment.pop(failpoints.VARIABLE, None)
         if failpoint:
-            environment[failpoints.VARIABLE] = failpoint
+            environment |= {failpoints.VARIABLE: failpoint, failpoints.SWITCH: "1"}
         command = [
             sys.executable,
             "-m",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,3 +64,20 @@ def test_a_commit_reaches_every_point_in_order(
         lake.refresh_catalog(force=True)
     assert tuple(dict.fromkeys(reached)) == failpoints.NAMES
     assert os.environ.get(failpoints.VARIABLE) is None
+
+
+@pytest.mark.parametrize(("switch", "code"), [(None, 0), ("", 0), ("0", 0), ("1", -9)])
+def test_a_variable_alone_kills_no_backup(
+    switch: str | None, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outside the tests a fail-point in the environment does nothing, and is not even read."""
+    monkeypatch.delenv(failpoints.SWITCH)
+    if switch is not None:
+        monkeypatch.setenv(failpoints.SWITCH, switch)
+    reach = "from chatlake.lake import failpoints; failpoints.reach('commit.started')"
+
+    for setting in ("commit.started:kill", *(["nonsense"] if code == 0 else [])):
+        monkeypatch.setenv(failpoints.VARIABLE, setting)
+        done = subprocess.run([sys.executable, "-c", reach], check=False, timeout=60)
+
+        assert done.returncode == code

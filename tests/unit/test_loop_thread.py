@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -75,3 +76,58 @@ def test_an_error_of_the_work_is_raised_and_the_loop_goes_on() -> None:
         assert loop.run(work(None)) == "done"
     finally:
         loop.close()
+
+
+@pytest.mark.timeout(20)
+def test_work_that_ends_the_loop_ends_its_caller() -> None:
+    """SystemExit in the work leaves no loop behind; it is raised, and nobody waits without end."""
+
+    async def work() -> None:
+        raise SystemExit(7)
+
+    async def more() -> None:
+        """Never begins."""
+
+    loop = LoopThread()
+    try:
+        with pytest.raises(SystemExit, match="7"):
+            loop.run(work())
+        with pytest.raises(RuntimeError, match="the event loop has died") as died:
+            loop.run(more())
+    finally:
+        loop.close()
+
+    assert isinstance(died.value.__cause__, SystemExit)
+
+
+@pytest.mark.timeout(20)
+def test_a_loop_that_dies_ends_all_that_wait() -> None:
+    """Work of another thread is waited for no longer, and an interrupted wait ends too."""
+    begun = threading.Barrier(3)
+    ends: list[BaseException] = []
+
+    async def work() -> None:
+        await asyncio.to_thread(begun.wait)
+        await asyncio.sleep(30)
+
+    async def dies() -> None:
+        raise SystemExit(7)
+
+    def wait() -> None:
+        try:
+            loop.run(work())
+        except RuntimeError as error:
+            ends.append(error)
+
+    loop = LoopThread()
+    waiting = [threading.Thread(target=wait, daemon=True) for _ in range(2)]
+    for thread in waiting:
+        thread.start()
+    begun.wait()
+    with pytest.raises(SystemExit):
+        loop.run(dies())
+    for thread in waiting:
+        thread.join(10)
+    loop.close()
+
+    assert [str(error) for error in ends] == 2 * ["the event loop has died"]

@@ -20,9 +20,10 @@ class LoopThread:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="chatlake-loop", daemon=True
-        )
+        self._waiting: set[threading.Event] = set()
+        self._death: BaseException | None = None
+        self._dying = threading.Lock()
+        self._thread = threading.Thread(target=self._work, name="chatlake-loop", daemon=True)
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -30,12 +31,15 @@ class LoopThread:
 
         When the waiting thread is interrupted, `work` is cancelled and awaited before the
         interrupting exception goes on. Further interruptions cancel it again, and are awaited too.
+        RuntimeError where the loop has died, by a SystemExit in other work or an error of its own.
         """
         ended = threading.Event()
         tasks: list[asyncio.Task[T]] = []
         context = contextvars.copy_context()
 
         def start() -> None:
+            if ended.is_set():  # nobody waits any more
+                return
             task = self._loop.create_task(work, context=context)
             task.add_done_callback(lambda _: ended.set())
             tasks.append(task)
@@ -48,6 +52,7 @@ class LoopThread:
 
         interruption: BaseException | None = None
         try:
+            self._wait_with_me(ended)
             self._loop.call_soon_threadsafe(start)
             ended.wait()
         except BaseException as first:  # noqa: BLE001 - raised again below
@@ -59,18 +64,42 @@ class LoopThread:
                 break
             except BaseException as again:  # noqa: BLE001 - the first one is raised
                 interruption.add_note(f"interrupted again: {again!r}")
-        if interruption is None:
-            return tasks[0].result()
+        self._waiting.discard(ended)
         if not tasks:
             work.close()
-        elif not tasks[0].cancelled():
+        if interruption is None:
+            if not tasks or not tasks[0].done():
+                raise RuntimeError("the event loop has died") from self._death
+            return tasks[0].result()
+        if tasks and tasks[0].done() and not tasks[0].cancelled():
             tasks[0].exception()  # was retrieved: nothing complains about it
         raise interruption
 
+    def _work(self) -> None:
+        """Run the loop. If it dies, nobody waits for it any more, now or later."""
+        try:
+            self._loop.run_forever()
+        except BaseException as death:  # noqa: BLE001 - those who wait raise it
+            with self._dying:
+                self._death = death
+                for ended in tuple(self._waiting):
+                    ended.set()
+
+    def _wait_with_me(self, ended: threading.Event) -> None:
+        with self._dying:
+            self._waiting.add(ended)
+            if self._death is not None:
+                ended.set()
+
     def close(self) -> None:
-        """Stop the loop and wait for its thread."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        """Stop the loop and wait for its thread; end what a dead loop has left."""
+        if self._death is None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        if left := asyncio.all_tasks(self._loop) if self._death is not None else ():
+            for task in left:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.wait(left))
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()

@@ -1,4 +1,4 @@
-"""What a runner of the configuration needs: the library of its cluster, and that it answers."""
+"""What a runner of the configuration needs: Prefect, the cluster's library, and both servers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import Final
 from urllib.parse import urlsplit
 
+from chatlake.bootstrap.prefect_settings import has_server
 from chatlake.config import Runner
 from chatlake.errors import ChatlakeError, ConfigurationError
 
@@ -23,6 +24,31 @@ def require_extra(runner: Runner) -> None:
             f'runner.kind: {runner.kind} needs {extra}: pip install "{extra}"',
             hint="Or set runner.kind to threads or processes.",
         )
+
+
+def require_prefect() -> None:
+    """Raise ChatlakeError where Prefect is not installed, before a traceback says so."""
+    if find_spec("prefect") is None:
+        raise ChatlakeError(
+            "the flows and Secret blocks need Prefect, which is not installed here",
+            hint="Install it: pip install prefect. "
+            "`chatlake backup` needs it for secret:NAME only.",
+        )
+
+
+def require_lasting_server(runner: Runner) -> None:
+    """Raise ConfigurationError for a cluster at an address where no Prefect server is named."""
+    if runner.address is not None and not has_server():
+        raise no_lasting_server(runner)
+
+
+def no_lasting_server(runner: Runner) -> ConfigurationError:
+    """Return the error of workers that stay longer than the Prefect server of one run."""
+    return ConfigurationError(
+        f"the workers at runner.address {runner.address} need a Prefect server that stays",
+        hint="Set PREFECT_API_URL to one that they reach (`prefect server start`). "
+        "`chatlake backup` needs neither.",
+    )
 
 
 def require_cluster(runner: Runner) -> None:

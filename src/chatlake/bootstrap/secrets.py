@@ -6,6 +6,8 @@ import os
 
 from chatlake.bootstrap.loopback import exempt_loopback
 from chatlake.bootstrap.prefect_database import require_known_database
+from chatlake.bootstrap.prefect_password import temporary_server_guarded
+from chatlake.bootstrap.runners import require_prefect
 from chatlake.config import Settings
 
 
@@ -18,12 +20,14 @@ def load_prefect_secret(name: str) -> str:
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
     exempt_loopback()
+    require_prefect()
     from prefect.blocks.system import Secret  # noqa: PLC0415 - takes seconds, rarely needed
     from prefect.settings import PREFECT_API_URL  # noqa: PLC0415
 
     if not PREFECT_API_URL.value():
         require_known_database()
-    block = Secret.load(name, _sync=True)  # type: ignore[call-arg]
+    with temporary_server_guarded():
+        block = Secret.load(name, _sync=True)  # type: ignore[call-arg]
     return str(block.get())  # type: ignore[union-attr]
 
 

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chatlake.bootstrap.runners import require_cluster, require_extra
+from chatlake.bootstrap.runners import (
+    require_cluster,
+    require_extra,
+    require_lasting_server,
+)
 from chatlake.cli.checks import Check, failed, passed
 from chatlake.config import Settings
 from chatlake.errors import ChatlakeError
 
 
 def runner_checks(settings: Settings) -> Iterator[Check]:
-    """Look whether its library is installed, and whether somebody listens at its address."""
+    """Look whether its library is there, somebody listens at its address, and Prefect stays."""
     runner = settings.runner
     if runner.kind not in {"dask", "ray"}:
         return
     try:
         require_extra(runner)
         require_cluster(runner)
+        require_lasting_server(runner)
     except ChatlakeError as error:
         yield failed("runner", error)
     else:

@@ -55,7 +55,11 @@ def serve(
     """
     import re  # noqa: PLC0415
 
-    from chatlake.bootstrap.runners import require_extra  # noqa: PLC0415
+    from chatlake.bootstrap.runners import (  # noqa: PLC0415
+        require_extra,
+        require_lasting_server,
+        require_prefect,
+    )
     from chatlake.config import load_settings  # noqa: PLC0415
     from chatlake.errors import UsageError  # noqa: PLC0415
 
@@ -64,7 +68,9 @@ def serve(
             f"--name {name}: expected letters, digits, _ and -", hint="--name production"
         )
     settings = load_settings(config)
+    require_prefect()
     require_extra(settings.runner)
+    require_lasting_server(settings.runner)
     settings.check_secrets(lambda _: "read later")
     note("Starting Prefect, which may take half a minute …")
     words = [str(settings.path), *(["--port", str(port)] if port else []), "--name", name]

@@ -6,7 +6,8 @@ empty dictionary when nothing is armed.
 
 A test in the same process uses `active`; a test of a whole command sets the environment variable
 `CHATLAKE_FAILPOINT` to `NAME:kill`, `NAME:error` or `NAME:SIGINT+SIGTERM` (signals in turn; the
-point waits for each), with `:N` for the Nth time it is reached.
+point waits for each), with `:N` for the Nth time it is reached. That alone does nothing: the tests
+also set `CHATLAKE_TESTS=1`. So a variable left over in somebody's environment kills no backup.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Final
 from chatlake.errors import UsageError
 
 VARIABLE: Final = "CHATLAKE_FAILPOINT"
+SWITCH: Final = "CHATLAKE_TESTS"
 
 NAMES: Final[tuple[str, ...]] = (
     "part.written",
@@ -132,5 +134,5 @@ def _arm(name: str, action: Callable[[], None], nth: int) -> None:
     _armed[name] = count_down
 
 
-if os.environ.get(VARIABLE):
+if os.environ.get(VARIABLE) and os.environ.get(SWITCH) == "1":
     arm_from(os.environ[VARIABLE])
