@@ -59,7 +59,7 @@ def _ended(error: ChatlakeError, *, as_json: bool) -> int:
     """Say what ended the command, and return its exit code."""
     if as_json:
         write_json({"error": as_document(error)})
-    show_error(strike_out(error.message), error.hint)
+    show_error(error.message, error.hint)
     return error.exit_code
 
 

@@ -15,6 +15,7 @@ from chatlake.errors import UsageError
 EXAMPLES = examples(
     "chatlake sql 'SELECT model, count(*) FROM completions GROUP BY ALL'",
     "chatlake sql 'SELECT * FROM messages LIMIT 5' --format json",
+    "chatlake sql 'FROM messages' --format csv --csv-safe --output messages.csv",
     "chatlake sql 'FROM completions' --format parquet --output completions.parquet",
     "chatlake sql - < question.sql",
     "chatlake sql 'SHOW TABLES'",
@@ -54,6 +55,14 @@ def sql(
         ),
     ] = None,
     *,
+    csv_safe: Annotated[
+        bool,
+        typer.Option(
+            "--csv-safe",
+            help="With --format csv: for spreadsheets. A text that they would take for a formula "
+            "(it begins with = + - @, a tab or a line end) gets an apostrophe before it.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Ask the lake's views with SQL, read-only.
@@ -64,6 +73,8 @@ def sql(
     if as_json and style not in (None, Format.json):
         raise UsageError(f"--json and --format {style} exclude each other", hint="Give one.")
     style = Format.json if as_json else style or Format.table
+    if csv_safe and style is not Format.csv:
+        raise UsageError("--csv-safe is for CSV", hint="Add --format csv.")
     if style is Format.parquet and output is None and sys.stdout.isatty():
         raise UsageError(
             "Parquet is not for a terminal", hint="Add --output FILE, or redirect the output."
@@ -73,4 +84,5 @@ def sql(
     from chatlake.config import load_settings  # noqa: PLC0415
 
     text = sys.stdin.read() if query == "-" else query
-    write_answer(open_lake(load_settings(config)), text, style.value, output)
+    writer = "csv-safe" if csv_safe else style.value
+    write_answer(open_lake(load_settings(config)), text, writer, output)

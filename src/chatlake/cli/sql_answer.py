@@ -44,7 +44,7 @@ def write_answer(lake: Lake, query: str, style: str, output: Path | None) -> Non
                 result, sys.stdout, shutil.get_terminal_size().columns if terminal else None
             )
             return
-        with open_export(output) as file:
+        with open_export(output, is_json=style in ("json", "jsonl")) as file:
             if style == "table":
                 text = io.TextIOWrapper(file, encoding="utf-8", newline="\n")
                 write_table(result, text, None)
@@ -77,7 +77,7 @@ def _write_parquet(
         raise UsageError("Parquet holds the result of a SELECT", hint="Choose another --format.")
     query = _END.sub("", statement.query)
 
-    with open_export(output) as file, _folder_near(output) as folder:
+    with open_export(output, is_json=False) as file, _folder_near(output) as folder:
         path = Path(folder) / "result.parquet"
         options = "FORMAT parquet, COMPRESSION zstd"
         connection.execute(f"COPY (\n{query}\n) TO {quoted(str(path))} ({options})")
