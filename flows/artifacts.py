@@ -10,6 +10,8 @@ from chatlake.backup.figures import FIGURES
 from chatlake.backup.run import BackupReport
 from chatlake.errors import ChatlakeError, LakeLockedError
 from chatlake.model.manifest import SourceRun
+from chatlake.model.markup import as_cell, code
+from chatlake.model.outside_text import strike_out
 
 logger = logging.getLogger("chatlake.flows")
 
@@ -31,10 +33,10 @@ def leave_artifacts(report: BackupReport) -> None:
             [
                 {
                     "source": failure.source,
-                    "completion_id": failure.completion_id,
+                    "completion_id": as_cell(failure.completion_id),
                     "reason": failure.reason,
-                    "detail": failure.detail,
-                    "request_id": failure.request_id,
+                    "detail": as_cell(failure.detail),
+                    "request_id": as_cell(failure.request_id),
                 }
                 for failure in shown
             ],
@@ -48,14 +50,14 @@ def leave_artifacts(report: BackupReport) -> None:
 def leave_error(error: ChatlakeError) -> None:
     """Leave the report of a run that ended before it began."""
     _leave(
-        f"## Backup: failed\n\n{cell(error.kind)}: {cell(error.message)}\n\n{error.hint}\n",
+        f"## Backup: failed\n\n{error.kind}: {code(error.message)}\n\n{advice(error.hint)}\n",
         "nothing was asked for",
     )
 
 
 def leave_skipped(error: LakeLockedError) -> None:
     """Leave the report of a run that did nothing, as another one was writing."""
-    _leave(f"## Backup: skipped\n\n{cell(error.message)}\n", "another run was writing")
+    _leave(f"## Backup: skipped\n\n{code(error.message)}\n", "another run was writing")
 
 
 def _leave(report: str, why_no_failures: str) -> None:
@@ -84,13 +86,13 @@ def report_markdown(report: BackupReport) -> str:
         "",
     ]
     lines += [
-        f"**{source.run.source}: {cell(source.error.kind)}**: {cell(source.error.message)} "
-        f"{cell(source.error.hint)}\n"
+        f"**{source.run.source}: {source.error.kind}**: {code(source.error.message)} "
+        f"{advice(source.error.hint)}\n"
         for source in report.sources
         if source.error is not None
     ]
     lines += [
-        f"- lake: `{report.lake}`",
+        f"- lake: {code(report.lake)}",
         f"- run: `{report.run_id}`, started {report.started_at}, {report.seconds:,.1f} seconds",
         "",
     ]
@@ -115,6 +117,7 @@ def size(count: int) -> str:
     return f"{size:,.0f} bytes" if units[0] == "bytes" else f"{size:,.1f} {units[0]}"
 
 
-def cell(text: str) -> str:
-    """Return a text that no table is torn by."""
-    return text.replace("|", "\\|").replace("\n", " ")
+def advice(text: str) -> str:
+    """Return what to do about an error; what stands in backticks there is a command."""
+    text = " ".join(strike_out(text).split())
+    return text.replace("<", "&lt;").replace("[", "\\[")

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from chatlake.errors import ChatlakeError, LakeLockedError
-from chatlake.flows.artifacts import cell, row, size
+from chatlake.flows.artifacts import advice, row, size
 from chatlake.lake.compacting import CompactionReport
 from chatlake.lake.storage import StoredFile
 from chatlake.lake.vacuum import Unlisted
 from chatlake.lake.verify import VerifyReport
+from chatlake.model.markup import as_cell, code
 
 logger = logging.getLogger("chatlake.flows")
 
@@ -46,14 +47,16 @@ def leave_maintenance(done: Maintenance) -> None:
 
 def leave_maintenance_error(error: ChatlakeError) -> None:
     """Leave the report of a maintenance that an error ended."""
-    text = f"## Maintenance: failed\n\n{cell(error.kind)}: {cell(error.message)}\n\n{error.hint}\n"
+    text = (
+        f"## Maintenance: failed\n\n{error.kind}: {code(error.message)}\n\n{advice(error.hint)}\n"
+    )
     _leave_maintenance(text, [], "nothing was read")
 
 
 def leave_maintenance_skipped(error: LakeLockedError) -> None:
     """Leave the report of a maintenance that ended because another run was writing."""
     _leave_maintenance(
-        f"## Maintenance: skipped\n\n{cell(error.message)}\n", [], "another run was writing"
+        f"## Maintenance: skipped\n\n{code(error.message)}\n", [], "another run was writing"
     )
 
 
@@ -82,7 +85,7 @@ def maintenance_markdown(done: Maintenance) -> str:
         ]
     else:
         lines.append(row("old files removed", ["none: the lake is damaged"]))
-    return "\n".join([*lines, "", f"- lake: `{done.lake}`", ""])
+    return "\n".join([*lines, "", f"- lake: {code(done.lake)}", ""])
 
 
 def _leave_maintenance(text: str, damage: list[tuple[str, str, str, str]], what: str) -> None:
@@ -90,7 +93,10 @@ def _leave_maintenance(text: str, damage: list[tuple[str, str, str, str]], what:
     try:
         create_markdown_artifact(text, key=MAINTENANCE_KEY)
         create_table_artifact(
-            [dict(zip(head, found, strict=True)) for found in damage[:_FINDINGS_SHOWN]],
+            [
+                dict(zip(head, (*map(as_cell, found[:-1]), advice(found[-1])), strict=True))
+                for found in damage[:_FINDINGS_SHOWN]
+            ],
             key=FINDINGS_KEY,
             description=what,
         )

@@ -17,6 +17,7 @@ from chatlake.config import Settings
 from chatlake.config.references import without_keys
 from chatlake.errors import ChatlakeError, LakeLockedError, RunInterruptedError
 from chatlake.model.manifest import format_time
+from chatlake.model.markup import chat_code
 from chatlake.model.outside_text import one_line
 
 logger = logging.getLogger(__name__)
@@ -85,9 +86,9 @@ def notification(report: BackupReport, command: str, error: Exception | None) ->
 def _reason(report: BackupReport, error: Exception | None, failures: int) -> str:
     if error is not None:
         what = error.message if isinstance(error, ChatlakeError) else f"{type(error).__name__}"
-        return f"{_line(what)}."
+        return f"{_shown(what)}."
     reasons = [
-        f"{source.run.source}: {_line(source.error.message)}."
+        f"{source.run.source}: {_shown(source.error.message)}."
         for source in report.sources
         if source.error is not None
     ]
@@ -97,5 +98,6 @@ def _reason(report: BackupReport, error: Exception | None, failures: int) -> str
     return " ".join(reasons)
 
 
-def _line(text: str) -> str:
-    return without_keys(one_line(text)).rstrip(".")
+def _shown(text: str) -> str:
+    """Return text from outside as a chat shows it: as code, with nothing that acts."""
+    return chat_code(without_keys(one_line(text)).rstrip("."))

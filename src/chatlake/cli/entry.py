@@ -66,7 +66,7 @@ def _ended(error: ChatlakeError, *, as_json: bool) -> int:
     if as_json:
         with suppress(OSError):  # standard output may be what is broken
             write_json({"error": as_document(error)})
-    show_error(strike_out(error.message), error.hint)
+    show_error(error.message, error.hint)
     return error.exit_code
 
 

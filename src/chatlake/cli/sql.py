@@ -15,6 +15,7 @@ from chatlake.errors import UsageError
 EXAMPLES = examples(
     "chatlake sql 'SELECT model, count(*) FROM completions GROUP BY ALL'",
     "chatlake sql 'SELECT * FROM messages LIMIT 5' --format json",
+    "chatlake sql 'FROM messages' --format csv --csv-safe --output messages.csv",
     "chatlake sql 'FROM completions' --format parquet --output completions.parquet",
     "chatlake sql \"FROM completions JOIN 'prices.csv' USING (model)\" --allow-files",
     "chatlake sql - < question.sql",
@@ -62,6 +63,14 @@ def sql(
             help="Let the query read files outside the lake too, as in FROM 'prices.csv'.",
         ),
     ] = False,
+    csv_safe: Annotated[
+        bool,
+        typer.Option(
+            "--csv-safe",
+            help="With --format csv: for spreadsheets. A text that they would take for a formula "
+            "(it begins with = + - @, a tab or a line end) gets an apostrophe before it.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Ask the lake's views with SQL, read-only.
@@ -73,6 +82,8 @@ def sql(
     if as_json and style not in (None, Format.json):
         raise UsageError(f"--json and --format {style} exclude each other", hint="Give one.")
     style = Format.json if as_json else style or Format.table
+    if csv_safe and style is not Format.csv:
+        raise UsageError("--csv-safe is for CSV", hint="Add --format csv.")
     if style is Format.parquet and output is None and sys.stdout.isatty():
         raise UsageError(
             "Parquet is not for a terminal", hint="Add --output FILE, or redirect the output."
@@ -82,8 +93,9 @@ def sql(
     from chatlake.config import load_settings  # noqa: PLC0415
 
     text = sys.stdin.read() if query == "-" else query
+    writer = "csv-safe" if csv_safe else style.value
     beside = output if style is Format.parquet else None
     with open_for_questions(
         open_lake(load_settings(config)), allow_files=allow_files, beside=beside
     ) as questions:
-        questions.answer(text, style.value, output)
+        questions.answer(text, writer, output)

@@ -64,7 +64,7 @@ class Questions:
                     result, sys.stdout, shutil.get_terminal_size().columns if terminal else None
                 )
                 return
-            with open_export(output) as file:
+            with open_export(output, is_json=style in ("json", "jsonl")) as file:
                 if style == "table":
                     text = io.TextIOWrapper(file, encoding="utf-8", newline="\n")
                     write_table(result, text, None)
@@ -77,7 +77,7 @@ class Questions:
             raise UsageError(
                 "Parquet holds the result of a SELECT", hint="Choose another --format."
             )
-        with open_export(output) as file:
+        with open_export(output, is_json=False) as file:
             path = self.folder / "result.parquet"
             options = "FORMAT parquet, COMPRESSION zstd"
             self.connection.execute(

@@ -13,6 +13,9 @@ from chatlake.cli.table import Cell, Layout, lines
 
 _NUMBERS: Final = ("INT", "DECIMAL", "FLOAT", "DOUBLE", "REAL", "HUGE", "BIGNUM", "VARINT")
 
+# Spreadsheets take them for the beginning of a formula; the wide ones too, in some languages.
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
 Row = Sequence[Any]
 
 
@@ -56,6 +59,28 @@ def write_csv(result: Result, output: BinaryIO) -> None:
         output.write((line or '""' if alone else line).encode() + b"\n")
 
 
+def write_csv_safe(result: Result, output: BinaryIO) -> None:
+    """Write CSV that a spreadsheet reads as values: no text of a cell is a formula there.
+
+    Texts that begin like one get an apostrophe before them. All are quoted: some spreadsheets
+    separate cells by semicolons, and would find a formula behind one. Numbers stay as they are.
+    """
+    output.write((",".join(_safe(name) for name in result.names) + "\n").encode())
+    numbers = [result.is_number(index) for index in range(len(result.names))]
+    for row in result.rows:
+        cells = (
+            "" if value is None else as_text(value) if is_number else _safe(as_text(value))
+            for value, is_number in zip(row, numbers, strict=True)
+        )
+        line = ",".join(cells)
+        output.write((line or '""').encode() + b"\n")
+
+
+def _safe(text: str) -> str:
+    text = "'" + text if text.startswith(_FORMULA) else text
+    return '"' + text.replace('"', '""') + '"'
+
+
 def _csv(text: str) -> str:
     if text and not any(character in text for character in ',"\r\n') and text == text.strip():
         return text
@@ -97,7 +122,7 @@ def write_markdown(result: Result, output: BinaryIO) -> None:
 
 def _markdown(text: str) -> str:
     for found, instead in (
-        ("\\", "\\\\"), ("|", "\\|"), ("<", "&lt;"), ("\r\n", "<br>"), ("\n", "<br>")
+        ("\\", "\\\\"), ("|", "\\|"), ("[", "\\["), ("<", "&lt;"), ("\r\n", "<br>"), ("\n", "<br>")
     ):  # fmt: skip
         text = text.replace(found, instead)
     return printable(text)
@@ -135,6 +160,7 @@ def write_plan(result: Result, output: BinaryIO) -> None:
 
 WRITERS: Final[dict[str, Callable[[Result, BinaryIO], None]]] = {
     "csv": write_csv,
+    "csv-safe": write_csv_safe,
     "json": write_json,
     "jsonl": write_jsonl,
     "markdown": write_markdown,

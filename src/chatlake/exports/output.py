@@ -13,9 +13,10 @@ import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
 from chatlake.errors import ChatlakeError, UsageError
+from chatlake.model.terminal_text import Terminal
 
 STDOUT = "-"
 
@@ -28,8 +29,11 @@ _NO_UNNAMED_FILES: Final = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.
 
 
 @contextmanager
-def open_export(output: str | os.PathLike[str] | None) -> Iterator[BinaryIO]:
+def open_export(output: str | os.PathLike[str] | None, *, is_json: bool) -> Iterator[BinaryIO]:
     """Open an export to write: a path; None or `-` for standard output.
+
+    What is written is exact, but on a terminal: there what it would obey is escaped, as JSON does
+    it where `is_json`.
 
     A file has no name, or a temporary one beside, that only its owner may read, and takes the
     place of an older one when the block ends well; else nothing is left of it. Devices, pipes and
@@ -39,11 +43,13 @@ def open_export(output: str | os.PathLike[str] | None) -> Iterator[BinaryIO]:
     """
     try:
         if output is None or os.fspath(output) == STDOUT:
-            yield sys.stdout.buffer
-            sys.stdout.buffer.flush()
+            with _shown(sys.stdout.buffer, is_json=is_json) as stream:
+                yield stream
+                stream.flush()
             return
-        with _opened(output) as file:
-            yield file
+        with _opened(output) as file, _shown(file, is_json=is_json) as stream:
+            yield stream
+            stream.flush()
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -52,6 +58,11 @@ def open_export(output: str | os.PathLike[str] | None) -> Iterator[BinaryIO]:
             f"cannot write {'standard output' if to_stream else output}: {error.strerror or error}",
             hint="Free space or choose another place with --output, then run again.",
         ) from error
+
+
+@contextmanager
+def _shown(stream: BinaryIO, *, is_json: bool) -> Iterator[BinaryIO]:
+    yield cast("BinaryIO", Terminal(stream, is_json=is_json)) if stream.isatty() else stream
 
 
 @contextmanager

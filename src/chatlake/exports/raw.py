@@ -54,7 +54,7 @@ def export_raw(
     """
     with (
         selected(lake, where=where, sources=sources) as connection,
-        open_export(output) as file,
+        open_export(output, is_json=True) as file,
     ):
         export = _RawExport(lake, file)
         try:

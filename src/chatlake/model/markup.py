@@ -1,0 +1,45 @@
+"""Text from outside within Markdown and chats: as code, so that nothing of it acts.
+
+A failure's detail is what a server wrote. As Markdown it could be a link, or an image whose address
+tells a stranger who reads it; in a chat it could call everybody. As code it is only read.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from chatlake.model.outside_text import one_line
+
+_TICKS: Final = re.compile("`+")
+_PLAIN: Final = re.compile(
+    r"(?!.*(?:://|www\.))(?:[A-Z0-9 .,:;/'\"()%=+?…-]|(?<=[A-Z0-9])_(?=[A-Z0-9]))*", re.IGNORECASE
+)
+_CHAT: Final = str.maketrans({"`": "'", "<": "‹", ">": "›"})
+
+
+def code(text: str) -> str:
+    """Return text as code in Markdown, on one line, whatever backticks it has itself."""
+    text = one_line(text)
+    if not text:
+        return ""
+    longest = max((len(found) for found in _TICKS.findall(text)), default=0)
+    ticks = "`" * (longest + 1)
+    space = " " if longest else ""
+    return f"{ticks}{space}{text}{space}{ticks}"
+
+
+def as_cell(text: str) -> str:
+    """Return text for a cell of a table that is rendered as Markdown: as code where it may act."""
+    text = one_line(text)
+    return text if _PLAIN.fullmatch(text) else code(text)
+
+
+def chat_code(text: str) -> str:
+    """Return text as code in a chat.
+
+    Chats know one backtick only, and some read `<…>` as a link or a call even within code. So what
+    would end the code, or call somebody, is replaced by what looks like it.
+    """
+    text = one_line(text).translate(_CHAT)
+    return f"`{text}`" if text else ""
