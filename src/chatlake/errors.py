@@ -24,6 +24,7 @@
     │   ├── LakeMissingError                    there was one: mount it, or begin a new one
     │   ├── LakeUnreachableError                its bucket does not answer, or does not let us in
     │   ├── LakeUnwritableError                 read-only, full, or permission missing
+    │   ├── OpenFilesError                      too many open files: raise the limit
     │   ├── CommitConflictError                 another run committed first
     │   ├── LakeDamagedError       exit 7   run `chatlake verify`
     │   ├── LakeFormatError        exit 7   written by a newer chatlake: upgrade
@@ -252,6 +253,13 @@ class LakeUnwritableError(LakeError):
 
     kind = "unwritable"
     default_hint = "Free space or permit writing, then run again; what was committed stays."
+
+
+class OpenFilesError(LakeError):
+    """Too many files are open, in this process or on this machine; the lake is not damaged."""
+
+    kind = "open_files"
+    default_hint = "Raise the limit (`ulimit -n 4096`), or end what holds them open; run again."
 
 
 class CommitConflictError(LakeError):

@@ -308,6 +308,37 @@ def test_close_without_use_and_twice() -> None:
     run(use)
 
 
+@pytest.mark.parametrize("length", [9_000, 60_000])
+def test_long_headers_of_a_gateway_are_read(length: int) -> None:
+    """A cookie or a policy longer than 8 KiB is nothing to fail for; neither are many of them."""
+    long = {f"x-policy-{number}": "p" * length for number in range(3)}
+    got, server = run(lambda api: api.get_completion(bytes, "x"), Answer(headers=long))
+    assert got == OK
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Answer(headers={"x-policy": "p" * 70_000}), "is longer than 64 KiB"),
+        (Answer(raw=b"HTTP/1.1 200 " + b"p" * 70_000 + b"\r\n\r\n"), "is longer than 64 KiB"),
+        (Answer(headers={f"x-{n}": "p" for n in range(500)}), "Too many headers"),
+    ],
+)
+def test_a_head_that_is_too_long_is_named(answer: Answer, words: str) -> None:
+    """In one line of words, without what the line held."""
+
+    async def use(api: CompletionApi) -> str:
+        with pytest.raises(errors.ChatlakeError) as caught:
+            await api.get_completion(bytes, "x")
+        return caught.value.message
+
+    message, _ = run(use, *[answer] * 10)
+    assert words in message
+    assert "ppp" not in message
+    assert len(message) < 200
+
+
 def test_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy is used for hosts elsewhere, unless NO_PROXY names them, never for loopback."""
 

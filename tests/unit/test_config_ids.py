@@ -1,12 +1,15 @@
 """Lists of completion ids: what counts as one, and what is said of the rest."""
 
+import io
+import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatlake.config import IdList, parse_ids, parse_settings, read_ids
+from chatlake.config import IdList, ids, lines_of, parse_ids, parse_settings, read_ids
 from chatlake.errors import ConfigurationError, UsageError
 
 
@@ -71,8 +74,63 @@ def test_unreadable_file(tmp_path: Path, error: type[UsageError | ConfigurationE
     """A missing file or a folder is an error of the kind that the caller names."""
     with pytest.raises(error, match=r"absent: the list of ids cannot be read: No such file"):
         read_ids(tmp_path / "absent", error=error)
-    with pytest.raises(error, match="Is a directory"):
+    with pytest.raises(error, match="the list of ids is a folder, not a file"):
         read_ids(tmp_path, error=error)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("error", [UsageError, ConfigurationError])
+def test_devices_and_fifos(tmp_path: Path, error: type[UsageError | ConfigurationError]) -> None:
+    """A device never ends, and a FIFO may never begin: neither is waited for."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with pytest.raises(error, match="fifo: the list of ids is a FIFO, not a file"):
+        read_ids(fifo, error=error)
+    for device in ("/dev/zero", "/dev/null"):
+        with pytest.raises(error, match=f"{device}: the list of ids is a device, not a file"):
+            read_ids(Path(device), error=error)
+    (tmp_path / "link").symlink_to("/dev/zero")
+    with pytest.raises(error, match="link: the list of ids is a device"):
+        read_ids(tmp_path / "link", error=error)
+
+
+def test_a_pipe_that_a_shell_opened(tmp_path: Path) -> None:
+    """`--ids-file <(command)` names a pipe that has a writer: that is read."""
+    reader, writer = os.pipe()
+    os.write(writer, b"one\ntwo\n")
+    os.close(writer)
+    try:
+        assert read_ids(Path(f"/dev/fd/{reader}")).ids == ("one", "two")
+    finally:
+        os.close(reader)
+
+
+def test_a_line_that_never_ends(tmp_path: Path) -> None:
+    """It is named by its number, and is not read into memory first."""
+    file = tmp_path / "ids.txt"
+    with file.open("wb") as output:
+        output.write(b"one\n")
+        output.truncate(100 << 20)  # zeros, without a line break
+    tracemalloc.start()
+    try:
+        with pytest.raises(UsageError, match=r"ids\.txt:2: the line is longer than 4096"):
+            read_ids(file)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+    with pytest.raises(UsageError, match=r"^standard input:2: the line is longer than 4096"):
+        parse_ids(lines_of(io.StringIO("one\n" + "x" * 5000)))
+
+
+def test_a_list_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than the bound is refused; as much as the bound is read."""
+    monkeypatch.setattr(ids, "LARGEST_FILE", 2 << 20)
+    file = tmp_path / "ids.txt"
+    file.write_text("".join(f"{number:07}\n" for number in range(1 << 18)))
+    assert len(read_ids(file).ids) == 1 << 18
+    file.write_text(file.read_text() + "x")
+    with pytest.raises(ConfigurationError, match=r"ids\.txt: the list of ids is larger than 2 MiB"):
+        read_ids(file, error=ConfigurationError)
 
 
 def _select(text: str, folder: Path) -> str:

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -105,10 +106,10 @@ def test_folder_instead_of_a_file(tmp_path: Path) -> None:
 def test_file_without_permission(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that may not be read is said to be so."""
 
-    def refuse(_: Path) -> bytes:
+    def refuse(*_: object) -> bytes:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(ConfigurationError, match=r"^x\.yaml: the file cannot be read: Permission"):
         load_settings(Path("x.yaml"))
 
@@ -302,12 +303,62 @@ def test_anchors_and_merges() -> None:
     assert (second.pace.concurrency, second.pace.max_attempts) == (4, 3)
 
 
-def test_too_many_values_are_refused() -> None:
-    """Anchors that multiply cannot exhaust the memory."""
-    text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
-    for n in range(1, 9):
-        text += f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n"
-    assert "conf/chatlake.yaml: more than 100000 values" in _problem(text).message
+def _merges(entry: str, count: int = 40) -> str:
+    """Return a mapping for each line, merged of those before it."""
+    lines = [
+        f"a{n}: &a{n}\n  x{n}: 1\n  <<: {entry.replace('a-1', f'a{n - 1}')}"
+        for n in range(1, count)
+    ]
+    return "\n".join(["a0: &a0 {x0: 1}", *lines, ""])
+
+
+BOMBS = {
+    "aliases": "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+    + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)),
+    "aliases in mappings": "a0: &a0 {x: 1}\n"
+    + "".join(f"a{n}: &a{n} {{l: *a{n - 1}, r: *a{n - 1}}}\n" for n in range(1, 40)),
+    "merges": _merges("[*a-1, *a-1]"),
+    "merges of mappings in place": _merges("[{<<: *a-1}, {<<: *a-1}]"),
+    "many merges of a large mapping": f"a: &a {{{', '.join(f'k{n}: 1' for n in range(3000))}}}\n"
+    f"b: {{<<: [{', '.join(['*a'] * 3000)}]}}\n",
+    "one long text, many times": f"a: &a {'x' * 50_000}\nb: [{', '.join(['*a'] * 50_000)}]\n",
+    "many keys": "".join(f"k{n}: 1\n" for n in range(10_001)),
+    "many items": "a:\n" + "- x\n" * 10_001,
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_too_many_values_are_refused(bomb: str) -> None:
+    """What multiplies by aliases or merges, or is long, takes about a second, and one line."""
+    began = time.process_time()
+    problem = _problem(GOOD + BOMBS[bomb])
+    assert time.process_time() - began < 10  # of a machine with much else to do
+    assert problem.message == (
+        "conf/chatlake.yaml: the file holds too many values, aliases and merges counted: more "
+        "than 10000"
+    )
+
+
+@pytest.mark.parametrize(
+    "content", [b"# " + b"x" * (1 << 20), bytes(1 << 20), b"- a: b\n" * 80_000]
+)
+def test_a_huge_file_is_not_read(content: bytes) -> None:
+    """Half a megabyte is far more than any configuration: the rest is not even looked at."""
+    FILE.parent.mkdir()
+    FILE.write_bytes(content)
+    with pytest.raises(
+        ConfigurationError, match=r"chatlake\.yaml: the file is larger than 512 KiB"
+    ):
+        load_settings(FILE)
+
+
+def test_a_large_configuration_is_read() -> None:
+    """Four hundred sources that share their pace are no bomb."""
+    one = "- name: s{}\n  base_url: http://h\n  api_key: ${{K}}\n  headers: {{a: b}}\n  pace: {}\n"
+    text = "version: 1\nlake: lake\nsources:\n" + one.format("", "&p {concurrency: 4, timeout: 3s}")
+    text += "".join(one.format(n, "{<<: *p}") for n in range(400))
+    assert len(parse_settings(text, FILE).sources) == 401
 
 
 def test_scalars_follow_yaml_1_2() -> None:

@@ -55,9 +55,10 @@ class ApiClient:
     `auth`: "bearer" or "api-key". `concurrency`: requests under way at once.
     `requests_per_minute`: upper bound of the pace, None for none. `timeout_s`: for one request as a
     whole. `max_body`: bytes of one response, once decoded. `max_attempts`, `give_up_after_s`: see
-    `chatlake.api.retry`. `clock`: monotonic seconds;
-    `random`: uniform in [0, 1). `on_wait(seconds, why)` is called before each wait for a retry.
-    ConfigurationError where base_url, the key or a header cannot be used.
+    `chatlake.api.retry`. `proxy`, `ca_file`: see `api.proxies` and `api.trust`. `clock`:
+    monotonic seconds; `random`: uniform in [0, 1). `on_wait(seconds, why)` is called before each
+    wait for a retry.
+    ConfigurationError where base_url, the key, a header, the proxy or a certificate is unusable.
     """
 
     def __init__(
@@ -72,6 +73,8 @@ class ApiClient:
         requests_per_minute: float | None = None,
         timeout_s: float = 60.0,
         max_body: int = MAX_BODY,
+        proxy: str | None = None,
+        ca_file: str | None = None,
         max_attempts: int = 8,
         give_up_after_s: float = 900.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -85,10 +88,13 @@ class ApiClient:
         self._wire = Wire(
             scheme=self._routes.scheme,
             host=self._routes.host,
+            port=self._routes.port,
             headers=request_headers(key, auth, headers or {}),
             connections=concurrency,
             timeout_s=timeout_s,
             max_body=max_body,
+            proxy=proxy,
+            ca_file=ca_file,
         )
         self._pace = SharedPace(
             Pace(concurrency=concurrency, requests_per_minute=requests_per_minute),

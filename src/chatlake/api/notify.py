@@ -11,6 +11,10 @@ from typing import Any, Final
 
 import httpx
 
+from chatlake.api.proxies import proxy_for
+from chatlake.api.trust import trusting
+from chatlake.errors import ConfigurationError
+
 logger = logging.getLogger(__name__)
 
 TIMEOUT_S: Final = 10.0
@@ -28,8 +32,21 @@ def post_notification(
     neither the address nor the document goes to a place that was not named. Nothing that is logged
     shows the address.
     """
+    try:
+        parts = httpx.URL(url)
+        proxy = proxy_for(parts.scheme, parts.host, parts.port)
+        context = trusting()
+    except (ConfigurationError, httpx.InvalidURL) as error:
+        words = error.message if isinstance(error, ConfigurationError) else "InvalidURL"
+        logger.warning("the notification could not be sent: %s", words)
+        return False
     problem = ""
-    with _unlogged(), httpx.Client(timeout=TIMEOUT_S, follow_redirects=False) as client:
+    with (
+        _unlogged(),
+        httpx.Client(
+            timeout=TIMEOUT_S, follow_redirects=False, verify=context, proxy=proxy, trust_env=False
+        ) as client,
+    ):
         for attempt in range(ATTEMPTS):
             if attempt:
                 pause(_PAUSES_S[attempt - 1])

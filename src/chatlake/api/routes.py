@@ -24,7 +24,7 @@ class Routes:
     def __init__(self, base_url: str, query: Mapping[str, str]) -> None:
         try:
             parts = urlsplit(base_url)
-            host, _ = parts.hostname, parts.port
+            host, port = parts.hostname, parts.port
         except ValueError as error:
             raise ConfigurationError(f"base_url is no address: {error}") from None
         if parts.scheme not in {"http", "https"} or not host:
@@ -38,6 +38,7 @@ class Routes:
             )
         self.scheme = parts.scheme
         self.host = host
+        self.port = port
         self._start = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
         self._query = dict(parse_qsl(parts.query, keep_blank_values=True)) | dict(query)
         self._encoded = lru_cache(maxsize=8)(self._encode)  # nearly all requests have the same

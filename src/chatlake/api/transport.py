@@ -4,8 +4,7 @@ httpx is used with the aiohttp transport, which is called directly with prepared
 CPU of a request through `httpx.AsyncClient` or less (decision 2), whose redirects, cookies, event
 hooks and authentication flows are not wanted here anyway.
 
-Proxies: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` (in either case) are obeyed, except for loopback
-addresses. `.netrc` is never read.
+Proxies are chosen by `api.proxies`, trusted certificates by `api.trust`. `.netrc` is never read.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import enum
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx
@@ -23,8 +21,9 @@ from httpx_aiohttp import AiohttpTransport
 
 from chatlake.api.bodies import BodyReader, TooLargeBodyError, read_refusal_body
 from chatlake.api.decoding import EncodedBodyError
+from chatlake.api.proxies import proxy_for
+from chatlake.api.trust import trusting
 from chatlake.backup.ports import Room
-from chatlake.config.places import is_loopback
 from chatlake.errors import ChatlakeError
 from chatlake.model.outside_text import request_id
 
@@ -121,10 +120,13 @@ class Wire:
         *,
         scheme: str,
         host: str,
+        port: int | None,
         headers: httpx.Headers,
         connections: int,
         timeout_s: float,
         max_body: int,
+        proxy: str | None,
+        ca_file: str | None,
     ) -> None:
         self._timeout_s = timeout_s
         self._bodies = BodyReader(max_body)
@@ -138,12 +140,13 @@ class Wire:
         self._prepared = httpx.Request("GET", f"{scheme}://localhost")
         self._prepared.headers = httpx.Headers()
         self._prepared.extensions = {"timeout": per_phase}
+        proxy = proxy_for(scheme, host, port, configured=proxy)
+        is_encrypted = scheme == "https" or (proxy or "").lower().startswith("https")
         context = (
-            httpx.create_ssl_context()
-            if scheme == "https"
+            trusting(ca_file)
+            if is_encrypted
             else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used: spares loading certificates
         )
-        proxy = _proxy(scheme, host)
         self._transport = AiohttpTransport(
             verify=context,
             proxy=httpx.Proxy(proxy) if proxy else None,
@@ -192,6 +195,10 @@ class Wire:
         cause = error.__cause__ or error
         if isinstance(cause, aiohttp.ServerDisconnectedError):
             return "the server closed the connection without an answer"
+        if isinstance(error, aiohttp.ClientResponseError):
+            if "Got more than" in error.message:  # aiohttp quotes the line, whatever it holds
+                return f"a line of the response's head is longer than {_LONGEST_HEADER >> 10} KiB"
+            return f"the response is not HTTP that can be read: {error.message.rstrip('.')}"
         return str(cause) or type(cause).__name__
 
 
@@ -233,10 +240,3 @@ def _session_factory(
         return session
 
     return open_session
-
-
-def _proxy(scheme: str, host: str) -> str | None:
-    proxies = getproxies()
-    if is_loopback(host) or proxy_bypass(host):
-        return None
-    return proxies.get(scheme) or proxies.get("all")

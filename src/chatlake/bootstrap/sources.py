@@ -67,6 +67,8 @@ def new_client(source: Source, observer: Observer) -> ApiClient:
         concurrency=pace.concurrency,
         requests_per_minute=pace.requests_per_minute,
         max_body=pace.max_body,
+        proxy=source.proxy,
+        ca_file=None if source.tls.ca_file is None else str(source.tls.ca_file),
         timeout_s=pace.timeout.total_seconds(),
         max_attempts=pace.max_attempts,
         give_up_after_s=pace.give_up_after.total_seconds(),

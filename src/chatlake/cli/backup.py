@@ -89,7 +89,7 @@ def backup(
 
 def _ids(ids_file: str, settings: Settings, names: Sequence[str]) -> tuple[str, ...]:
     """Return the ids asked for; UsageError where there are none, or the source is not clear."""
-    from chatlake.config import parse_ids, read_ids  # noqa: PLC0415
+    from chatlake.config import lines_of, parse_ids, read_ids  # noqa: PLC0415
 
     known = [source.name for source in settings.sources]
     if len(set(names) or set(known)) > 1:
@@ -98,7 +98,7 @@ def _ids(ids_file: str, settings: Settings, names: Sequence[str]) -> tuple[str, 
             hint=f"Add one of: {', '.join(f'--source {name}' for name in known)}.",
         )
     name = "standard input" if ids_file == "-" else ids_file
-    listed = parse_ids(sys.stdin) if ids_file == "-" else read_ids(Path(ids_file))
+    listed = parse_ids(lines_of(sys.stdin)) if ids_file == "-" else read_ids(Path(ids_file))
     if not listed.ids:
         raise UsageError(
             f"no completion ids in {name}",

@@ -1,7 +1,7 @@
 """The configuration: a YAML file as frozen, checked settings, without any secret in them."""
 
 from chatlake.config.durations import format_duration, parse_duration
-from chatlake.config.ids import IdList, parse_ids, read_ids
+from chatlake.config.ids import IdList, lines_of, parse_ids, read_ids
 from chatlake.config.load import find_settings_file, load_settings, parse_settings
 from chatlake.config.notify import NotifyAddress
 from chatlake.config.references import SecretLoader, SecretReference
@@ -24,6 +24,7 @@ __all__ = [
     "find_settings_file",
     "format_duration",
     "json_schema",
+    "lines_of",
     "load_settings",
     "parse_duration",
     "parse_ids",

@@ -20,14 +20,30 @@ Location = tuple[str | int, ...]
 
 _TAG = "tag:yaml.org,2002:"
 _DEEPEST = 50
-_LARGEST = 100_000
+_LARGEST = 10_000
+_LARGEST_BYTES = 1 << 19
 _NO_TAGS = "expected a plain value, without a YAML tag"
 
 
+class _TooManyValuesError(Exception):
+    """The file holds more values than a configuration has, or names them more often."""
+
+
 class _Loader(yaml.SafeLoader):
-    """PyYAML's reader, with the scalar types of YAML 1.2's core schema."""
+    """PyYAML's reader, with the scalar types of YAML 1.2's core schema, and a bound."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  PyYAML's way
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._count = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Compose a node; every alias counts as one, too."""
+        self._count += 1
+        if self._count > _LARGEST:
+            raise _TooManyValuesError
+        return super().compose_node(parent, index)
 
 
 for _name, _pattern, _first in (
@@ -55,6 +71,13 @@ class Document:
     data: Any = None
     lines: dict[Location, int] = field(default_factory=dict)
     problems: list[tuple[Location, int, str]] = field(default_factory=list)
+    visits: int = 0
+
+    def visit(self, count: int = 1) -> None:
+        """Count values that are looked at: aliases and merges reach the same ones many times."""
+        self.visits += count
+        if self.visits > 2 * _LARGEST:
+            raise _TooManyValuesError
 
     def line(self, location: Location) -> int:
         """The line of `location`, or of the nearest thing around it."""
@@ -66,7 +89,14 @@ class Document:
 def read_text(path: Path, shown: str) -> str:
     """The text of the configuration file; raises ConfigurationError if it cannot be read."""
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as file:
+            data = file.read(_LARGEST_BYTES + 1)
+        if len(data) > _LARGEST_BYTES:
+            raise ConfigurationError(
+                f"{shown}: the file is larger than {_LARGEST_BYTES >> 10} KiB",
+                hint="A configuration is a few kilobytes; put ids into a file, select.ids_file.",
+            )
+        return data.decode("utf-8-sig")
     except FileNotFoundError:
         reason, hint = "there is no such file", f"chatlake init {shown}"
     except IsADirectoryError:
@@ -81,8 +111,17 @@ def read_text(path: Path, shown: str) -> str:
 
 def parse(text: str, shown: str) -> Document:
     """`text` as a document; raises ConfigurationError with line and column if it isn't YAML."""
+    document = Document(shown)
     try:
         node = yaml.compose(text, Loader=_Loader)
+        if node is not None:
+            document.data = _value(node, (), document, ())
+    except _TooManyValuesError:
+        raise ConfigurationError(
+            f"{shown}: the file holds too many values, aliases and merges counted: more than "
+            f"{_LARGEST}",
+            hint="Put ids into a file, select.ids_file, and use fewer aliases and merges.",
+        ) from None
     except yaml.MarkedYAMLError as problem:
         raise _syntax_error(problem, text, shown) from None
     except yaml.reader.ReaderError as problem:
@@ -91,9 +130,6 @@ def parse(text: str, shown: str) -> Document:
         raise ConfigurationError(message, hint="Save the file as plain UTF-8 text.") from None
     except RecursionError:
         raise ConfigurationError(f"{shown}: the file is nested too deeply") from None
-    document = Document(shown)
-    if node is not None:
-        document.data = _value(node, (), document, ())
     return document
 
 
@@ -121,8 +157,7 @@ def _value(
     if node in around or len(around) > _DEEPEST:
         document.problems.append((location, line, "expected no value that contains itself"))
         return None
-    if len(document.lines) > _LARGEST:
-        raise ConfigurationError(f"{document.shown}: more than {_LARGEST} values")
+    document.visit()
     around = (*around, node)
     if isinstance(node, yaml.CollectionNode) and node.tag not in (_TAG + "seq", _TAG + "map"):
         document.problems.append((location, line, _NO_TAGS))
@@ -144,12 +179,14 @@ def _pairs(
 ) -> dict[str, yaml.Node]:
     merged: dict[str, yaml.Node] = {}
     own: dict[str, yaml.Node] = {}
+    document.visit(len(node.value))
     for key_node, value_node in node.value:
         line = key_node.start_mark.line + 1
         if not isinstance(key_node, yaml.ScalarNode):
             document.problems.append((location, line, "expected text as a key"))
         elif key_node.tag == _TAG + "merge":
             for other in _merged(value_node):
+                document.visit()
                 if other in around:
                     document.problems.append((location, line, "expected no merge with itself"))
                 else:

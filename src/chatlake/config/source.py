@@ -151,6 +151,23 @@ _ENCRYPTED: dict[str, Any] = {
 }
 
 
+class Tls(Section):
+    """Whose certificates are trusted."""
+
+    ca_file: Annotated[Path, places.PATH] | None = Field(
+        default=None,
+        description="A file of certificates (PEM) to trust instead of the usual ones, relative to "
+        "this file; null: what SSL_CERT_FILE, SSL_CERT_DIR or REQUESTS_CA_BUNDLE name, if set.",
+        examples=["company-ca.pem"],
+    )
+
+    @field_validator("ca_file")
+    @classmethod
+    def _absolute(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        folder = (info.context or {}).get("folder", Path())
+        return None if path is None else Path(absolute(folder, str(path)))
+
+
 class Source(Section):
     """One account or server whose stored completions are backed up."""
 
@@ -214,6 +231,25 @@ class Source(Section):
     )
     pace: Annotated[Pace, EMPTY_IS_DEFAULT] = Field(
         default=Pace(), description="How fast, and how persistently, the source is asked."
+    )
+
+    proxy: (
+        Annotated[
+            str,
+            words(
+                "direct, or an http:// or https:// address without user name and password",
+                r"^(direct|https?://(\[[0-9A-Fa-f:.]+\]|[^\s/:@\[\]]+)(:[0-9]{1,5})?/?)$",
+            ),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="The proxy for this source, or direct for none; null: what HTTPS_PROXY, "
+        "HTTP_PROXY and NO_PROXY say.",
+        examples=["http://proxy.example.org:3128", "direct"],
+    )
+    tls: Annotated[Tls, EMPTY_IS_DEFAULT] = Field(
+        default=Tls(), description="Whose certificates are trusted."
     )
 
     @model_validator(mode="after")

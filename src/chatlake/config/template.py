@@ -61,6 +61,10 @@ sources:                        # required: at least one
       max_attempts: 8           # of one request, before it is a failure
       give_up_after: 15m        # how long one request is tried again, at most
 
+    proxy: null                 # http://HOST:PORT | direct; null: as HTTPS_PROXY and NO_PROXY say
+    tls:
+      ca_file: null             # certificates (PEM); null: of SSL_CERT_FILE, or the usual ones
+
   # Azure OpenAI:
   # - name: azure
   #   base_url: https://RESOURCE.openai.azure.com/openai/v1

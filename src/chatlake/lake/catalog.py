@@ -22,6 +22,7 @@ from chatlake.errors import LakeDamagedError, LakeError, LakeUnwritableError
 from chatlake.lake import failpoints
 from chatlake.lake.duckdb_files import let_read, raised_while_reading
 from chatlake.lake.ledger import ledger_tables
+from chatlake.lake.open_files import too_many_open
 from chatlake.lake.parts import empty_file
 from chatlake.lake.schema import SCHEMAS
 from chatlake.lake.storage import Storage
@@ -134,6 +135,8 @@ def build_catalog(storage: Storage, state: LakeState, empties: Storage) -> bytes
             _build(str(path), storage, state, readers)
             data = path.read_bytes()
     except OSError as error:
+        if limit := too_many_open(error):
+            raise limit from error
         raise LakeUnwritableError(f"Cannot build the catalogue: {error}") from error
     except duckdb.Error as error:
         if raised := raised_while_reading(error):

@@ -13,6 +13,7 @@ from chatlake.errors import (
     RunInterruptedError,
     RunTerminatedError,
 )
+from chatlake.lake.open_files import too_many_open
 from chatlake.lake.storage import Storage
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def raised_while_reading(error: Exception) -> LakeError | None:
     """
     if stopped := _STOPPED.search(str(error)):
         _stop(*stopped.groups())
+    if limit := too_many_open(error):
+        return limit
     found = _RAISED.findall(str(error))
     if not found:
         return None

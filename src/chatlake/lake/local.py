@@ -19,6 +19,7 @@ from typing import BinaryIO, Final, Literal
 from chatlake.errors import LakeDamagedError, LakeError, LakeUnwritableError
 from chatlake.lake import failpoints
 from chatlake.lake.local_lock import LocalLock
+from chatlake.lake.open_files import too_many_open
 from chatlake.lake.storage import TEMPORARY_SUFFIX, LockHolder, StoredFile, checked, step_of
 
 Access = Literal["private", "group"]
@@ -264,6 +265,8 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if limit := too_many_open(error):
+            raise limit from error
         place = error.filename or path
         hint = None
         if error.errno in _FULL:
@@ -288,6 +291,8 @@ def _reading(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except OSError as error:
+        if limit := too_many_open(error):
+            raise limit from error
         place = error.filename or path
         raise LakeError(
             f"Cannot read {place}: {error.strerror or error}",

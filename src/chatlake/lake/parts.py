@@ -22,6 +22,7 @@ from pytz import UnknownTimeZoneError
 
 from chatlake import __version__
 from chatlake.errors import LakeDamagedError
+from chatlake.lake.open_files import too_many_open
 from chatlake.lake.schema import FEW_VALUED_COLUMNS, ID_COLUMNS, JSON, SCHEMAS, TIME
 from chatlake.lake.storage import Storage
 from chatlake.model.manifest import FORMAT, PartFile, format_time
@@ -150,6 +151,8 @@ def open_part(
     except FileNotFoundError as error:
         raise LakeDamagedError(f"{storage.location}/{path} is missing") from error
     except (*_UNREADABLE, OSError) as error:
+        if limit := too_many_open(error):
+            raise limit from error
         why = str(error).splitlines()[0]
         raise LakeDamagedError(f"{storage.location}/{path} cannot be read: {why}") from error
 

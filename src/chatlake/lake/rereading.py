@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import BinaryIO, Final, TypeVar
 
 from chatlake.errors import LakeDamagedError, LakeError, LakeUnreachableError
+from chatlake.lake.open_files import too_many_open
 from chatlake.lake.storage import LockHolder, Storage, StoredFile
 
 ATTEMPTS: Final = 3
@@ -97,6 +98,8 @@ class RereadingStorage:
                 raise  # a store's own library has tried again for long enough
             except (OSError, LakeError) as error:
                 if not left:
+                    if limit := too_many_open(error):
+                        raise limit from error
                     place = f"{self.location}/{path}".rstrip("/")
                     raise LakeDamagedError(f"{place} cannot be read: {why(error)}") from error
             self.pause()

@@ -11,6 +11,7 @@ from typing import BinaryIO, Final, cast
 import pyarrow.parquet as pq
 
 from chatlake.errors import LakeDamagedError, LakeUnwritableError
+from chatlake.lake.open_files import too_many_open
 from chatlake.lake.parts import open_part
 from chatlake.lake.remote_input import READ_AHEAD_BYTES
 from chatlake.lake.storage import Storage
@@ -71,5 +72,7 @@ def _chunks(storage: Storage, file: PartFile) -> Iterator[bytes]:
     except FileNotFoundError as error:
         raise LakeDamagedError(f"{storage.location}/{file.path} is missing") from error
     except OSError as error:
+        if limit := too_many_open(error):
+            raise limit from error
         why = error.strerror or error
         raise LakeDamagedError(f"{storage.location}/{file.path} cannot be read: {why}") from error

@@ -1,0 +1,22 @@
+"""Too many open files: a limit of this process or machine, and never damage of a lake."""
+
+from __future__ import annotations
+
+import errno
+from typing import Final
+
+from chatlake.errors import OpenFilesError
+
+_LIMITS: Final = {errno.EMFILE, errno.ENFILE}
+_TEXT: Final = "Too many open files"
+"""What DuckDB and Arrow make of it, which keep the system's words alone."""
+
+
+def too_many_open(error: BaseException) -> OpenFilesError | None:
+    """Return what to raise where an error, or its cause, says that no more files can be opened."""
+    for found in (error, error.__cause__):
+        if isinstance(found, OpenFilesError):
+            return found
+        if (isinstance(found, OSError) and found.errno in _LIMITS) or _TEXT in str(found):
+            return OpenFilesError("Too many files are open: the lake cannot be read or written")
+    return None
