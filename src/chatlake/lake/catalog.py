@@ -84,14 +84,14 @@ def connect(path: str, storage: Storage | None = None) -> duckdb.DuckDBPyConnect
 
 def read_stamp(path: str) -> CatalogStamp | None:
     """Return what the catalogue at `path` was built for; None if it is missing or corrupt."""
-    if not Path(path).is_file():
-        return None
     try:
+        if not Path(path).is_file():
+            return None
         with closing(connect(path)) as connection:
             row = connection.execute(
                 "SELECT location, number, format, chatlake FROM ledger.lake"
             ).fetchone()
-    except duckdb.Error:
+    except (OSError, duckdb.Error):
         return None
     return None if row is None else CatalogStamp(*row)
 
