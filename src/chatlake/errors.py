@@ -23,6 +23,7 @@
     │   ├── LakeNotFoundError                   no lake there yet: run a backup first
     │   ├── LakeMissingError                    there was one: mount it, or begin a new one
     │   ├── LakeUnreachableError                its bucket does not answer, or does not let us in
+    │   ├── LakeForbiddenError                  this user may not read it
     │   ├── LakeUnwritableError                 read-only, full, or permission missing
     │   ├── OpenFilesError                      too many open files: raise the limit
     │   ├── CommitConflictError                 another run committed first
@@ -246,6 +247,13 @@ class LakeUnreachableError(LakeError):
 
     kind = "lake_unreachable"
     default_hint = "Run `chatlake doctor`: it checks network, credentials and rights."
+
+
+class LakeForbiddenError(LakeError):
+    """This user may not read the lake, or a part of it: whether that is whole is not known."""
+
+    kind = "lake_forbidden"
+    default_hint = "Run it as the user who backs up, or have access: group in the configuration."
 
 
 class LakeUnwritableError(LakeError):

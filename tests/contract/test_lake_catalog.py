@@ -471,7 +471,13 @@ def test_plain_duckdb_opens_it_from_anywhere(lake: Lake, tmp_path: Path, python:
         lake,
         Manifest(
             runs=[
-                SourceRun(run_id="r", source="openai", status="", mode="", started_at=""),
+                SourceRun(
+                    run_id="r",
+                    source="openai",
+                    status="",
+                    mode="",
+                    started_at="2026-01-02T03:04:05Z",
+                ),
             ],
             failures=[Failure(source="openai", completion_id="z", reason="", detail="")],
         ),

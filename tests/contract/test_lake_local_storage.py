@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from chatlake.errors import LakeError, LakeUnwritableError
@@ -34,7 +38,10 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
 def test_everything_in_a_lake_has_the_mode_of_its_access(
     tmp_path: Path, umask: int, access: Access, folder: int, file: int
 ) -> None:
-    """Folders, parts, manifests, catalogue and lock get the mode of `access`, less the umask."""
+    """Folders, parts, manifests and catalogue get the mode of `access`, less the umask.
+
+    But for the lock, which only its owner may open.
+    """
     lake = Lake.open(tmp_path / "lake", access=access, create=True)
     with lake.lock():
         key = ("completions", rows.DAY)
@@ -44,7 +51,57 @@ def test_everything_in_a_lake_has_the_mode_of_its_access(
     assert len(modes) > 10
     for path, status in modes.items():
         wanted = folder if stat.S_ISDIR(status.st_mode) else file
+        if path.name == ".lock":
+            wanted = 0o600
         assert stat.S_IMODE(status.st_mode) == wanted & ~umask, path
+
+
+def test_a_reader_of_the_group_cannot_keep_backups_out(tmp_path: Path) -> None:
+    """Whoever can open the lock file can lock it: nobody but its owner can, in old lakes too."""
+    lock = tmp_path / "lake" / ".lock"
+    storage = LocalStorage(tmp_path / "lake", "group")
+    with storage.lock(HOLDER):
+        assert stat.S_IMODE(lock.stat().st_mode) == 0o600
+    lock.chmod(0o640)  # as an older version made it
+    with storage.lock(HOLDER):
+        assert stat.S_IMODE(lock.stat().st_mode) == 0o600
+
+
+def test_a_reader_of_the_group_sees_who_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without permission to open the lock the holder is named all the same, while it lives."""
+    root = tmp_path / "lake"
+    writer = LockHolder(socket.gethostname(), os.getpid(), HOLDER.started_at)
+    as_it_is = os.open
+
+    def may_not(path: Any, *more: Any, **options: Any) -> int:
+        if str(path).endswith(".lock") and more[0] & os.O_ACCMODE == os.O_RDONLY:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return as_it_is(path, *more, **options)
+
+    monkeypatch.setattr(os, "open", may_not)
+    storage = LocalStorage(root, "group")
+    reader = LocalStorage(root, "group")
+    assert reader.lock_holder() is None
+    with storage.lock(writer):
+        assert reader.lock_holder() == writer
+        assert stat.S_IMODE((root / ".writer").stat().st_mode) & ~0o640 == 0
+    assert reader.lock_holder() is None
+    with storage.lock(HOLDER):
+        assert reader.lock_holder() == HOLDER  # of another machine: who knows
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    (root / ".writer").write_bytes(
+        msgspec.json.encode(LockHolder(socket.gethostname(), dead.pid, HOLDER.started_at))
+    )
+    assert reader.lock_holder() is None
+
+
+def test_a_private_lake_has_no_file_for_readers(tmp_path: Path) -> None:
+    """Where nobody else may read, nobody needs to be told who writes."""
+    with LocalStorage(tmp_path / "lake").lock(HOLDER):
+        assert [path.name for path in (tmp_path / "lake").iterdir()] == [".lock"]
 
 
 def test_a_forked_child_does_not_hold_the_lock(tmp_path: Path) -> None:

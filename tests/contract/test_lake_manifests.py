@@ -20,11 +20,13 @@ from chatlake.model.manifest import (
     SourceRun,
 )
 
+WHEN = "2026-01-02T03:04:05.000000Z"
+
 
 def part(name: str) -> PartFile:
     """One listed file, which no storage need have."""
     path = f"completions/source=openai/created_date=2026-01-02/{name}.parquet"
-    return PartFile("completions", path, 1, 2, "00", "openai", "2026-01-02", "", "")
+    return PartFile("completions", path, 1, 2, "00", "openai", "2026-01-02", WHEN, WHEN)
 
 
 def commit(storage: MemoryStorage, number: int, **more: object) -> Manifest:
@@ -59,7 +61,7 @@ def test_an_empty_place_has_state_zero() -> None:
 def test_everything_committed_is_loaded_again() -> None:
     """Files, cursors, runs and failures come back; removed files and resolved failures do not."""
     storage = MemoryStorage()
-    run = SourceRun(run_id="r", source="openai", status="running", mode="full", started_at="")
+    run = SourceRun(run_id="r", source="openai", status="running", mode="full", started_at=WHEN)
     gaps = [
         Failure(source="openai", completion_id=key, reason="not_found", detail="") for key in "ab"
     ]

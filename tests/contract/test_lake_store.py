@@ -185,7 +185,13 @@ def test_a_conflict_changes_nothing(lake: Lake) -> None:
 
 def test_figures_changed_after_a_commit_are_not_in_it(lake: Lake) -> None:
     """The state holds a run's figures as they were when committed."""
-    run = SourceRun(run_id="r", source="openai", status="running", mode="full", started_at="")
+    run = SourceRun(
+        run_id="r",
+        source="openai",
+        status="running",
+        mode="full",
+        started_at="2026-01-02T03:04:05Z",
+    )
     lake.commit(Manifest(runs=[run]))
     run.listed = 99
     assert lake.state.runs["r", "openai"].listed == 0

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from chatlake.bootstrap.known_lakes import find_lake
 from chatlake.cli.checks import Check, failed, passed, warning
+from chatlake.cli.checks_access import access_checks
 from chatlake.cli.words import count, size
 from chatlake.config import Settings
 from chatlake.errors import (
@@ -21,6 +22,7 @@ from chatlake.errors import (
     LakeUnreachableError,
     LakeUnwritableError,
 )
+from chatlake.lake.local import Access
 from chatlake.lake.object_store import CONDITIONS, NO_CONDITIONS
 from chatlake.lake.opening import storage_at
 
@@ -48,16 +50,18 @@ def lake_checks(settings: Settings) -> Iterator[Check]:
         else:
             yield passed("lake", f"{place}: {count(lake.state.number, 'commit')}")
             holder = lake.storage.lock_holder()
-    yield from _bucket_checks(place) if is_bucket else _folder_checks(Path(place))
+    yield from _bucket_checks(place) if is_bucket else _folder_checks(Path(place), settings.access)
     if holder is None:
         yield passed("lock", "free")
     else:
         yield warning("lock", f"a backup is running: {holder}", "Wait for it before the next one.")
 
 
-def _folder_checks(place: Path) -> Iterator[Check]:
+def _folder_checks(place: Path, access: Access) -> Iterator[Check]:
     folder = _nearest_folder(place)
     yield _writable(folder)
+    if folder == place:
+        yield from access_checks(place, access)
     free = shutil.disk_usage(folder).free
     if free < _LOW_DISK:
         yield warning("disk", f"only {size(free)} free at {folder}", "Free space there.")

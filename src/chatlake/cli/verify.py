@@ -13,7 +13,7 @@ from chatlake.cli.output import note, paint, printable, say, show_error, write_j
 from chatlake.cli.streams import after_the_work
 
 if TYPE_CHECKING:
-    from chatlake.errors import LakeDamagedError
+    from chatlake.errors import LakeError
     from chatlake.lake.verify import VerifyReport
 
 EXAMPLES = examples("chatlake verify", "chatlake verify --subset $(date +%d)/31 --json")
@@ -37,7 +37,8 @@ def verify(
     """Read every file of the lake again: size, SHA-256, rows, columns, keys, counts, images.
 
     Asks no source and needs no key; changes nothing but verified.json, which remembers what was
-    checked when. Exit codes: 0 all sound, 7 damaged: each file is named, with what to do.
+    checked when. Exit codes: 0 all sound, 7 damaged: each file is named, with what to do;
+    1 where this user may not read all of it.
     """
     from chatlake.bootstrap.backup import open_lake  # noqa: PLC0415
     from chatlake.cli.bytes_shown import bytes_shown  # noqa: PLC0415
@@ -66,21 +67,24 @@ def verify(
         raise typer.Exit(error.exit_code)
 
 
-def _error(report: VerifyReport) -> LakeDamagedError | None:
+def _error(report: VerifyReport) -> LakeError | None:
     from chatlake.cli.words import count  # noqa: PLC0415
-    from chatlake.errors import LakeDamagedError  # noqa: PLC0415
+    from chatlake.errors import LakeDamagedError, LakeForbiddenError  # noqa: PLC0415
 
     if report.is_sound:
         return None
+    if not report.is_damaged:
+        unread = count(len(report.findings), "file")
+        return LakeForbiddenError(f"{report.location}: no permission to read {unread}")
     files = len({finding.path for finding in report.findings})
     problems = count(len(report.findings), "problem")
     message = f"{report.location} is damaged: {problems} in {count(files, 'file')}"
     return LakeDamagedError(message, hint=_HINT)
 
 
-def _document(report: VerifyReport, error: LakeDamagedError | None) -> dict[str, Any]:
+def _document(report: VerifyReport, error: LakeError | None) -> dict[str, Any]:
     document: dict[str, Any] = {
-        "status": "sound" if report.is_sound else "damaged",
+        "status": _status(report),
         "lake": report.location,
         "files": report.files,
         "bytes": report.bytes,
@@ -103,6 +107,12 @@ def _document(report: VerifyReport, error: LakeDamagedError | None) -> dict[str,
     if error is not None:
         document["error"] = {"kind": error.kind, "message": error.message, "hint": error.hint}
     return document
+
+
+def _status(report: VerifyReport) -> str:
+    if report.is_sound:
+        return "sound"
+    return "damaged" if report.is_damaged else "unreadable"
 
 
 def _show(report: VerifyReport) -> None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 import tempfile
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -72,7 +73,8 @@ def connect(path: str, storage: Storage | None = None) -> duckdb.DuckDBPyConnect
     try:
         if storage is not None:
             let_read(connection, storage)
-        connection.execute(f"ATTACH {quoted(path)} AS lake (READ_ONLY)")
+        with _attachable(path) as name:
+            connection.execute(f"ATTACH {quoted(name)} AS lake (READ_ONLY)")
         connection.execute("USE lake")
         connection.execute("SET TimeZone = 'UTC'")
         # Part files never change: of hundreds of days, reading the footers is most of a look-up.
@@ -83,16 +85,28 @@ def connect(path: str, storage: Storage | None = None) -> duckdb.DuckDBPyConnect
     return connection
 
 
+@contextmanager
+def _attachable(path: str) -> Iterator[str]:
+    """Give a name of the file without a backslash, of which DuckDB makes a `/` to attach it."""
+    if "\\" not in path:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="chatlake-") as folder:
+        link = Path(folder) / "lake"
+        link.symlink_to(Path(path).parent)
+        yield str(link / Path(path).name)
+
+
 def read_stamp(path: str) -> CatalogStamp | None:
     """Return what the catalogue at `path` was built for; None if it is missing or corrupt."""
-    if not Path(path).is_file():
-        return None
     try:
+        if not Path(path).is_file():
+            return None
         with closing(connect(path)) as connection:
             row = connection.execute(
                 "SELECT location, number, format, chatlake FROM ledger.lake"
             ).fetchone()
-    except duckdb.Error:
+    except (OSError, duckdb.Error):
         return None
     return None if row is None else CatalogStamp(*row)
 

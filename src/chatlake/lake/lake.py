@@ -34,7 +34,9 @@ from chatlake.model.tables import COMPLETIONS, IMAGES, MISSED
 if TYPE_CHECKING:
     import duckdb
 
-_PARTITION: Final = re.compile(r"/(source|created_date)=")
+_PARTITION: Final = re.compile(r"[/\\](source|created_date)=")
+# DuckDB takes a backslash as it is, but for a separator where the path is a glob.
+_UNREADABLE: Final = re.compile(r"\\.*[*?\[]|[*?\[].*\\")
 
 
 class Lake:
@@ -67,6 +69,11 @@ class Lake:
             raise LakeError(
                 f"{storage.location}: DuckDB would read a folder of this path as a partition",
                 hint="Put the lake where no folder is named source=… or created_date=…",
+            )
+        if _UNREADABLE.search(storage.location):
+            raise LakeError(
+                f"{storage.location}: DuckDB reads no path with a backslash and one of * ? [",
+                hint="Put the lake where the folders have other names.",
             )
         lake = cls(storage)
         if lake.state.number or any(

@@ -16,7 +16,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
-from chatlake.errors import LakeDamagedError, LakeError, LakeUnwritableError
+from chatlake.errors import (
+    LakeDamagedError,
+    LakeError,
+    LakeForbiddenError,
+    LakeUnwritableError,
+)
 from chatlake.lake import failpoints
 from chatlake.lake.local_lock import LocalLock
 from chatlake.lake.open_files import too_many_open
@@ -294,9 +299,11 @@ def _reading(path: Path) -> Iterator[None]:
         if limit := too_many_open(error):
             raise limit from error
         place = error.filename or path
+        if error.errno in {errno.EACCES, errno.EPERM}:
+            raise LakeForbiddenError(f"Cannot read {place}: {error.strerror}") from error
         raise LakeError(
             f"Cannot read {place}: {error.strerror or error}",
             hint="Name a folder as `lake` in the configuration."
             if error.errno == errno.ENOTDIR
-            else "Give this user permission to read there, or check the disk.",
+            else "Check the disk.",
         ) from error

@@ -1,13 +1,16 @@
 """The lock of a lake in a folder: `flock` on `.lock`, which the kernel frees when its holder dies.
 
 The file holds who has the lock, for the message to the one who is refused; it is never removed,
-since a removed file that somebody still locks would let a third one in.
+since a removed file that somebody still locks would let a third one in. Only its owner may open it,
+whatever `access` says: whoever can read a file can lock it, and would keep every backup out. The
+readers of a group see who writes in `.writer`.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import socket
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +25,9 @@ from chatlake.lake.storage import LockHolder
 # holder writes its name just after it has the lock.
 _TRIES: Final = 10
 _PAUSE_S: Final = 0.01
+
+_OWNER_ONLY: Final = 0o600
+_WRITER: Final = ".writer"
 
 _held: set[int] = set()
 
@@ -40,19 +46,28 @@ os.register_at_fork(after_in_child=_let_go_in_child)
 class LocalLock:
     """A lock that is held. The descriptor is closed on exec and in forked children."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, writer: Path | None = None) -> None:
         self._descriptor = descriptor
+        self._writer = writer
         self._process = os.getpid()
         _held.add(descriptor)
 
     @classmethod
     def take(cls, path: Path, holder: LockHolder, mode: int) -> LocalLock:
-        """Take the lock and write down the holder. LakeLockedError; OSError."""
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
+        """Take the lock and write down the holder. LakeLockedError; OSError.
+
+        `mode`: of the file that tells others who writes, where others may read.
+        """
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _OWNER_ONLY)
+        text = msgspec.json.encode(holder) + b"\n"
+        writer = path.with_name(_WRITER) if mode & ~_OWNER_ONLY else None
         try:
+            _narrow(descriptor)
             _lock(descriptor)
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, msgspec.json.encode(holder) + b"\n", 0)
+            os.pwrite(descriptor, text, 0)
+            if writer is not None:
+                _tell(writer, text, mode)
         except BlockingIOError:
             os.close(descriptor)
             other = _wait_for_name(path)
@@ -61,7 +76,7 @@ class LocalLock:
         except BaseException:
             os.close(descriptor)
             raise
-        return cls(descriptor)
+        return cls(descriptor, writer)
 
     def is_at(self, path: Path) -> bool:
         """Say whether the file at `path` is still the one that is locked.
@@ -82,6 +97,8 @@ class LocalLock:
         _held.discard(self._descriptor)
         with suppress(OSError):
             os.ftruncate(self._descriptor, 0)
+            if self._writer is not None:
+                os.truncate(self._writer, 0)
         os.close(self._descriptor)
 
     @staticmethod
@@ -91,6 +108,8 @@ class LocalLock:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
+        except PermissionError:
+            return _told(path.with_name(_WRITER))
         try:
             # Shared and at once given back: two who only look do not refuse each other.
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -99,6 +118,38 @@ class LocalLock:
         finally:
             os.close(descriptor)
         return None
+
+
+def _narrow(descriptor: int) -> None:
+    """Take the lock file of an older version from those who may only read the lake."""
+    with suppress(PermissionError):
+        if os.fstat(descriptor).st_mode & 0o777 & ~_OWNER_ONLY:
+            os.fchmod(descriptor, _OWNER_ONLY)
+
+
+def _tell(path: Path, text: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        os.write(descriptor, text)
+    finally:
+        os.close(descriptor)
+
+
+def _told(path: Path) -> LockHolder | None:
+    """Return who says to be writing, unless that process was on this machine and is dead."""
+    try:
+        holder = msgspec.json.decode(path.read_bytes(), type=LockHolder)
+    except (OSError, msgspec.DecodeError):
+        return None
+    if holder.host != socket.gethostname():
+        return holder
+    try:
+        os.kill(holder.pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:  # it lives, and is another user's
+        pass
+    return holder
 
 
 def _lock(descriptor: int) -> None:

@@ -26,6 +26,7 @@ from chatlake.model.manifest import (
     Checkpoint,
     LakeState,
     Manifest,
+    false_value,
     format_time,
     parse_time,
 )
@@ -139,6 +140,9 @@ def removed_since(storage: Storage, moment: datetime) -> set[str]:
     removed: set[str] = set()
     for number in range(newest, 0, -1):
         manifest = _read(storage, manifest_path(number), Manifest, number)
+        if not manifest.created_at:
+            place = f"{storage.location}/{manifest_path(number)}"
+            raise LakeDamagedError(f"{place} was altered: it does not say when it was written")
         if parse_time(manifest.created_at) < moment and number < oldest:
             break
         removed.update(manifest.removed)
@@ -203,6 +207,8 @@ def _read(storage: Storage, path: str, kind: type[Document], number: int) -> Doc
     except FileNotFoundError as error:
         raise LakeDamagedError(f"{place} is missing") from error
     document = _unseal(text, place, kind)
+    if problem := false_value(document):
+        raise LakeDamagedError(f"{place} was altered: {problem}")
     if document.number != number:
         raise LakeDamagedError(f"{place} holds number {document.number}")
     return document

@@ -13,7 +13,6 @@ and it runs as a subquery, in which DuckDB's binder takes no statement that writ
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -261,16 +260,14 @@ def _files_of_views(connection: duckdb.DuckDBPyConnection, location: str) -> set
     rows = connection.execute(
         "SELECT sql FROM duckdb_views() WHERE database_name = 'lake' AND NOT internal"
     ).fetchall()
-    ((catalog,),) = connection.execute(
-        "SELECT path FROM duckdb_databases() WHERE database_name = 'lake'"
-    ).fetchall()
-    places = (f"{location}/", f"{os.path.dirname(catalog)}/")  # noqa: PTH120 - a text, as it is
+    # A private catalogue has the empty files in a temporary folder, below the lake's own path.
+    inner = (location.partition("://")[2] or location).strip("/")
     files: set[str] = set()
     for (sql,) in rows:
         for path in _PATH.findall(sql):
             asked = path.replace("''", "'")
             opened = re.sub(r"\[([*?\[])\]", r"\1", asked)  # see `views.reader`
-            if opened.startswith(places):
+            if opened.startswith(f"{location}/") or f"/{inner}/schema/" in opened:
                 files.update((asked, opened))
     return files
 

@@ -7,7 +7,12 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import BinaryIO, Final, TypeVar
 
-from chatlake.errors import LakeDamagedError, LakeError, LakeUnreachableError
+from chatlake.errors import (
+    LakeDamagedError,
+    LakeError,
+    LakeForbiddenError,
+    LakeUnreachableError,
+)
 from chatlake.lake.open_files import too_many_open
 from chatlake.lake.storage import LockHolder, Storage, StoredFile
 
@@ -20,9 +25,9 @@ Answer = TypeVar("Answer")
 class RereadingStorage:
     """Another storage, each of whose reads is tried `ATTEMPTS` times, with a pause between.
 
-    What cannot be read then is a LakeDamagedError that names the file. A missing file is a
-    FileNotFoundError at once, and a bucket that does not answer a LakeUnreachableError. `pause`:
-    sleeps, in seconds.
+    What cannot be read then is a LakeDamagedError that names the file. At once come
+    FileNotFoundError for a missing file, LakeForbiddenError where the permission is missing, and
+    LakeUnreachableError for a bucket that does not answer. `pause`: sleeps, in seconds.
     """
 
     def __init__(self, storage: Storage, pause: Callable[[float], None]) -> None:
@@ -94,7 +99,7 @@ class RereadingStorage:
         for left in reversed(range(ATTEMPTS)):
             try:
                 return attempt()
-            except (FileNotFoundError, LakeUnreachableError):
+            except (FileNotFoundError, LakeForbiddenError, LakeUnreachableError):
                 raise  # a store's own library has tried again for long enough
             except (OSError, LakeError) as error:
                 if not left:

@@ -21,6 +21,7 @@ import pyarrow as pa
 from chatlake.errors import (
     LakeDamagedError,
     LakeError,
+    LakeForbiddenError,
     LakeFormatError,
     LakeNotFoundError,
     LakeUnwritableError,
@@ -83,8 +84,13 @@ class VerifyReport:
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing is wrong with what was read."""
+        """Whether nothing is wrong with what was read, and all of it could be."""
         return not self.findings
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether something is wrong with what could be read."""
+        return any(finding.kind != "forbidden" for finding in self.findings)
 
 
 def storage_of(location: str, access: Access = "private") -> Storage:
@@ -94,7 +100,7 @@ def storage_of(location: str, access: Access = "private") -> Storage:
     """
     try:
         return Lake.open(location, access=access).storage
-    except (LakeNotFoundError, LakeFormatError):
+    except (LakeForbiddenError, LakeNotFoundError, LakeFormatError):
         raise
     except LakeError as error:
         storage = storage_at(location, access)
@@ -226,6 +232,7 @@ class _Verification:
         finally:
             # Interrupted, it remembers how far it came.
             findings = self._still_listed(findings)
+            checked -= {finding.path for finding in findings if finding.kind == "forbidden"}
             self._remember(state, record, checked, findings)
         self._report.findings += findings
 

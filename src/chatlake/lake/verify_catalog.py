@@ -12,15 +12,15 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from chatlake.errors import LakeDamagedError
+from chatlake.errors import LakeDamagedError, LakeForbiddenError
 from chatlake.lake.catalog import CATALOG, CatalogStamp, connect, empty_path
 from chatlake.lake.ledger import LEDGER
 from chatlake.lake.local_copy import local_copy
 from chatlake.lake.parts import empty_file, open_part
-from chatlake.lake.rereading import ATTEMPTS, RereadingStorage
+from chatlake.lake.rereading import ATTEMPTS, RereadingStorage, why
 from chatlake.lake.schema import SCHEMAS
 from chatlake.lake.verify_file import differing_columns
-from chatlake.lake.verify_findings import WRITTEN_ANEW, Finding, split_message
+from chatlake.lake.verify_findings import ALLOW, WRITTEN_ANEW, Finding, split_message
 from chatlake.lake.views import VIEWS
 from chatlake.model.manifest import LakeState
 
@@ -46,14 +46,21 @@ class ShownCatalog:
 
 def read_catalog(storage: RereadingStorage) -> ShownCatalog | Finding | None:
     """Read all of the catalogue; None where there is none, or none can be."""
+    if storage.local_path(CATALOG) is not None:
+        try:
+            storage.open_input(CATALOG).close()
+        except FileNotFoundError:
+            return None
+        except LakeForbiddenError as error:
+            return Finding(CATALOG, f"cannot be read: {why(error)}", ALLOW, "forbidden")
     for left in reversed(range(ATTEMPTS)):
         try:
             with local_copy(storage, CATALOG) as path:
                 return None if path is None else _read(path)
         except duckdb.Error as error:
             if not left:
-                why = str(error).splitlines()[0]
-                return Finding(CATALOG, f"cannot be read: {why}", WRITTEN_ANEW, "unreadable")
+                reason = str(error).splitlines()[0]
+                return Finding(CATALOG, f"cannot be read: {reason}", WRITTEN_ANEW, "unreadable")
         storage.pause()
     raise AssertionError("unreachable")
 

@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from chatlake.errors import LakeDamagedError, LakeError
+from chatlake.errors import LakeDamagedError, LakeError, LakeForbiddenError
 from chatlake.lake.parts import day_range, open_part
 from chatlake.lake.rereading import ATTEMPTS, RereadingStorage, why
 from chatlake.lake.schema import SCHEMAS
 from chatlake.lake.verify_findings import (
+    ALLOW,
     RESTORE_OR_FETCH,
     RESTORE_OR_FETCH_MISSING,
     Finding,
@@ -81,8 +82,8 @@ def check_bytes(
                     on_bytes(len(chunk))
         except FileNotFoundError:
             return missing(file)
-        except LakeDamagedError as error:  # read again already
-            return Finding(*split_message(storage, error.message), RESTORE_OR_FETCH, "unreadable")
+        except (LakeForbiddenError, LakeDamagedError) as error:  # read again already
+            return _unreadable(storage, file, error)
         except (OSError, LakeError) as error:
             finding = _finding(file, "unreadable", f"cannot be read: {why(error)}")
             continue
@@ -181,6 +182,14 @@ def _check_images(part: pq.ParquetFile) -> None:
                 raise FileProblemError("image", f"image {sha256} has other bytes than its SHA-256")
             if buffer.size != size.as_py():
                 raise FileProblemError("image", f"image {sha256} has another size than byte_size")
+
+
+def _unreadable(
+    storage: RereadingStorage, file: PartFile, error: LakeForbiddenError | LakeDamagedError
+) -> Finding:
+    if isinstance(error, LakeForbiddenError):
+        return Finding(file.path, f"cannot be read: {why(error)}", ALLOW, "forbidden")
+    return Finding(*split_message(storage, error.message), RESTORE_OR_FETCH, "unreadable")
 
 
 def _finding(file: PartFile, kind: Kind, problem: str) -> Finding:

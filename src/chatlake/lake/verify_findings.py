@@ -9,6 +9,7 @@ from chatlake.lake.storage import Storage
 
 Kind = Literal[
     "missing",  # listed or numbered, and not there
+    "forbidden",  # this user may not read it: nothing is known of it
     "unreadable",  # there, and cannot be read or understood
     "size",  # has another number of bytes than the manifest says
     "altered",  # has another SHA-256 than the manifest, or the document itself, says
@@ -37,6 +38,7 @@ RESTORE_CHECKPOINT: Final = (
     "Nothing is lost: the manifests up to it tell the same. Delete it, if it is there; "
     "the next `chatlake backup` writes it anew from them."
 )
+ALLOW: Final = "Run `chatlake verify` as the user who backs up."
 UPGRADE: Final = "Upgrade chatlake."
 WRITTEN_ANEW: Final = "Delete it: the next `chatlake backup` writes it anew."
 
