@@ -8,6 +8,7 @@ the same moment or another user's program, is not taken for it.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import os
 import secrets
@@ -92,11 +93,12 @@ class OwnServer:
         PortTakenError where another program answers on its port, ChatlakeError where it ends or
         says nothing.
         """
+        token = base64.b64encode(self.password.encode()).decode()
         try:
             async with (
                 asyncio.timeout(_START_SECONDS),
                 httpx.AsyncClient(
-                    auth=tuple(self.password.split(":", 1)), trust_env=False
+                    headers={"Authorization": f"Basic {token}"}, trust_env=False
                 ) as client,
             ):
                 while not await self._answers(client):  # noqa: ASYNC110 - nothing tells it

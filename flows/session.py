@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable, Iterable
 from types import FrameType
 
+from chatlake.bootstrap.stop_wish import Heard, StopWish
+
 _FORWARDED = {
     signal.SIGINT: signal.SIGINT,
     signal.SIGTERM: signal.SIGTERM,
@@ -23,9 +25,9 @@ _FORWARDED = {
 def in_own_session(work: Callable[[], int]) -> int:
     """Do `work` in a process of its own session; returns the exit code.
 
-    A signal goes on to that process, which ends in order; a second one ends it, and all that it
-    has started, at once. Call it while this process has no other thread. In the new process it
-    returns what `work` returns, to be passed on to the exit.
+    A signal goes on to that process, which ends in order. A second one, seconds later, ends it and
+    all that it has started at once (StopWish). Call it while this process has no other thread. In
+    the new process it returns what `work` returns, to be passed on to the exit.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -40,15 +42,14 @@ def in_own_session(work: Callable[[], int]) -> int:
 
 
 def _watched(process: int, unblocked: Iterable[int]) -> int:
-    signals = 0
+    wish = StopWish()
 
     def forward(number: int, _frame: FrameType | None) -> None:
-        nonlocal signals
-        signals += 1
+        heard = wish.heard()
         with contextlib.suppress(ProcessLookupError):
-            if signals == 1:
+            if heard is Heard.FIRST:
                 os.kill(process, _FORWARDED[signal.Signals(number)])
-            else:
+            elif heard is Heard.AT_ONCE:
                 os.killpg(process, signal.SIGKILL)
 
     for number in _FORWARDED:

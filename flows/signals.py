@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+from chatlake.bootstrap.stop_wish import Heard, StopWish
 from chatlake.errors import RunInterruptedError, RunTerminatedError
 
 _ERRORS = {signal.SIGINT: RunInterruptedError, signal.SIGTERM: RunTerminatedError}
@@ -17,15 +18,22 @@ _ERRORS = {signal.SIGINT: RunInterruptedError, signal.SIGTERM: RunTerminatedErro
 def raising_signals() -> Iterator[None]:
     """Raise RunInterruptedError or RunTerminatedError at the first signal.
 
-    A second one ends the process at once. Elsewhere than in the main thread signals are not ours.
+    One that says the same again changes nothing, a later one ends the process at once (StopWish).
+    Elsewhere than in the main thread signals are not ours.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
+    wish = StopWish()
+
     def stop(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        raise _ERRORS[signal.Signals(number)]("stopped by a signal")
+        heard = wish.heard()
+        if heard is Heard.FIRST:
+            raise _ERRORS[signal.Signals(number)]("stopped by a signal")
+        if heard is Heard.AT_ONCE:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
 
     before = {number: signal.signal(number, stop) for number in _ERRORS}
     try:

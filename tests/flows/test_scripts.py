@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from chatlake.bootstrap.backup import open_lake
+from chatlake.bootstrap.stop_wish import SAME_WISH_S
 from chatlake.config import load_settings
 from chatlake.flows.defaults import DEFAULTS, set_defaults
 from chatlake.simulator import Faults, Running
@@ -94,8 +95,8 @@ def test_a_script_that_is_stopped_leaves_nothing(
     assert processes_with(str(home)) == []
 
 
-def test_a_second_signal_ends_it_at_once() -> None:
-    """A run that does not end when it is asked to is ended, with all that it has started."""
+def test_a_signal_seconds_later_ends_it_at_once() -> None:
+    """One that repeats the first changes nothing; a later one ends the run and all it started."""
     program = """if True:
         import signal, time
         from chatlake.flows.session import in_own_session
@@ -111,14 +112,53 @@ def test_a_second_signal_ends_it_at_once() -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "up\n"
 
-    process.send_signal(signal.SIGINT)
-    time.sleep(0.3)
+    for _ in range(3):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
     alive = process.poll() is None
+    time.sleep(SAME_WISH_S)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=10)  # the pipe ends with the last process that has it
 
     assert alive
     assert process.returncode == 128 + signal.SIGKILL
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_comes_twice_ends_a_flow_in_order(number: signal.Signals) -> None:
+    """As where a service manager sends it to every process and the parent passes it on."""
+    program = """if True:
+        import sys, time
+        from chatlake.errors import RunInterruptedError
+        from chatlake.flows.signals import raising_signals
+
+        try:
+            with raising_signals():
+                try:
+                    print("up", flush=True)
+                    time.sleep(60)
+                finally:
+                    print("ending", flush=True)
+                    time.sleep(float(sys.argv[1]))
+                    print("in order", flush=True)
+        except RunInterruptedError as error:
+            raise SystemExit(error.exit_code)
+    """
+
+    def run(ending_s: float, again_after_s: float) -> tuple[int, str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, str(ending_s)], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        process.send_signal(number)
+        assert process.stdout.readline() == "ending\n"
+        time.sleep(again_after_s)
+        process.send_signal(number)
+        return process.wait(30), process.communicate(timeout=10)[0]
+
+    assert run(1, 0.1) == (128 + number, "in order\n")
+    assert run(30, SAME_WISH_S + 0.5) == (-number, "")
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,12 @@ from typing import Any
 import httpx
 import pytest
 import websockets.sync.client
+from prefect.client.orchestration import get_client
+from prefect.settings import (
+    PREFECT_HOME,
+    PREFECT_SERVER_API_AUTH_STRING,
+    temporary_settings,
+)
 from websockets.exceptions import WebSocketException
 
 from chatlake.config import load_settings
@@ -284,3 +290,25 @@ def test_the_server_of_somebody_else_is_not_taken_for_the_own(
         asyncio.run(_started(port, tmp_path))
 
     assert refused.value.message == f"another program answers on port {port}"
+
+
+@pytest.mark.parametrize("chosen", ["admin:mine", "a word without a colon"])
+def test_a_password_of_the_user_s_is_used_and_not_copied(
+    chosen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever sets `PREFECT_SERVER_API_AUTH_STRING` knows it: it is in no file of chatlake's."""
+    settings = {PREFECT_SERVER_API_AUTH_STRING: chosen, PREFECT_HOME: tmp_path}
+
+    async def ask() -> tuple[int, int]:
+        async with own_server.own_server(None, f"sqlite+aiosqlite:///{tmp_path / 'own.db'}") as own:
+            assert own.password_file is None
+            async with get_client() as client, httpx.AsyncClient(trust_env=False) as other:
+                known = await client.request("GET", "/admin/version")
+                unknown = await other.get(f"{own.url}/admin/version")
+            return known.status_code, unknown.status_code
+
+    with temporary_settings(settings):
+        answers = asyncio.run(ask())
+
+    assert answers == (200, 401)
+    assert not list(tmp_path.rglob("*.password"))

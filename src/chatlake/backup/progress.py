@@ -36,8 +36,3 @@ class FinishedPrefix:
             if is_place:
                 self.last = (completion_id, created)
         return self.last
-
-    @property
-    def unfinished(self) -> int:
-        """How many completions were listed and are not finished."""
-        return len(self._waiting) - len(self._finished)

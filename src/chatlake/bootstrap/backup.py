@@ -6,10 +6,8 @@ import contextlib
 import logging
 import signal
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from types import FrameType
-from typing import Final
 
 from chatlake.backup.items import SourceJob
 from chatlake.backup.ports import Observer
@@ -21,6 +19,7 @@ from chatlake.bootstrap.notify import notifying
 from chatlake.bootstrap.opened import open_lake
 from chatlake.bootstrap.runtime import Runtime, forget_runtime, share_runtime
 from chatlake.bootstrap.secrets import load_prefect_secret
+from chatlake.bootstrap.stop_wish import Heard, StopWish
 from chatlake.config import Settings
 from chatlake.errors import (
     ChatlakeError,
@@ -34,8 +33,6 @@ from chatlake.lake.memory import MemoryStorage
 __all__ = ["open_lake", "run_backup"]
 
 logger = logging.getLogger(__name__)
-
-_SAME_WISH_S: Final = 5.0
 
 
 def run_backup(
@@ -111,24 +108,22 @@ def _opened(settings: Settings) -> Lake | None:
 def _interruptible(report: BackupReport) -> Iterator[None]:
     """Turn SIGINT and SIGTERM into an early end that the report names.
 
-    Others within `_SAME_WISH_S` say the same again: wrappers repeat what the terminal has sent to
-    all, and the end is under way. A later one ends the process at once. Elsewhere than in the main
-    thread signals are not ours to handle.
+    One that says the same again changes nothing, a later one ends the process at once (StopWish).
+    Elsewhere than in the main thread signals are not ours to handle.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    came_at = 0.0
+    wish = StopWish()
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        nonlocal came_at
-        if report.stopped_by is not None:
-            if time.monotonic() - came_at > _SAME_WISH_S:
-                signal.signal(number, signal.SIG_DFL)
-                signal.raise_signal(number)
+        heard = wish.heard()
+        if heard is Heard.AT_ONCE:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        if heard is not Heard.FIRST:
             return
-        came_at = time.monotonic()
         report.stopped_by = number
         raise (RunTerminatedError if number == signal.SIGTERM else RunInterruptedError)(
             "stopped by a signal"

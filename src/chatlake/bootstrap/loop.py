@@ -67,13 +67,18 @@ class LoopThread:
         self._waiting.discard(ended)
         if not tasks:
             work.close()
-        if interruption is None:
-            if not tasks or not tasks[0].done():
-                raise RuntimeError("the event loop has died") from self._death
-            return tasks[0].result()
-        if tasks and tasks[0].done() and not tasks[0].cancelled():
-            tasks[0].exception()  # was retrieved: nothing complains about it
-        raise interruption
+        return self._result(tasks, interruption)
+
+    def _result(self, tasks: list[asyncio.Task[T]], interruption: BaseException | None) -> T:
+        """Return the result of work that is waited for no longer, or raise what ended that."""
+        task = tasks[0] if tasks and tasks[0].done() else None
+        if interruption is not None:
+            if task is not None and not task.cancelled():
+                task.exception()  # was retrieved: nothing complains about it
+            raise interruption
+        if task is None:
+            raise RuntimeError("the event loop has died") from self._death
+        return task.result()
 
     def _work(self) -> None:
         """Run the loop. If it dies, nobody waits for it any more, now or later."""

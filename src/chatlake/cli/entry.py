@@ -1,4 +1,4 @@
-"""The one place where an error becomes words on standard error and an exit code."""
+"""Where an error of the command becomes words on standard error and an exit code."""
 
 from __future__ import annotations
 

@@ -50,8 +50,9 @@ def serve(
     The backup runs at `schedule.cron`, a full sweep on Sunday two hours after the first time of day
     that it names, the maintenance (compact, verify a fourth, vacuum) four hours after it. One run
     at a time: another one waits. Uses the Prefect server of PREFECT_API_URL, or starts one that
-    ends with it. A signal ends it, and in order a run under way: what was fetched is committed, the
-    next one goes on. Exit codes: 4 configuration, 130 or 143 interrupted, 1 no Prefect server.
+    ends with it; the pages of that one ask for a password, which `serve` names. A signal ends it,
+    and in order a run under way: what was fetched is committed, the next one goes on. Exit codes:
+    4 configuration, 130 or 143 interrupted, 1 no Prefect server.
     """
     import re  # noqa: PLC0415
 
