@@ -63,10 +63,7 @@ class ListRequests:
             nonlocal is_again
             # What cannot be read is worth another request; a row that stays so is left out.
             is_lenient, is_again = is_again, True
-            page = read_readable_completions(body) if is_lenient else read_completion_page(body)
-            fresh = pager.feed(page)
-            self.gaps.note_malformed(page, cursor)
-            return Page(tuple(fresh), page.has_more, malformed=page.malformed)
+            return read_readable_completions(body) if is_lenient else read_completion_page(body)
 
         page = await self._api.list_completions(
             read,
@@ -78,9 +75,11 @@ class ListRequests:
             hasty=hasty,
         )
         self.has_answered = True
-        if page.items:
-            self.last = page.items[-1]
-        return page
+        fresh = pager.feed(page)
+        self.gaps.note_malformed(page, cursor)
+        if fresh:
+            self.last = fresh[-1]
+        return Page(tuple(fresh), page.has_more, malformed=page.malformed)
 
     def lower_limit(self) -> bool:
         """Ask for smaller pages from now on; False where they are as small as they get."""
