@@ -39,7 +39,7 @@ def remember_lake(settings: Settings, commits: int) -> None:
     """Note that the configured lake is there; notes of configurations that are gone go."""
     known = _Known(settings.lake_location, str(settings.path), time.time(), commits)
     with contextlib.suppress(OSError, RuntimeError):
-        folder = _folder()
+        folder = state_folder() / "lakes"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for other in folder.glob("*.json"):
             note = _read(other)
@@ -61,7 +61,7 @@ def require_no_earlier_lake(settings: Settings) -> None:
     trace = traces_of_lake(place)
     if trace is None:
         with contextlib.suppress(OSError, RuntimeError):
-            note = _read(_folder() / _name(place))
+            note = _read(state_folder() / "lakes" / _name(place))
             if note is not None and note.seen_at > settings.path.stat().st_ctime:
                 when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(note.seen_at))
                 trace = f"the backup of {when} left it at commit {note.commits}"
@@ -83,13 +83,14 @@ def find_lake(settings: Settings) -> Lake | None:
     return lake
 
 
-def _folder() -> Path:
+def state_folder() -> Path:
+    """Return the user's folder for what chatlake remembers. RuntimeError without a home."""
     own = os.environ.get(VARIABLE)
     if own:
-        return Path(own) / "lakes"
+        return Path(own)
     given = os.environ.get("XDG_STATE_HOME", "")
     state = Path(given) if Path(given).is_absolute() else Path.home() / ".local" / "state"
-    return state / "chatlake" / "lakes"
+    return state / "chatlake"
 
 
 def _name(location: str) -> str:

@@ -19,6 +19,7 @@ EXAMPLES = examples(
     "chatlake sql 'FROM completions' --format parquet --output completions.parquet",
     "chatlake sql \"FROM completions JOIN 'prices.csv' USING (model)\" --allow-files",
     "chatlake sql - < question.sql",
+    "chatlake sql -i",
     "chatlake sql 'SHOW TABLES'",
 )
 
@@ -36,8 +37,11 @@ class Format(StrEnum):
 
 def sql(
     query: Annotated[
-        str, typer.Argument(metavar="QUERY", help="One SELECT; - reads it from standard input.")
-    ],
+        str | None,
+        typer.Argument(
+            metavar="QUERY", help="One SELECT; - reads it from standard input.", show_default=False
+        ),
+    ] = None,
     config: ConfigOption = None,
     style: Annotated[
         Format | None,
@@ -56,6 +60,9 @@ def sql(
         ),
     ] = None,
     *,
+    interactive: Annotated[
+        bool, typer.Option("--interactive", "-i", help="Ask one question after the other.")
+    ] = False,
     allow_files: Annotated[
         bool,
         typer.Option(
@@ -81,6 +88,12 @@ def sql(
     """
     if as_json and style not in (None, Format.json):
         raise UsageError(f"--json and --format {style} exclude each other", hint="Give one.")
+    if query is None and not interactive:
+        raise UsageError("missing argument 'query'", hint="See `chatlake sql --help`.")
+    if interactive and (query is not None or output is not None or as_json):
+        raise UsageError(
+            "-i excludes QUERY, --output and --json", hint="See `chatlake sql --help`."
+        )
     style = Format.json if as_json else style or Format.table
     if csv_safe and style is not Format.csv:
         raise UsageError("--csv-safe is for CSV", hint="Add --format csv.")
@@ -98,4 +111,9 @@ def sql(
     with open_for_questions(
         open_lake(load_settings(config)), allow_files=allow_files, beside=beside
     ) as questions:
-        questions.answer(text, writer, output)
+        if text is not None:
+            questions.answer(text, writer, output)
+            return
+        from chatlake.cli.sql_prompt import ask_in_turn  # noqa: PLC0415
+
+        ask_in_turn(questions, writer)
