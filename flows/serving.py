@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from prefect.client.orchestration import PrefectClient, get_client
@@ -25,6 +26,9 @@ from chatlake.flows.deployments import Served
 from chatlake.flows.own_server import OwnServer, own_server
 
 logger = logging.getLogger("chatlake.flows")
+
+Announce = Callable[[], Coroutine[Any, Any, None]]
+"""Says what is served; called once it is."""
 
 _AGAIN_SECONDS = 15.0
 _STOP_AGAIN_SECONDS = 1.0
@@ -60,7 +64,8 @@ async def serve(
                 )
             await _check_names(client, deployments)
         ui = (PREFECT_UI_URL.value() or url).removesuffix("/api")
-        announced = _announce(settings, served, f"{password}Prefect: {ui} ({whose})")
+        prefect = f"{password}Prefect: {ui} ({whose})"
+        announced = functools.partial(_announce, settings, served, prefect)
         await _until(ends, _serve_on(settings, deployments, url, announced))
 
 
@@ -103,10 +108,10 @@ async def _serve_on(
     settings: Settings,
     deployments: Sequence[RunnerDeployment],
     url: str,
-    announced: Coroutine[Any, Any, None],
+    announced: Announce,
 ) -> None:
     """Serve, and begin again when the server was away for long."""
-    announcing: Coroutine[Any, Any, None] | None = announced
+    announcing: Announce | None = announced
     while True:
         async with get_client() as client:
             problem = await client.api_healthcheck()
@@ -120,7 +125,7 @@ async def _serve_on(
 async def _run(
     settings: Settings,
     deployments: Sequence[RunnerDeployment],
-    announced: Coroutine[Any, Any, None] | None,
+    announced: Announce | None,
 ) -> None:
     """Run what is due until the server was away for long (then return), or cancelled.
 
@@ -130,7 +135,7 @@ async def _run(
     ids = [await runner.aadd_deployment(deployment) for deployment in deployments]
     await asyncio.to_thread(close_runs_of, settings, ids)
     if announced is not None:
-        await announced
+        await announced()
     running = asyncio.create_task(runner.start())
     try:
         await asyncio.wait({running})
