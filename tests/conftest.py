@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import settings
 
-from chatlake.lake import failpoints
+from chatlake import failpoints
 from chatlake.model.outside_text import SECRETS
 from tests.command_line import CommandLine
 from tests.support import KEY, KEY_VARIABLE

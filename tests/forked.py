@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerProcess
 
-from chatlake.lake import failpoints, store_s3  # noqa: F401 - imported before the fork
+from chatlake import failpoints
+from chatlake.lake import store_s3  # noqa: F401 - imported before the fork
 from tests import lake_writer
 
 _CONTEXT = get_context("forkserver")

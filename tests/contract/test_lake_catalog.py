@@ -16,8 +16,9 @@ from typing import Any
 import duckdb
 import pytest
 
+from chatlake import failpoints
 from chatlake.errors import LakeDamagedError
-from chatlake.lake import Lake, failpoints
+from chatlake.lake import Lake
 from chatlake.lake.catalog import connect, read_stamp
 from chatlake.lake.views import VIEWS
 from chatlake.model.manifest import Failure, Manifest, SourceRun

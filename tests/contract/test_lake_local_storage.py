@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from chatlake import failpoints
 from chatlake.errors import LakeError, LakeUnwritableError
-from chatlake.lake import Lake, failpoints
+from chatlake.lake import Lake
 from chatlake.lake.local import Access, LocalStorage
 from chatlake.lake.storage import LockHolder
 from chatlake.model.manifest import Manifest

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from chatlake import failpoints
 from chatlake.bootstrap.backup import open_lake
 from chatlake.config import Settings
-from chatlake.lake import failpoints
 from chatlake.lake.verify import verify
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest
 from chatlake.simulator import Running, Scenario, running

@@ -9,9 +9,10 @@ from unittest import mock
 
 import pytest
 
+from chatlake import failpoints
 from chatlake.bootstrap.maintenance import compact_lake, vacuum_lake
 from chatlake.errors import LakeLockedError
-from chatlake.lake import Lake, failpoints, manifests
+from chatlake.lake import Lake, manifests
 from chatlake.lake.compacting import compact
 from chatlake.lake.lease import Lease
 from chatlake.lake.opening import storage_at

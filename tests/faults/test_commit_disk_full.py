@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from chatlake import failpoints
 from chatlake.errors import LakeUnwritableError
-from chatlake.lake import Lake, failpoints, manifests
+from chatlake.lake import Lake, manifests
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest
 from chatlake.simulator import Scenario, running
 from tests import lake_rows as rows

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from chatlake import failpoints
 from chatlake.errors import LakeLockedError
-from chatlake.lake import Lake, failpoints, manifests
+from chatlake.lake import Lake, manifests
 from chatlake.lake.parts import open_part
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest
 from tests.lake_writer import commit

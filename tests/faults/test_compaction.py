@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
+from chatlake import failpoints
 from chatlake.bootstrap import after_run
 from chatlake.bootstrap.maintenance import compact_lake, vacuum_lake
 from chatlake.errors import CommitConflictError, LakeUnwritableError
-from chatlake.lake import Lake, compacting, failpoints, manifests
+from chatlake.lake import Lake, compacting, manifests
 from chatlake.lake.compacting import compact
 from chatlake.lake.memory import MemoryStorage
 from chatlake.lake.parts import open_part

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from chatlake.lake import failpoints
+from chatlake import failpoints
 
 WORKERS = 2
 

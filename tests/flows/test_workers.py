@@ -14,13 +14,13 @@ import dask
 import msgspec
 import pytest
 
+from chatlake import failpoints
 from chatlake.bootstrap.runners import require_extra
 from chatlake.config import Runner, load_settings
 from chatlake.errors import ConfigurationError
 from chatlake.flows.backup import backup
 from chatlake.flows.export_completions import export_completions
 from chatlake.flows.workers import ProcessWorkers, require_version
-from chatlake.lake import failpoints
 from chatlake.simulator import Running
 from tests.flows.clusters import cluster
 from tests.flows.prefect_server import COUNT, Prefect, processes_with

@@ -15,9 +15,9 @@ from typing import Any
 import duckdb
 import pytest
 
+from chatlake import failpoints
 from chatlake.bootstrap.backup import open_lake
 from chatlake.config import load_settings
-from chatlake.lake import failpoints
 from chatlake.simulator import Faults, Scenario, running
 from tests.command_line import ended, start
 from tests.support import NOW, backup, figures, rows, settings_for

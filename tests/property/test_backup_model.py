@@ -14,11 +14,11 @@ from typing import Any
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from chatlake import failpoints
 from chatlake.bootstrap.backup import open_lake
 from chatlake.config import Settings
 from chatlake.errors import LakeNotFoundError
 from chatlake.exports.raw import export_raw
-from chatlake.lake import failpoints
 from chatlake.simulator import Running, Scenario, running
 from tests.flat import exact
 from tests.support import NOW, backup, rows, settings_for

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chatlake.lake import failpoints
+from chatlake import failpoints
 
 KEY_VARIABLE = "CHATLAKE_SOAK_KEY"
 CHILD_SECONDS = 300.0

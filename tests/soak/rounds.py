@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from chatlake.lake import failpoints
+from chatlake import failpoints
 from tests.soak.mirror import Change, Mirror
 from tests.soak.weather import HARMLESS, choose_faults
 

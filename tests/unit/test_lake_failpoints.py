@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from chatlake import failpoints
 from chatlake.errors import UsageError
-from chatlake.lake import Lake, failpoints
+from chatlake.lake import Lake
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest
 from tests import lake_rows as rows
 

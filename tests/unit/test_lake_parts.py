@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from chatlake import failpoints
 from chatlake.errors import LakeDamagedError, LakeUnwritableError
-from chatlake.lake import failpoints, parts
+from chatlake.lake import parts
 from chatlake.lake.local import LocalStorage
 from chatlake.lake.memory import MemoryStorage
 from chatlake.lake.parts import read_columns, row_groups, to_table

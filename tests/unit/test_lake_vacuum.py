@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import time_machine
 
+from chatlake import failpoints
 from chatlake.errors import LakeDamagedError, LakeUnwritableError
-from chatlake.lake import Lake, failpoints, manifests
+from chatlake.lake import Lake, manifests
 from chatlake.lake.compacting import compact
 from chatlake.lake.vacuum import find_unlisted, remove
 from chatlake.model.manifest import Manifest

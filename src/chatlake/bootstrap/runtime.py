@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
+from chatlake import failpoints
 from chatlake.api.client import ApiClient
 from chatlake.backup.discovery import Discovery
 from chatlake.backup.export import Exporter, Item
@@ -26,7 +27,6 @@ from chatlake.bootstrap.observers import SilentObserver
 from chatlake.bootstrap.sources import new_client
 from chatlake.config import Settings
 from chatlake.errors import LakeNotFoundError
-from chatlake.lake import failpoints
 from chatlake.lake.lake import Lake
 
 LISTING_SHARE: Final = 0.05

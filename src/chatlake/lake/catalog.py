@@ -18,9 +18,8 @@ from typing import Final, Self
 
 import duckdb
 
-from chatlake import __version__
+from chatlake import __version__, failpoints
 from chatlake.errors import LakeDamagedError, LakeError, LakeUnwritableError
-from chatlake.lake import failpoints
 from chatlake.lake.duckdb_files import let_read, raised_while_reading
 from chatlake.lake.ledger import ledger_tables
 from chatlake.lake.open_files import too_many_open

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
+from chatlake import failpoints
 from chatlake.errors import CommitConflictError, LakeDamagedError
-from chatlake.lake import failpoints
 from chatlake.lake.lake import Lake
 from chatlake.lake.merging import merge
 from chatlake.model.compaction import TARGET_BYTES, Merge, choose

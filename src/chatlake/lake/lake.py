@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from chatlake import __version__
+from chatlake import __version__, failpoints
 from chatlake.backup.ports import Columns, Rows, StoredMessage, StoredVersion
 from chatlake.errors import (
     CommitConflictError,
@@ -20,7 +20,7 @@ from chatlake.errors import (
     LakeNotFoundError,
     LakeUnwritableError,
 )
-from chatlake.lake import failpoints, manifests, message_versions, parts, rewriting, versions
+from chatlake.lake import manifests, message_versions, parts, rewriting, versions
 from chatlake.lake.catalog import connect
 from chatlake.lake.catalog_keeper import CatalogKeeper
 from chatlake.lake.local import Access

@@ -16,13 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
+from chatlake import failpoints
 from chatlake.errors import (
     LakeDamagedError,
     LakeError,
     LakeForbiddenError,
     LakeUnwritableError,
 )
-from chatlake.lake import failpoints
 from chatlake.lake.local_lock import LocalLock
 from chatlake.lake.open_files import too_many_open
 from chatlake.lake.storage import TEMPORARY_SUFFIX, LockHolder, StoredFile, checked, step_of

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO, Final, cast
 
+from chatlake import failpoints
 from chatlake.errors import ChatlakeError, LakeError, LakeUnreachableError, LakeUnwritableError
-from chatlake.lake import failpoints
 from chatlake.lake.lease import LEASE_S, Lease
 from chatlake.lake.object_store import (
     ANSWER_S,

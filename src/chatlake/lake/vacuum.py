@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from chatlake.lake import failpoints, manifests
+from chatlake import failpoints
+from chatlake.lake import manifests
 from chatlake.lake.lake import Lake
 from chatlake.lake.storage import TEMPORARY_SUFFIX, Storage, StoredFile
 
