@@ -37,7 +37,7 @@ from chatlake.flows.liveness import (
     own_labels,
     why_dead,
 )
-from chatlake.lake.opening import storage_at
+from chatlake.storage.opening import storage_at
 
 logger = logging.getLogger("chatlake.flows")
 

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from chatlake.lake.this_machine import machine_id, process_start
+from chatlake.storage.this_machine import machine_id, process_start
 
 HOST: Final = "chatlake.host"
 BOOT: Final = "chatlake.boot"

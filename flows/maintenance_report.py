@@ -10,10 +10,10 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from chatlake.errors import ChatlakeError, LakeLockedError
 from chatlake.flows.artifacts import advice, row, size
 from chatlake.lake.compacting import CompactionReport
-from chatlake.lake.storage import StoredFile
 from chatlake.lake.vacuum import Unlisted
 from chatlake.lake.verify import VerifyReport
 from chatlake.model.markup import as_cell, code
+from chatlake.storage.interface import StoredFile
 
 logger = logging.getLogger("chatlake.flows")
 

@@ -14,7 +14,7 @@ from prefect.states import Completed
 
 from chatlake.config import Settings
 from chatlake.errors import ChatlakeError, LakeLockedError
-from chatlake.lake.opening import storage_at
+from chatlake.storage.opening import storage_at
 
 SKIPPED: Final = "Skipped"
 

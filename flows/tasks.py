@@ -23,7 +23,7 @@ from chatlake.flows.batch import Batch, BatchError, BatchResult, BatchSizes, is_
 from chatlake.flows.batches import BatchedExport
 from chatlake.flows.defaults import hear_engine
 from chatlake.flows.workers import Workers
-from chatlake.lake.opening import storage_at
+from chatlake.storage.opening import storage_at
 
 _RETRY_SECONDS = 2.0
 

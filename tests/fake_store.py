@@ -6,7 +6,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
-from chatlake.lake.object_store import Buffer, Listed, Refusal, Stat
+from chatlake.storage.bucket.object_store import Buffer, Listed, Refusal, Stat
 
 
 class FakeStoreError(Exception):

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from chatlake.lake.parts import to_table, write_part
-from chatlake.lake.storage import Storage
 from chatlake.model.manifest import PartFile
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import COLUMNS
+from chatlake.storage.interface import Storage
 
 DAY = Partition("openai", "2026-01-02")
 NOON = int(datetime(2026, 1, 2, 12, tzinfo=UTC).timestamp())

@@ -17,9 +17,9 @@ import pytest
 from chatlake import failpoints
 from chatlake.errors import LakeError, LakeUnwritableError
 from chatlake.lake import Lake
-from chatlake.lake.local import Access, LocalStorage
-from chatlake.lake.storage import LockHolder
 from chatlake.model.manifest import Manifest
+from chatlake.storage.folder import Access, LocalStorage
+from chatlake.storage.interface import LockHolder
 from tests import lake_rows as rows
 
 HOLDER = LockHolder("here", 42, "2026-01-02T03:04:05.000000Z")

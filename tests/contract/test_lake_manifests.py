@@ -9,7 +9,6 @@ import pytest
 
 from chatlake.errors import CommitConflictError, LakeDamagedError, LakeFormatError
 from chatlake.lake import manifests
-from chatlake.lake.memory import MemoryStorage
 from chatlake.model.manifest import (
     CHECKPOINT_EVERY,
     Cursor,
@@ -19,6 +18,7 @@ from chatlake.model.manifest import (
     PartFile,
     SourceRun,
 )
+from chatlake.storage.memory import MemoryStorage
 
 WHEN = "2026-01-02T03:04:05.000000Z"
 

@@ -20,10 +20,10 @@ from chatlake.errors import (
     LakeNotFoundError,
 )
 from chatlake.lake import Lake
-from chatlake.lake.memory import MemoryStorage
-from chatlake.lake.opening import storage_at
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest, SourceRun
 from chatlake.model.partitions import Partition
+from chatlake.storage.memory import MemoryStorage
+from chatlake.storage.opening import storage_at
 from tests import lake_rows as rows
 
 SEEN = round(rows.SEEN.timestamp()) * rows.MICRO

@@ -8,9 +8,9 @@ from functools import partial
 
 import pytest
 
-from chatlake.lake.object_store import ObjectStore
-from chatlake.lake.opening import storage_at
-from chatlake.lake.remote import RemoteStorage
+from chatlake.storage.bucket.object_store import ObjectStore
+from chatlake.storage.bucket.remote import RemoteStorage
+from chatlake.storage.opening import storage_at
 from tests.fake_store import FakeStore
 
 

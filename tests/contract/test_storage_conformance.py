@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from chatlake.errors import LakeError, LakeLockedError
-from chatlake.lake.local import LocalStorage
-from chatlake.lake.memory import MemoryStorage
-from chatlake.lake.opening import storage_at
-from chatlake.lake.storage import LockHolder, Storage
+from chatlake.storage.folder import LocalStorage
+from chatlake.storage.interface import LockHolder, Storage
+from chatlake.storage.memory import MemoryStorage
+from chatlake.storage.opening import storage_at
 
 HOLDER = LockHolder("here", 42, "2026-01-02T03:04:05.000000Z", "run-1")
 

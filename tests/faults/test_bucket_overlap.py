@@ -14,9 +14,9 @@ import time_machine
 from chatlake.bootstrap.maintenance import compact_lake, unlisted_now, vacuum_lake
 from chatlake.errors import LakeLockedError
 from chatlake.lake import Lake
-from chatlake.lake.remote import RemoteStorage
 from chatlake.model.manifest import Manifest
 from chatlake.simulator import Scenario, running
+from chatlake.storage.bucket.remote import RemoteStorage
 from tests import lake_rows
 from tests.command_line import CommandLine, ended, start
 from tests.fake_store import FakeStore

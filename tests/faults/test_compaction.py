@@ -22,12 +22,12 @@ from chatlake.bootstrap.maintenance import compact_lake, vacuum_lake
 from chatlake.errors import CommitConflictError, LakeUnwritableError
 from chatlake.lake import Lake, compacting, manifests
 from chatlake.lake.compacting import compact
-from chatlake.lake.memory import MemoryStorage
 from chatlake.lake.parts import open_part
 from chatlake.lake.verify import verify
 from chatlake.model.manifest import Manifest
 from chatlake.model.partitions import Partition
 from chatlake.simulator import Scenario, running
+from chatlake.storage.memory import MemoryStorage
 from tests import lake_rows
 from tests.command_line import CommandLine
 from tests.lake_writer import commit

@@ -12,9 +12,9 @@ import pytest
 from chatlake.exports.raw import export_raw
 from chatlake.lake.lake import Lake
 from chatlake.lake.lake_files import LakeFiles
-from chatlake.lake.remote import RemoteStorage
 from chatlake.model.manifest import Manifest
 from chatlake.model.partitions import Partition
+from chatlake.storage.bucket.remote import RemoteStorage
 from tests import lake_rows as rows
 from tests.fake_store import FakeStore
 

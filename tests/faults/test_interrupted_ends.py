@@ -29,10 +29,10 @@ from chatlake.bootstrap.sources import jobs_for
 from chatlake.config import Settings, load_settings
 from chatlake.errors import LakeError, RunInterruptedError
 from chatlake.lake.lake import Lake
-from chatlake.lake.opening import storage_at
 from chatlake.model.manifest import Manifest, PartFile, SourceRun
 from chatlake.model.partitions import Partition
 from chatlake.simulator import Running, Scenario, running
+from chatlake.storage.opening import storage_at
 from tests.command_line import ended, start
 from tests.support import KEY, KEY_VARIABLE, NOW, backup, rows, settings_for
 

@@ -12,8 +12,8 @@ import pytest
 from chatlake.config import Settings, load_settings
 from chatlake.errors import LakeMissingError
 from chatlake.lake.lake import Lake
-from chatlake.lake.opening import storage_at
 from chatlake.simulator import Running, Scenario, running
+from chatlake.storage.opening import storage_at
 from tests.command_line import CommandLine, ended, start
 from tests.support import KEY, NOW, backup, in_bucket, rows, write_config
 

@@ -14,9 +14,9 @@ import pytest
 
 from chatlake.lake import Lake, manifests
 from chatlake.lake.catalog import CATALOG, empty_path
-from chatlake.lake.local import LocalStorage
 from chatlake.lake.verify import VerifyReport, storage_of
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest
+from chatlake.storage.folder import LocalStorage
 from tests.faults.verify_lakes import (
     back_up,
     change,

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 
 from chatlake.lake import Lake, parts
-from chatlake.lake.memory import MemoryStorage
-from chatlake.lake.storage import Storage
 from chatlake.model.manifest import Manifest, PartFile
 from chatlake.model.partitions import Partition
+from chatlake.storage.interface import Storage
+from chatlake.storage.memory import MemoryStorage
 from tests import lake_rows as rows
 from tests.faults.verify_lakes import check_storage, commit, only, paths
 

@@ -20,12 +20,12 @@ from chatlake.bootstrap.runtime import export_batch
 from chatlake.bootstrap.sources import jobs_for
 from chatlake.config import Settings
 from chatlake.errors import LakeUnreachableError, LakeUnwritableError
-from chatlake.lake import store_s3
 from chatlake.lake.catalog import CATALOG, read_stamp
 from chatlake.lake.lake import Lake
-from chatlake.lake.opening import storage_at
 from chatlake.model.manifest import Manifest
 from chatlake.simulator import Running, Scenario, running
+from chatlake.storage.bucket import s3 as store_s3
+from chatlake.storage.opening import storage_at
 from tests.command_line import CommandLine
 from tests.moto_server import S3Server
 from tests.support import KEY, NOW, backup, in_bucket, write_config

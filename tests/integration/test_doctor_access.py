@@ -10,8 +10,8 @@ import pytest
 from chatlake.cli.checks import Check
 from chatlake.cli.checks_access import access_checks
 from chatlake.lake.lake import Lake
-from chatlake.lake.local import Access
 from chatlake.model.manifest import Manifest
+from chatlake.storage.folder import Access
 from tests import lake_rows as rows
 
 

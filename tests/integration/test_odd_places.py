@@ -43,7 +43,7 @@ def test_a_lake_works_wherever_it_lies(
     monkeypatch.delenv("CHATLAKE_CONFIG", raising=False)
     chatlake = CommandLine(capsys)
     if is_private:  # while another writes, a reader has a catalogue of its own
-        lock = "chatlake.lake.local.LocalStorage.lock_holder"
+        lock = "chatlake.storage.folder.LocalStorage.lock_holder"
         monkeypatch.setattr(lock, lambda _: "somebody")
 
     counted = chatlake("sql", "SELECT count(*) AS n FROM completions", "--json")

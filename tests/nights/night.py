@@ -14,9 +14,9 @@ from chatlake.backup.run import BackupReport
 from chatlake.bootstrap.backup import open_lake
 from chatlake.config import Settings
 from chatlake.lake import Lake
-from chatlake.lake.memory import MemoryStorage
 from chatlake.model.manifest import PartFile
 from chatlake.model.tables import COMPLETIONS, MESSAGES
+from chatlake.storage.memory import MemoryStorage
 from tests.faults.source_runs import VirtualTime, backup_in
 from tests.nights.server import MOST, NightServer
 from tests.support import figures, settings_for

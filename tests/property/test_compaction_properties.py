@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from chatlake.lake import Lake, parts
 from chatlake.lake.compacting import compact
-from chatlake.lake.memory import MemoryStorage
 from chatlake.lake.parts import open_part
 from chatlake.lake.schema import JSON, SCHEMAS, TIME
 from chatlake.model.manifest import Manifest
 from chatlake.model.partitions import Partition
+from chatlake.storage.memory import MemoryStorage
 
 DAYS = [Partition("openai", "2026-01-02"), Partition("openai", "2026-01-03")]
 Content = dict[tuple[str, Partition], list[dict[str, Any]]]

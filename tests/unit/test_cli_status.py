@@ -10,7 +10,6 @@ import pytest
 from chatlake.cli.status_facts import SourceFacts, StatusFacts, gather
 from chatlake.cli.status_json import status_document
 from chatlake.config import Settings
-from chatlake.lake.storage import LockHolder
 from chatlake.model.manifest import (
     Cursor,
     Failure,
@@ -20,6 +19,7 @@ from chatlake.model.manifest import (
     SourceRun,
     format_time,
 )
+from chatlake.storage.interface import LockHolder
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 DAY = timedelta(days=1)

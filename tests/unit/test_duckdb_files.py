@@ -13,7 +13,7 @@ from chatlake.errors import (
 )
 from chatlake.lake.duckdb_files import raised_while_reading
 from chatlake.lake.lake_files import LakeFiles
-from chatlake.lake.memory import MemoryStorage
+from chatlake.storage.memory import MemoryStorage
 
 
 class Failing(MemoryStorage):

@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 from chatlake.errors import LakeError, LakeLockedError, LakeUnwritableError
-from chatlake.lake.lease import LeaseRecord
-from chatlake.lake.remote import RemoteStorage
-from chatlake.lake.storage import LockHolder
-from chatlake.lake.this_machine import machine_id, process_start
+from chatlake.storage.bucket.lease import LeaseRecord
+from chatlake.storage.bucket.remote import RemoteStorage
+from chatlake.storage.interface import LockHolder
+from chatlake.storage.this_machine import machine_id, process_start
 from tests.fake_store import FakeStore
 
 KEY = "bucket/lake/lock.json"

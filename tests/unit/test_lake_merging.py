@@ -12,13 +12,13 @@ import pytest
 
 from chatlake.errors import LakeDamagedError
 from chatlake.lake import parts
-from chatlake.lake.local import LocalStorage
-from chatlake.lake.memory import MemoryStorage
 from chatlake.lake.merging import full_groups, merge
 from chatlake.lake.parts import open_part, read_columns, to_table, write_part
 from chatlake.lake.schema import SCHEMAS
 from chatlake.model.compaction import Merge
 from chatlake.model.manifest import PartFile
+from chatlake.storage.folder import LocalStorage
+from chatlake.storage.memory import MemoryStorage
 from tests import lake_rows as rows
 from tests.lake_rows import write
 

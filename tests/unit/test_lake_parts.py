@@ -14,11 +14,11 @@ import pytest
 from chatlake import failpoints
 from chatlake.errors import LakeDamagedError, LakeUnwritableError
 from chatlake.lake import parts
-from chatlake.lake.local import LocalStorage
-from chatlake.lake.memory import MemoryStorage
 from chatlake.lake.parts import read_columns, row_groups, to_table
 from chatlake.lake.schema import SCHEMAS
 from chatlake.model.manifest import format_time
+from chatlake.storage.folder import LocalStorage
+from chatlake.storage.memory import MemoryStorage
 from tests import lake_rows as rows
 from tests.lake_rows import write
 

@@ -12,10 +12,10 @@ import pytest
 
 from chatlake.errors import LakeDamagedError
 from chatlake.lake import parts, rewriting
-from chatlake.lake.local import LocalStorage
-from chatlake.lake.memory import MemoryStorage
 from chatlake.lake.parts import read_columns
 from chatlake.model.manifest import format_time
+from chatlake.storage.folder import LocalStorage
+from chatlake.storage.memory import MemoryStorage
 from tests import lake_rows as rows
 from tests.lake_rows import write
 

@@ -28,7 +28,7 @@ from chatlake.errors import (
     RunTerminatedError,
 )
 from chatlake.lake.lake import Lake
-from chatlake.lake.memory import MemoryStorage
+from chatlake.storage.memory import MemoryStorage
 
 __all__ = ["open_lake", "run_backup"]
 

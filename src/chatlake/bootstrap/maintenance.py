@@ -8,8 +8,8 @@ from chatlake.backup.run import new_run_id
 from chatlake.bootstrap.memory import sparing_memory
 from chatlake.lake.compacting import CompactionReport, Progress, compact
 from chatlake.lake.lake import Lake
-from chatlake.lake.storage import StoredFile
 from chatlake.lake.vacuum import Unlisted, find_unlisted, remove
+from chatlake.storage.interface import StoredFile
 
 
 def compact_lake(lake: Lake, progress: Progress | None = None) -> CompactionReport:

@@ -11,7 +11,7 @@ from typing import Final
 
 from chatlake.cli.checks import Check, passed, warning
 from chatlake.cli.words import count
-from chatlake.lake.local import Access
+from chatlake.storage.folder import Access
 
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS_READ: Final = stat.S_IRWXG | stat.S_IRWXO

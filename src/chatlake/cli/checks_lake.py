@@ -22,9 +22,9 @@ from chatlake.errors import (
     LakeUnreachableError,
     LakeUnwritableError,
 )
-from chatlake.lake.local import Access
-from chatlake.lake.object_store import CONDITIONS, NO_CONDITIONS
-from chatlake.lake.opening import storage_at
+from chatlake.storage.bucket.object_store import CONDITIONS, NO_CONDITIONS
+from chatlake.storage.folder import Access
+from chatlake.storage.opening import storage_at
 
 _LOW_DISK = 1024**3
 _PACKAGES = ("chatlake", "duckdb", "pyarrow", "prefect")

@@ -11,9 +11,9 @@ import msgspec
 
 from chatlake.cli.status_dates import SKEW, Dates, ReadTimes, future_run
 from chatlake.config import Settings, Source
-from chatlake.lake.storage import LockHolder, StoredFile
 from chatlake.model.manifest import Cursor, Failure, LakeState, SourceRun, parse_time
 from chatlake.model.tables import COMPLETIONS
+from chatlake.storage.interface import LockHolder, StoredFile
 
 _LISTING = ("incremental", "full")
 _REACHED_THE_END = ("complete", "incomplete")

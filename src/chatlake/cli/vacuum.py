@@ -17,8 +17,8 @@ from chatlake.errors import UsageError
 
 if TYPE_CHECKING:
     from chatlake.lake.lake import Lake
-    from chatlake.lake.storage import StoredFile
     from chatlake.lake.vacuum import Unlisted
+    from chatlake.storage.interface import StoredFile
 
 EXAMPLES = examples(
     "chatlake vacuum --dry-run", "chatlake vacuum", "chatlake vacuum --older-than 30d --yes"

@@ -22,10 +22,8 @@ from chatlake import __version__, failpoints
 from chatlake.errors import LakeDamagedError, LakeError, LakeUnwritableError
 from chatlake.lake.duckdb_files import let_read, raised_while_reading
 from chatlake.lake.ledger import ledger_tables
-from chatlake.lake.open_files import too_many_open
 from chatlake.lake.parts import empty_file
 from chatlake.lake.schema import SCHEMAS
-from chatlake.lake.storage import Storage
 from chatlake.lake.views import (
     VIEWS,
     column_descriptions,
@@ -36,6 +34,8 @@ from chatlake.lake.views import (
     view_sql,
 )
 from chatlake.model.manifest import FORMAT, LakeState
+from chatlake.storage.interface import Storage
+from chatlake.storage.open_files import too_many_open
 
 CATALOG: Final = "catalog.duckdb"
 # The oldest storage version that DuckDB still writes: every DuckDB since 1.0 opens it.

@@ -11,12 +11,12 @@ from typing import Final
 
 from chatlake.errors import LakeError
 from chatlake.lake.catalog import CATALOG, CatalogStamp, build_catalog, empty_path, read_stamp
-from chatlake.lake.local import LocalStorage
-from chatlake.lake.local_copy import local_copy
 from chatlake.lake.parts import empty_file
 from chatlake.lake.schema import SCHEMAS
-from chatlake.lake.storage import Storage
 from chatlake.model.manifest import LakeState
+from chatlake.storage.folder import LocalStorage
+from chatlake.storage.interface import Storage
+from chatlake.storage.local_copy import local_copy
 
 # Refreshing during a run costs at most this share of the run's time.
 _SHARE: Final = 0.03

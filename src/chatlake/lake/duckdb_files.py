@@ -13,8 +13,8 @@ from chatlake.errors import (
     RunInterruptedError,
     RunTerminatedError,
 )
-from chatlake.lake.open_files import too_many_open
-from chatlake.lake.storage import Storage
+from chatlake.storage.interface import Storage
+from chatlake.storage.open_files import too_many_open
 
 if TYPE_CHECKING:
     import duckdb

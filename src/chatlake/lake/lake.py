@@ -23,13 +23,13 @@ from chatlake.errors import (
 from chatlake.lake import manifests, message_versions, parts, rewriting, versions
 from chatlake.lake.catalog import connect
 from chatlake.lake.catalog_keeper import CatalogKeeper
-from chatlake.lake.local import Access
-from chatlake.lake.opening import storage_at
 from chatlake.lake.schema import SCHEMAS
-from chatlake.lake.storage import TEMPORARY_SUFFIX, LockHolder, Storage, StoredFile
 from chatlake.model.manifest import LakeState, Manifest, PartFile, format_time
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import COMPLETIONS, IMAGES, MISSED
+from chatlake.storage.folder import Access
+from chatlake.storage.interface import TEMPORARY_SUFFIX, LockHolder, Storage, StoredFile
+from chatlake.storage.opening import storage_at
 
 if TYPE_CHECKING:
     import duckdb

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO, Final
 from fsspec import AbstractFileSystem
 
 from chatlake.errors import LakeDamagedError
-from chatlake.lake.remote_input import READ_AHEAD_BYTES
-from chatlake.lake.storage import Storage
+from chatlake.storage.bucket.remote_input import READ_AHEAD_BYTES
+from chatlake.storage.interface import Storage
 
 RECENT_FILES: Final = 16
 """How many small files are kept in memory, of at most 4 MiB each."""

@@ -19,7 +19,6 @@ from typing import Final, TypeVar
 import msgspec
 
 from chatlake.errors import CommitConflictError, LakeDamagedError, LakeFormatError
-from chatlake.lake.storage import Storage
 from chatlake.model.manifest import (
     CHECKPOINT_EVERY,
     FORMAT,
@@ -30,6 +29,7 @@ from chatlake.model.manifest import (
     format_time,
     parse_time,
 )
+from chatlake.storage.interface import Storage
 
 FOLDER: Final = "manifests"
 _NAME: Final = re.compile(rf"{FOLDER}/(checkpoint-)?(\d{{12}})\.json")

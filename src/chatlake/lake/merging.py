@@ -13,11 +13,11 @@ import pyarrow as pa
 from chatlake.errors import LakeDamagedError
 from chatlake.lake import parts
 from chatlake.lake.schema import SCHEMAS
-from chatlake.lake.storage import Storage
 from chatlake.lake.unaltered import open_unaltered
 from chatlake.model.compaction import Merge
 from chatlake.model.manifest import PartFile
 from chatlake.model.tables import IMAGES
+from chatlake.storage.interface import Storage
 
 _GROUP_BYTES: Final = parts.MAX_GROUP_BYTES // 2
 """A merge has two groups in memory, and what is written of one: less than a backup needs."""

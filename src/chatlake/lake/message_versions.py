@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 from chatlake.backup.ports import Columns, StoredMessage
 from chatlake.errors import LakeDamagedError
 from chatlake.lake.parts import open_part, read_columns, to_values
-from chatlake.lake.storage import Storage
 from chatlake.model.manifest import LakeState, PartFile
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import COLUMNS, COMPLETIONS, MESSAGE_HISTORY, MESSAGES
+from chatlake.storage.interface import Storage
 
 _KEPT: Final = tuple(name for name in COLUMNS[MESSAGE_HISTORY] if name != "observed_at")
 

@@ -22,12 +22,12 @@ from pytz import UnknownTimeZoneError
 
 from chatlake import __version__
 from chatlake.errors import LakeDamagedError
-from chatlake.lake.open_files import too_many_open
 from chatlake.lake.schema import FEW_VALUED_COLUMNS, ID_COLUMNS, JSON, SCHEMAS, TIME
-from chatlake.lake.storage import Storage
 from chatlake.model.manifest import FORMAT, PartFile, format_time
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import IMAGES
+from chatlake.storage.interface import Storage
+from chatlake.storage.open_files import too_many_open
 
 MAX_GROUP_ROWS: Final = 50_000
 MAX_GROUP_BYTES: Final = 64 << 20

@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 from chatlake.errors import LakeDamagedError
 from chatlake.lake.parts import read_columns, write_part
 from chatlake.lake.schema import TIME
-from chatlake.lake.storage import Storage
 from chatlake.lake.unaltered import open_unaltered
 from chatlake.model.manifest import PartFile
+from chatlake.storage.interface import Storage
 
 Rewritten = tuple[list[PartFile], list[str]]
 """Files written, and the paths that they replace."""

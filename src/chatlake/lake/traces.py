@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from chatlake.lake.catalog import CATALOG, read_stamp
-from chatlake.lake.local_copy import local_copy
-from chatlake.lake.opening import storage_at
 from chatlake.lake.schema import SCHEMAS
-from chatlake.lake.storage import Storage
+from chatlake.storage.interface import Storage
+from chatlake.storage.local_copy import local_copy
+from chatlake.storage.opening import storage_at
 
 
 def traces_of_lake(location: str) -> str | None:

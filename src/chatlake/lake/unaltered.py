@@ -11,11 +11,11 @@ from typing import BinaryIO, Final, cast
 import pyarrow.parquet as pq
 
 from chatlake.errors import LakeDamagedError, LakeUnwritableError
-from chatlake.lake.open_files import too_many_open
 from chatlake.lake.parts import open_part
-from chatlake.lake.remote_input import READ_AHEAD_BYTES
-from chatlake.lake.storage import Storage
 from chatlake.model.manifest import PartFile
+from chatlake.storage.bucket.remote_input import READ_AHEAD_BYTES
+from chatlake.storage.interface import Storage
+from chatlake.storage.open_files import too_many_open
 
 _CHUNK_BYTES: Final = 1 << 20
 

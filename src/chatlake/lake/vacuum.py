@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from chatlake import failpoints
 from chatlake.lake import manifests
 from chatlake.lake.lake import Lake
-from chatlake.lake.storage import TEMPORARY_SUFFIX, Storage, StoredFile
+from chatlake.storage.interface import TEMPORARY_SUFFIX, Storage, StoredFile
 
 _OURS = (".parquet", TEMPORARY_SUFFIX)
 

@@ -29,10 +29,6 @@ from chatlake.errors import (
 from chatlake.lake import manifests
 from chatlake.lake.catalog import CATALOG
 from chatlake.lake.lake import Lake
-from chatlake.lake.local import Access
-from chatlake.lake.opening import storage_at
-from chatlake.lake.rereading import RereadingStorage
-from chatlake.lake.storage import Storage
 from chatlake.lake.verify_catalog import (
     ShownCatalog,
     check_catalog,
@@ -53,6 +49,10 @@ from chatlake.lake.verify_record import RECORD, Record, Subset, choose
 from chatlake.lake.verify_tables import TableChecker
 from chatlake.model.manifest import LakeState, PartFile
 from chatlake.model.partitions import Partition
+from chatlake.storage.folder import Access
+from chatlake.storage.interface import Storage
+from chatlake.storage.opening import storage_at
+from chatlake.storage.rereading import RereadingStorage
 
 __all__ = ["Finding", "Subset", "VerifyReport", "storage_of", "verify", "verify_storage"]
 

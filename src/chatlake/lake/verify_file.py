@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 
 from chatlake.errors import LakeDamagedError, LakeError, LakeForbiddenError
 from chatlake.lake.parts import day_range, open_part
-from chatlake.lake.rereading import ATTEMPTS, RereadingStorage, why
 from chatlake.lake.schema import SCHEMAS
 from chatlake.lake.verify_findings import (
     ALLOW,
@@ -33,6 +32,7 @@ from chatlake.model.tables import (
     MESSAGES,
     MISSED,
 )
+from chatlake.storage.rereading import ATTEMPTS, RereadingStorage, why
 
 KEY_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     COMPLETIONS: ("completion_id", "message_count", "image_count", "run_id", "digest"),

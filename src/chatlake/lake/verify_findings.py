@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from chatlake.lake.storage import Storage
+from chatlake.storage.interface import Storage
 
 Kind = Literal[
     "missing",  # listed or numbered, and not there

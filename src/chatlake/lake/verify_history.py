@@ -11,7 +11,6 @@ import msgspec
 
 from chatlake.errors import LakeDamagedError
 from chatlake.lake.manifests import FOLDER, checkpoint_path, find_damage, manifest_path
-from chatlake.lake.rereading import RereadingStorage
 from chatlake.lake.verify_findings import (
     RESTORE_CHECKPOINT,
     RESTORE_MANIFEST,
@@ -21,6 +20,7 @@ from chatlake.lake.verify_findings import (
     split_message,
 )
 from chatlake.model.manifest import CHECKPOINT_EVERY, Checkpoint, LakeState, Manifest, PartFile
+from chatlake.storage.rereading import RereadingStorage
 
 Document = TypeVar("Document", Manifest, Checkpoint)
 

@@ -15,8 +15,8 @@ import msgspec
 
 from chatlake.errors import LakeDamagedError, UsageError
 from chatlake.lake.manifests import seal
-from chatlake.lake.storage import Storage
 from chatlake.model.manifest import PartFile
+from chatlake.storage.interface import Storage
 
 RECORD: Final = "verified.json"
 NEVER: Final = datetime.min.replace(tzinfo=UTC)

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from chatlake.backup.ports import Columns, StoredVersion
 from chatlake.lake.parts import read_columns
-from chatlake.lake.storage import Storage
 from chatlake.model.manifest import LakeState, PartFile
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import (
@@ -18,6 +17,7 @@ from chatlake.model.tables import (
     MESSAGE_HISTORY,
     MESSAGES,
 )
+from chatlake.storage.interface import Storage
 
 _SECOND: Final = 1_000_000
 _DAYS_LOOKED_AT: Final = 7

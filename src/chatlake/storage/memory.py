@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import BinaryIO
 
 from chatlake.errors import LakeLockedError
-from chatlake.lake.storage import LockHolder, StoredFile, checked
+from chatlake.storage.interface import LockHolder, StoredFile, checked
 
 
 class MemoryStorage:

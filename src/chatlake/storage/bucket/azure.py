@@ -23,7 +23,7 @@ from azure.core.exceptions import (
 )
 from fsspec.asyn import sync
 
-from chatlake.lake.object_store import (
+from chatlake.storage.bucket.object_store import (
     ANSWER_S,
     CONDITIONAL_S,
     LIST_S,

@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from chatlake.errors import LakeLockedError
-from chatlake.lake.storage import LockHolder
+from chatlake.storage.interface import LockHolder
 
 # Two short waits in one: somebody who only looks (`holder`) has the lock for microseconds, and a
 # holder writes its name just after it has the lock.

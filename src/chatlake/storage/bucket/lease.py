@@ -19,10 +19,10 @@ from typing import Final
 import msgspec
 
 from chatlake.errors import LakeLockedError, LakeUnwritableError
-from chatlake.lake.object_store import CONDITIONS, NO_CONDITIONS, ObjectStore, Stat
-from chatlake.lake.storage import LockHolder
-from chatlake.lake.this_machine import machine_id, process_start
 from chatlake.model.manifest import format_time
+from chatlake.storage.bucket.object_store import CONDITIONS, NO_CONDITIONS, ObjectStore, Stat
+from chatlake.storage.interface import LockHolder
+from chatlake.storage.this_machine import machine_id, process_start
 
 LEASE_S: Final = 60.0
 _RENEWALS: Final = 3  # in the length of a lease

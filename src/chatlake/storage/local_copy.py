@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chatlake.errors import LakeUnwritableError
-from chatlake.lake.storage import Storage
+from chatlake.storage.interface import Storage
 
 
 @contextmanager

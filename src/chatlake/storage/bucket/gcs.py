@@ -20,7 +20,7 @@ import msgspec
 import requests
 from gcsfs.retry import ChecksumError, HttpError
 
-from chatlake.lake.object_store import (
+from chatlake.storage.bucket.object_store import (
     ANSWER_S,
     CONDITIONAL_S,
     PART_BYTES,

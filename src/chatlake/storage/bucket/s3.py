@@ -22,7 +22,7 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 
-from chatlake.lake.object_store import (
+from chatlake.storage.bucket.object_store import (
     ANSWER_S,
     CONDITIONAL_S,
     LIST_S,

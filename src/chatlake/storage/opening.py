@@ -8,17 +8,17 @@ from importlib import import_module
 from typing import Final
 
 from chatlake.errors import ConfigurationError
-from chatlake.lake.local import Access, LocalStorage
-from chatlake.lake.remote import RemoteStorage
-from chatlake.lake.storage import Storage
+from chatlake.storage.bucket.remote import RemoteStorage
+from chatlake.storage.folder import Access, LocalStorage
+from chatlake.storage.interface import Storage
 
 _URL: Final = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 # Scheme: the extra that brings the cloud's library, and where the store is. Imported when it is
 # needed: these libraries take their time, and need not be installed.
 _CLOUDS: Final = {
-    "s3": ("s3", "chatlake.lake.store_s3", "S3Store"),
-    "gs": ("gcs", "chatlake.lake.store_gcs", "GcsStore"),
-    "az": ("azure", "chatlake.lake.store_azure", "AzureStore"),
+    "s3": ("s3", "chatlake.storage.bucket.s3", "S3Store"),
+    "gs": ("gcs", "chatlake.storage.bucket.gcs", "GcsStore"),
+    "az": ("azure", "chatlake.storage.bucket.azure", "AzureStore"),
 }
 
 

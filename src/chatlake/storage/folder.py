@@ -23,9 +23,9 @@ from chatlake.errors import (
     LakeForbiddenError,
     LakeUnwritableError,
 )
-from chatlake.lake.local_lock import LocalLock
-from chatlake.lake.open_files import too_many_open
-from chatlake.lake.storage import TEMPORARY_SUFFIX, LockHolder, StoredFile, checked, step_of
+from chatlake.storage.folder_lock import LocalLock
+from chatlake.storage.interface import TEMPORARY_SUFFIX, LockHolder, StoredFile, checked, step_of
+from chatlake.storage.open_files import too_many_open
 
 Access = Literal["private", "group"]
 

@@ -17,8 +17,8 @@ from typing import BinaryIO, Final, cast
 
 from chatlake import failpoints
 from chatlake.errors import ChatlakeError, LakeError, LakeUnreachableError, LakeUnwritableError
-from chatlake.lake.lease import LEASE_S, Lease
-from chatlake.lake.object_store import (
+from chatlake.storage.bucket.lease import LEASE_S, Lease
+from chatlake.storage.bucket.object_store import (
     ANSWER_S,
     CONDITIONS,
     LARGE_BYTES,
@@ -26,8 +26,8 @@ from chatlake.lake.object_store import (
     ObjectStore,
     Refusal,
 )
-from chatlake.lake.remote_input import READ_AHEAD_BYTES, RemoteInput
-from chatlake.lake.storage import LockHolder, StoredFile, checked, step_of
+from chatlake.storage.bucket.remote_input import READ_AHEAD_BYTES, RemoteInput
+from chatlake.storage.interface import LockHolder, StoredFile, checked, step_of
 
 LOCK: Final = "lock.json"
 
