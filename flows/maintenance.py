@@ -33,8 +33,8 @@ from chatlake.flows.maintenance_report import (
 from chatlake.flows.run import failed_state
 from chatlake.flows.signals import raising_signals
 from chatlake.flows.skipped import skipped_state
-from chatlake.lake.verify import Subset, storage_of, verify_storage
 from chatlake.model.outside_text import one_line
+from chatlake.verify.run import Subset, storage_of, verify_storage
 
 logger = logging.getLogger("chatlake.flows")
 

@@ -11,9 +11,9 @@ from chatlake.errors import ChatlakeError, LakeLockedError
 from chatlake.flows.artifacts import advice, row, size
 from chatlake.lake.compacting import CompactionReport
 from chatlake.lake.vacuum import Unlisted
-from chatlake.lake.verify import VerifyReport
 from chatlake.model.markup import as_cell, code
 from chatlake.storage.interface import StoredFile
+from chatlake.verify.run import VerifyReport
 
 logger = logging.getLogger("chatlake.flows")
 

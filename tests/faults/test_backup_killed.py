@@ -13,9 +13,9 @@ import pytest
 from chatlake import failpoints
 from chatlake.bootstrap.backup import open_lake
 from chatlake.config import Settings
-from chatlake.lake.verify import verify
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest
 from chatlake.simulator import Running, Scenario, running
+from chatlake.verify.run import verify
 from tests.command_line import ended, start
 from tests.support import NOW, backup, settings_for
 

@@ -16,12 +16,12 @@ from chatlake.lake import Lake, manifests
 from chatlake.lake.compacting import compact
 from chatlake.lake.parts import read_columns
 from chatlake.lake.vacuum import find_unlisted, remove
-from chatlake.lake.verify import verify
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest
 from chatlake.storage.bucket.lease import Lease
 from chatlake.storage.bucket.remote import RemoteStorage
 from chatlake.storage.interface import LockHolder, Storage
 from chatlake.storage.opening import storage_at
+from chatlake.verify.run import verify
 from tests.forked import killed, writer
 from tests.lake_writer import commit
 from tests.moto_server import S3Server

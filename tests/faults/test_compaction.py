@@ -23,11 +23,11 @@ from chatlake.errors import CommitConflictError, LakeUnwritableError
 from chatlake.lake import Lake, compacting, manifests
 from chatlake.lake.compacting import compact
 from chatlake.lake.parts import open_part
-from chatlake.lake.verify import verify
 from chatlake.model.manifest import Manifest
 from chatlake.model.partitions import Partition
 from chatlake.simulator import Scenario, running
 from chatlake.storage.memory import MemoryStorage
+from chatlake.verify.run import verify
 from tests import lake_rows
 from tests.command_line import CommandLine
 from tests.lake_writer import commit

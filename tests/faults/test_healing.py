@@ -14,10 +14,10 @@ import pytest
 from chatlake.bootstrap.backup import open_lake
 from chatlake.config import Settings, load_settings
 from chatlake.exports.raw import export_raw
-from chatlake.lake.verify import verify
 from chatlake.model.manifest import Manifest, SourceRun
 from chatlake.model.tables import COLUMNS
 from chatlake.simulator import Running, Scenario, running
+from chatlake.verify.run import verify
 from tests import lake_rows
 from tests.support import NOW, backup, rows, settings_for, write_config
 

@@ -184,7 +184,7 @@ def test_what_was_merged_and_removed_meanwhile_is_not_missing(
         monkeypatch.undo()
         return True
 
-    monkeypatch.setattr("chatlake.lake.verify.choose", lambda files, *_: (merge(), files)[1])
+    monkeypatch.setattr("chatlake.verify.run.choose", lambda files, *_: (merge(), files)[1])
 
     assert check(lake).findings == []
 

@@ -14,9 +14,9 @@ import pytest
 
 from chatlake.lake import Lake, manifests
 from chatlake.lake.catalog import CATALOG, empty_path
-from chatlake.lake.verify import VerifyReport, storage_of
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest
 from chatlake.storage.folder import LocalStorage
+from chatlake.verify.run import VerifyReport, storage_of
 from tests.faults.verify_lakes import (
     back_up,
     change,

@@ -11,11 +11,11 @@ import pytest
 
 from chatlake.errors import LakeError, LakeUnwritableError
 from chatlake.lake import Lake
-from chatlake.lake.verify import verify_storage
-from chatlake.lake.verify_record import RECORD
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest
 from chatlake.storage.memory import MemoryStorage
 from chatlake.storage.rereading import ATTEMPTS
+from chatlake.verify.record import RECORD
+from chatlake.verify.run import verify_storage
 from tests import lake_rows as rows
 from tests.faults.verify_lakes import check_storage, commit, only
 

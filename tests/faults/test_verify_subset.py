@@ -11,9 +11,9 @@ import pytest
 from chatlake.errors import UsageError
 from chatlake.lake import Lake
 from chatlake.lake.manifests import seal
-from chatlake.lake.verify_record import RECORD, Record, Subset, choose
 from chatlake.model.manifest import Manifest, PartFile
 from chatlake.storage.memory import MemoryStorage
+from chatlake.verify.record import RECORD, Record, Subset, choose
 from tests import lake_rows as rows
 from tests.faults.verify_lakes import check_storage, commit, only, paths
 

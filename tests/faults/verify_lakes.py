@@ -8,11 +8,11 @@ from pathlib import Path
 
 from chatlake.bootstrap.backup import open_lake
 from chatlake.lake import Lake
-from chatlake.lake.verify import Finding, Subset, VerifyReport, verify_storage
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest, PartFile
 from chatlake.model.partitions import Partition
 from chatlake.simulator import Scenario, running
 from chatlake.storage.interface import Storage
+from chatlake.verify.run import Finding, Subset, VerifyReport, verify_storage
 from tests import lake_rows
 from tests.support import NOW, backup, settings_for
 

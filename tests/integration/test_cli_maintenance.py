@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from chatlake.lake import Lake
-from chatlake.lake.verify import verify
 from chatlake.simulator import Scenario, running
+from chatlake.verify.run import verify
 from tests.command_line import CommandLine
 from tests.support import NOW, backup, rows, settings_for
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from chatlake.backup.rows import RowBuffer
 from chatlake.exports.raw import export_raw
 from chatlake.lake import Lake
-from chatlake.lake.verify import verify
 from chatlake.model.manifest import Manifest
 from chatlake.model.partitions import Partition
+from chatlake.verify.run import verify
 from tests.flat import exact, rows_of
 from tests.property.test_flatten_properties import completions, distinct, messages
 

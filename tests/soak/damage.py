@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chatlake.lake.lake import Lake
-from chatlake.lake.verify_findings import Kind
 from chatlake.model.manifest import PartFile
 from chatlake.model.partitions import Partition
+from chatlake.verify.findings import Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ import pytest
 
 from chatlake.errors import LakeDamagedError
 from chatlake.lake import Lake
-from chatlake.lake.verify import verify
 from chatlake.model.manifest import Manifest
 from chatlake.storage.memory import MemoryStorage
+from chatlake.verify.run import verify
 from tests import lake_rows as rows
 
 SEEN = int(rows.SEEN.timestamp()) * 1_000_000

@@ -14,7 +14,7 @@ from chatlake.cli.streams import after_the_work
 
 if TYPE_CHECKING:
     from chatlake.errors import LakeError
-    from chatlake.lake.verify import VerifyReport
+    from chatlake.verify.run import VerifyReport
 
 EXAMPLES = examples("chatlake verify", "chatlake verify --subset $(date +%d)/31 --json")
 _HINT = "Each file is named with what to do; nothing was changed."
@@ -44,7 +44,7 @@ def verify(
     from chatlake.cli.bytes_shown import bytes_shown  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
     from chatlake.errors import ChatlakeError  # noqa: PLC0415
-    from chatlake.lake.verify import Subset, storage_of, verify_storage  # noqa: PLC0415
+    from chatlake.verify.run import Subset, storage_of, verify_storage  # noqa: PLC0415
 
     part = None if subset is None else Subset.parse(subset)
     settings = load_settings(config)

@@ -14,14 +14,6 @@ import pyarrow.parquet as pq
 from chatlake.errors import LakeDamagedError, LakeError, LakeForbiddenError
 from chatlake.lake.parts import day_range, open_part
 from chatlake.lake.schema import SCHEMAS
-from chatlake.lake.verify_findings import (
-    ALLOW,
-    RESTORE_OR_FETCH,
-    RESTORE_OR_FETCH_MISSING,
-    Finding,
-    Kind,
-    split_message,
-)
 from chatlake.model.manifest import PartFile, format_time, parse_time
 from chatlake.model.tables import (
     COMPLETIONS,
@@ -33,6 +25,14 @@ from chatlake.model.tables import (
     MISSED,
 )
 from chatlake.storage.rereading import ATTEMPTS, RereadingStorage, why
+from chatlake.verify.findings import (
+    ALLOW,
+    RESTORE_OR_FETCH,
+    RESTORE_OR_FETCH_MISSING,
+    Finding,
+    Kind,
+    split_message,
+)
 
 KEY_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     COMPLETIONS: ("completion_id", "message_count", "image_count", "run_id", "digest"),

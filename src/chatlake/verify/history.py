@@ -11,7 +11,9 @@ import msgspec
 
 from chatlake.errors import LakeDamagedError
 from chatlake.lake.manifests import FOLDER, checkpoint_path, find_damage, manifest_path
-from chatlake.lake.verify_findings import (
+from chatlake.model.manifest import CHECKPOINT_EVERY, Checkpoint, LakeState, Manifest, PartFile
+from chatlake.storage.rereading import RereadingStorage
+from chatlake.verify.findings import (
     RESTORE_CHECKPOINT,
     RESTORE_MANIFEST,
     UPGRADE,
@@ -19,8 +21,6 @@ from chatlake.lake.verify_findings import (
     Kind,
     split_message,
 )
-from chatlake.model.manifest import CHECKPOINT_EVERY, Checkpoint, LakeState, Manifest, PartFile
-from chatlake.storage.rereading import RereadingStorage
 
 Document = TypeVar("Document", Manifest, Checkpoint)
 

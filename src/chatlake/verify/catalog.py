@@ -17,12 +17,12 @@ from chatlake.lake.catalog import CATALOG, CatalogStamp, connect, empty_path
 from chatlake.lake.ledger import LEDGER
 from chatlake.lake.parts import empty_file, open_part
 from chatlake.lake.schema import SCHEMAS
-from chatlake.lake.verify_file import differing_columns
-from chatlake.lake.verify_findings import ALLOW, WRITTEN_ANEW, Finding, split_message
 from chatlake.lake.views import VIEWS
 from chatlake.model.manifest import LakeState
 from chatlake.storage.local_copy import local_copy
 from chatlake.storage.rereading import ATTEMPTS, RereadingStorage, why
+from chatlake.verify.file import differing_columns
+from chatlake.verify.findings import ALLOW, WRITTEN_ANEW, Finding, split_message
 
 _PATH: Final = re.compile(r"'((?:[^']|'')*\.parquet)'")
 _GLOB: Final = re.compile(r"\[([*?\[])\]")

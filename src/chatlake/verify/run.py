@@ -29,7 +29,13 @@ from chatlake.errors import (
 from chatlake.lake import manifests
 from chatlake.lake.catalog import CATALOG
 from chatlake.lake.lake import Lake
-from chatlake.lake.verify_catalog import (
+from chatlake.model.manifest import LakeState, PartFile
+from chatlake.model.partitions import Partition
+from chatlake.storage.folder import Access
+from chatlake.storage.interface import Storage
+from chatlake.storage.opening import storage_at
+from chatlake.storage.rereading import RereadingStorage
+from chatlake.verify.catalog import (
     ShownCatalog,
     check_catalog,
     check_empty_files,
@@ -37,22 +43,16 @@ from chatlake.lake.verify_catalog import (
     is_of_this_lake,
     read_catalog,
 )
-from chatlake.lake.verify_file import KEY_COLUMNS, check_bytes, read_keys
-from chatlake.lake.verify_findings import WRITTEN_ANEW, Finding
-from chatlake.lake.verify_history import (
+from chatlake.verify.file import KEY_COLUMNS, check_bytes, read_keys
+from chatlake.verify.findings import WRITTEN_ANEW, Finding
+from chatlake.verify.history import (
     History,
     check_history,
     missing_manifest,
     readable_files,
 )
-from chatlake.lake.verify_record import RECORD, Record, Subset, choose
-from chatlake.lake.verify_tables import TableChecker
-from chatlake.model.manifest import LakeState, PartFile
-from chatlake.model.partitions import Partition
-from chatlake.storage.folder import Access
-from chatlake.storage.interface import Storage
-from chatlake.storage.opening import storage_at
-from chatlake.storage.rereading import RereadingStorage
+from chatlake.verify.record import RECORD, Record, Subset, choose
+from chatlake.verify.tables import TableChecker
 
 __all__ = ["Finding", "Subset", "VerifyReport", "storage_of", "verify", "verify_storage"]
 

@@ -18,8 +18,6 @@ import duckdb
 import pyarrow as pa
 
 from chatlake.lake.schema import SCHEMAS
-from chatlake.lake.verify_file import KEY_COLUMNS
-from chatlake.lake.verify_findings import RESTORE_OR_FETCH, Finding, Kind
 from chatlake.model.manifest import PartFile
 from chatlake.model.tables import (
     COMPLETIONS,
@@ -30,6 +28,8 @@ from chatlake.model.tables import (
     MESSAGES,
     MISSED,
 )
+from chatlake.verify.file import KEY_COLUMNS
+from chatlake.verify.findings import RESTORE_OR_FETCH, Finding, Kind
 
 _KEYS: Final = {
     COMPLETIONS: ("completion_id",),

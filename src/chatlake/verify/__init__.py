@@ -1,0 +1,1 @@
+"""Verification: every file of a lake read again, and what is not as it was written."""
