@@ -14,7 +14,7 @@ from chatlake.bootstrap.maintenance import compact_lake, vacuum_lake
 from chatlake.errors import LakeLockedError
 from chatlake.lake import Lake, manifests
 from chatlake.lake.compacting import compact
-from chatlake.lake.parts import read_columns
+from chatlake.lake.files.parts import read_columns
 from chatlake.lake.vacuum import find_unlisted, remove
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest
 from chatlake.storage.bucket.lease import Lease

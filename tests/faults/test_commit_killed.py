@@ -15,7 +15,7 @@ import pytest
 from chatlake import failpoints
 from chatlake.errors import LakeLockedError
 from chatlake.lake import Lake, manifests
-from chatlake.lake.parts import open_part
+from chatlake.lake.files.parts import open_part
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest
 from tests.lake_writer import commit
 

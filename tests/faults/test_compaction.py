@@ -22,7 +22,7 @@ from chatlake.bootstrap.maintenance import compact_lake, vacuum_lake
 from chatlake.errors import CommitConflictError, LakeUnwritableError
 from chatlake.lake import Lake, compacting, manifests
 from chatlake.lake.compacting import compact
-from chatlake.lake.parts import open_part
+from chatlake.lake.files.parts import open_part
 from chatlake.model.manifest import Manifest
 from chatlake.model.partitions import Partition
 from chatlake.simulator import Scenario, running

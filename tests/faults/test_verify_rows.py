@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from chatlake.lake import Lake, parts
+from chatlake.lake import Lake
+from chatlake.lake.files import parts
 from chatlake.model.manifest import Manifest, PartFile
 from chatlake.model.partitions import Partition
 from chatlake.storage.interface import Storage

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatlake.lake import Lake, parts
+from chatlake.lake import Lake
 from chatlake.lake.compacting import compact
-from chatlake.lake.parts import open_part
-from chatlake.lake.schema import JSON, SCHEMAS, TIME
+from chatlake.lake.files import parts
+from chatlake.lake.files.parts import open_part
+from chatlake.lake.files.schema import JSON, SCHEMAS, TIME
 from chatlake.model.manifest import Manifest
 from chatlake.model.partitions import Partition
 from chatlake.storage.memory import MemoryStorage

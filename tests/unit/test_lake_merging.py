@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from chatlake.errors import LakeDamagedError
-from chatlake.lake import parts
-from chatlake.lake.merging import full_groups, merge
-from chatlake.lake.parts import open_part, read_columns, to_table, write_part
-from chatlake.lake.schema import SCHEMAS
+from chatlake.lake.files import parts
+from chatlake.lake.files.merging import full_groups, merge
+from chatlake.lake.files.parts import open_part, read_columns, to_table, write_part
+from chatlake.lake.files.schema import SCHEMAS
 from chatlake.model.compaction import Merge
 from chatlake.model.manifest import PartFile
 from chatlake.storage.folder import LocalStorage

@@ -13,9 +13,9 @@ import pytest
 
 from chatlake import failpoints
 from chatlake.errors import LakeDamagedError, LakeUnwritableError
-from chatlake.lake import parts
-from chatlake.lake.parts import read_columns, row_groups, to_table
-from chatlake.lake.schema import SCHEMAS
+from chatlake.lake.files import parts
+from chatlake.lake.files.parts import read_columns, row_groups, to_table
+from chatlake.lake.files.schema import SCHEMAS
 from chatlake.model.manifest import format_time
 from chatlake.storage.folder import LocalStorage
 from chatlake.storage.memory import MemoryStorage

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from chatlake.errors import LakeDamagedError
-from chatlake.lake import parts, rewriting
-from chatlake.lake.parts import read_columns
+from chatlake.lake.files import parts, rewriting
+from chatlake.lake.files.parts import read_columns
 from chatlake.model.manifest import format_time
 from chatlake.storage.folder import LocalStorage
 from chatlake.storage.memory import MemoryStorage

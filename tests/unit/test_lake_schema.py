@@ -7,8 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from chatlake.lake.parts import empty_file
-from chatlake.lake.schema import FEW_VALUED_COLUMNS, ID_COLUMNS, SCHEMAS
+from chatlake.lake.files.parts import empty_file
+from chatlake.lake.files.schema import FEW_VALUED_COLUMNS, ID_COLUMNS, SCHEMAS
 from chatlake.model.tables import COLUMNS
 
 

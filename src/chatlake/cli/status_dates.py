@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 
 from chatlake.cli.words import count, moment
 from chatlake.errors import LakeError
+from chatlake.lake.files.parts import read_columns
 from chatlake.lake.lake import Lake
-from chatlake.lake.parts import read_columns
 from chatlake.model.manifest import PartFile, SourceRun, parse_time
 
 SKEW = timedelta(minutes=5)

@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from chatlake.errors import LakeDamagedError
+from chatlake.lake.files.parts import open_part
 from chatlake.lake.lake import Lake
-from chatlake.lake.parts import open_part
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import IMAGES
 

@@ -21,9 +21,9 @@ import duckdb
 from chatlake import __version__, failpoints
 from chatlake.errors import LakeDamagedError, LakeError, LakeUnwritableError
 from chatlake.lake.duckdb_files import let_read, raised_while_reading
+from chatlake.lake.files.parts import empty_file
+from chatlake.lake.files.schema import SCHEMAS
 from chatlake.lake.ledger import ledger_tables
-from chatlake.lake.parts import empty_file
-from chatlake.lake.schema import SCHEMAS
 from chatlake.lake.views import (
     VIEWS,
     column_descriptions,

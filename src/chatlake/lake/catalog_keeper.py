@@ -11,8 +11,8 @@ from typing import Final
 
 from chatlake.errors import LakeError
 from chatlake.lake.catalog import CATALOG, CatalogStamp, build_catalog, empty_path, read_stamp
-from chatlake.lake.parts import empty_file
-from chatlake.lake.schema import SCHEMAS
+from chatlake.lake.files.parts import empty_file
+from chatlake.lake.files.schema import SCHEMAS
 from chatlake.model.manifest import LakeState
 from chatlake.storage.folder import LocalStorage
 from chatlake.storage.interface import Storage

@@ -14,8 +14,8 @@ from typing import Final
 
 from chatlake import failpoints
 from chatlake.errors import CommitConflictError, LakeDamagedError
+from chatlake.lake.files.merging import merge
 from chatlake.lake.lake import Lake
-from chatlake.lake.merging import merge
 from chatlake.model.compaction import TARGET_BYTES, Merge, choose
 from chatlake.model.manifest import Manifest, PartFile
 from chatlake.model.partitions import Partition

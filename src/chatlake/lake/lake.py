@@ -20,10 +20,11 @@ from chatlake.errors import (
     LakeNotFoundError,
     LakeUnwritableError,
 )
-from chatlake.lake import manifests, message_versions, parts, rewriting, versions
+from chatlake.lake import manifests
 from chatlake.lake.catalog import connect
 from chatlake.lake.catalog_keeper import CatalogKeeper
-from chatlake.lake.schema import SCHEMAS
+from chatlake.lake.files import message_versions, parts, rewriting, versions
+from chatlake.lake.files.schema import SCHEMAS
 from chatlake.model.manifest import LakeState, Manifest, PartFile, format_time
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import COMPLETIONS, IMAGES, MISSED

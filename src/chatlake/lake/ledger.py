@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 
 import pyarrow as pa
 
-from chatlake.lake.schema import COUNT, REAL, TEXT, TIME
+from chatlake.lake.files.schema import COUNT, REAL, TEXT, TIME
 from chatlake.model.manifest import LakeState, parse_time
 
 _RUNS: Final[tuple[tuple[str, pa.DataType, str], ...]] = (

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 
 from chatlake.errors import LakeDamagedError, LakeForbiddenError
 from chatlake.lake.catalog import CATALOG, CatalogStamp, connect, empty_path
+from chatlake.lake.files.parts import empty_file, open_part
+from chatlake.lake.files.schema import SCHEMAS
 from chatlake.lake.ledger import LEDGER
-from chatlake.lake.parts import empty_file, open_part
-from chatlake.lake.schema import SCHEMAS
 from chatlake.lake.views import VIEWS
 from chatlake.model.manifest import LakeState
 from chatlake.storage.local_copy import local_copy

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from chatlake.errors import LakeDamagedError, LakeError, LakeForbiddenError
-from chatlake.lake.parts import day_range, open_part
-from chatlake.lake.schema import SCHEMAS
+from chatlake.lake.files.parts import day_range, open_part
+from chatlake.lake.files.schema import SCHEMAS
 from chatlake.model.manifest import PartFile, format_time, parse_time
 from chatlake.model.tables import (
     COMPLETIONS,

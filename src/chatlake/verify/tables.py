@@ -17,7 +17,7 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from chatlake.lake.schema import SCHEMAS
+from chatlake.lake.files.schema import SCHEMAS
 from chatlake.model.manifest import PartFile
 from chatlake.model.tables import (
     COMPLETIONS,

@@ -11,9 +11,9 @@ from typing import Final
 import pyarrow as pa
 
 from chatlake.errors import LakeDamagedError
-from chatlake.lake import parts
-from chatlake.lake.schema import SCHEMAS
-from chatlake.lake.unaltered import open_unaltered
+from chatlake.lake.files import parts
+from chatlake.lake.files.schema import SCHEMAS
+from chatlake.lake.files.unaltered import open_unaltered
 from chatlake.model.compaction import Merge
 from chatlake.model.manifest import PartFile
 from chatlake.model.tables import IMAGES

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from chatlake.backup.ports import Columns, StoredMessage
 from chatlake.errors import LakeDamagedError
-from chatlake.lake.parts import open_part, read_columns, to_values
+from chatlake.lake.files.parts import open_part, read_columns, to_values
 from chatlake.model.manifest import LakeState, PartFile
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import COLUMNS, COMPLETIONS, MESSAGE_HISTORY, MESSAGES

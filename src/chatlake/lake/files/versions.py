@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Iterator
 from typing import Any, Final
 
 from chatlake.backup.ports import Columns, StoredVersion
-from chatlake.lake.parts import read_columns
+from chatlake.lake.files.parts import read_columns
 from chatlake.model.manifest import LakeState, PartFile
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import (

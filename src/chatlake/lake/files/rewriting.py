@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chatlake.errors import LakeDamagedError
-from chatlake.lake.parts import read_columns, write_part
-from chatlake.lake.schema import TIME
-from chatlake.lake.unaltered import open_unaltered
+from chatlake.lake.files.parts import read_columns, write_part
+from chatlake.lake.files.schema import TIME
+from chatlake.lake.files.unaltered import open_unaltered
 from chatlake.model.manifest import PartFile
 from chatlake.storage.interface import Storage
 

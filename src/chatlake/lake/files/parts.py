@@ -22,7 +22,7 @@ from pytz import UnknownTimeZoneError
 
 from chatlake import __version__
 from chatlake.errors import LakeDamagedError
-from chatlake.lake.schema import FEW_VALUED_COLUMNS, ID_COLUMNS, JSON, SCHEMAS, TIME
+from chatlake.lake.files.schema import FEW_VALUED_COLUMNS, ID_COLUMNS, JSON, SCHEMAS, TIME
 from chatlake.model.manifest import FORMAT, PartFile, format_time
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import IMAGES

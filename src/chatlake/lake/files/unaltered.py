@@ -11,7 +11,7 @@ from typing import BinaryIO, Final, cast
 import pyarrow.parquet as pq
 
 from chatlake.errors import LakeDamagedError, LakeUnwritableError
-from chatlake.lake.parts import open_part
+from chatlake.lake.files.parts import open_part
 from chatlake.model.manifest import PartFile
 from chatlake.storage.bucket.remote_input import READ_AHEAD_BYTES
 from chatlake.storage.interface import Storage
