@@ -21,7 +21,7 @@ import msgspec
 from bench.bodies import Bodies
 from chatlake.backup.rows import RowBuffer
 from chatlake.lake import manifests
-from chatlake.lake.catalog import build_catalog
+from chatlake.lake.catalog.build import build_catalog
 from chatlake.lake.lake import Lake
 from chatlake.model.compaction import choose
 from chatlake.model.flatten import Observation, flatten

@@ -16,13 +16,13 @@ from typing import Any
 def load(source: str) -> Any:
     """Return the guard without the rest of the package, whose needs another DuckDB lacks."""
     sys.path.insert(0, source)
-    views = ModuleType("chatlake.lake.views")
+    views = ModuleType("chatlake.lake.catalog.views")
     views.quoted = lambda text: "'" + text.replace("'", "''") + "'"  # type: ignore[attr-defined]
     views.literal = lambda path: path  # type: ignore[attr-defined]
     lake = ModuleType("chatlake.lake")
     lake.__path__ = [f"{source}/chatlake/lake"]
-    sys.modules |= {"chatlake.lake": lake, "chatlake.lake.views": views}
-    from chatlake.lake import only_reading
+    sys.modules |= {"chatlake.lake": lake, "chatlake.lake.catalog.views": views}
+    from chatlake.lake.catalog.build import only_reading
 
     return only_reading
 

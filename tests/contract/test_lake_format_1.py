@@ -12,7 +12,7 @@ import pytest
 from chatlake.bootstrap.backup import open_lake
 from chatlake.exports.raw import export_raw
 from chatlake.lake import Lake
-from chatlake.lake.views import VIEWS
+from chatlake.lake.catalog.views import VIEWS
 from chatlake.simulator import Scenario, running
 from chatlake.verify.run import verify
 from tests.fixtures.make_lake import rows_of

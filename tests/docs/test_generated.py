@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chatlake.lake.views import VIEWS
+from chatlake.lake.catalog.views import VIEWS
 from docs import generate
 from tests.docs.markdown import ROOT
 

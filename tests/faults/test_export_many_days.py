@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from chatlake.exports.raw import export_raw
+from chatlake.lake.catalog.lake_files import LakeFiles
 from chatlake.lake.lake import Lake
-from chatlake.lake.lake_files import LakeFiles
 from chatlake.model.manifest import Manifest
 from chatlake.model.partitions import Partition
 from chatlake.storage.bucket.remote import RemoteStorage

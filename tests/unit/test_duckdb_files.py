@@ -11,8 +11,8 @@ from chatlake.errors import (
     RunInterruptedError,
     RunTerminatedError,
 )
-from chatlake.lake.duckdb_files import raised_while_reading
-from chatlake.lake.lake_files import LakeFiles
+from chatlake.lake.catalog.duckdb_files import raised_while_reading
+from chatlake.lake.catalog.lake_files import LakeFiles
 from chatlake.storage.memory import MemoryStorage
 
 

@@ -16,9 +16,9 @@ from chatlake.cli.sql_formats import WRITERS, Result, Row, unique, write_table
 from chatlake.cli.sql_statements import errors_explained
 from chatlake.errors import UsageError
 from chatlake.exports.output import folder_beside, open_export
+from chatlake.lake.catalog.only_reading import Question, checked_question, confine
+from chatlake.lake.catalog.views import VIEWS, quoted
 from chatlake.lake.lake import Lake
-from chatlake.lake.only_reading import Question, checked_question, confine
-from chatlake.lake.views import VIEWS, quoted
 
 _ROWS_AT_ONCE = 1000
 

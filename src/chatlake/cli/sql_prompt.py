@@ -17,7 +17,7 @@ from chatlake.bootstrap.known_lakes import state_folder
 from chatlake.cli.output import note, show_error
 from chatlake.cli.sql_answer import Questions
 from chatlake.errors import ChatlakeError
-from chatlake.lake.views import VIEWS
+from chatlake.lake.catalog.views import VIEWS
 
 _FIRST: Final = "chatlake> "
 _NEXT: Final = "     ...> "

@@ -11,7 +11,7 @@ from typing import Final
 import duckdb
 
 from chatlake.errors import ChatlakeError, LakeDamagedError, UsageError
-from chatlake.lake.duckdb_files import raised_while_reading
+from chatlake.lake.catalog.duckdb_files import raised_while_reading
 
 _MISSING_TABLE: Final = re.compile(r"Table with name (\S+) does not exist")
 _OF_THE_QUERY: Final = (

@@ -12,11 +12,11 @@ from typing import Any, Final
 import duckdb
 
 from chatlake.errors import LakeError
-from chatlake.lake.catalog import empty_file_of
+from chatlake.lake.catalog.build import empty_file_of
+from chatlake.lake.catalog.views import reader
 from chatlake.lake.files.parts import open_part
 from chatlake.lake.files.unaltered import require_unaltered
 from chatlake.lake.lake import Lake
-from chatlake.lake.views import reader
 from chatlake.model.manifest import PartFile
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import COMPLETIONS, MESSAGES

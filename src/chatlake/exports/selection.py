@@ -9,10 +9,10 @@ from contextlib import closing, contextmanager
 import duckdb
 
 from chatlake.errors import ChatlakeError, LakeDamagedError, UsageError
-from chatlake.lake.duckdb_files import raised_while_reading
+from chatlake.lake.catalog.duckdb_files import raised_while_reading
+from chatlake.lake.catalog.only_reading import confine, require_condition
+from chatlake.lake.catalog.views import quoted
 from chatlake.lake.lake import Lake
-from chatlake.lake.only_reading import confine, require_condition
-from chatlake.lake.views import quoted
 
 _KEYS = "SELECT source, completion_id, created_date FROM completions"
 # Each thread holds a part of a row group; two read a lake as fast as a disk writes.

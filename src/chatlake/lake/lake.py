@@ -21,8 +21,8 @@ from chatlake.errors import (
     LakeUnwritableError,
 )
 from chatlake.lake import manifests
-from chatlake.lake.catalog import connect
-from chatlake.lake.catalog_keeper import CatalogKeeper
+from chatlake.lake.catalog.build import connect
+from chatlake.lake.catalog.keeper import CatalogKeeper
 from chatlake.lake.files import message_versions, parts, rewriting, versions
 from chatlake.lake.files.schema import SCHEMAS
 from chatlake.model.manifest import LakeState, Manifest, PartFile, format_time

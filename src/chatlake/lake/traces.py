@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chatlake.lake.catalog import CATALOG, read_stamp
+from chatlake.lake.catalog.build import CATALOG, read_stamp
 from chatlake.lake.files.schema import SCHEMAS
 from chatlake.storage.interface import Storage
 from chatlake.storage.local_copy import local_copy

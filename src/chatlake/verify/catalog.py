@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from chatlake.errors import LakeDamagedError, LakeForbiddenError
-from chatlake.lake.catalog import CATALOG, CatalogStamp, connect, empty_path
+from chatlake.lake.catalog.build import CATALOG, CatalogStamp, connect, empty_path
+from chatlake.lake.catalog.ledger import LEDGER
+from chatlake.lake.catalog.views import VIEWS
 from chatlake.lake.files.parts import empty_file, open_part
 from chatlake.lake.files.schema import SCHEMAS
-from chatlake.lake.ledger import LEDGER
-from chatlake.lake.views import VIEWS
 from chatlake.model.manifest import LakeState
 from chatlake.storage.local_copy import local_copy
 from chatlake.storage.rereading import ATTEMPTS, RereadingStorage, why

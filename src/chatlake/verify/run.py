@@ -27,7 +27,7 @@ from chatlake.errors import (
     LakeUnwritableError,
 )
 from chatlake.lake import manifests
-from chatlake.lake.catalog import CATALOG
+from chatlake.lake.catalog.build import CATALOG
 from chatlake.lake.lake import Lake
 from chatlake.model.manifest import LakeState, PartFile
 from chatlake.model.partitions import Partition

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from chatlake.errors import LakeError
-from chatlake.lake.catalog import CATALOG, CatalogStamp, build_catalog, empty_path, read_stamp
+from chatlake.lake.catalog.build import CATALOG, CatalogStamp, build_catalog, empty_path, read_stamp
 from chatlake.lake.files.parts import empty_file
 from chatlake.lake.files.schema import SCHEMAS
 from chatlake.model.manifest import LakeState

@@ -20,11 +20,9 @@ import duckdb
 
 from chatlake import __version__, failpoints
 from chatlake.errors import LakeDamagedError, LakeError, LakeUnwritableError
-from chatlake.lake.duckdb_files import let_read, raised_while_reading
-from chatlake.lake.files.parts import empty_file
-from chatlake.lake.files.schema import SCHEMAS
-from chatlake.lake.ledger import ledger_tables
-from chatlake.lake.views import (
+from chatlake.lake.catalog.duckdb_files import let_read, raised_while_reading
+from chatlake.lake.catalog.ledger import ledger_tables
+from chatlake.lake.catalog.views import (
     VIEWS,
     column_descriptions,
     fill_in,
@@ -33,6 +31,8 @@ from chatlake.lake.views import (
     view_description,
     view_sql,
 )
+from chatlake.lake.files.parts import empty_file
+from chatlake.lake.files.schema import SCHEMAS
 from chatlake.model.manifest import FORMAT, LakeState
 from chatlake.storage.interface import Storage
 from chatlake.storage.open_files import too_many_open

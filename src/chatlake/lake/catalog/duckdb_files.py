@@ -35,7 +35,7 @@ def let_read(
     `known`: see `LakeFiles`.
     """
     if storage.local_path("lake") is None and storage.url("lake") is not None:
-        from chatlake.lake.lake_files import LakeFiles  # noqa: PLC0415 - fsspec is only for buckets
+        from chatlake.lake.catalog.lake_files import LakeFiles  # noqa: PLC0415 - fsspec is only for buckets
 
         connection.register_filesystem(LakeFiles(storage, known))
 

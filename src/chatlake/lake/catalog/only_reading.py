@@ -21,7 +21,7 @@ from typing import Any, Final
 import duckdb
 
 from chatlake.errors import UsageError
-from chatlake.lake.views import literal, quoted
+from chatlake.lake.catalog.views import literal, quoted
 
 _READ_ONLY_HINT: Final = (
     "Only SELECT, DESCRIBE, SHOW, SUMMARIZE and EXPLAIN; --output FILE writes the result."

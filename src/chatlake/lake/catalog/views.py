@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from chatlake.lake.catalog.ledger import LEDGER
 from chatlake.lake.files.schema import describe
-from chatlake.lake.ledger import LEDGER
 from chatlake.model.tables import (
     COMPLETIONS,
     CONTENT_PARTS,
