@@ -11,7 +11,6 @@ RUN sed -n '/^setuptools==/,/^    # via/p' requirements.lock >build.lock \
     && /build/tools/bin/pip install --no-cache-dir --no-deps --require-hashes -r build.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
-COPY flows flows
 RUN /build/tools/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist . \
     && /srv/chatlake/bin/pip install --no-cache-dir --no-deps --no-index dist/*.whl
 

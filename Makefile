@@ -68,20 +68,15 @@ $(AZURITE)/.ready: $(READY) tests/azurite/package.json tests/azurite/package-loc
 test: $(OTHER_DUCKDB)/.ready $(VENV)/.ray-tried $(VENV)/.clouds-ready $(AZURITE)/.ready ## run the tests
 	@CHATLAKE_OTHER_DUCKDB_PYTHON=$(abspath $(OTHER_DUCKDB))/bin/python $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder $(TESTS)
 
-# flows/ is the package chatlake.flows: layers and types are checked on the tree as installed.
-INSTALLED_TREE := rm -rf build/tree && mkdir -p build/tree && cp -R src/chatlake build/tree/ && cp -R flows build/tree/chatlake/ && cp -R bench build/tree/
-
 .PHONY: lint
 lint: setup ## style and layers
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(INSTALLED_TREE)
-	@cd build/tree && ../../$(BIN)/lint-imports --no-cache --config ../../.importlinter
+	@$(BIN)/lint-imports --no-cache
 
 .PHONY: types
 types: setup ## strict type check
-	@$(INSTALLED_TREE)
-	@cd build/tree && ../../$(BIN)/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache
+	@$(BIN)/mypy
 
 .PHONY: docs
 docs: setup ## write the generated docs anew

@@ -1,4 +1,4 @@
-"""The flow `backup`: what `chatlake backup` does, in tasks that Prefect runs, shows and schedules.
+"""The flow `backup` for Prefect's deployments: what `chatlake backup` does, in tasks.
 
 As a script: `python flows/backup.py --config FILE [--source NAME]… [--full]`.
 """
@@ -6,37 +6,11 @@ As a script: `python flows/backup.py --config FILE [--source NAME]… [--full]`.
 from __future__ import annotations
 
 if __name__ == "__main__":
-    # Before Prefect is imported, which takes seconds: a wrong configuration is told at once. And
-    # the flow is always the one of the package, never a second one of the module `__main__`.
+    # Before Prefect is imported, which takes seconds: a wrong configuration is told at once.
     from chatlake.flows.command import backup_command
 
     raise SystemExit(backup_command())
 
-from prefect import flow
-from prefect.client.schemas.objects import State
-from prefect.runtime import flow_run
+from chatlake.flows.backup import backup
 
-from chatlake.bootstrap.sources import jobs_for
-from chatlake.flows.configuration import source_names
-from chatlake.flows.run import flow_run_name, run_in_flow
-
-
-def _name() -> str:
-    parameters = flow_run.parameters
-    return flow_run_name(parameters.get("sources") or source_names(parameters.get("config")))
-
-
-@flow(flow_run_name=_name, persist_result=False)
-def backup(
-    config: str | None = None, sources: list[str] | None = None, full: bool = False
-) -> State[None]:
-    """Back up what is new at the sources of a configuration into its lake.
-
-    `config`: the configuration file (as for the command: `$CHATLAKE_CONFIG`, `./chatlake.yaml`);
-    `sources`: only these; `full`: list everything again, to find what changed.
-
-    Ends Completed, or as Failed under the name Incomplete when completions could not be had, or as
-    Failed or Cancelled with the reason. Where another run is writing to the lake it ends Completed
-    under the name Skipped, and has done nothing.
-    """
-    return run_in_flow(config, lambda settings: jobs_for(settings, names=sources or (), full=full))
+__all__ = ["backup"]

@@ -1,4 +1,4 @@
-"""The flow `export_completions`: the messages of just these completions, paged into the lake.
+"""The flow `export_completions` for Prefect's deployments: just these completions.
 
 As a script: `python flows/export_completions.py --config FILE --ids-file FILE [--source NAME]`.
 """
@@ -6,41 +6,11 @@ As a script: `python flows/export_completions.py --config FILE --ids-file FILE [
 from __future__ import annotations
 
 if __name__ == "__main__":
-    # As in backup.py: first the configuration, then Prefect.
+    # Before Prefect is imported, which takes seconds: a wrong configuration is told at once.
     from chatlake.flows.command import export_command
 
     raise SystemExit(export_command())
 
-from prefect import flow
-from prefect.client.schemas.objects import State
-from prefect.runtime import flow_run
+from chatlake.flows.export_completions import export_completions
 
-from chatlake.flows.configuration import source_names
-from chatlake.flows.jobs import job_for_ids
-from chatlake.flows.run import flow_run_name, run_in_flow
-
-
-def _name() -> str:
-    parameters = flow_run.parameters
-    source = parameters.get("source")
-    return flow_run_name([source] if source else source_names(parameters.get("config")))
-
-
-@flow(flow_run_name=_name, persist_result=False)
-def export_completions(
-    completion_ids: list[str] | None = None,
-    ids_file: str | None = None,
-    config: str | None = None,
-    source: str | None = None,
-) -> State[None]:
-    """Export the messages of these completions into the lake.
-
-    Give `completion_ids`, or, where they are more than a Prefect parameter holds (512 kB),
-    `ids_file`: a text file with one id a line, which the process that runs the flow can read.
-    `config`: the configuration file; `source`: needed where the configuration has several.
-
-    Ends as the flow `backup` does; an id that the source does not know is a named failure.
-    """
-    return run_in_flow(
-        config, lambda settings: [job_for_ids(settings, completion_ids, ids_file, source)]
-    )
+__all__ = ["export_completions"]

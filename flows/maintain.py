@@ -1,4 +1,4 @@
-"""The flow `maintain`: merges small files, reads a part of the lake again, removes what is old.
+"""The flow `maintain` for Prefect's deployments: compact, verify a part, vacuum.
 
 As a script: `python flows/maintain.py --config FILE`.
 """
@@ -6,29 +6,11 @@ As a script: `python flows/maintain.py --config FILE`.
 from __future__ import annotations
 
 if __name__ == "__main__":
-    # As in backup.py: first the configuration, then Prefect.
+    # Before Prefect is imported, which takes seconds: a wrong configuration is told at once.
     from chatlake.flows.command import maintain_command
 
     raise SystemExit(maintain_command())
 
-from prefect import flow
-from prefect.client.schemas.objects import State
+from chatlake.flows.maintain import maintain
 
-from chatlake.flows.maintenance import maintain_in_flow
-from chatlake.flows.run import flow_run_name
-
-
-def _name() -> str:
-    return flow_run_name(["maintenance"])
-
-
-@flow(flow_run_name=_name, persist_result=False)
-def maintain(config: str | None = None) -> State[None]:
-    """Keep the lake of a configuration in shape: compact, verify a fourth of it, vacuum.
-
-    `config`: the configuration file (as for the command: `$CHATLAKE_CONFIG`, `./chatlake.yaml`).
-
-    Four runs read every file. Ends Completed, or as Failed with the damaged files and the exit
-    code; then nothing is removed, for what the lake lists no more may be what it is mended from.
-    """
-    return maintain_in_flow(config)
+__all__ = ["maintain"]

@@ -76,7 +76,6 @@ def _check_content(wheel: Path) -> None:
         for pattern in ("*.py", "*.sql", "py.typed")
         for path in (ROOT / "src").rglob(pattern)
     }
-    sources |= {f"chatlake/flows/{path.name}" for path in (ROOT / "flows").glob("*.py")}
     missing = sorted(sources - names)
     if missing:
         sys.exit(f"the wheel lacks {', '.join(missing)}")
