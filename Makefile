@@ -64,9 +64,20 @@ $(AZURITE)/.ready: $(READY) tests/azurite/package.json tests/azurite/package-loc
 	elif mkdir $(AZURITE) && cp tests/azurite/*.json $(AZURITE) && npm ci --prefix $(AZURITE) --ignore-scripts --no-audit --no-fund --no-update-notifier --fetch-retry-mintimeout=1000 >>$(LOG) 2>&1; then touch $@; \
 	else tail -n 5 $(LOG); rm -rf $(AZURITE); echo "chatlake: Azurite cannot be installed; the tests of az:// are left out"; fi
 
+PYTEST = CHATLAKE_OTHER_DUCKDB_PYTHON=$(abspath $(OTHER_DUCKDB))/bin/python $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
+
 .PHONY: test
-test: $(OTHER_DUCKDB)/.ready $(VENV)/.ray-tried $(VENV)/.clouds-ready $(AZURITE)/.ready ## run the tests
-	@CHATLAKE_OTHER_DUCKDB_PYTHON=$(abspath $(OTHER_DUCKDB))/bin/python $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder $(TESTS)
+test: $(OTHER_DUCKDB)/.ready ## run the tests, but those marked slow; TESTS=FILE: that file, whole
+	@$(PYTEST) $(if $(TESTS),$(TESTS),-m "not slow")
+
+.PHONY: test-slow
+test-slow: $(OTHER_DUCKDB)/.ready $(VENV)/.ray-tried $(VENV)/.clouds-ready $(AZURITE)/.ready ## run those marked slow: Prefect, clouds, clusters, long rows of nights
+	@$(PYTEST) -m slow
+
+.PHONY: test-all
+test-all: ## run every test
+	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory test-slow
 
 .PHONY: lint
 lint: setup ## style and layers
@@ -131,7 +142,7 @@ check-rest: setup
 
 .PHONY: check
 check: ## all of it, the storm of a minute too
-	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory test-all
 	@$(MAKE) --no-print-directory check-rest
 
 .PHONY: clean

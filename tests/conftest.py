@@ -34,9 +34,24 @@ WITH_PREFECT = tuple(
 )
 
 
+OTHER_CLOUDS = ("gs_lake", "az_lake", "gcs_server", "azure_server")
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes long and waits much: what is short fills the end."""
+    """Mark what needs a cloud's stand-in as slow; begin with what takes long and waits much."""
+    for item in items:
+        if isinstance(item, pytest.Function) and _needs_cloud(item):
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: not item.nodeid.startswith("tests/flows/"))
+
+
+def _needs_cloud(item: pytest.Function) -> bool:
+    """Whether a test asks for the storage of Google or Azure, by a fixture or a parameter."""
+    chosen = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return any(name in OTHER_CLOUDS for name in item.fixturenames) or any(
+        each in ("gs", "az") for each in chosen if isinstance(each, str)
+    )
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -22,7 +22,7 @@ def load(source: str) -> Any:
     lake = ModuleType("chatlake.lake")
     lake.__path__ = [f"{source}/chatlake/lake"]
     sys.modules |= {"chatlake.lake": lake, "chatlake.lake.catalog.views": views}
-    from chatlake.lake.catalog.build import only_reading
+    from chatlake.lake.catalog import only_reading
 
     return only_reading
 

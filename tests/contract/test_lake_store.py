@@ -255,7 +255,7 @@ def test_a_missing_library_is_named_by_its_extra(
 ) -> None:
     """Without the cloud's library one line says what to install, with exit code 4."""
     monkeypatch.setitem(sys.modules, library, None)
-    monkeypatch.delitem(sys.modules, f"chatlake.lake.store_{extra}", raising=False)
+    monkeypatch.delitem(sys.modules, f"chatlake.storage.bucket.{extra}", raising=False)
     scheme = location.partition(":")[0]
     with pytest.raises(ConfigurationError) as caught:
         Lake.open(location, create=True)

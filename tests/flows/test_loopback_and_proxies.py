@@ -22,6 +22,8 @@ from tests.flows.prefect_server import COUNT, processes_with
 from tests.flows.test_scripts import finish, start
 from tests.support import KEY, KEY_VARIABLE, rows
 
+pytestmark = pytest.mark.slow
+
 DEAD = "http://127.0.0.1:9"  # the port "discard": nobody listens there
 UPPER = {"HTTP_PROXY": DEAD, "HTTPS_PROXY": DEAD}
 LOWER = {"http_proxy": DEAD, "https_proxy": DEAD}

@@ -22,6 +22,8 @@ from chatlake.lake import Lake
 from tests.flows.test_batches import SETTINGS
 from tests.lake_rows import completion, write
 
+pytestmark = pytest.mark.slow
+
 Kind = Literal["processes", "dask", "ray"]
 _RAY = pytest.param(
     "ray",

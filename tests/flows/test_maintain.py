@@ -24,6 +24,8 @@ from tests.flows.prefect_server import Prefect
 from tests.hook import hook
 from tests.support import backup
 
+pytestmark = pytest.mark.slow
+
 LONG_AGO = time.time() - 8 * 86_400
 
 

@@ -18,7 +18,7 @@ from tests.flows.pool import REPOSITORY, Pool, pool
 from tests.flows.prefect_server import COUNT
 from tests.support import KEY, NOW, rows, wait_for_messages, write_config
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 NIGHTLY = "backup/nightly-backup"
 
 

@@ -21,7 +21,7 @@ from tests.flows.prefect_api import begin, state
 from tests.flows.prefect_server import COUNT, processes_with
 from tests.support import KEY, KEY_VARIABLE, NOW, rows, wait_for_messages, write_config
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 PATIENCE_S = 110
 NIGHTLY = "backup/nightly-backup"
 ANNOUNCED = re.compile(r"^Prefect: http://127\.0\.0\.1:\d+ ", re.MULTILINE)

@@ -24,6 +24,8 @@ from tests.flows.prefect_server import COUNT, processes_with
 from tests.flows.test_scripts import finish, start
 from tests.support import KEY, KEY_VARIABLE, rows, write_config
 
+pytestmark = pytest.mark.slow
+
 FROM_THE_FUTURE = "ffffffffffff"
 CREATE_SECRET = f"""
 from prefect.blocks.system import Secret

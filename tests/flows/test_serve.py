@@ -27,6 +27,8 @@ from tests.command_line import CommandLine
 from tests.flows.prefect_server import COUNT, Prefect, processes_with
 from tests.support import KEY, KEY_VARIABLE, NOW, backup, rows, wait_for_messages, write_config
 
+pytestmark = pytest.mark.slow
+
 
 def with_schedule(config: Path, cron: str, timezone: str = "UTC") -> Settings:
     """Give a configuration a schedule and load it."""

@@ -35,7 +35,7 @@ from tests.flows import prefect_api
 from tests.flows.prefect_server import COUNT, processes_with
 from tests.support import KEY, KEY_VARIABLE, NOW, rows, write_config
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 PATIENCE_S = 110
 NIGHTLY = "backup/nightly-backup"
 

@@ -13,12 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 from chatlake.config import load_settings
 from chatlake.simulator import Scenario, running
 from tests.flows.prefect_server import COUNT, processes_with
 from tests.flows.test_scripts import finish, start
 from tests.support import KEY, NOW, rows, wait_for_messages, write_config
+
+pytestmark = pytest.mark.slow
 
 START_S = 100
 

@@ -20,7 +20,7 @@ from tests.flows.test_scripts import finish, start
 from tests.support import rows
 
 PATIENCE_S = 110
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def server_of(home: Path) -> str:

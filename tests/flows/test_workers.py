@@ -28,7 +28,7 @@ from tests.flows.test_flows import error_of, run, run_id, stored_ids
 from tests.hook import hook
 from tests.support import rows
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
 _RAY = pytest.param(
     "ray",

@@ -245,10 +245,10 @@ def test_where_there_are_no_unnamed_files_a_named_one_goes_too(
     from chatlake.exports.output import open_export
 
     monkeypatch.delattr(os, "O_TMPFILE", raising=False)
-    with open_export(tmp_path / "x") as file:
+    with open_export(tmp_path / "x", is_json=False) as file:
         file.write(b"whole")
         assert len(left_over(tmp_path)) == 1
-    with pytest.raises(TypeError), open_export(tmp_path / "x") as file:
+    with pytest.raises(TypeError), open_export(tmp_path / "x", is_json=False) as file:
         file.write("no bytes")  # type: ignore[arg-type]
     assert (tmp_path / "x").read_bytes() == b"whole"
     assert left_over(tmp_path) == []
