@@ -85,7 +85,7 @@ class MessageSource:
         pager = reading.pager
         while not pager.done:
             try:
-                page = await self._api.list_messages(
+                reading.messages += await self._api.list_messages(
                     reading.read,
                     completion_id,
                     after=pager.cursor,
@@ -94,7 +94,6 @@ class MessageSource:
                     room=room,
                     hasty=hasty,
                 )
-                reading.messages += pager.feed(page)
             except StrandedError:
                 if not pager.step_back():
                     raise InvalidResponseError(
@@ -128,8 +127,8 @@ class _Reading:
         self._bytes_left = max_bytes
         self._max_bytes = max_bytes
 
-    def read(self, body: bytes) -> Page[Message]:
-        """Return a page. UnsettledError where it is too short, as often as that is worth asking.
+    def read(self, body: bytes) -> list[Message]:
+        """Take a page. UnsettledError where it is too short, as often as that is worth asking.
 
         TooLargeError where the messages together are larger than one response may be.
         """
@@ -145,8 +144,9 @@ class _Reading:
                 raise UnsettledError(
                     f"{len(page.items)} messages instead of at least {self._at_least}"
                 )
+        fresh = self.pager.feed(page)
         self._bytes_left -= len(body)
-        return page
+        return fresh
 
     def _position(self) -> int:
         """Return the position of the next page's first message."""

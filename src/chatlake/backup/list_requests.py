@@ -63,7 +63,10 @@ class ListRequests:
             nonlocal is_again
             # What cannot be read is worth another request; a row that stays so is left out.
             is_lenient, is_again = is_again, True
-            return read_readable_completions(body) if is_lenient else read_completion_page(body)
+            page = read_readable_completions(body) if is_lenient else read_completion_page(body)
+            fresh = pager.feed(page)
+            self.gaps.note_malformed(page, cursor)
+            return Page(tuple(fresh), page.has_more, malformed=page.malformed)
 
         page = await self._api.list_completions(
             read,
@@ -75,11 +78,9 @@ class ListRequests:
             hasty=hasty,
         )
         self.has_answered = True
-        fresh = pager.feed(page)
-        self.gaps.note_malformed(page, cursor)
-        if fresh:
-            self.last = fresh[-1]
-        return Page(tuple(fresh), page.has_more, malformed=page.malformed)
+        if page.items:
+            self.last = page.items[-1]
+        return page
 
     def lower_limit(self) -> bool:
         """Ask for smaller pages from now on; False where they are as small as they get."""
