@@ -13,7 +13,7 @@ from multiprocessing import get_context
 from multiprocessing.context import ForkServerProcess
 
 from chatlake import failpoints
-from chatlake.lake import store_s3  # noqa: F401 - imported before the fork
+from chatlake.storage.bucket import s3  # noqa: F401 - imported before the fork
 from tests import lake_writer
 
 _CONTEXT = get_context("forkserver")

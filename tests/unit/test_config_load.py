@@ -355,7 +355,7 @@ def test_a_huge_file_is_not_read(content: bytes) -> None:
 
 def test_a_large_configuration_is_read() -> None:
     """Four hundred sources that share their pace are no bomb."""
-    one = "- name: s{}\n  base_url: http://h\n  api_key: ${{K}}\n  headers: {{a: b}}\n  pace: {}\n"
+    one = "- name: s{}\n  base_url: https://h\n  api_key: ${{K}}\n  headers: {{a: b}}\n  pace: {}\n"
     text = "version: 1\nlake: lake\nsources:\n" + one.format("", "&p {concurrency: 4, timeout: 3s}")
     text += "".join(one.format(n, "{<<: *p}") for n in range(400))
     assert len(parse_settings(text, FILE).sources) == 401
