@@ -107,7 +107,7 @@ def error_classes() -> Iterator[str]:
         depth = "— " * (len(error.__mro__) - len(ChatlakeError.__mro__))
         meaning = " ".join((error.__doc__ or "").split("\n\n")[0].split())
         if error is ChatlakeError:
-            meaning = "Any error that chatlake knows; one that has no class below."
+            meaning = "Any other error that chatlake raises."
         hint = error.default_hint or "See the message."
         rows.append((f"{depth}`{error.__name__}`", f"`{error.kind}`", str(error.exit_code), meaning,
                      hint))  # fmt: skip

@@ -99,7 +99,7 @@ def show_problems(report: BackupReport, jobs: Sequence[SourceJob], settings: Set
         stored = sum(source.run.new + source.run.changed for source in report.sources)
         note(
             f"{paint('stopped:', 'yellow', sys.stderr)} {count(stored, 'completion')} of this run "
-            "committed; run the same command again to go on"
+            "committed; run the same command again to continue"
         )
 
 
