@@ -7,7 +7,8 @@ A generated part stands in README.md or in a Markdown file of this folder betwee
 
 `python docs/generate.py` writes what stands between them; with `--check` it changes nothing, names
 each stale file with the lines that differ, and exits with 1. What it writes depends on the code
-alone: no dates, no versions, no paths of this machine.
+alone: no dates, no versions, no paths of this machine. The picture of the README's session is drawn
+by `docs/picture.py`, and written or checked here too.
 """
 
 from __future__ import annotations
@@ -41,21 +42,25 @@ from chatlake.lake.catalog.views import VIEWS, column_descriptions, view_descrip
 from chatlake.lake.files.schema import JSON, PARTITION_COLUMNS, SCHEMAS
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from docs.picture import PICTURE, svg  # noqa: E402 - this file also runs as a script
+
 WIDTH = 100
 
 EXIT_CODES = {
     0: "done, complete",
     1: "failed for a reason not below",
     2: "wrong usage: an option or an argument",
-    3: "incomplete: all that was fetched is committed, some completions could not be had; they are "
-    "named, and the next run tries them again",
+    3: "incomplete: everything fetched was committed, but some completions could not be fetched; "
+    "they are named, and the next run tries them again",
     4: "configuration invalid: the message names the file, the line or key, and what is expected",
-    5: "not authorised, or the account cannot do this (401, 403, 405, quota): nothing is retried",
-    6: "the source cannot be reached: no answer, only 5xx, or no such route (wrong base_url)",
+    5: "not authorised, or the account cannot do this (401, 403, 405, quota); nothing is retried",
+    6: "the source cannot be reached: no response, only 5xx, or no such route (wrong base_url)",
     7: "the lake is damaged, or a newer chatlake wrote it",
     8: "locked: another run is writing; the message names its host, process and start",
-    130: "interrupted (SIGINT): what was committed stays, the next run goes on from there",
-    143: "terminated (SIGTERM): as 130",
+    130: "interrupted (SIGINT): what was committed stays, and the next run continues from there",
+    143: "terminated (SIGTERM): same as 130",
 }
 _SHAPES = {
     DURATION: "duration",
@@ -102,7 +107,7 @@ def error_classes() -> Iterator[str]:
         depth = "— " * (len(error.__mro__) - len(ChatlakeError.__mro__))
         meaning = " ".join((error.__doc__ or "").split("\n\n")[0].split())
         if error is ChatlakeError:
-            meaning = "Any error that chatlake knows; one that has no class below."
+            meaning = "Any other error that chatlake raises."
         hint = error.default_hint or "See the message."
         rows.append((f"{depth}`{error.__name__}`", f"`{error.kind}`", str(error.exit_code), meaning,
                      hint))  # fmt: skip
@@ -282,13 +287,29 @@ def generate(text: str, seen: set[str]) -> str:
     return _BLOCK.sub(block, text)
 
 
+def picture_is_current(*, write: bool) -> bool:
+    """Draw the README's session; return whether the picture shows it, once written if asked for."""
+    file = ROOT / "docs" / PICTURE
+    if not file.exists():
+        return True
+    drawn = svg((ROOT / "README.md").read_text(encoding="utf-8"))
+    if file.read_text(encoding="utf-8") == drawn:
+        return True
+    if write:
+        file.write_text(drawn, encoding="utf-8")
+        print(f"wrote docs/{PICTURE}")
+        return True
+    print(f"docs/{PICTURE} is stale; write it anew with `make docs`", file=sys.stderr)
+    return False
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="change nothing; 1 if a file is stale")
     check = parser.parse_args(arguments).check
     seen: set[str] = set()
-    stale = 0
+    stale = int(not picture_is_current(write=not check))
     for page in pages():
         before = page.read_text(encoding="utf-8")
         after = generate(before, seen)

@@ -21,7 +21,7 @@
     │   └── RetriesExhaustedError               429, 5xx, time-outs until attempts ran out
     ├── LakeError                      exit 1   look at the lake
     │   ├── LakeNotFoundError                   no lake there yet: run a backup first
-    │   ├── LakeMissingError                    there was one: mount it, or begin a new one
+    │   ├── LakeMissingError                    there was one: mount it, or create a new one
     │   ├── LakeUnreachableError                its bucket does not answer, or does not let us in
     │   ├── LakeForbiddenError                  this user may not read it
     │   ├── LakeUnwritableError                 read-only, full, or permission missing
@@ -30,7 +30,7 @@
     │   ├── LakeDamagedError       exit 7   run `chatlake verify`
     │   ├── LakeFormatError        exit 7   written by a newer chatlake: upgrade
     │   └── LakeLockedError        exit 8   another run is writing: wait for it
-    └── RunInterruptedError            exit 130 interrupted (SIGINT); run again, it goes on
+    └── RunInterruptedError            exit 130 interrupted (SIGINT); run again to continue
         └── RunTerminatedError         exit 143 terminated (SIGTERM)
 
 This module imports nothing of chatlake. `docs/errors.md` is generated from it.
@@ -74,7 +74,7 @@ class ConfigurationError(ChatlakeError):
 
 
 class AccountError(ChatlakeError):
-    """The account cannot do this: nothing is retried (401, 403, 405, quota)."""
+    """The account cannot do this (401, 403, 405, quota); nothing is retried."""
 
     exit_code = 5
     kind = "account"
@@ -84,11 +84,11 @@ class AuthenticationError(AccountError):
     """401: the key is missing, wrong or revoked."""
 
     kind = "unauthorized"
-    default_hint = "Check the key that api_key refers to, and base_url and auth."
+    default_hint = "Check the key that api_key refers to, then base_url and auth."
 
 
 class PermissionDeniedError(AccountError):
-    """403: the key is known and lacks a permission."""
+    """403: the key is valid but lacks a permission."""
 
     kind = "forbidden"
     default_hint = "Give the key read permission for stored chat completions."
@@ -99,17 +99,17 @@ class MethodNotSupportedError(AccountError):
 
     kind = "not_supported"
     default_hint = (
-        "The account cannot list stored completions; give ids with --ids-file or select.ids, "
-        "or ask the service to enable it."
+        "The account cannot list stored completions. Pass ids with --ids-file or select.ids, "
+        "or ask the service to enable the list."
     )
 
 
 class NoStoreError(AccountError):
-    """501: the server has the route, but no store behind it."""
+    """501: the server has the route but stores no completions."""
 
     kind = "no_store"
     default_hint = (
-        "The server stores no completions. Configure a store for them there (OGX: a SQL store for "
+        "The server stores no completions. Configure a store on it (OGX: a SQL store for "
         "inference), then run again."
     )
 
@@ -119,8 +119,7 @@ class RetiredError(AccountError):
 
     kind = "retired"
     default_hint = (
-        "The service has retired stored completions. It no longer keeps them, so nothing more can "
-        "be backed up from it. "
+        "The service has retired stored completions, so nothing more can be backed up from it. "
         "What is in the lake stays. Remove the source from the configuration."
     )
 
@@ -137,18 +136,18 @@ class SourceUnreachableError(ChatlakeError):
 
     exit_code = 6
     kind = "unreachable"
-    default_hint = "Check base_url, network and proxy; then run again, it goes on where it was."
+    default_hint = "Check base_url, network and proxy, then run again to continue."
 
 
 class UnusableListError(ChatlakeError):
-    """The service answers the list of completions with something that is none, or refuses it."""
+    """The service refuses to list completions, or its response is not a list."""
 
     kind = "list"
     default_hint = "Check base_url (without /chat/completions) and select; then run again."
 
 
 class CompletionError(ChatlakeError):
-    """One completion could not be fetched: it becomes a named failure, the others are kept.
+    """One completion could not be fetched: it becomes a named failure; the others are kept.
 
     `reason` is the word that the ledger keeps; `request_id` the service's name for the request.
     `status`: the HTTP status, None where no response came or its body is at fault. `of_route`: the
@@ -190,32 +189,32 @@ class RequestRejectedError(CompletionError):
 
 
 class InvalidResponseError(CompletionError):
-    """The answer is not JSON, truncated, or breaks the API's own rules (paging, ids)."""
+    """The response is not JSON, is truncated, or breaks the API's own rules (paging, ids)."""
 
     kind = "invalid_response"
     reason = "invalid_response"
 
 
 class UnsettledError(InvalidResponseError):
-    """A response that may still change: messages are missing that were there, or must be."""
+    """The response lacks messages that were there before or must be there; it may still change."""
 
 
 class TooLargeError(InvalidResponseError):
-    """A response, or the messages of one completion, are larger than `pace.max_body`."""
+    """A response, or the messages of one completion, exceed `pace.max_body`."""
 
     kind = "too_large"
     reason = "too_large"
-    default_hint = "Raise pace.max_body where the memory suffices for it; the next run tries again."
+    default_hint = "Raise pace.max_body if you have enough memory. The next run tries again."
 
 
 class RetriesExhaustedError(CompletionError):
-    """Rate limits, server errors or time-outs until attempts or time were used up."""
+    """Rate limits, server errors or time-outs lasted until attempts or time ran out."""
 
     kind = "retries_exhausted"
     reason = "retries_exhausted"
     default_hint = (
-        "Run again later, it goes on where it was; raise pace.give_up_after where the service asks "
-        "for longer waits."
+        "Run again later; the run continues where it stopped. Raise pace.give_up_after if the "
+        "service asks for longer waits."
     )
 
 
@@ -233,45 +232,45 @@ class LakeNotFoundError(LakeError):
 
 
 class LakeMissingError(LakeError):
-    """There was a lake at the configured place, and now it is not there: nothing new is begun."""
+    """The lake that was at the configured place is missing; chatlake does not create a new one."""
 
     kind = "lake_missing"
     default_hint = (
-        "Mount the disk or put the lake back; if it is gone for good, begin a new one with "
+        "Mount the disk or put the lake back. If it is gone for good, create a new one with "
         "`chatlake backup --new-lake`."
     )
 
 
 class LakeUnreachableError(LakeError):
-    """The lake's bucket does not answer or does not exist, or credentials or rights are missing."""
+    """The lake's bucket does not respond or exist, or credentials or permissions are missing."""
 
     kind = "lake_unreachable"
-    default_hint = "Run `chatlake doctor`: it checks network, credentials and rights."
+    default_hint = "Run `chatlake doctor` to check network, credentials and permissions."
 
 
 class LakeForbiddenError(LakeError):
-    """This user may not read the lake, or a part of it: whether that is whole is not known."""
+    """This user may not read the lake or a part of it, so its state is unknown."""
 
     kind = "lake_forbidden"
-    default_hint = "Run it as the user who backs up, or have access: group in the configuration."
+    default_hint = "Run it as the user who backs up, or set `access: group` in the configuration."
 
 
 class LakeUnwritableError(LakeError):
-    """The lake cannot be written: read-only, full, or a permission is missing."""
+    """The lake cannot be written: it is read-only or full, or a permission is missing."""
 
     kind = "unwritable"
-    default_hint = "Free space or permit writing, then run again; what was committed stays."
+    default_hint = "Free space or allow writing, then run again. What was committed stays."
 
 
 class OpenFilesError(LakeError):
     """Too many files are open, in this process or on this machine; the lake is not damaged."""
 
     kind = "open_files"
-    default_hint = "Raise the limit (`ulimit -n 4096`), or end what holds them open; run again."
+    default_hint = "Raise the limit (`ulimit -n 4096`) or close other programs, then run again."
 
 
 class CommitConflictError(LakeError):
-    """A manifest of this number exists already: another run committed first."""
+    """A manifest with this number already exists: another run committed first."""
 
     kind = "conflict"
     default_hint = "Run again."
@@ -306,7 +305,7 @@ class RunInterruptedError(ChatlakeError):
 
     exit_code = 130
     kind = "interrupted"
-    default_hint = "What was committed stays; run the same command again to go on."
+    default_hint = "What was committed stays. Run the same command again to continue."
 
 
 class RunTerminatedError(RunInterruptedError):

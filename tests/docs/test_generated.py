@@ -8,6 +8,7 @@ import pytest
 
 from chatlake.lake.catalog.views import VIEWS
 from docs import generate
+from docs.picture import PICTURE, svg
 from tests.docs.markdown import ROOT
 
 
@@ -79,3 +80,11 @@ def test_every_view_has_a_heading() -> None:
     text = (ROOT / "docs/schema.md").read_text(encoding="utf-8")
 
     assert [view for view in VIEWS if f"\n### {view}\n" not in text] == []
+
+
+def test_picture_shows_the_session_of_the_readme() -> None:
+    """The README's picture shows its session, which another test runs, and loads nothing."""
+    drawn = (ROOT / "docs" / PICTURE).read_text(encoding="utf-8")
+
+    assert drawn == svg((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert "url(http" not in drawn

@@ -139,7 +139,7 @@ def test_what_is_left_tells_of_it_too(chatlake: CommandLine, config: Path, loss:
 
 def test_a_first_backup_says_that_it_begins_a_lake(chatlake: CommandLine, config: Path) -> None:
     """It needs no option; the second one says nothing of the kind."""
-    assert "a new lake was begun at" in chatlake("backup").out
+    assert "created a new lake at" in chatlake("backup").out
     assert "new lake" not in chatlake("backup").out
     assert config.exists()
 

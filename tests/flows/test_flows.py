@@ -110,7 +110,7 @@ def test_failures_make_the_run_incomplete(
     failed = rows(load_settings(config), "SELECT completion_id FROM failures ORDER BY ALL")
     assert 0 < len(failed) < COUNT
     assert prefect_server.state(run_id(state)) == (
-        "FAILED", "Incomplete", f"{len(failed)} of {COUNT} completions could not be had",
+        "FAILED", "Incomplete", f"{len(failed)} of {COUNT} completions could not be fetched",
     )  # fmt: skip
     assert error_of(state).exit_code == 3
     table = msgspec.json.decode(prefect_server.artifacts(run_id(state))[FAILURES_KEY])
@@ -282,7 +282,7 @@ def test_an_unknown_id_is_a_named_failure(
     state = run(export_completions, asked, config=str(config))
 
     assert prefect_server.state(run_id(state))[1:] == (
-        "Incomplete", "1 of 4 completions could not be had",
+        "Incomplete", "1 of 4 completions could not be fetched",
     )  # fmt: skip
     assert stored_ids(config) == sorted(asked[:3])
 

@@ -53,7 +53,7 @@ def test_a_script_needs_no_server_and_leaves_none(
 
     assert code == 3, err
     ((failed,),) = rows(load_settings(config), "SELECT count(*) FROM failures")
-    assert f"Error: {failed} of {COUNT} completions could not be had\n" in err
+    assert f"Error: {failed} of {COUNT} completions could not be fetched\n" in err
     assert out == ""
     assert "Traceback" not in err
     assert KEY not in err

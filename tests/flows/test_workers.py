@@ -115,7 +115,7 @@ def test_a_batch_that_no_worker_survives_is_named(
         state = run(export_completions, asked, config=str(config))
 
     assert prefect_server.state(run_id(state))[1:] == (
-        "Incomplete", "20 of 20 completions could not be had",
+        "Incomplete", "20 of 20 completions could not be fetched",
     )  # fmt: skip
     failed = rows(load_settings(config), "SELECT DISTINCT reason, detail FROM failures")
     assert [reason for reason, _ in failed] == ["worker_lost"]

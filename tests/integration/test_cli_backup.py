@@ -48,7 +48,7 @@ def test_a_backup_says_what_it_stored_and_where(
     assert done.code == 0
     assert f"Backup complete: {COUNT} completions" in done.out
     assert f"Lake: {tmp_path / 'lake'}" in done.out
-    assert "a new lake was begun" in done.out
+    assert "created a new lake" in done.out
     assert done.err == ""
 
 

@@ -59,7 +59,7 @@ def test_an_incomplete_backup_is_posted_once(
     for key in ("run_id", "status", "sources", "lake"):
         assert posted[key] == report[key]
     assert (posted["exit_code"], posted["failures"]) == (3, len(report["failures"]))
-    assert f"{posted['failures']} of 20 completions could not be had" in posted["text"]
+    assert f"{posted['failures']} of 20 completions could not be fetched" in posted["text"]
     assert "very-secret" not in done.out + done.err
     assert KEY not in json.dumps(posted)
 

@@ -221,7 +221,7 @@ def test_every_mistake_is_explained(addition: str, expected: str) -> None:
         ("https://api.openai.com/v1", "ftp://api", "5: sources[0].base_url: got 'ftp://api', expected an address such as https://"),
         ("https://api.openai.com/v1", "api.openai.com", "5: sources[0].base_url: got 'api.openai.com', expected an address"),
         ("https://api.openai.com/v1", "http://h:99999", "5: sources[0].base_url: got 'http://h:99999', expected an address"),
-        ("https://api.openai.com/v1", "http://gw.example/v1", "5: sources[0].base_url: got 'http://gw.example/v1', expected https://, over http:// the key can be read on the way; allow_http: true in this source permits it"),
+        ("https://api.openai.com/v1", "http://gw.example/v1", "5: sources[0].base_url: got 'http://gw.example/v1', expected https://: over http:// others can read the key; to allow it, set allow_http: true in this source"),
         ("https://api.openai.com/v1", "http://localhost.example/v1", "5: sources[0].base_url: got 'http://localhost.example/v1', expected https://"),
         ("https://api.openai.com/v1", "http://127.0.0.1.example/v1", "5: sources[0].base_url: got 'http://127.0.0.1.example/v1', expected https://"),
         ("https://api.openai.com/v1", "http://10.0.0.1:8321", "5: sources[0].base_url: got 'http://10.0.0.1:8321', expected https://"),

@@ -72,7 +72,7 @@ def _run(
     report.new_lake = found is None or not found.state.number
     lake = found or _begun(settings, dry_run=dry_run)
     if report.new_lake and not dry_run:
-        logger.info("a new lake was begun at %s", lake.location)
+        logger.info("created a new lake at %s", lake.location)
     lock = contextlib.nullcontext() if dry_run else lake.lock(report.run_id)
     # The lock within: a run that was stopped says so, whatever else its catalogue lacks.
     with _interruptible(report), lock, sparing_memory():

@@ -94,7 +94,7 @@ def _reason(report: BackupReport, error: Exception | None, failures: int) -> str
     ]
     if failures:
         listed = sum(source.run.listed for source in report.sources)
-        reasons.append(f"{failures:,} of {listed:,} completions could not be had.")
+        reasons.append(f"{failures:,} of {listed:,} completions could not be fetched.")
     return " ".join(reasons)
 
 

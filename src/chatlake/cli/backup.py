@@ -46,7 +46,7 @@ def backup(
     ] = False,
     new_lake: Annotated[
         bool,
-        typer.Option("--new-lake", help="Begin a new lake where one was before and is missing."),
+        typer.Option("--new-lake", help="Create a new lake where an earlier one is missing."),
     ] = False,
     no_progress: Annotated[
         bool, typer.Option("--no-progress", help="Plain lines instead of a progress bar.")

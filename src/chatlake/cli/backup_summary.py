@@ -56,7 +56,7 @@ def show_summary(report: BackupReport) -> None:
     grown = f" (+{count(added, 'file')}, {size(octets)})" if added else ""
     say(f"Lake: {report.lake}{grown}")
     if report.new_lake and not report.dry_run:
-        say(f"Note: a new lake was begun at {report.lake}")
+        say(f"Note: created a new lake at {report.lake}")
     for run in runs:
         say(f"{run.source}: {_requests(run)}")
 
@@ -99,7 +99,7 @@ def show_problems(report: BackupReport, jobs: Sequence[SourceJob], settings: Set
         stored = sum(source.run.new + source.run.changed for source in report.sources)
         note(
             f"{paint('stopped:', 'yellow', sys.stderr)} {count(stored, 'completion')} of this run "
-            "committed; run the same command again to go on"
+            "committed; run the same command again to continue"
         )
 
 
@@ -107,7 +107,7 @@ def _show_failures(report: BackupReport) -> None:
     failures = [failure for source in report.sources for failure in source.failures]
     if not failures:
         return
-    note(f"{count(len(failures), 'completion')} could not be had:")
+    note(f"{count(len(failures), 'completion')} could not be fetched:")
     for failure in failures[:_FAILURES_SHOWN]:
         note(f"  {printable(failure.completion_id)}  {failure.reason}: {_detail(failure)}")
     more = len(failures) - _FAILURES_SHOWN

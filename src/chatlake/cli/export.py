@@ -79,7 +79,7 @@ def _tell(report: RawExportReport, output: str) -> None:
     if report.without_messages:
         warn(
             f"{count(report.without_messages, 'completion')} without messages: null stands there",
-            "They could not be had yet; `chatlake backup` tries again.",
+            "They could not be fetched yet; `chatlake backup` tries again.",
         )
     if report.without_completion:
         warn(

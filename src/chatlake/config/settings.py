@@ -35,17 +35,17 @@ class Schedule(Section):
 
 
 class Runner(Section):
-    """On what the Prefect flows run the batches of a backup."""
+    """Where the Prefect flows run the batches of a backup."""
 
     kind: Annotated[
         Literal["threads", "processes", "dask", "ray"],
         choice("threads", "processes", "dask", "ray"),
     ] = Field(default="threads", description="Prefect's task runner.")
     workers: Annotated[int, whole_number(1, 1024)] = Field(
-        default=2, description="Batches under way at once."
+        default=2, description="Batches at once."
     )
     batch_size: Annotated[int, whole_number(1, 100_000)] = Field(
-        default=500, description="Completions in one task."
+        default=500, description="Completions in one batch."
     )
     address: Annotated[str, words("the address of a cluster, host:port", _ADDRESS)] | None = Field(
         default=None,
@@ -72,13 +72,13 @@ class Settings(Section):
         examples=["data/lake", "s3://bucket/lake"],
     )
     sources: tuple[Source, ...] = Field(
-        description="What is backed up.", json_schema_extra={"minItems": 1}
+        description="What to back up.", json_schema_extra={"minItems": 1}
     )
     schedule: Schedule = Field(default=Schedule(), description="When `chatlake serve` backs up.")
     notify: Annotated[NotifyAddress, NOTIFY] | None = Field(
         default=None,
-        description="An address that gets a JSON POST when a backup ends incomplete or failed. "
-        "It is treated as a secret; ${NAME}, file:/PATH or secret:NAME (Prefect) keeps it out of "
+        description="chatlake posts JSON to this address when a backup ends incomplete or failed. "
+        "The address is a secret; ${NAME}, file:/PATH or secret:NAME (Prefect) keeps it out of "
         "this file.",
         examples=["${SLACK_URL}"],
     )
@@ -86,7 +86,7 @@ class Settings(Section):
         default="private", description="Who may read the lake: private 0700/0600, group 0750/0640."
     )
     runner: Annotated[Runner, EMPTY_IS_DEFAULT] = Field(
-        default=Runner(), description="On what the Prefect flows run the batches."
+        default=Runner(), description="Where the Prefect flows run the batches."
     )
     _path: Path = PrivateAttr(Path("chatlake.yaml"))
 

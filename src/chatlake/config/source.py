@@ -53,14 +53,14 @@ class Section(BaseModel):
 
 
 class Select(Section):
-    """Which completions of a source are backed up; empty means all of them."""
+    """Which completions of a source to back up; empty means all."""
 
     ids: Annotated[tuple[str, ...], entries.IDS] = Field(
-        default=(), description="Just these completions.", examples=[["chatcmpl-abc123"]]
+        default=(), description="Only these completions.", examples=[["chatcmpl-abc123"]]
     )
     ids_file: Annotated[Path, places.PATH] | None = Field(
         default=None,
-        description="A file with one completion id a line, relative to this file.",
+        description="A file with one completion id per line; its path is relative to this file.",
         examples=["ids.txt"],
     )
     model: Annotated[str, words("the name of a model", r"^\S(.*\S)?$")] | None = Field(
@@ -73,12 +73,12 @@ class Select(Section):
     )
     created_after: Annotated[datetime, places.INSTANT] | None = Field(
         default=None,
-        description="Only completions created at this instant or later (UTC without offset).",
+        description="Only completions created at this time or later (UTC without offset).",
         examples=["2026-01-31", "2026-01-31T08:00:00Z"],
     )
     created_before: Annotated[datetime, places.INSTANT] | None = Field(
         default=None,
-        description="Only completions created before this instant (UTC without offset).",
+        description="Only completions created before this time (UTC without offset).",
         examples=["2026-02-28"],
     )
 
@@ -118,27 +118,28 @@ class Select(Section):
 
 
 class Pace(Section):
-    """How fast, and how persistently, a source is asked."""
+    """How fast to send requests to a source, and how long to retry."""
 
     concurrency: Annotated[int, whole_number(1, 1024)] = Field(
-        default=32, description="Requests under way at once, at most."
+        default=32, description="The most requests at once."
     )
     requests_per_minute: Annotated[int, whole_number(1, 1_000_000)] | None = Field(
-        default=None, description="Requests a minute, at most; null: as the service permits."
+        default=None,
+        description="The most requests a minute; null: as fast as the service allows.",
     )
     timeout: Annotated[timedelta, duration()] = _duration("60s", "How long one request may take.")
     max_body: Annotated[int, size()] = Field(
         default=parse_size("512MiB"),
-        description="How large one response may be, once decoded; one that is larger is a named "
-        "failure, and the memory of a backup stays near it.",
+        description="How large one decoded response may be. A larger one is a named failure. A "
+        "backup's memory stays near this.",
         examples=["512MiB", "2GiB"],
         json_schema_extra={"default": "512MiB"},
     )
     max_attempts: Annotated[int, whole_number(1, 100)] = Field(
-        default=8, description="How often one request is tried before it is a failure."
+        default=8, description="How often to try one request before it counts as a failure."
     )
     give_up_after: Annotated[timedelta, duration()] = _duration(
-        "15m", "How long one request is tried again before it is a failure."
+        "15m", "How long to retry one request before it counts as a failure."
     )
 
 
@@ -152,7 +153,7 @@ _ENCRYPTED: dict[str, Any] = {
 
 
 class Tls(Section):
-    """Whose certificates are trusted."""
+    """Which certificates to trust."""
 
     ca_file: Annotated[Path, places.PATH] | None = Field(
         default=None,
@@ -169,7 +170,7 @@ class Tls(Section):
 
 
 class Source(Section):
-    """One account or server whose stored completions are backed up."""
+    """One account or server whose stored completions you back up."""
 
     model_config = ConfigDict(json_schema_extra=_ENCRYPTED)
 
@@ -181,7 +182,7 @@ class Source(Section):
             never=("null", "__hive_default_partition__"),
         ),
     ] = Field(
-        description="The source's name in the lake (a partition): do not change it later.",
+        description="The source's name in the lake (a partition). Do not change it later.",
         examples=["openai"],
     )
     base_url: Annotated[str, places.BASE_URL] = Field(
@@ -189,8 +190,8 @@ class Source(Section):
         examples=["https://api.openai.com/v1", "https://RESOURCE.openai.azure.com/openai/v1"],
     )
     api_key: Annotated[SecretReference, places.SECRET] = Field(
-        description="Where the key is kept: ${NAME}, file:/PATH or secret:NAME (Prefect). "
-        "Never the key.",
+        description="Where to find the key: ${NAME}, file:/PATH or secret:NAME (Prefect). "
+        "Never the key itself.",
         examples=["${OPENAI_API_KEY}", "file:/run/secrets/openai-key", "secret:openai-key"],
     )
     auth: Annotated[Literal["bearer", "api-key"], choice("bearer", "api-key")] = Field(
@@ -199,38 +200,39 @@ class Source(Section):
     )
     allow_http: Annotated[bool, yes_or_no()] = Field(
         default=False,
-        description="true: send the key over http:// to another machine, where it can be read on "
-        "the way. To this machine it is always permitted.",
+        description="true: send the key unencrypted over http:// to another machine. To this "
+        "machine that is always allowed.",
     )
     headers: Annotated[Mapping[str, str | SecretReference], entries.HEADERS] = Field(
         default={},
-        description="More headers for every request; a secret one must be a reference.",
+        description="Extra headers for every request; one with a secret must be a reference.",
         examples=[{"OpenAI-Project": "proj_abc123"}],
     )
     query: Annotated[Mapping[str, str | SecretReference], entries.QUERY] = Field(
         default={},
-        description="More parameters for every request; a secret one must be a reference.",
+        description="Extra parameters for every request; one with a secret must be a reference.",
         examples=[{"api-version": "2025-02-01-preview"}],
     )
     select: Annotated[Select, EMPTY_IS_DEFAULT] = Field(
-        default=Select(), description="Which completions are backed up; without it, all."
+        default=Select(), description="Which completions to back up; by default all."
     )
     lookback: Annotated[timedelta, duration(zero=True)] = _duration(
-        "24h", "How far behind the newest backed-up completion each run lists again."
+        "24h", "How far before the newest backed-up completion each run starts to list."
     )
     full_sweep_every: Annotated[timedelta, duration()] | None = _duration(
-        "7d", "How often everything is listed again, to find what changed; null: only with --full."
+        "7d", "How often a run lists everything again to find changes; null: only with --full."
     )
     retention: Annotated[timedelta, duration()] = _duration(
         "30d",
-        "How long the source keeps completions: for warnings, and to know what expired.",
+        "How long the source keeps completions; for warnings, and to know what expired.",
     )
     images: Annotated[Literal["store", "reference"], choice("store", "reference")] = Field(
         default="store",
         description="store: keep embedded images; reference: keep links and hashes only.",
     )
     pace: Annotated[Pace, EMPTY_IS_DEFAULT] = Field(
-        default=Pace(), description="How fast, and how persistently, the source is asked."
+        default=Pace(),
+        description="How fast to send requests to the source, and how long to retry.",
     )
 
     proxy: (
@@ -244,20 +246,20 @@ class Source(Section):
         | None
     ) = Field(
         default=None,
-        description="The proxy for this source, or direct for none; null: what HTTPS_PROXY, "
-        "HTTP_PROXY and NO_PROXY say.",
+        description="The proxy for this source, or direct for none; null: use HTTPS_PROXY, "
+        "HTTP_PROXY and NO_PROXY.",
         examples=["http://proxy.example.org:3128", "direct"],
     )
     tls: Annotated[Tls, EMPTY_IS_DEFAULT] = Field(
-        default=Tls(), description="Whose certificates are trusted."
+        default=Tls(), description="Which certificates to trust."
     )
 
     @model_validator(mode="after")
     def _encrypted(self) -> Source:
         if places.is_open_http(self.base_url) and not self.allow_http:
             problem = (
-                "expected https://, over http:// the key can be read on the way; "
-                "allow_http: true in this source permits it"
+                "expected https://: over http:// others can read the key; "
+                "to allow it, set allow_http: true in this source"
             )
             raise entries.entries_error((("base_url",), problem))
         return self

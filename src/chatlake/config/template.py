@@ -10,60 +10,60 @@ from chatlake.errors import UsageError
 FILE_NAME = "chatlake.yaml"
 
 _TEMPLATE = """\
-# Configuration of chatlake. What stands here as a value is also the default, unless it says
-# "required". Check it with `chatlake doctor`; `chatlake init --schema` prints its JSON Schema.
+# Configuration of chatlake. Each value below is the default, unless its comment says "required".
+# `chatlake doctor` checks this file, and `chatlake init --schema` prints its JSON Schema.
 #
-# ${NAME} in a value is replaced by the environment variable NAME, ${NAME:-text} by `text` where
-# NAME is not set; for a plain ${ write $${. Durations: 500ms, 60s, 15m, 24h, 7d, 1h30m.
+# In a value, ${NAME} stands for the environment variable NAME, and ${NAME:-text} for `text` if
+# NAME is not set. To write a plain ${, use $${. Durations: 500ms, 60s, 15m, 24h, 7d, 1h30m.
 
-version: 1                      # required: the format of this file
+version: 1                      # required: the version of this file's format
 
-# Required: where the backup is kept. A folder, relative to this file, or an address:
+# Required: where to keep the backup. A folder, relative to this file, or an address:
 # s3://bucket/lake, gs://bucket/lake, az://container/lake.
 lake: @LAKE@
 
 sources:                        # required: at least one
-  - name: openai                # required: a-z 0-9 _ -; names the source's partition, so keep it
+  - name: openai                # required: a-z 0-9 _ -; names a partition, so do not change it
     base_url: https://api.openai.com/v1   # required
-    # Required: where the key is kept, never the key itself. ${NAME} is an environment variable,
-    # file:/run/secrets/KEY a file, secret:NAME a Prefect Secret block. It is read anew at each run
-    # and stored nowhere.
+    # Required: where to find the key, never the key itself. ${NAME} is an environment variable,
+    # file:/run/secrets/KEY a file, secret:NAME a Prefect Secret block. Each run reads the key
+    # again, and never stores it.
     api_key: ${OPENAI_API_KEY}
     auth: bearer                # bearer | api-key (Azure OpenAI)
-    allow_http: false           # true: the key may go over http:// to another machine, unencrypted
+    allow_http: false           # true: send the key unencrypted to another machine over http://
 
-    # More headers and parameters of every request. Those that carry a secret must be references.
+    # Extra headers and parameters for every request. If one carries a secret, use a reference.
     headers: {}
     #  OpenAI-Project: proj_abc123
     #  X-Gateway-Token: ${GATEWAY_TOKEN}
     query: {}
     #  api-version: 2025-02-01-preview
 
-    # Which completions: everything here empty means all of them.
+    # Which completions to back up. If all of this is empty: every completion.
     select:
-      ids: []                   # just these completions
-      ids_file: null            # or those in this file, one id a line, relative to this file
-      model: null               # only of this model
-      metadata: {}              # only with all of these pairs, such as {team: search}
-      created_after: null       # only from this instant on: 2026-01-31 or 2026-01-31T08:00:00Z
-      created_before: null      # only before this instant; UTC unless it has an offset
+      ids: []                   # only these completions
+      ids_file: null            # only those in this file: one id per line; path relative to here
+      model: null               # only this model
+      metadata: {}              # only completions with all these pairs, e.g. {team: search}
+      created_after: null       # only from this time on: 2026-01-31 or 2026-01-31T08:00:00Z
+      created_before: null      # only before this time; UTC unless it has an offset
 
-    lookback: 24h               # each run lists again what is this much older than the newest
-    full_sweep_every: 7d        # lists everything again, to find changes; null: only with --full
-    retention: 30d              # how long the source keeps completions; warnings and sweeps use it
-    images: store               # store | reference (keeps links and hashes, not the bytes)
+    lookback: 24h               # how far before the newest completion each run starts to list
+    full_sweep_every: 7d        # lists everything again to find changes; null: only with --full
+    retention: 30d              # how long the source keeps completions; for warnings and sweeps
+    images: store               # store | reference (keep links and hashes, not the bytes)
 
     pace:
-      concurrency: 32           # requests under way at once, at most (1 to 1024)
-      requests_per_minute: null # a limit of your own; null: as fast as the service permits
-      timeout: 60s              # of one request
-      max_body: 512MiB          # of one response, once decoded; beyond it, a named failure
-      max_attempts: 8           # of one request, before it is a failure
-      give_up_after: 15m        # how long one request is tried again, at most
+      concurrency: 32           # most requests at once (1 to 1024)
+      requests_per_minute: null # your own limit; null: as fast as the service allows
+      timeout: 60s              # for one request
+      max_body: 512MiB          # for one decoded response; a larger one is a named failure
+      max_attempts: 8           # tries of one request before it counts as a failure
+      give_up_after: 15m        # how long to retry one request
 
-    proxy: null                 # http://HOST:PORT | direct; null: as HTTPS_PROXY and NO_PROXY say
+    proxy: null                 # http://HOST:PORT | direct; null: use HTTPS_PROXY and NO_PROXY
     tls:
-      ca_file: null             # certificates (PEM); null: of SSL_CERT_FILE, or the usual ones
+      ca_file: null             # certificates (PEM); null: SSL_CERT_FILE, or the usual ones
 
   # Azure OpenAI:
   # - name: azure
@@ -82,16 +82,16 @@ schedule:                       # when `chatlake serve` backs up
   cron: "0 2 * * *"             # minute hour day month weekday
   timezone: UTC                 # such as Europe/Berlin
 
-# An address that gets a JSON POST when a backup ends incomplete or failed, such as ${SLACK_URL}.
-notify: null                    # it is a secret too: better a reference
+# chatlake posts JSON to this address when a backup ends incomplete or failed, e.g. ${SLACK_URL}.
+notify: null                    # the address is a secret: use a reference
 
-access: private                 # private: 0700/0600 | group: 0750/0640, for analysts of the group
+access: private                 # private: 0700/0600 | group: 0750/0640, so the group can read
 
-runner:                         # on what the Prefect flows run
+runner:                         # where the Prefect flows run
   kind: threads                 # threads | processes | dask | ray
   workers: 2                    # batches at once
   batch_size: 500               # completions in one batch
-  address: null                 # of a Dask or Ray cluster; null: a local one
+  address: null                 # of a Dask or Ray cluster; null: a local cluster
 """
 
 

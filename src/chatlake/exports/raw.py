@@ -24,7 +24,7 @@ from chatlake.model.partitions import Partition
 class RawExportReport:
     """What was written: completions, those of them without messages, bytes.
 
-    Messages are left out where they could not be had, or were lost with a file, even a few of them.
+    Messages are left out where they could not be fetched, or even a few were lost with a file.
     `without_completion`: those of which a lost file left the messages alone. `missing_images`:
     embedded images of which the lake keeps only the hash (`images: reference`); their references
     stand in the output.
@@ -46,7 +46,7 @@ def export_raw(
 ) -> RawExportReport:
     """Write JSON Lines, oldest first: `{"completion": {…}, "messages": […]}`, as the API sent them.
 
-    `messages` is null where they could not be had (yet). Where a file was lost and the source no
+    `messages` is null where they could not be fetched yet. Where a file was lost and the source no
     longer has what was in it, either may be null, and the other stands there all the same.
     `output`: a path, or None or `-` for standard output; see `open_export`. `where`: a condition on
     the view `completions`; `sources`: only of these. UsageError for a bad condition or path,

@@ -41,7 +41,7 @@ def leave_artifacts(report: BackupReport) -> None:
                 for failure in shown
             ],
             key=FAILURES_KEY,
-            description=f"{len(failures):,} completions could not be had{rest}",
+            description=f"{len(failures):,} completions could not be fetched{rest}",
         )
     except Exception as error:  # noqa: BLE001 - what is in the lake counts
         logger.warning("Prefect did not take the run's artifacts: %s", error)

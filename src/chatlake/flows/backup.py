@@ -32,8 +32,8 @@ def backup(
     `config`: the configuration file (as for the command: `$CHATLAKE_CONFIG`, `./chatlake.yaml`);
     `sources`: only these; `full`: list everything again, to find what changed.
 
-    Ends Completed, or as Failed under the name Incomplete when completions could not be had, or as
-    Failed or Cancelled with the reason. Where another run is writing to the lake it ends Completed
-    under the name Skipped, and has done nothing.
+    Ends Completed, or as Failed under the name Incomplete when completions could not be fetched,
+    or as Failed or Cancelled with the reason. Where another run is writing to the lake it ends
+    Completed under the name Skipped, and has done nothing.
     """
     return run_in_flow(config, lambda settings: jobs_for(settings, names=sources or (), full=full))

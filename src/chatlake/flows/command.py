@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
 _EXIT_CODES = """\
-exit codes: 0 complete, 2 wrong usage, 3 some completions could not be had, 4 configuration,
+exit codes: 0 complete, 2 wrong usage, 3 some completions could not be fetched, 4 configuration,
 5 not authorised, 6 source unreachable, 7 lake damaged, 8 locked, 130 and 143 interrupted"""
 
 

@@ -94,7 +94,7 @@ def final_state(report: BackupReport) -> State[None]:
     failed = sum(len(source.failures) for source in report.sources)
     if failed:
         listed = sum(source.run.listed for source in report.sources)
-        incomplete = CompletionError(f"{failed:,} of {listed:,} completions could not be had")
+        incomplete = CompletionError(f"{failed:,} of {listed:,} completions could not be fetched")
         return Failed(name="Incomplete", message=incomplete.message, data=incomplete)
     return Completed(message=summary)
 

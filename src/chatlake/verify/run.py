@@ -276,8 +276,8 @@ class _Verification:
         yield from checker.missing_images()
         if checker.incomplete:
             self._report.notes.append(
-                f"{checker.incomplete:,} completions lack their messages, which could not be had, "
-                "or were lost with a file: what the next backup asks for again is in `failures`"
+                f"{checker.incomplete:,} completions lack their messages, which could not be "
+                "fetched or were lost with a file; the next backup retries those in `failures`"
             )
         for source, parts in sorted(checker.kept_as_references().items()):
             self._report.notes.append(

@@ -22,7 +22,7 @@ _RUNS: Final[tuple[tuple[str, pa.DataType, str], ...]] = (
     ("changed", COUNT, "Completions that the lake had in another version."),
     ("unchanged", COUNT, "Completions that the lake had so."),
     ("deleted", COUNT, "Completions found gone at the source."),
-    ("failed", COUNT, "Completions that could not be had; see failures."),
+    ("failed", COUNT, "Completions that could not be fetched; see failures."),
     ("messages", COUNT, "Messages stored."),
     ("content_parts", COUNT, "Content parts stored."),
     ("images", COUNT, "Image parts stored, embedded or linked."),
@@ -37,7 +37,7 @@ _RUNS: Final[tuple[tuple[str, pa.DataType, str], ...]] = (
 
 _FAILURES: Final[tuple[tuple[str, pa.DataType, str], ...]] = (
     ("source", TEXT, "Source of the completion."),
-    ("completion_id", TEXT, "Id of the completion that could not be had."),
+    ("completion_id", TEXT, "Id of the completion that could not be fetched."),
     ("reason", TEXT, "Word for the reason: not_found, rejected, retries_exhausted, and others."),
     ("detail", TEXT, "What happened."),
     ("request_id", TEXT, "The service's id of the last request."),
