@@ -173,10 +173,20 @@ def test_an_own_database_of_a_later_prefect_is_named_too(config: Path, tmp_path:
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("database", ["postgresql+asyncpg://u:p@nowhere/prefect", None])
-def test_what_is_no_sqlite_file_is_left_to_the_server(database: str | None, tmp_path: Path) -> None:
-    """Another kind of database, and one that is not there yet, is nothing to complain about."""
-    require_known_database(database or f"sqlite+aiosqlite:///{tmp_path / 'prefect.db'}")
+def test_another_kind_of_database_is_left_to_the_server(tmp_path: Path) -> None:
+    """The path in its address is not taken for a file, even where a file of a later one is there."""
+    path = later(tmp_path / "prefect.db")
+
+    with pytest.raises(ChatlakeError, match="was changed by another version"):
+        require_known_database(f"sqlite+aiosqlite:///{path}")
+    require_known_database(f"postgresql+asyncpg:///{path}")
+
+
+def test_a_database_that_is_not_there_yet_is_left_to_the_server(tmp_path: Path) -> None:
+    """It is not looked into, and not made: the server makes it."""
+    require_known_database(f"sqlite+aiosqlite:///{tmp_path / 'prefect.db'}")
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_revision_of_the_installed_prefect_is_known(tmp_path: Path) -> None:

@@ -95,6 +95,9 @@ def test_a_worker_that_dies_loses_its_batch_alone(
 
     assert prefect_server.state(run_id(state))[2] == f"openai: {COUNT} new, 0 failed"
     assert stored_ids(config) == sorted(server.ids())
+    # What a worker asked for and took with it is not in the run's figures.
+    ((requests,),) = rows(load_settings(config), "SELECT requests FROM runs")
+    assert requests < server.stats()["total"]
 
 
 @pytest.mark.parametrize("where", ["processes", "dask"])

@@ -298,14 +298,21 @@ def test_unusable_configuration(options: dict[str, object]) -> None:
     assert KEY not in caught.value.message
 
 
-def test_close_without_use_and_twice() -> None:
-    """A client that was never used, or is closed twice, closes without a warning."""
+@pytest.mark.parametrize("uses", [0, 3])
+def test_close_ends_every_connection_and_may_be_called_twice(uses: int) -> None:
+    """Used or not, without a warning: the server sees all of its connections end."""
 
-    async def use(api: CompletionApi) -> None:
-        await api.aclose()
-        await api.aclose()
+    async def main() -> tuple[int, int]:
+        async with serving() as server:
+            client = ApiClient(base_url=server.base_url, key=KEY)
+            await asyncio.gather(*(client.get_completion(bytes, "x") for _ in range(uses)))
+            held = len(server.handlers)
+            await client.aclose()
+            await client.aclose()
+            await asyncio.wait_for(asyncio.gather(*server.handlers), 5)
+            return len(server.seen), held
 
-    run(use)
+    assert asyncio.run(main()) == (uses, uses)
 
 
 @pytest.mark.parametrize("length", [9_000, 60_000])
