@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from chatlake import failpoints
 from chatlake.bootstrap.backup import open_lake
 from chatlake.config import Settings
-from chatlake.lake import failpoints
 from chatlake.simulator import Faults, Running, Scenario, running
 from tests.command_line import ended, start
 from tests.support import NOW, rows, settings_for, wait_for_messages

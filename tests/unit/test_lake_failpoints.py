@@ -75,7 +75,7 @@ def test_a_variable_alone_kills_no_backup(
     monkeypatch.delenv(failpoints.SWITCH)
     if switch is not None:
         monkeypatch.setenv(failpoints.SWITCH, switch)
-    reach = "from chatlake.lake import failpoints; failpoints.reach('commit.started')"
+    reach = "from chatlake import failpoints; failpoints.reach('commit.started')"
 
     for setting in ("commit.started:kill", *(["nonsense"] if code == 0 else [])):
         monkeypatch.setenv(failpoints.VARIABLE, setting)
