@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from chatlake.exports.raw import RawExportReport
 
 app = typer.Typer(
-    help="Write completions to files of other formats.",
+    help="Write completions to files in other formats.",
     rich_markup_mode=None,
     epilog=examples("chatlake export raw --output backup.jsonl"),
 )
@@ -39,7 +39,7 @@ def raw(
         typer.Option(
             "--output",
             metavar="PATH",
-            help="The file to write, replaced if it is there; - for standard output.",
+            help="The file to write, replaced if it exists; - for standard output.",
         ),
     ],
     config: ConfigOption = None,
@@ -52,9 +52,9 @@ def raw(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Write JSON Lines, one completion with its messages a line, as the API sent them.
+    """Write JSON Lines: one line for each completion with its messages, as the API sent them.
 
-    Oldest first, images back in place: {"completion": {…}, "messages": […]}.
+    Oldest first, with the images back in place: {"completion": {…}, "messages": […]}.
     """
     from chatlake.bootstrap.backup import open_lake  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
