@@ -85,4 +85,4 @@ def _show(lake: Lake, report: CompactionReport) -> None:
         f"Merged {count(report.merged, 'file')} ({size(report.merged_bytes)}) into "
         f"{count(report.added)} ({size(report.added_bytes)}) in {duration(report.seconds)}; {left}"
     )
-    say("The old files stay for who reads them now; chatlake vacuum removes them")
+    say("The old files stay for queries that still read them; chatlake vacuum removes them")

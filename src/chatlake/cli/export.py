@@ -78,17 +78,18 @@ def _tell(report: RawExportReport, output: str) -> None:
     note(f"{count(report.completions, 'completion')} written{place} ({size(report.bytes)})")
     if report.without_messages:
         warn(
-            f"{count(report.without_messages, 'completion')} without messages: null stands there",
+            f"{count(report.without_messages, 'completion')} without messages; "
+            "the export has null for them",
             "They could not be fetched yet; `chatlake backup` tries again.",
         )
     if report.without_completion:
         warn(
-            f"{count(report.without_completion, 'completion')} lost but for the messages: "
-            "null stands there",
+            f"{count(report.without_completion, 'completion')} lost except for the messages; "
+            "the export has null for them",
             "A file was lost, and the source no longer has them.",
         )
     if report.missing_images:
         warn(
-            f"{count(report.missing_images, 'image')} not in the lake: references stand there",
+            f"{count(report.missing_images, 'image')} not in the lake; the export has references",
             "The configuration keeps references only (images: reference).",
         )
