@@ -99,7 +99,7 @@ def _close(
         if why is not None and client.read_flow_run(run.id).state_id == run.state_id:
             state: State[Any] = Crashed(
                 message=f"its process was killed ({why}); what was committed stays, and the next "
-                "run goes on from there"
+                "run continues from there"
             )
             client.set_flow_run_state(run.id, state, force=True)
             logger.info("closed the run %s of Prefect: %s", run.name, why)
