@@ -220,7 +220,9 @@ def test_a_body_that_is_too_slow_is_asked_for_again(
     report = backup_in(time, settings)
 
     assert report.exit_code == 0
-    assert [why.partition(": ")[2] for _, why in time.waits] == ["no whole answer within 0.5 s"]
+    assert [why.partition(": ")[2] for _, why in time.waits] == [
+        "no complete response within 0.5 s"
+    ]
     check_equal(settings, server)
 
 
@@ -237,7 +239,7 @@ def test_a_body_that_drips_for_ever_is_a_named_failure(
     check_incomplete(report, settings, server)
     ((reason, detail),) = rows(settings, "SELECT reason, detail FROM failures")
     assert reason == "retries_exhausted"
-    assert "no whole answer within 0.5 s" in detail
+    assert "no complete response within 0.5 s" in detail
     server.set_faults(None)
     assert backup_in(time, settings).exit_code == 0
     check_equal(settings, server)

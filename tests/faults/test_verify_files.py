@@ -56,7 +56,7 @@ def test_a_copied_lake_is_sound(whole: Path, tmp_path: Path) -> None:
     report = check(tmp_path / "copy")
 
     assert report.findings == []
-    assert "writes it anew" in report.notes[0]
+    assert "writes it again" in report.notes[0]
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -76,7 +76,7 @@ def test_an_altered_manifest(lake: Path, path: str, how: Callable[[bytes], bytes
 
     assert finding.path == path
     assert finding.kind in {"altered", "unreadable"}
-    told = "writes it anew" if path == CHECKPOINT else "from a copy"
+    told = "writes it again" if path == CHECKPOINT else "from a copy"
     assert told in finding.remedy
 
 
@@ -234,13 +234,13 @@ def test_a_flipped_bit_in_the_catalogue(whole: Path, tmp_path: Path, seed: int) 
 
 
 def test_a_deleted_catalogue_is_a_note(lake: Path) -> None:
-    """The next command writes it anew, and nothing is lost."""
+    """The next command writes it again, and nothing is lost."""
     (lake / CATALOG).unlink()
 
     report = check(lake)
 
     assert report.findings == []
-    assert report.notes == [f"{CATALOG} is missing; the next command writes it anew"]
+    assert report.notes == [f"{CATALOG} is missing; the next command writes it again"]
 
 
 def test_an_older_catalogue_is_a_note(lake: Path) -> None:

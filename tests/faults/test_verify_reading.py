@@ -150,7 +150,7 @@ def test_a_lake_that_cannot_be_written_is_verified_all_the_same() -> None:
 
     assert report.findings == []
     assert report.files == 2
-    assert "cannot be remembered" in report.notes[0]
+    assert "cannot record for --subset" in report.notes[0]
     assert storage.size(RECORD) is None
 
 

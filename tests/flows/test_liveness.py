@@ -95,7 +95,7 @@ def test_a_dead_process_of_this_machine_is_dead_at_once(
 
 def test_a_run_from_before_the_power_failed_is_dead() -> None:
     """At once where the lock is free; where somebody writes it may be another machine of that name."""
-    assert "has started anew" in (judged(of_an_earlier_boot(), age=timedelta(0)) or "")
+    assert "has restarted" in (judged(of_an_earlier_boot(), age=timedelta(0)) or "")
     assert judged(of_an_earlier_boot(), locked=True) is None
 
 

@@ -115,7 +115,7 @@ def test_other_errors_are_no_deaths(kind: Kind) -> None:
 
 
 def test_a_cluster_that_is_gone_is_named() -> None:
-    """A scheduler whose connection is lost: the address, and that the next run goes on."""
+    """A scheduler whose connection is lost: the address, and that the next run continues."""
     workers = workers_with("dask", CancelledError("scheduler-connection-lost"))
     workers.runner = Runner(kind="dask", address="tcp://scheduler:8786")
 

@@ -157,7 +157,7 @@ def test_a_database_of_a_later_prefect_is_named_at_once(
     assert done.returncode == 1
     (told,) = [line for line in done.stderr.splitlines() if str(database) in line]
     assert "was changed by another version of Prefect than this one" in told
-    assert "Install that version here, or move the file away" in done.stderr
+    assert "Install that version, or move the file away" in done.stderr
     assert "Traceback" not in done.stderr
     assert processes_with(str(tmp_path / "home")) == []
 

@@ -257,7 +257,7 @@ def test_body_that_drips_ends_at_the_timeout() -> None:
     """A body that comes byte by byte ends with the timeout of the whole request."""
     trial = Trial(default=Answer(drip_s=0.05), timeout_s=0.2, max_attempts=2).get()
     assert isinstance(trial.error, errors.RetriesExhaustedError)
-    assert "no whole answer within 0.2 s" in trial.error.message
+    assert "no complete response within 0.2 s" in trial.error.message
     assert trial.error.request_id == "req_test"
 
 

@@ -71,7 +71,7 @@ def test_google_without_credentials(
 
 
 @pytest.mark.parametrize(
-    ("status", "told"), [(401, "no valid credentials (Nobody"), (403, "a right is missing (")]
+    ("status", "told"), [(401, "no valid credentials (Nobody"), (403, "a permission is missing (")]
 )
 def test_google_refuses(
     chatlake: CommandLine, server: Running, gs_lake: str, monkeypatch: pytest.MonkeyPatch,
@@ -114,7 +114,7 @@ def test_azure_that_may_only_be_read(
         monkeypatch.setenv(name, value)
     read = [chatlake("status"), chatlake("sql", "SELECT * FROM completions"), chatlake("verify")]
     assert [done.code for done in (written, *read)] == [0, 0, 0, 0]
-    is_refused(chatlake, server, az_lake, "a right is missing (")
+    is_refused(chatlake, server, az_lake, "a permission is missing (")
 
 
 @contextmanager

@@ -79,4 +79,4 @@ def test_what_duckdb_cannot_read_is_said_at_once(
 
     assert done.code == 1
     assert "DuckDB" in done.err
-    assert "Put the lake where" in done.err
+    assert "Put the lake in folders" in done.err

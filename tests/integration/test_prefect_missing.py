@@ -19,7 +19,7 @@ from tests.support import KEY, KEY_VARIABLE, NOW, write_config
 
 REPOSITORY = Path(__file__).parents[2]
 NEEDS_PREFECT = "the flows and Secret blocks need Prefect, which is not installed here"
-NEEDS_SERVER = "need a Prefect server that stays"
+NEEDS_SERVER = "need a permanent Prefect server"
 
 
 @pytest.fixture

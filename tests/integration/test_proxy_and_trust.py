@@ -54,7 +54,7 @@ def test_certificates_that_are_not_there_are_named(
 ) -> None:
     """The variable, the file and the reason, before anything is asked."""
     (tmp_path / "empty.pem").write_text("no certificate\n")
-    for name, reason in (("absent.pem", "No such file"), ("empty.pem", "no certificate in it")):
+    for name, reason in (("absent.pem", "No such file"), ("empty.pem", "contains no certificate")):
         monkeypatch.setenv(variable, str(tmp_path / name))
         with pytest.raises(ConfigurationError, match=f"{variable} names .*{name}: .*{reason}"):
             ApiClient(base_url="https://api.invalid/v1", key=KEY)

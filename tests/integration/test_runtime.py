@@ -55,7 +55,7 @@ def test_a_worker_without_the_lake_says_where_it_is(settings: Settings) -> None:
     """On a machine that does not see the lake's folder a batch names the machine and the remedy."""
     (job,) = jobs_for(settings, ids=["chatcmpl-a"])
 
-    with pytest.raises(LakeNotFoundError, match="where a batch was to run") as refused:
+    with pytest.raises(LakeNotFoundError, match="where a batch should run") as refused:
         export_batch(settings, job, "run", [], lambda _: None, processes=2)
 
     assert "bucket" in refused.value.hint

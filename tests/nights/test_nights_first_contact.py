@@ -56,7 +56,9 @@ def test_the_command_says_that_there_are_no_messages(
         done = chatlake("backup", "--no-progress")
         assert done.code == 0
         (line,) = done.err.strip().splitlines()
-        assert line.startswith("warning: openai: the service gives no messages of any completion")
+        assert line.startswith(
+            "warning: openai: the service returns no messages for any completion"
+        )
 
 
 def test_the_command_does_not_say_each_failure_twice(

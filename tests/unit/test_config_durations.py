@@ -59,7 +59,7 @@ def test_refuses(text: str) -> None:
 
 def test_number_alone_is_explained() -> None:
     """A number without a unit is refused with the two likeliest meanings."""
-    with pytest.raises(ValueError, match="no unit: write 30s or 30h"):
+    with pytest.raises(ValueError, match="needs a unit: write 30s or 30h"):
         parse_duration("30")
 
 

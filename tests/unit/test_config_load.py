@@ -132,7 +132,7 @@ CASES: list[tuple[str, str]] = [
     ("  pace: {concurrency: true}", "sources[0].pace.concurrency: got true, expected a whole number"),
     ("  pace: {concurrency: 1.5}", "sources[0].pace.concurrency: got 1.5, expected a whole number"),
     ("  pace: {concurrency: null}", "sources[0].pace.concurrency: got nothing, expected a whole number"),
-    ("  pace: {timeout: 60}", "sources[0].pace.timeout: got 60, expected a duration such as 24h, 7d, 60s, 500ms or 1h30m (units w, d, h, m, s, ms); a number alone has no unit: write 60s or 60h"),
+    ("  pace: {timeout: 60}", "sources[0].pace.timeout: got 60, expected a duration such as 24h, 7d, 60s, 500ms or 1h30m (units w, d, h, m, s, ms); a number needs a unit: write 60s or 60h"),
     ("  pace: {timeout: 0s}", "sources[0].pace.timeout: got '0s', expected a duration of more than 0s"),
     ("  pace: {requests_per_minute: 0}", "sources[0].pace.requests_per_minute: got 0, expected a whole number from 1"),
     ("  pace: fast", "sources[0].pace: got 'fast', expected a mapping"),
@@ -164,7 +164,7 @@ CASES: list[tuple[str, str]] = [
     ("runner: {address: 'tcp://h:1'}", "runner.address: got 'tcp://h:1', expected an address only with kind dask or ray, and kind is threads"),
     ("shedule: {}", "shedule: unknown key; did you mean 'schedule'?"),
     ("access: !secret private", "access: expected a plain value, without a YAML tag"),
-    ("access: private\naccess: group", "access: the key stands here a second time, first in line 7"),
+    ("access: private\naccess: group", "access: duplicate key, first in line 7"),
     ("? [a]\n: b", "the file: expected text as a key"),
     ("runner: &a {kind: *a}", "runner.kind: expected no value that contains itself"),
 ]  # fmt: skip
@@ -214,7 +214,7 @@ def test_every_mistake_is_explained(addition: str, expected: str) -> None:
         ("name: openai", "name: true", "4: sources[0].name: got true, expected a name of a-z, 0-9, _ and -, at most 64 long; put the value in quotes"),
         ("name: openai", "name: 1.5", "4: sources[0].name: got 1.5, expected a name of a-z"),
         ("name: openai", "name: [a]", "4: sources[0].name: got a list, expected a name of a-z"),
-        ("name: openai", "name: 'null'", "4: sources[0].name: got 'null', expected another name: in a lake this one is read as no value"),
+        ("name: openai", "name: 'null'", "4: sources[0].name: got 'null', expected another name: other tools read this one as a missing value"),
         ("name: openai", "name: __hive_default_partition__", "4: sources[0].name: got '__hive_default_partition__', expected another name"),
         ("name: openai", "name: Open AI", "4: sources[0].name: got 'Open AI', expected a name of a-z, 0-9, _ and -"),
         ("name: openai", "name: 12", "4: sources[0].name: got 12, expected a name of a-z, 0-9, _ and -, at most 64 long; put the value in quotes"),
@@ -335,7 +335,7 @@ def test_too_many_values_are_refused(bomb: str) -> None:
     problem = _problem(GOOD + BOMBS[bomb])
     assert time.process_time() - began < 10  # of a machine with much else to do
     assert problem.message == (
-        "conf/chatlake.yaml: the file holds too many values, aliases and merges counted: more "
+        "conf/chatlake.yaml: the file holds too many values, including aliases and merges: more "
         "than 10000"
     )
 

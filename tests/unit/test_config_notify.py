@@ -63,7 +63,7 @@ def test_a_wrong_key_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(None, "TEST_HOOK is not set"), ("", "is empty"), ("very-secret", "is no http")],
+    [(None, "TEST_HOOK is not set"), ("", "is empty"), ("very-secret", "is not an http")],
 )
 def test_a_reference_to_no_address_is_told_before_a_backup(
     value: str | None, expected: str, monkeypatch: pytest.MonkeyPatch

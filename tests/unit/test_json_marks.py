@@ -75,7 +75,7 @@ def test_a_page_that_is_too_long_to_be_taken_apart(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(rows_in_text, "_MOST_MARKS", 1000)
     rows = [b'{"id":"c%d","bad":NaN}' % number for number in range(100)]
     assert len(read_readable_completions(page(rows)).malformed) == 100
-    with pytest.raises(InvalidResponseError, match="too long to be taken apart"):
+    with pytest.raises(InvalidResponseError, match="too long to split"):
         read_readable_completions(page(rows * 2))
 
 

@@ -201,7 +201,7 @@ def test_a_store_that_ignores_conditions_is_refused(
 ) -> None:
     """There two runs would overwrite each other's commits: no run begins."""
     store.keeps_conditions = False
-    with pytest.raises(LakeUnwritableError, match="does not keep the conditions"):
+    with pytest.raises(LakeUnwritableError, match="does not support conditional writes"):
         storage.lock(MINE).__enter__()
 
 
@@ -231,8 +231,8 @@ def test_a_lock_that_cannot_be_read_ends_by_itself(
     ("reason", "told", "advice"),
     [
         ("credentials", "no valid credentials", "Log in"),
-        ("bucket", "there is no bucket bucket", "Make the bucket"),
-        ("denied", "a right is missing", "Ask for rights"),
+        ("bucket", "there is no bucket bucket", "Create the bucket"),
+        ("denied", "a permission is missing", "Ask for rights"),
         ("unreachable", "no connection", "network"),
         ("unsupported", "cannot do this", "conditional writes"),
         ("other", "no, not now", ""),

@@ -200,7 +200,7 @@ class ApiClient:
         try:
             ticket = await self._pace.start(waits_until=patience.ends_at)
         except PauseTooLongError as pause:
-            error = RetriesExhaustedError(f"{route}: the service asked all requests to wait")
+            error = RetriesExhaustedError(f"{route}: the service asks all requests to wait")
             raise AskAgainError(Kind.REFUSED, error, retry_after_s=pause.seconds) from None
         outcome, pause_s, limit = Outcome.UNKNOWN, None, None
         self.figures.requests += 1

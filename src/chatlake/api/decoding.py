@@ -38,7 +38,7 @@ def decoder_for(encodings: Sequence[str]) -> Decoder:
         return _Plain()
     if len(used) > 1 or used[0] not in _NAMES:
         raise EncodedBodyError(
-            f"the response is encoded as {', '.join(used)!r}; one of gzip and deflate is read"
+            f"the response is encoded as {', '.join(used)!r}; only gzip and deflate are supported"
         )
     return _Inflating(_NAMES[used[0]])
 

@@ -26,7 +26,7 @@ class Routes:
             parts = urlsplit(base_url)
             host, port = parts.hostname, parts.port
         except ValueError as error:
-            raise ConfigurationError(f"base_url is no address: {error}") from None
+            raise ConfigurationError(f"base_url is not an address: {error}") from None
         if parts.scheme not in {"http", "https"} or not host:
             raise ConfigurationError(
                 f"base_url is {parts.scheme}://{parts.netloc.rpartition('@')[2]}, "
@@ -93,7 +93,7 @@ def _segment(completion_id: str) -> str:
         or _CONTROL.search(completion_id)
     ):
         raise RequestRejectedError(
-            f"malformed id {completion_id[:80]!r}: nothing was asked of the service",
+            f"malformed id {completion_id[:80]!r}: no request was sent",
             hint="Correct the id.",
         )
     return quote(completion_id, safe="")

@@ -36,11 +36,11 @@ _LONGEST_HEADER = 1 << 16
 class Failure(enum.Enum):
     """How an exchange failed without an answer that can be judged."""
 
-    UNREACHABLE = "no connection, or it broke before an answer"
-    TIMED_OUT = "no whole answer in time"
-    BROKEN_ANSWER = "an answer that began and did not end well"
-    TOO_LARGE = "an answer larger than the bound"
-    UNUSABLE_ADDRESS = "asking again cannot help: address or certificate is wrong"
+    UNREACHABLE = "no connection, or it broke before a response"
+    TIMED_OUT = "no complete response in time"
+    BROKEN_ANSWER = "a response that began and did not end well"
+    TOO_LARGE = "a response larger than the limit"
+    UNUSABLE_ADDRESS = "retrying cannot help: address or certificate is wrong"
 
 
 class ExchangeError(Exception):
@@ -191,14 +191,14 @@ class Wire:
 
     def _words(self, failure: Failure, error: Exception) -> str:
         if failure is Failure.TIMED_OUT and not isinstance(error, httpx.ConnectTimeout):
-            return f"no whole answer within {self._timeout_s:g} s"
+            return f"no complete response within {self._timeout_s:g} s"
         cause = error.__cause__ or error
         if isinstance(cause, aiohttp.ServerDisconnectedError):
-            return "the server closed the connection without an answer"
+            return "the server closed the connection without a response"
         if isinstance(error, aiohttp.ClientResponseError):
             if "Got more than" in error.message:  # aiohttp quotes the line, whatever it holds
-                return f"a line of the response's head is longer than {_LONGEST_HEADER >> 10} KiB"
-            return f"the response is not HTTP that can be read: {error.message.rstrip('.')}"
+                return f"a line of the response headers is longer than {_LONGEST_HEADER >> 10} KiB"
+            return f"the response is not readable HTTP: {error.message.rstrip('.')}"
         return str(cause) or type(cause).__name__
 
 

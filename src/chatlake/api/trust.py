@@ -35,7 +35,7 @@ def _of_file(path: Path, where: str) -> ssl.SSLContext:
             return ssl.create_default_context(capath=str(path))
         return ssl.create_default_context(cafile=str(path))
     except ssl.SSLError:
-        reason = "there is no certificate in it"
+        reason = "it contains no certificate"
     except OSError as error:
         reason = error.strerror or str(error)
     raise ConfigurationError(f"{where} names {path}: {reason}", hint=_HINT)

@@ -171,8 +171,8 @@ class Discovery:
         self.ended = True
         if self.position is None:
             self._warn_of_empty_list()
-        self._timeless.warn("no run goes on from there")
-        self._future.warn("no run goes on from there")
+        self._timeless.warn("no run continues from there")
+        self._future.warn("no run continues from there")
         self._twofold.warn("the one with the later `created` is stored, or else the later row")
 
     def _warn_of_empty_list(self) -> None:

@@ -363,8 +363,8 @@ class Exporter:
             raise error
         if not self._has_no_messages:
             logger.warning(
-                "%s: the service gives no messages of any completion (%s). Completions and replies "
-                "are kept; prompts are not there to be backed up",
+                "%s: the service returns no messages for any completion (%s). Completions and "
+                "replies are kept; prompts cannot be backed up",
                 self._job.name,
                 error.message,
             )

@@ -97,7 +97,7 @@ class MessageSource:
             except StrandedError:
                 if not pager.step_back():
                     raise InvalidResponseError(
-                        f"the messages of {completion_id} end where more were said to follow"
+                        f"the messages of {completion_id} end although more were announced"
                     ) from None
             self._limit_is_known = True
         if pager.hidden_after:

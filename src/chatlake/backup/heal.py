@@ -45,11 +45,11 @@ def heal(lake: LakeStore, run: SourceRun, now: int) -> None:
     )
     for file in lost:
         logger.warning(
-            "%s is missing or not whole: %s",
+            "%s is missing or incomplete: %s",
             file.path,
             "the earlier versions in it are lost, unless a copy of the lake has the file"
             if file.table in _IN_THE_LAKE_ALONE
-            else f"what the source still has of {file.source} {file.created_date} is fetched again",
+            else f"what the source has of {file.source} {file.created_date} will be fetched again",
         )
     by_partition: dict[Partition, list[PartFile]] = {}
     for file in lost:

@@ -88,7 +88,7 @@ class ListRequests:
         if not smaller:
             return False
         self.limit = self._most = smaller[0]
-        logger.info("%s: pages of %d are asked for", self.source, self.limit)
+        logger.info("%s: asking for pages of %d", self.source, self.limit)
         return True
 
     def shrink(self, limit: int) -> None:

@@ -154,7 +154,7 @@ class Listing:
                 )
             pager = self._pager_at(start)
         where = f"after {pager.cursor}" if pager.cursor else "from the beginning"
-        logger.info("%s: cursor %s is gone, going on %s", self._job.name, gone, where)
+        logger.info("%s: cursor %s is gone, continuing %s", self._job.name, gone, where)
         return pager
 
     def _cursor(self) -> Cursor | None:

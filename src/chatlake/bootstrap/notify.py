@@ -57,7 +57,7 @@ def _notify(
         url = settings.notify.resolve(load_prefect_secret)
         post_notification(url, notification(report, command, error))
     except Exception as problem:  # noqa: BLE001 - the run's own end counts
-        logger.warning("nobody was notified: %s", without_keys(type(problem).__name__))
+        logger.warning("no notification was sent: %s", without_keys(type(problem).__name__))
 
 
 def notification(report: BackupReport, command: str, error: Exception | None) -> dict[str, Any]:

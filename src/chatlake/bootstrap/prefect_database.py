@@ -65,8 +65,8 @@ def later_database(database: str) -> ChatlakeError:
 
     return ChatlakeError(
         f"{database} was changed by another version of Prefect than this one ({__version__})",
-        hint="Install that version here, or move the file away: a new one is made. It holds the "
-        "history of runs, and Secret blocks where you keep some; nothing of the lake.",
+        hint="Install that version, or move the file away: chatlake creates a new one. It "
+        "holds the history of runs and your Secret blocks, but nothing of the lake.",
     )
 
 

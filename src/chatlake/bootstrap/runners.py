@@ -45,8 +45,8 @@ def require_lasting_server(runner: Runner) -> None:
 def no_lasting_server(runner: Runner) -> ConfigurationError:
     """Return the error of workers that stay longer than the Prefect server of one run."""
     return ConfigurationError(
-        f"the workers at runner.address {runner.address} need a Prefect server that stays",
-        hint="Set PREFECT_API_URL to one that they reach (`prefect server start`). "
+        f"the workers at runner.address {runner.address} need a permanent Prefect server",
+        hint="Set PREFECT_API_URL to a server that they reach (`prefect server start`). "
         "`chatlake backup` needs neither.",
     )
 
@@ -70,5 +70,5 @@ def cluster_unreachable(runner: Runner, error: BaseException) -> ChatlakeError:
         return ChatlakeError(f"the {name} cluster of this machine failed: {line[:200]}")
     return ChatlakeError(
         f"no {name} cluster answers at runner.address {runner.address}: {line[:200]}",
-        hint="Start it or correct the address; what was committed stays, the next run goes on.",
+        hint="Start it or correct the address; what was committed stays, the next run continues.",
     )

@@ -208,7 +208,7 @@ def _lake_of_worker(settings: Settings) -> Lake:
         return Lake.open(settings.lake_location, access=settings.access)
     except LakeNotFoundError as error:
         raise LakeNotFoundError(
-            f"{error.message} on {socket.gethostname()}, where a batch was to run",
+            f"{error.message} on {socket.gethostname()}, where a batch should run",
             hint="Workers on other machines need a lake in a bucket, or in a folder that all "
             "machines see under the same path.",
         ) from error

@@ -50,7 +50,7 @@ def _program(
     ] = False,
     debug: Annotated[
         bool,
-        typer.Option("--debug", help="Log everything, show tracebacks; may stand anywhere."),
+        typer.Option("--debug", help="Log everything and show tracebacks; may come anywhere."),
     ] = False,
 ) -> None:
     pass
@@ -62,12 +62,12 @@ def _demo(
         typer.Option(
             "--directory",
             metavar="DIR",
-            help="Where the demo's lake is kept; by default data/demo or a temporary folder.",
+            help="Where to keep the demo's lake; by default data/demo or a temporary folder.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Show it all in one command, without a key.
+    """Show chatlake in one command, without a key.
 
     Starts the simulator, backs it up with the Prefect flow, and asks the lake three questions.
     """

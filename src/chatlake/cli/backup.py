@@ -28,21 +28,23 @@ def backup(
     config: ConfigOption = None,
     source: Annotated[
         list[str] | None,
-        typer.Option("--source", metavar="NAME", help="Only this source; may be repeated."),
+        typer.Option("--source", metavar="NAME", help="Only this source; repeatable."),
     ] = None,
     ids_file: Annotated[
         str | None,
         typer.Option(
-            "--ids-file", metavar="FILE", help="Just these completions, one id a line; - for stdin."
+            "--ids-file",
+            metavar="FILE",
+            help="Only these completions, one id per line; - for stdin.",
         ),
     ] = None,
     *,
     full: Annotated[
         bool,
-        typer.Option("--full", help="List everything again: finds what changed or was deleted."),
+        typer.Option("--full", help="List everything again, to find what changed or was deleted."),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be done; nothing is written.")
+        bool, typer.Option("--dry-run", help="Only show what would be done; write nothing.")
     ] = False,
     new_lake: Annotated[
         bool,
@@ -53,9 +55,9 @@ def backup(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Back up what is new, and try again what failed before.
+    """Back up what is new, and retry what failed before.
 
-    Where there was a lake and now is none (a disk that is not mounted), nothing is begun.
+    If the lake is missing where there was one before (a disk is not mounted), it changes nothing.
 
     Exit codes: 0 complete, 3 incomplete (failures are named), 4 configuration, 5 not authorised,
     6 unreachable, 8 locked by another run, 130 or 143 interrupted. What was committed stays.
@@ -70,7 +72,7 @@ def backup(
     if full and ids_file is not None:
         raise UsageError(
             "--full and --ids-file exclude each other",
-            hint="--full lists everything, --ids-file asks for these completions only.",
+            hint="--full lists everything, --ids-file fetches only these completions.",
         )
     settings = load_settings(config)
     names = source or []
@@ -102,7 +104,7 @@ def _ids(ids_file: str, settings: Settings, names: Sequence[str]) -> tuple[str, 
     if not listed.ids:
         raise UsageError(
             f"no completion ids in {name}",
-            hint="Give one id a line; without --ids-file everything is backed up.",
+            hint="Give one id per line. Without --ids-file, everything is backed up.",
         )
     if listed.duplicates:
         note(f"{name}: {listed.duplicates} duplicate ids dropped, {len(listed.ids)} left")

@@ -17,7 +17,7 @@ from chatlake.config import Settings
 from chatlake.errors import LakeError
 from chatlake.model.manifest import Failure, SourceRun
 
-NOTHING_STORED = "the source answers with an empty list: it keeps no completions for this key"
+NOTHING_STORED = "the source returns an empty list: it keeps no completions for this key"
 NOTHING_STORED_HINT = (
     "Only requests that send store=true are kept, in the key's own project; "
     "with zero data retention nothing ever is."

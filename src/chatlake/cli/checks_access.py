@@ -46,7 +46,7 @@ def access_checks(place: Path, access: Access) -> Iterator[Check]:
         # The lock goes back to its owner with the next backup.
         yield warning(
             "access",
-            f"access is {access}, but {problem} {_told(odd, place)}: it is for new files only",
+            f"access is {access}, but {problem} {_told(odd, place)}: it applies only to new files",
             f"{remedy} {shlex.quote(str(place))}",
         )
     if not (written or odd):

@@ -23,7 +23,7 @@ def config_checks(settings: Settings) -> Iterator[Check]:
         if is_open_http(source.base_url):
             yield warning(
                 f"{source.name}: allow_http",
-                "the key is sent over http://, where it can be read on the way to "
+                "the key is sent over http://, where others can read it on the way to "
                 f"{urlsplit(source.base_url).hostname}",
                 "Use an https:// address, or a tunnel to it on this machine.",
             )

@@ -97,7 +97,7 @@ async def _renamed(
         warning(
             f"{name}: name",
             f"{detail}: was the source renamed?",
-            f"Name it {other!r} again; as {name!r} everything is backed up and counted anew.",
+            f"Name it {other!r} again; as {name!r} everything is backed up and counted again.",
         )
     ]
 

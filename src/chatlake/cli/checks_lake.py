@@ -46,7 +46,7 @@ def lake_checks(settings: Settings) -> Iterator[Check]:
             return
     else:
         if lake is None:
-            yield passed("lake", f"{place}: none yet, the first backup makes it")
+            yield passed("lake", f"{place}: none yet; the first backup creates it")
         else:
             yield passed("lake", f"{place}: {count(lake.state.number, 'commit')}")
             holder = lake.storage.lock_holder()
@@ -54,7 +54,9 @@ def lake_checks(settings: Settings) -> Iterator[Check]:
     if holder is None:
         yield passed("lock", "free")
     else:
-        yield warning("lock", f"a backup is running: {holder}", "Wait for it before the next one.")
+        yield warning(
+            "lock", f"a backup is running: {holder}", "Wait until it ends before you start another."
+        )
 
 
 def _folder_checks(place: Path, access: Access) -> Iterator[Check]:

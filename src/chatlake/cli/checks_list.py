@@ -36,7 +36,7 @@ class Row:
 
     @property
     def seconds(self) -> int | None:
-        """`created` as a backup reads it, UTC seconds; None where it is no usable time."""
+        """`created` as a backup reads it, UTC seconds; None where it is not a usable time."""
         return seconds_of(self.created)
 
 
@@ -119,12 +119,14 @@ def _times(name: str, rows: Sequence[Row]) -> Iterator[Check]:
     units = Counter(unit for row in rows if (unit := _unit(row)) != "seconds")
     for unit, number in units.items():
         example = next(row for row in rows if _unit(row) == unit)
-        what = f"`created` is in {unit}, not in seconds" if unit else "`created` is no usable time"
+        what = (
+            f"`created` is in {unit}, not in seconds" if unit else "`created` is not a usable time"
+        )
         shown = shortened(str(example.created), 40)
         yield warning(
             check,
             f"{what}, in {number} of {count(len(rows), 'completion')}, e.g. {example.id}: {shown}",
-            "Nothing to do: chatlake turns it into a time, and `raw` keeps what was sent."
+            "Nothing to do: chatlake turns it into a time, and `raw` keeps the original."
             if example.seconds is not None
             else "They are kept, without a created_at.",
         )
@@ -141,7 +143,7 @@ def _times(name: str, rows: Sequence[Row]) -> Iterator[Check]:
 
 
 def _unit(row: Row) -> str:
-    """Return what `created` counts; empty where it is no usable time."""
+    """Return what `created` counts; empty where it is not a usable time."""
     if row.seconds is None:
         return ""
     if isinstance(row.created, str):
@@ -153,15 +155,15 @@ def _ids(name: str, ids: Sequence[str]) -> Iterator[Check]:
     check = f"{name}: ids"
     doubled = [completion_id for completion_id, number in Counter(ids).items() if number > 1]
     if doubled:
-        detail = f"{count(len(doubled), 'id')} stand twice in one page, e.g. {doubled[0]}"
+        detail = f"{count(len(doubled), 'id')} appear twice on one page, e.g. {doubled[0]}"
         yield warning(check, detail, "Ask the server's operator: each completion needs its own id.")
     odd = [completion_id for completion_id in ids if _is_odd(completion_id)]
     if odd:
-        detail = f"{count(len(odd), 'id')} of the page may not fit into an address, e.g. "
+        detail = f"{count(len(odd), 'id')} on the page may not fit into an address, e.g. "
         yield warning(
             check,
             detail + ascii(shortened(odd[0], 60)),
-            "They are sent percent-encoded; what the server refuses is a named failure.",
+            "chatlake percent-encodes them. If the server refuses one, it is a named failure.",
         )
 
 
@@ -201,12 +203,12 @@ def cursor_checks(name: str, page: SeenPage, position: int, after: SeenPage) -> 
             + (", which was created in the same second" if same else "")
         )  # fmt: skip
         remedy = (
-            "A backup goes on from an earlier second. Where one second fills a page it says so."
+            "A backup continues from an earlier second. If one second fills a page, it says so."
         )
     elif not got:
         detail = f"after {cursor.id} the list is empty, though {expected.id} comes next"
-        remedy = "Ask the server's operator: `after` must name a completion to go on from."
+        remedy = "Ask the server's operator: `after` must name a completion to continue from."
     else:
         detail = f"the list ignores `after`: behind {cursor.id} it begins with {got[0]}"
-        remedy = "Only what stands in one page can be backed up from this server."
+        remedy = "Only what fits on one page can be backed up from this server."
     yield warning(check, detail, remedy)

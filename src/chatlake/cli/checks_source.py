@@ -164,7 +164,7 @@ class _Routes:
         yield passed(check, told)
         if limit < PAGE_LIMIT:
             detail = f"the source refuses limit={PAGE_LIMIT} and takes {limit}"
-            yield warning(f"{self.name}: limit", detail, "Nothing to do: a backup lowers it, too.")
+            yield warning(f"{self.name}: limit", detail, "Nothing to do: a backup lowers it too.")
         for found in page_checks(self.name, page, limit):
             yield found
         position = probe_position(page)
@@ -192,7 +192,7 @@ class _Routes:
         return warning(
             check.check,
             f"the source has no route /messages: {check.detail.removeprefix('permitted, but ')}",
-            "Completions and their replies are backed up, the messages that were sent are not.",
+            "Completions and replies are backed up, but not the messages that were sent.",
         )
 
     async def _lacks_messages(self, completion_id: str) -> bool:

@@ -20,12 +20,12 @@ EXAMPLES = examples("chatlake compact", "chatlake compact --json")
 
 
 def compact(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
-    """Merge small files: the fewer there are, the quicker the lake answers.
+    """Merge small files: the fewer files, the faster the queries.
 
-    Rows stay as they are, and readers are not disturbed: the old files remain until `chatlake
-    vacuum` removes them. Every backup merges some at its end; this merges all. Exit codes: 0 done,
-    7 a file is damaged (those beside it were left alone, all else is done), 8 locked by another
-    run, 130 or 143 interrupted: what was merged by then stays so.
+    Rows do not change, and readers are not disturbed: the old files stay until `chatlake vacuum`
+    removes them. Every backup merges some files at its end; this merges all. Exit codes: 0 done,
+    7 a file is damaged (it and the files beside it stay as they are, all others are merged),
+    8 locked by another run, 130 or 143 interrupted (what was merged stays merged).
     """
     from chatlake.bootstrap.backup import open_lake  # noqa: PLC0415
     from chatlake.bootstrap.maintenance import compact_lake  # noqa: PLC0415
@@ -85,4 +85,4 @@ def _show(lake: Lake, report: CompactionReport) -> None:
         f"Merged {count(report.merged, 'file')} ({size(report.merged_bytes)}) into "
         f"{count(report.added)} ({size(report.added_bytes)}) in {duration(report.seconds)}; {left}"
     )
-    say("The old files stay for who reads them now; chatlake vacuum removes them")
+    say("The old files stay for queries that still read them; chatlake vacuum removes them")

@@ -48,7 +48,7 @@ sources:
 """
 _QUERIES = (
     (
-        "How many tokens did each model take on the newest days?",
+        "How many tokens did each model use on the newest days?",
         """\
 SELECT created_date, model, sum(completions) AS completions, sum(total_tokens) AS tokens
 FROM daily_usage
@@ -130,7 +130,7 @@ class _Place:
             ) from None
         except (ValueError, KeyError, TypeError):
             raise UsageError(
-                f"{folder / _STATE_NAME} is not what a demo wrote", hint=f"Remove {folder}."
+                f"{folder / _STATE_NAME} was not written by a demo", hint=f"Remove {folder}."
             ) from None
         place = cls(folder, runs, begins_at)
         place._write()
@@ -174,7 +174,7 @@ def _simulator(place: _Place) -> Iterator[str]:
         assert process.stdout is not None  # noqa: S101 - a pipe was asked for
         url = process.stdout.readline().decode().strip()
         if not url:
-            raise ChatlakeError("the stand-in API did not start; its message stands above")
+            raise ChatlakeError("the stand-in API did not start; see its message above")
         yield url
 
 
@@ -200,8 +200,8 @@ def _run_flow(place: _Place) -> None:
         for line in _reason(list(last)):
             note(line)
         raise ChatlakeError(
-            f"the flow run ended with exit code {code}; its last lines stand above",
-            hint=f"Remove {place.folder} to begin anew.",
+            f"the flow run ended with exit code {code}; see its last lines above",
+            hint=f"Remove {place.folder} to start over.",
         )
 
 

@@ -21,8 +21,8 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "
 def doctor(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Check everything that a backup needs.
 
-    Configuration, keys, each route of each source, lake, disk, lock, versions; changes nothing. The
-    sources are asked as a backup asks, for a page of each route. Warnings do not fail it.
+    Checks configuration, keys, each route of each source, lake, disk, lock and versions. It changes
+    nothing. It requests one page of each route, as a backup does. Warnings do not make it fail.
 
     The exit code is that of the worst failure: 4 configuration, 5 not authorised, 6 unreachable,
     7 lake damaged, 1 anything else.

@@ -23,7 +23,7 @@ from chatlake.errors import (
 from chatlake.model.outside_text import strike_out
 
 PROGRAM = "chatlake"
-_OUTPUT_HINT = "Free space there, or let it go to another place."
+_OUTPUT_HINT = "Free space there, or write to another place."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from chatlake.exports.raw import RawExportReport
 
 app = typer.Typer(
-    help="Write completions to files of other formats.",
+    help="Write completions to files in other formats.",
     rich_markup_mode=None,
     epilog=examples("chatlake export raw --output backup.jsonl"),
 )
@@ -39,7 +39,7 @@ def raw(
         typer.Option(
             "--output",
             metavar="PATH",
-            help="The file to write, replaced if it is there; - for standard output.",
+            help="The file to write, replaced if it exists; - for standard output.",
         ),
     ],
     config: ConfigOption = None,
@@ -52,9 +52,9 @@ def raw(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Write JSON Lines, one completion with its messages a line, as the API sent them.
+    """Write JSON Lines: one line for each completion with its messages, as the API sent them.
 
-    Oldest first, images back in place: {"completion": {…}, "messages": […]}.
+    Oldest first, with the images back in place: {"completion": {…}, "messages": […]}.
     """
     from chatlake.bootstrap.backup import open_lake  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
@@ -78,17 +78,18 @@ def _tell(report: RawExportReport, output: str) -> None:
     note(f"{count(report.completions, 'completion')} written{place} ({size(report.bytes)})")
     if report.without_messages:
         warn(
-            f"{count(report.without_messages, 'completion')} without messages: null stands there",
+            f"{count(report.without_messages, 'completion')} without messages; "
+            "the export has null for them",
             "They could not be fetched yet; `chatlake backup` tries again.",
         )
     if report.without_completion:
         warn(
-            f"{count(report.without_completion, 'completion')} lost but for the messages: "
-            "null stands there",
+            f"{count(report.without_completion, 'completion')} lost except for the messages; "
+            "the export has null for them",
             "A file was lost, and the source no longer has them.",
         )
     if report.missing_images:
         warn(
-            f"{count(report.missing_images, 'image')} not in the lake: references stand there",
+            f"{count(report.missing_images, 'image')} not in the lake; the export has references",
             "The configuration keeps references only (images: reference).",
         )

@@ -29,7 +29,7 @@ def init(
         bool, typer.Option("--schema", help="Print the configuration's JSON Schema instead.")
     ] = False,
 ) -> None:
-    """Write a commented configuration to begin with.
+    """Write a commented configuration to start with.
 
     An existing file is never overwritten.
     """

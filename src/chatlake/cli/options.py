@@ -18,7 +18,8 @@ ConfigOption = Annotated[
     ),
 ]
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="One JSON document on standard output, nothing else there.")
+    bool,
+    typer.Option("--json", help="Write one JSON document to standard output, and nothing else."),
 ]
 
 

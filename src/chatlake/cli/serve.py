@@ -29,8 +29,8 @@ def serve(
             min=1,
             max=65_535,
             metavar="N",
-            help="Port on loopback of the Prefect server that is started where PREFECT_API_URL is "
-            "not set; by default 4200, or any if that is taken.",
+            help="Loopback port of the Prefect server that chatlake starts if PREFECT_API_URL is "
+            "not set; by default 4200, or a free one if that is taken.",
             show_default=False,
         ),
     ] = None,
@@ -39,20 +39,21 @@ def serve(
         typer.Option(
             "--name",
             metavar="NAME",
-            help="Ends the deployments' names, to tell them from those of another configuration on "
-            "the same Prefect server.",
+            help="Suffix of the deployments' names, to tell them from those of another "
+            "configuration on the same Prefect server.",
             show_default=False,
         ),
     ] = "",
 ) -> None:
-    """Schedule the Prefect flows by `schedule` in the configuration, and stay.
+    """Schedule the Prefect flows by `schedule` in the configuration, and keep running.
 
-    The backup runs at `schedule.cron`, a full sweep on Sunday two hours after the first time of day
-    that it names, the maintenance (compact, verify a fourth, vacuum) four hours after it. One run
-    at a time: another one waits. Uses the Prefect server of PREFECT_API_URL, or starts one that
-    ends with it; the pages of that one ask for a password, which `serve` names. A signal ends it,
-    and in order a run under way: what was fetched is committed, the next one goes on. Exit codes:
-    4 configuration, 130 or 143 interrupted, 1 no Prefect server.
+    The backup runs at `schedule.cron`. On Sunday, a full sweep runs two hours after the first time
+    of day in it, and maintenance (compact, verify a quarter, vacuum) four hours after that time.
+    Runs wait for each other. `serve` uses the Prefect server of PREFECT_API_URL, or starts its own
+    and stops it at the end. The pages of that server ask for a password, which `serve` shows or
+    names. On SIGINT or SIGTERM it stops; a running backup first commits what it has fetched, and
+    the next run continues from there. Exit codes: 4 configuration, 130 or 143 interrupted, 1 no
+    Prefect server.
     """
     import re  # noqa: PLC0415
 

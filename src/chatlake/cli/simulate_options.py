@@ -41,8 +41,8 @@ def simulate_command(serve: Serve, epilog: str) -> Any:
 
 _HELP = """Serve a stand-in for the API on loopback, until Ctrl-C.
 
-What it holds is made from --seed: the same options give the same completions. Faults are rates:
-0.1 is about every tenth request, from 1 on every Nth.
+It generates its completions from --seed, so the same options give the same completions. Faults are
+rates: 0.1 is about every tenth request; from 1 on, N is every Nth request.
 """
 
 

@@ -48,7 +48,7 @@ def sql(
         typer.Option(
             "--format",
             metavar="|".join(Format),
-            help="csv, jsonl and parquet stream: they may be as large as the lake. "
+            help="csv, jsonl and parquet stream, so they may be as large as the lake. "
             "Times are ISO 8601 in UTC, bytes base64.",
             show_default="table",
         ),
@@ -56,33 +56,33 @@ def sql(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", metavar="FILE", help="Write there; a file of that name is replaced."
+            "--output", metavar="FILE", help="Write to this file; an existing file is replaced."
         ),
     ] = None,
     *,
     interactive: Annotated[
-        bool, typer.Option("--interactive", "-i", help="Ask one question after the other.")
+        bool, typer.Option("--interactive", "-i", help="Take one query after another.")
     ] = False,
     allow_files: Annotated[
         bool,
         typer.Option(
             "--allow-files",
-            help="Let the query read files outside the lake too, as in FROM 'prices.csv'.",
+            help="Let the query also read files outside the lake, as in FROM 'prices.csv'.",
         ),
     ] = False,
     csv_safe: Annotated[
         bool,
         typer.Option(
             "--csv-safe",
-            help="With --format csv: for spreadsheets. A text that they would take for a formula "
-            "(it begins with = + - @, a tab or a line end) gets an apostrophe before it.",
+            help="With --format csv, for spreadsheets: put an apostrophe before text that they "
+            "would take for a formula (it begins with = + - @, a tab or a line end).",
         ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask the lake's views with SQL, read-only.
+    """Query the lake's views with SQL, read-only.
 
-    SHOW TABLES lists the views, DESCRIBE completions the columns of one. Allowed are SELECT,
+    SHOW TABLES lists the views, DESCRIBE completions the columns of one. You can use SELECT,
     DESCRIBE, SHOW, SUMMARIZE and EXPLAIN. A query reads no file outside the lake. An error in the
     SQL ends with exit code 2.
     """

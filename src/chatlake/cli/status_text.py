@@ -25,7 +25,7 @@ def show_status(location: str, facts: StatusFacts) -> None:
     say(f"{paint(location, 'bold')}: {size(octets)} in {count(files, 'file')}")
     if facts.unlisted_files:
         unlisted = f"{size(facts.unlisted_bytes or 0)} in {count(facts.unlisted_files, 'file')}"
-        say(f"Beside it {unlisted} that no manifest lists: see chatlake vacuum")
+        say(f"In addition, {unlisted} that no manifest lists: see chatlake vacuum")
     if facts.holder is not None:
         say(f"A backup is running: {facts.holder}")
     for source in facts.sources:
@@ -36,7 +36,7 @@ def show_status(location: str, facts: StatusFacts) -> None:
 
 
 def _show_source(source: SourceFacts, now: datetime) -> None:
-    left_over = "" if source.configured else " (not in the configuration any more)"
+    left_over = "" if source.configured else " (no longer in the configuration)"
     rows = source.rows
     if not rows[COMPLETIONS] and source.covered_until is None:
         say(f"{paint(source.name, 'bold')}: nothing backed up yet{left_over}")
@@ -71,11 +71,9 @@ def _show_sweep(source: SourceFacts, now: datetime) -> None:
         is_late = every is not None and now - swept_at > 2 * every
         say(f"  full sweep     {paint(text, 'yellow') if is_late else text}")
     elif every is not None:
-        say(
-            f"  full sweep     none yet; a backup makes one every {duration(every.total_seconds())}"
-        )
+        say(f"  full sweep     none yet; a backup runs one every {duration(every.total_seconds())}")
     elif source.configured:
-        text = "none yet, and none by itself (full_sweep_every: null): chatlake backup --full"
+        text = "none yet, and none is scheduled (full_sweep_every: null): chatlake backup --full"
         say(f"  full sweep     {paint(text, 'yellow')}")
 
 
@@ -99,7 +97,7 @@ def _show_expiry(source: SourceFacts, now: datetime) -> None:
     say(f"  backed up to   {moment(source.covered_until)} ({ago(source.covered_until, now)})")
     kept = f"the source keeps {duration(source.retention.total_seconds())}"
     if source.expires_in < timedelta(0):
-        text = f"the oldest of what is missing may be gone already ({kept}): back up now"
+        text = f"the oldest missing completions may be gone already ({kept}): back up now"
         say(f"  expires        {paint(text, 'red')}")
         return
     text = f"what is not backed up yet, in {duration(source.expires_in.total_seconds())} at the "

@@ -32,25 +32,25 @@ def vacuum(
         typer.Option(
             "--older-than",
             metavar="DURATION",
-            help="Only what was written, and left the lake, longer ago. 0s: all, also what "
-            "somebody may be reading just now.",
+            help="Only files that were written and replaced longer ago than this. 0s: all, even "
+            "files that a query may be reading now.",
         ),
     ] = "7d",
     *,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be removed.")
+        bool, typer.Option("--dry-run", help="Only show what would be removed.")
     ] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Do not ask; without a terminal nothing is asked anyway.")
+        bool, typer.Option("--yes", help="Do not ask. Without a terminal it never asks.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove files that no manifest lists: replaced ones, and what killed runs left.
+    """Remove files that no manifest lists: replaced files, and files that killed runs left.
 
-    Says what, and asks before it removes it. No data of the lake goes, and no manifest. Who has a
-    query or an export under way since before the files were replaced may still read them: hence
-    --older-than. Exit codes: 0 done, 7 a manifest is damaged (nothing was removed), 8 locked by
-    another run.
+    Shows what it would remove, and asks first. It removes no data of the lake and no manifest.
+    Queries and exports that started before the files were replaced may still read them;
+    --older-than gives them time. Exit codes: 0 done, 7 a manifest is damaged (nothing was removed),
+    8 locked by another run.
     """
     from chatlake.bootstrap.backup import open_lake  # noqa: PLC0415
     from chatlake.bootstrap.maintenance import unlisted_now, vacuum_lake  # noqa: PLC0415

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from chatlake.verify.run import VerifyReport
 
 EXAMPLES = examples("chatlake verify", "chatlake verify --subset $(date +%d)/31 --json")
-_HINT = "Each file is named with what to do; nothing was changed."
+_HINT = "Each file is named with what to do. Nothing was changed."
 
 
 def verify(
@@ -27,8 +27,8 @@ def verify(
         typer.Option(
             "--subset",
             metavar="K/N",
-            help="Only an Nth of the files, those checked longest ago: 1/30 to 30/30, one a night, "
-            "cover all.",
+            help="Only an Nth of the files, those checked longest ago. 1/30 to 30/30, one a night, "
+            "cover all files.",
         ),
     ] = None,
     *,
@@ -36,9 +36,9 @@ def verify(
 ) -> None:
     """Read every file of the lake again: size, SHA-256, rows, columns, keys, counts, images.
 
-    Asks no source and needs no key; changes nothing but verified.json, which remembers what was
-    checked when. Exit codes: 0 all sound, 7 damaged: each file is named, with what to do;
-    1 where this user may not read all of it.
+    Contacts no source and needs no key. It changes only verified.json, which records what was
+    checked when. Exit codes: 0 no damage, 7 damage (each file is named, with what to do), 1 this
+    user may not read the whole lake.
     """
     from chatlake.bootstrap.backup import open_lake  # noqa: PLC0415
     from chatlake.cli.bytes_shown import bytes_shown  # noqa: PLC0415

@@ -118,7 +118,7 @@ def parse(text: str, shown: str) -> Document:
             document.data = _value(node, (), document, ())
     except _TooManyValuesError:
         raise ConfigurationError(
-            f"{shown}: the file holds too many values, aliases and merges counted: more than "
+            f"{shown}: the file holds too many values, including aliases and merges: more than "
             f"{_LARGEST}",
             hint="Put ids into a file, select.ids_file, and use fewer aliases and merges.",
         ) from None
@@ -194,7 +194,7 @@ def _pairs(
                     merged = {**found, **merged}
         elif key_node.value in own:
             first = document.lines[(*location, key_node.value)]
-            problem = f"the key stands here a second time, first in line {first}"
+            problem = f"duplicate key, first in line {first}"
             document.problems.append(((*location, key_node.value), line, problem))
         else:
             own[key_node.value] = value_node

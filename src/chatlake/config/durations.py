@@ -28,9 +28,7 @@ def parse_duration(text: str) -> timedelta:
     unit twice or out of order, a fraction, a sign, a space.
     """
     if re.fullmatch(r"[0-9]+", text, re.ASCII):
-        raise ValueError(
-            f"expected {EXPECTED}; a number alone has no unit: write {text}s or {text}h"
-        )
+        raise ValueError(f"expected {EXPECTED}; a number needs a unit: write {text}s or {text}h")
     found = _SHAPE.fullmatch(text)
     if found is None:
         raise ValueError(f"expected {EXPECTED}")

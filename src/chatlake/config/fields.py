@@ -71,7 +71,7 @@ def words(expected: str, pattern: str, *, expands: bool = True, never: Sequence[
         if not shape.fullmatch(text):
             raise ValueError(f"expected {expected}")
         if text in never:
-            raise ValueError("expected another name: in a lake this one is read as no value")
+            raise ValueError("expected another name: other tools read this one as a missing value")
         return text
 
     return Leaf(check, schema, expands=expands)
@@ -125,7 +125,7 @@ def duration(*, zero: bool = False) -> Leaf:
             found = durations.parse_duration(value)
         else:
             number = isinstance(value, int) and not isinstance(value, bool)
-            unit = f"; a number alone has no unit: write {value}s or {value}h" if number else ""
+            unit = f"; a number needs a unit: write {value}s or {value}h" if number else ""
             raise ValueError(f"expected {durations.EXPECTED}{unit}")
         if found < timedelta(0) or (not zero and not found):
             raise ValueError("expected a duration of more than 0s")
@@ -143,7 +143,7 @@ def size() -> Leaf:
     def check(value: object) -> int:
         if not isinstance(value, str):
             number = isinstance(value, int) and not isinstance(value, bool)
-            alone = f"; a number alone has no unit: write {value}MiB" if number else ""
+            alone = f"; a number needs a unit: write {value}MiB" if number else ""
             raise ValueError(f"expected {sizes.EXPECTED}{alone}")
         return sizes.parse_size(value)
 

@@ -39,7 +39,7 @@ class NotifyAddress:
         if not _is_address(url):
             where = f"{self.reference.where}: " if self.reference.where else ""
             raise ConfigurationError(
-                f"{where}{self.reference} is no http(s) address",
+                f"{where}{self.reference} is not an http(s) address",
                 hint="Give the address that takes a JSON POST, such as https://example.com/hook.",
             )
         return url

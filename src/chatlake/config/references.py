@@ -166,7 +166,7 @@ class SecretReference:
             return f"export {self.name}=…"
         if self.kind == "file":
             return (
-                "Write the secret alone into this file, and let the user who runs chatlake read it."
+                "Write only the secret into this file, and let the user who runs chatlake read it."
             )
         return f"Create the Secret block {self.name!r} in Prefect, or refer to ${{NAME}}."
 

@@ -35,7 +35,7 @@ def secret_in_file(path: str) -> str:
     except OSError as problem:
         raise ValueError(f"the file cannot be read: {problem.strerror or 'an error'}") from None
     if len(content) > LARGEST_BYTES:
-        raise ValueError("the file is larger than 64 KiB, and so no secret")
+        raise ValueError("the file is larger than 64 KiB, too large for a secret")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

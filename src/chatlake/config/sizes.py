@@ -28,7 +28,7 @@ def parse_size(text: str) -> int:
     found = _SHAPE.fullmatch(text)
     if found is None:
         unit = re.fullmatch(r"[0-9]{1,18}", text, re.ASCII)
-        alone = f"; a number alone has no unit: write {text}MiB" if unit else ""
+        alone = f"; a number needs a unit: write {text}MiB" if unit else ""
         raise ValueError(f"expected {EXPECTED}{alone}")
     digits = text[: found.start(1)]
     size = int(digits) * UNITS[found.group(1)] if len(digits) <= 18 else MOST + 1

@@ -41,7 +41,7 @@ class StoredImages:
         data: bytes = self._group(path, group)[row].as_py()
         if hashlib.sha256(data).hexdigest() != sha256:
             raise LakeDamagedError(
-                f"{self._lake.location}/{path} was altered: an image is not that of its SHA-256"
+                f"{self._lake.location}/{path} was altered: an image does not match its SHA-256"
             )
         return data
 

@@ -153,7 +153,7 @@ class BatchedExport:
         if self._lost_in_a_row >= MOST_LOST_IN_A_ROW:
             raise ChatlakeError(
                 f"{self._lost_in_a_row} batches in a row were lost with their workers: {detail}",
-                hint="Look at the workers' logs, mostly their memory is too small; then run again.",
+                hint="Check the workers' logs and memory, then run again.",
             )
 
     async def _end(self, feeding: asyncio.Task[None]) -> None:

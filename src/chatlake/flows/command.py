@@ -53,11 +53,11 @@ def backup_command(arguments: Sequence[str] | None = None) -> int:
 
 def export_command(arguments: Sequence[str] | None = None) -> int:
     """Run the flow `export_completions` from the command line; returns the exit code."""
-    parser = _parser("export_completions", "Export just these completions, as a Prefect flow run.")
+    parser = _parser("export_completions", "Back up only these completions, as a Prefect flow run.")
     parser.add_argument(
         "--ids-file", metavar="FILE", required=True, help="completion ids, one a line"
     )
-    parser.add_argument("--source", metavar="NAME", help="needed where there are several")
+    parser.add_argument("--source", metavar="NAME", help="needed if there are several")
     values = parser.parse_args(arguments)
     ids_file = str(Path(values.ids_file).absolute())
 
@@ -78,7 +78,8 @@ def export_command(arguments: Sequence[str] | None = None) -> int:
 def maintain_command(arguments: Sequence[str] | None = None) -> int:
     """Run the flow `maintain` from the command line; returns the exit code."""
     parser = _parser(
-        "maintain", "Merge small files, verify a fourth, remove what is old, as a Prefect flow run."
+        "maintain",
+        "Merge small files, verify a quarter, remove old files, as a Prefect flow run.",
     )
     values = parser.parse_args(arguments)
 
@@ -93,7 +94,7 @@ def maintain_command(arguments: Sequence[str] | None = None) -> int:
 def _parser(name: str, description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"python flows/{name}.py",
-        description=f"{description} Without PREFECT_API_URL a Prefect server is started for it.",
+        description=f"{description} Without PREFECT_API_URL it starts a Prefect server.",
         epilog=_EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -66,7 +66,7 @@ def _refuse_example(file: Path) -> None:
     example = parse(template(_LAKE_OF_EXAMPLE), str(file)).data
     if parse(read_text(file, str(file)), str(file)).data == example:
         raise ConfigurationError(
-            f"{file} is the example that comes with chatlake, and no other configuration is named",
+            f"{file} is the example that comes with chatlake, and no other configuration is set",
             hint=f"Set {VARIABLE}, or the parameter `config` (--config in a shell), to your own "
             "file; `chatlake init` writes one.",
         )

@@ -1,7 +1,7 @@
 """Closes the runs that a kill, a power loss or a lost worker has left as Running in Prefect.
 
 Every start of `chatlake serve` and every start of a flow run looks for them. What a dead run had
-committed is in the lake, and the next run goes on from there; only Prefect has to be told.
+committed is in the lake, and the next run continues from there; only Prefect has to be told.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def begin_run(settings: Settings) -> None:
             siblings = [] if me.deployment_id is None else [me.deployment_id]
             _close(client, settings, siblings, Patience(), but=me.id)
     except Exception as error:  # noqa: BLE001 - what is in the lake counts
-        logger.warning("Prefect was not asked for runs that are dead: %s", type(error).__name__)
+        logger.warning("cannot ask Prefect for dead runs: %s", type(error).__name__)
 
 
 def close_runs_of(settings: Settings, deployments: Collection[UUID]) -> None:
@@ -99,7 +99,7 @@ def _close(
         if why is not None and client.read_flow_run(run.id).state_id == run.state_id:
             state: State[Any] = Crashed(
                 message=f"its process was killed ({why}); what was committed stays, and the next "
-                "run goes on from there"
+                "run continues from there"
             )
             client.set_flow_run_state(run.id, state, force=True)
             logger.info("closed the run %s of Prefect: %s", run.name, why)

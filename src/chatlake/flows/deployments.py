@@ -62,14 +62,14 @@ def deployments_of(settings: Settings, name: str = "") -> list[Served]:
             backup,
             weekly(cron, SWEEP_HOURS_LATER),
             {"config": config, "full": True},
-            "Lists everything again: finds what changed long ago, and what is gone.",
+            "Lists everything again, to find what changed long ago and what was deleted.",
         ),
         Served(
             f"weekly-maintain{after}",
             maintain,
             weekly(cron, MAINTAIN_HOURS_LATER),
             {"config": config},
-            "Merges small files, reads a fourth of all again, removes what is old.",
+            "Merges small files, re-reads a quarter of the lake, removes old files.",
         ),
     ]
 

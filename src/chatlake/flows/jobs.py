@@ -28,9 +28,7 @@ def job_for_ids(
     else:
         ids = parse_ids(completion_ids or (), name="completion_ids").ids
     if not ids:
-        raise UsageError(
-            f"{ids_file or 'completion_ids'}: there is no completion id in it", hint=""
-        )
+        raise UsageError(f"{ids_file or 'completion_ids'}: it contains no completion id", hint="")
     return job_for(_source(settings, source), ids=ids)
 
 
@@ -41,6 +39,6 @@ def _source(settings: Settings, name: str | None) -> Source:
         return settings.sources[0]
     names = ", ".join(source.name for source in settings.sources)
     raise UsageError(
-        "the configuration has several sources, and the ids can be of one only",
-        hint=f"Name it with `source`: {names}.",
+        "the configuration has several sources, and the ids can belong to only one",
+        hint=f"Set `source`: {names}.",
     )

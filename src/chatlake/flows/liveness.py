@@ -113,7 +113,7 @@ def _why_gone_elsewhere(
 ) -> str | None:
     was = f"process {labels.get(PROCESS)} on {labels.get(HOST)}"
     if _is_of_an_earlier_boot(labels):
-        return None if is_written() else f"{was} is gone: that machine has started anew"
+        return None if is_written() else f"{was} is gone: that machine has restarted"
     is_dead = since >= Patience().running and not is_written()
     return f"{was} does not write to the lake" if is_dead else None
 

@@ -111,7 +111,7 @@ def _maintain(settings: Settings, part: Subset) -> Maintenance:
     for finding in done.verified.findings:
         logger.error("%s: %s", finding.path, finding.problem)
     if done.damaged or not done.verified.is_sound:
-        logger.warning("nothing was removed: it may be what the lake is mended from")
+        logger.warning("nothing was removed: the lake may have to be repaired from it")
         return done
     done.removed, done.unlisted = vacuum_lake(open_lake(settings), OLDER_THAN)
     logger.info("removed %d files that were not listed for 7 days", len(done.removed))

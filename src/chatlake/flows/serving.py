@@ -53,14 +53,14 @@ async def serve(
         if not url:
             database = None if needs_prefect_secrets(settings) else own_database()
             server = await stack.enter_async_context(own_server(port, database))
-            url, whose = server.url, "its own server, which ends with it"
+            url, whose = server.url, "its own server, which stops with it"
             password = _where_the_password_is(server)
             ends.append(asyncio.create_task(server.ended()))
         async with get_client() as client:
             if await client.api_healthcheck() is not None:
                 raise ChatlakeError(
                     f"the Prefect server at {url} does not answer",
-                    hint="Check PREFECT_API_URL; without it chatlake starts a server of its own.",
+                    hint="Check PREFECT_API_URL; without it chatlake starts its own server.",
                 )
             await _check_names(client, deployments)
         ui = (PREFECT_UI_URL.value() or url).removesuffix("/api")

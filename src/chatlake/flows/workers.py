@@ -86,7 +86,7 @@ class Workers:
                 raise
             except self.lost as error:
                 lost.append(error)
-                logger.warning("%s: a worker died under batch %d", batch.job.name, batch.number)
+                logger.warning("%s: a worker died during batch %d", batch.job.name, batch.number)
                 self._replace(task_runner)
             except Exception as error:
                 if not self._was_replaced(task_runner):
@@ -190,9 +190,9 @@ def no_workers(runner: Runner) -> ChatlakeError:
     if runner.address is None:
         return ChatlakeError(f"the {runner.kind.capitalize()} cluster of this run has no workers")
     return ChatlakeError(
-        f"the {runner.kind.capitalize()} cluster at {runner.address} took no batch within "
+        f"the {runner.kind.capitalize()} cluster at {runner.address} accepted no batch within "
         f"{PATIENCE_S:.0f} s: has it workers?",
-        hint="Start workers; what was committed stays, the next run goes on.",
+        hint="Start workers; what was committed stays, the next run continues.",
     )
 
 

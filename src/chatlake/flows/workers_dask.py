@@ -102,7 +102,7 @@ class DaskWorkers(Workers):
         now = time.monotonic()
         if self._alone_since is None:
             self._alone_since = now
-            logger.warning("the Dask cluster has no workers any more; waiting for one")
+            logger.warning("the Dask cluster has lost all its workers; waiting for one")
         if now - self._alone_since > (PATIENCE_S if self.runner.address else 0):
             raise no_workers(self.runner)
 

@@ -73,8 +73,8 @@ class Lake:
             )
         if _UNREADABLE.search(storage.location):
             raise LakeError(
-                f"{storage.location}: DuckDB reads no path with a backslash and one of * ? [",
-                hint="Put the lake where the folders have other names.",
+                f"{storage.location}: DuckDB cannot read a path with a backslash and one of * ? [",
+                hint="Put the lake in folders with other names.",
             )
         lake = cls(storage)
         if lake.state.number or any(

@@ -142,7 +142,7 @@ def removed_since(storage: Storage, moment: datetime) -> set[str]:
         manifest = _read(storage, manifest_path(number), Manifest, number)
         if not manifest.created_at:
             place = f"{storage.location}/{manifest_path(number)}"
-            raise LakeDamagedError(f"{place} was altered: it does not say when it was written")
+            raise LakeDamagedError(f"{place} was altered: it has no creation time")
         if parse_time(manifest.created_at) < moment and number < oldest:
             break
         removed.update(manifest.removed)
@@ -231,7 +231,7 @@ def _unseal(text: bytes, place: str, kind: type[Document]) -> Document:
         )
     inner = b"{" + text[_HEAD_SIZE:-1]
     if seal(inner) != text:
-        raise LakeDamagedError(f"{place} was altered: its SHA-256 is another than it says")
+        raise LakeDamagedError(f"{place} was altered: its SHA-256 does not match")
     try:
         return msgspec.json.decode(inner, type=kind)
     except msgspec.DecodeError as error:

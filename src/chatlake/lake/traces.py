@@ -17,12 +17,12 @@ def traces_of_lake(location: str) -> str | None:
     Files of a first run that was killed before its first commit are no such thing.
     """
     if "://" not in location and (link := _dangling(Path(location))) is not None:
-        return f"{link} is a link to {link.readlink()}, which is not there"
+        return f"{link} is a link to {link.readlink()}, which does not exist"
     storage = storage_at(location)
     with local_copy(storage, CATALOG) as path:
         stamp = None if path is None else read_stamp(path)
     if stamp is not None and stamp.number:
-        return f"the catalogue there knows commit {stamp.number}, and its manifest is gone"
+        return f"the catalogue there shows commit {stamp.number}, and its manifest is gone"
     return _data_alone(storage)
 
 
@@ -32,7 +32,7 @@ def _data_alone(storage: Storage) -> str | None:
         return None
     found = (next(storage.list(table), None) for table in SCHEMAS)
     file = next((file for file in found if file is not None), None)
-    return None if file is None else f"{file.path} is there, and no manifest lists it"
+    return None if file is None else f"{file.path} exists, but no manifest lists it"
 
 
 def _dangling(place: Path) -> Path | None:

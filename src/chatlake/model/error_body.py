@@ -147,7 +147,9 @@ def _whole_source_error(
     if status == 429 and (_QUOTA.fullmatch(words.type) or _QUOTA.fullmatch(words.code)):
         return QuotaExhaustedError(message)
     if of_list and 300 <= status < 400:
-        hint = "Redirects are not followed, so that the key goes nowhere else. Check base_url."
+        hint = (
+            "chatlake does not follow redirects, so that the key goes nowhere else. Check base_url."
+        )
         return SourceUnreachableError(message, hint=hint)
     return None
 

@@ -234,9 +234,9 @@ def false_value(document: Manifest | Checkpoint) -> str | None:
 def _false_of_file(file: PartFile) -> str | None:
     for name in ("min_created_at", "max_created_at"):
         if not _is_time(getattr(file, name)):
-            return f"{name} of {file.path} is no time: {getattr(file, name)!r}"
+            return f"{name} of {file.path} is not a time: {getattr(file, name)!r}"
     if not _is_day(file.created_date):
-        return f"created_date of {file.path} is no day: {file.created_date!r}"
+        return f"created_date of {file.path} is not a day: {file.created_date!r}"
     if file.rows < 0 or file.bytes < 0:
         return f"{file.path} cannot have {file.rows} rows and {file.bytes} bytes"
     return None
@@ -253,17 +253,17 @@ def _false_moments(document: Manifest | Checkpoint) -> Iterator[str]:
         moments.append((f"last_attempt_at of {name}", failure.last_attempt_at or None))
     for name, text in moments:
         if text is not None and not _is_time(text):
-            yield f"{name} is no time: {text!r}"
+            yield f"{name} is not a time: {text!r}"
 
 
 def _false_seconds(document: Manifest | Checkpoint) -> Iterator[str]:
     for source, cursor in document.cursors.items():
         if not _FIRST.timestamp() < cursor.created < _LAST.timestamp():
-            yield f"created of the cursor of {source} is no time: {cursor.created}"
+            yield f"created of the cursor of {source} is not a time: {cursor.created}"
     for failure in document.failures:
         # What a source sends of a completion that cannot be read is kept as it is.
         if failure.created is not None and abs(failure.created) > _MOST_SECONDS:
-            yield f"created of {failure.completion_id} is no time: {failure.created}"
+            yield f"created of {failure.completion_id} is not a time: {failure.created}"
 
 
 def _is_time(text: str) -> bool:

@@ -213,7 +213,7 @@ class Pager(Generic[T]):
             self.done = True
             return []
         if page.malformed and page.has_more:
-            raise InvalidResponseError("not one row of the page can be read")
+            raise InvalidResponseError("no row of the page can be read")
         is_end = self._is_behind_last() or (self._is_token and not self._claims_more)
         if is_end and not page.has_more:
             self.done = True

@@ -27,7 +27,7 @@ def split_rows(body: bytes) -> tuple[list[bytes], bytes]:
     row_start = data_start = data_end = -1
     for number, (token, start, end, depth) in enumerate(marks_of(body)):
         if number >= _MOST_MARKS:
-            raise InvalidResponseError("the page cannot be read, and is too long to be taken apart")
+            raise InvalidResponseError("the page cannot be read, and is too long to split")
         if depth == 1 and token == b"[" and key == b'"data"' and data_end < 0 and not within:
             within, data_start = True, end
             row_start = end

@@ -44,11 +44,11 @@ class Scenario:
         metadata={"help": "seconds within which a new completion becomes visible, not in order"},
     )
     repeat_reply: bool = field(
-        default=False, metadata={"help": "/messages ends with the reply, as OGX answers"}
+        default=False, metadata={"help": "/messages ends with the reply, as with OGX"}
     )
     ogx: bool = field(
         default=False,
-        metadata={"help": "answer as OGX does: no metadata, seed or usage, unknown ids are 400"},
+        metadata={"help": "behave as OGX: no metadata, seed or usage, unknown ids are 400"},
     )
     image_share: float = field(
         default=0.06, metadata={"help": "share of completions with images, 0 to 1"}
@@ -89,7 +89,7 @@ class Scenario:
         default=False, metadata={"help": "the list ignores `order`: it is always newest first"}
     )
     max_page: int | None = field(
-        default=None, metadata={"help": "rows that a page has at most, whatever `limit` says [100]"}
+        default=None, metadata={"help": "the most rows on a page, whatever `limit` says [100]"}
     )
     strict_limit: bool = field(
         default=False, metadata={"help": "a `limit` above `max_page` is a 400 instead"}
@@ -111,7 +111,7 @@ class Scenario:
     future_days: float = field(
         default=0.0, metadata={"help": "days from now to which one completion is dated [none]"}
     )
-    latency_ms: float = field(default=0.0, metadata={"help": "milliseconds before each answer"})
+    latency_ms: float = field(default=0.0, metadata={"help": "milliseconds before each response"})
     requests_per_minute: float | None = field(
         default=None, metadata={"help": "pace above which 429 is answered [no limit]"}
     )
@@ -120,7 +120,7 @@ class Scenario:
     )
     rate_headers: RateHeaders = field(
         default="none",
-        metadata={"help": "what a limited account is told: none, retry-after or x-ratelimit"},
+        metadata={"help": "headers that a limited account gets: none, retry-after or x-ratelimit"},
     )
 
     def __post_init__(self) -> None:

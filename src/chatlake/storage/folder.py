@@ -205,7 +205,7 @@ class LocalStorage:
         if self._lock is not None and not self._lock.is_at(self._root / _LOCK):
             raise LakeDamagedError(
                 f"{self._root} was removed, moved or replaced while this run was writing to it",
-                hint="Put it back; `chatlake backup --new-lake` begins a new lake there.",
+                hint="Put it back; `chatlake backup --new-lake` creates a new lake there.",
             )
 
     def _open_new(self, path: Path) -> BinaryIO:

@@ -34,7 +34,7 @@ def storage_at(location: str | os.PathLike[str], access: Access = "private") -> 
         return LocalStorage(place, access)
     if match[1] not in _CLOUDS:
         raise ConfigurationError(
-            f"{place}: there are no lakes on {match[1]}://",
+            f"{place}: lakes cannot be on {match[1]}://",
             hint="Give a folder, or an s3://, gs:// or az:// address as `lake`.",
         )
     extra, module, name = _CLOUDS[match[1]]
@@ -43,6 +43,6 @@ def storage_at(location: str | os.PathLike[str], access: Access = "private") -> 
     except ImportError as error:
         raise ConfigurationError(
             f'lakes on {match[1]}:// need chatlake[{extra}]: pip install "chatlake[{extra}]"',
-            hint="Or give a folder of this machine as `lake`.",
+            hint="Or use a folder on this machine as `lake`.",
         ) from error
     return RemoteStorage(place.rstrip("/"), store)

@@ -108,7 +108,7 @@ def check_empty_files(storage: RereadingStorage, shown: ShownCatalog | None) -> 
         except FileNotFoundError:
             if shown is not None and path in shown.paths:
                 command = "backup" if storage.local_path(path) is None else "sql 'FROM runs'"
-                remedy = f"Run `chatlake {command}`: that writes it anew."
+                remedy = f"Run `chatlake {command}` to write it again."
                 yield Finding(path, "is missing; the views read it", remedy, "missing")
             continue
         except LakeDamagedError as error:
@@ -141,7 +141,7 @@ def _read(path: str) -> ShownCatalog | Finding:
             connection.execute(sql).fetchall()
         views = dict(connection.execute(_VIEWS).fetchall())
     if row is None:
-        problem = "does not say what lake it is of"
+        problem = "does not say which lake it belongs to"
         return Finding(CATALOG, problem, WRITTEN_ANEW, "contradiction")
     stamp = CatalogStamp(*row)
     found = {_unquoted(text) for sql in views.values() for text in _PATH.findall(sql)}

@@ -200,4 +200,4 @@ def _moment(text: str) -> datetime:
     try:
         return parse_time(text)
     except ValueError:
-        raise FileProblemError("range", f"the manifest gives no time: {text!r}") from None
+        raise FileProblemError("range", f"the manifest has no time: {text!r}") from None

@@ -27,20 +27,20 @@ Kind = Literal[
 
 RESTORE_OR_FETCH: Final = (
     "Restore it from a copy, or delete it and run `chatlake backup --full`: "
-    "what the source still has is fetched again."
+    "the backup fetches again what the source still has."
 )
 RESTORE_OR_FETCH_MISSING: Final = (
     "Restore it from a copy, or run `chatlake backup --full`: "
-    "what the source still has is fetched again."
+    "the backup fetches again what the source still has."
 )
-RESTORE_MANIFEST: Final = "Restore it from a copy of the lake: nothing else tells what it told."
+RESTORE_MANIFEST: Final = "Restore it from a copy of the lake: its content exists nowhere else."
 RESTORE_CHECKPOINT: Final = (
-    "Nothing is lost: the manifests up to it tell the same. Delete it, if it is there; "
-    "the next `chatlake backup` writes it anew from them."
+    "Nothing is lost: the manifests up to it have the same content. Delete it, if it is there; "
+    "the next `chatlake backup` writes it again from them."
 )
 ALLOW: Final = "Run `chatlake verify` as the user who backs up."
 UPGRADE: Final = "Upgrade chatlake."
-WRITTEN_ANEW: Final = "Delete it: the next `chatlake backup` writes it anew."
+WRITTEN_ANEW: Final = "Delete it: the next `chatlake backup` writes it again."
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,7 @@ def _take_checkpoint(
     if history.state is None:
         history.state = told
     elif not _agree(history.state, told):
-        problem = "does not tell what the manifests up to it tell"
+        problem = "does not match the manifests up to it"
         history.findings.append(Finding(path, problem, RESTORE_CHECKPOINT, "contradiction"))
 
 

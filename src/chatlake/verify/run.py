@@ -179,7 +179,7 @@ class _Verification:
             report.findings.append(shown)
         elif shown is None:
             if history.newest and storage.url(CATALOG) is not None:
-                report.notes.append(f"{CATALOG} is missing; {_next(storage)} writes it anew")
+                report.notes.append(f"{CATALOG} is missing; {_next(storage)} writes it again")
         elif is_of_this_lake(shown, storage):
             number = shown.stamp.number
             report.findings += check_catalog(shown, storage, expected.get(number))
@@ -187,10 +187,10 @@ class _Verification:
             if number < history.newest or shown.stamp.location != storage.location:
                 report.notes.append(
                     f"{CATALOG} shows commit {number} of {shown.stamp.location}, "
-                    f"the newest is {history.newest}; {_next(storage)} writes it anew"
+                    f"the newest is {history.newest}; {_next(storage)} writes it again"
                 )
         else:
-            problem = f"is of another lake, which was at {shown.stamp.location}"
+            problem = f"belongs to another lake, which was at {shown.stamp.location}"
             report.findings.append(Finding(CATALOG, problem, WRITTEN_ANEW, "contradiction"))
         if record is not None:
             evidence = f"an earlier verification saw commit {record.number} ({RECORD})"
@@ -313,7 +313,7 @@ class _Verification:
             after.save(self._storage)
         except LakeUnwritableError as error:
             self._report.notes.append(
-                f"{error.message}: what was checked today cannot be remembered for --subset"
+                f"{error.message}: cannot record for --subset what was checked today"
             )
 
     def _on_bytes(self, number: int) -> None:

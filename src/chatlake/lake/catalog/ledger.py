@@ -11,7 +11,7 @@ from chatlake.model.manifest import LakeState, parse_time
 
 _RUNS: Final[tuple[tuple[str, pa.DataType, str], ...]] = (
     ("run_id", TEXT, "Id of the run."),
-    ("source", TEXT, "Source that these figures are of."),
+    ("source", TEXT, "Source of these figures."),
     ("status", TEXT, "running, complete, incomplete, failed or interrupted."),
     ("mode", TEXT, "incremental, full or ids."),
     ("started_at", TIME, "Start of the run, UTC."),
@@ -19,20 +19,20 @@ _RUNS: Final[tuple[tuple[str, pa.DataType, str], ...]] = (
     ("seconds", REAL, "Wall time in seconds."),
     ("listed", COUNT, "Completions listed: new + changed + unchanged + failed."),
     ("new", COUNT, "Completions that the lake did not have."),
-    ("changed", COUNT, "Completions that the lake had in another version."),
-    ("unchanged", COUNT, "Completions that the lake had so."),
-    ("deleted", COUNT, "Completions found gone at the source."),
+    ("changed", COUNT, "Completions that the lake had in an earlier version."),
+    ("unchanged", COUNT, "Completions that the lake had in this version."),
+    ("deleted", COUNT, "Completions found deleted at the source."),
     ("failed", COUNT, "Completions that could not be fetched; see failures."),
     ("messages", COUNT, "Messages stored."),
     ("content_parts", COUNT, "Content parts stored."),
     ("images", COUNT, "Image parts stored, embedded or linked."),
     ("requests", COUNT, "Requests sent."),
     ("retries", COUNT, "Requests sent again."),
-    ("rate_limited", COUNT, "Answers 429."),
+    ("rate_limited", COUNT, "Responses 429."),
     ("files_added", COUNT, "Files added to the lake."),
     ("bytes_added", COUNT, "Size of the files added, in bytes."),
-    ("healed_files", COUNT, "Files missing or of another size, whose content was asked for again."),
-    ("error", TEXT, "What ended the run, if something did."),
+    ("healed_files", COUNT, "Files missing or of another size, whose content was fetched again."),
+    ("error", TEXT, "The error that ended the run, if any."),
 )
 
 _FAILURES: Final[tuple[tuple[str, pa.DataType, str], ...]] = (

@@ -193,7 +193,7 @@ def _require_reading_tree(connection: duckdb.DuckDBPyConnection, query: str) -> 
             name = str(node["function"].get("function_name", "")).lower()
             if name not in _READING_FUNCTIONS:
                 raise UsageError(
-                    f"chatlake sql is read-only: it does not know that {name}() only reads",
+                    f"chatlake sql is read-only: it cannot tell that {name}() only reads",
                     hint=_READ_ONLY_HINT,
                 )
 

@@ -39,7 +39,7 @@ def open_unaltered(storage: Storage, file: PartFile) -> Iterator[pq.ParquetFile]
             raise LakeUnwritableError(
                 f"Cannot copy {storage.location}/{file.path} into a temporary file: "
                 f"{error.strerror or error}",
-                hint=f"Free space in {tempfile.gettempdir()}, or let TMPDIR name another folder.",
+                hint=f"Free space in {tempfile.gettempdir()}, or set TMPDIR to another folder.",
             ) from error
         with open_part(storage, file.path, copy) as part:
             yield part

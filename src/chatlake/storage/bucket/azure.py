@@ -59,7 +59,7 @@ class AzureStore:
         "Set AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT_NAME and a key, a SAS token "
         "or a managed identity."
     )
-    rights_hint: ClassVar[str] = "It takes the role Storage Blob Data Contributor on the container."
+    rights_hint: ClassVar[str] = "You need the role Storage Blob Data Contributor on the container."
     no_version: ClassVar[str] = '"0x0"'
 
     def __init__(self) -> None:

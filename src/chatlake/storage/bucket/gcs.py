@@ -56,7 +56,7 @@ class GcsStore:
         "Set GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth application-default login`, or "
         "give the machine a service account."
     )
-    rights_hint: ClassVar[str] = "It takes the role Storage Object User on the bucket."
+    rights_hint: ClassVar[str] = "You need the role Storage Object User on the bucket."
     no_version: ClassVar[str] = "1"
 
     def __init__(self) -> None:

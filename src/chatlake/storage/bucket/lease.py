@@ -110,7 +110,9 @@ class Lease:
             if version is not None:
                 _require_conditions(store, key, place, data)
                 return cls(store, key, place, record, version)
-        raise LakeLockedError(f"{place} is being written by several others that have just begun")
+        raise LakeLockedError(
+            f"{place} is being written by several other runs that have just started"
+        )
 
     @staticmethod
     def holder(store: ObjectStore, key: str) -> LockHolder | None:

@@ -29,8 +29,7 @@ LIST_S: Final = 600.0
 """What a list takes at most, of any number of pages."""
 
 NO_CONDITIONS: Final = (
-    "{} does not keep the conditions of a write: two runs at once could overwrite each other's "
-    "commits"
+    "{} does not support conditional writes: two runs at once could overwrite each other's commits"
 )
 CONDITIONS: Final = "Put the lake on a store with conditional writes (If-None-Match, If-Match)."
 

@@ -232,13 +232,13 @@ class RemoteStorage:
                 return f"no valid credentials ({_line(error)})", self._kind.credentials_hint
             case "bucket":
                 return f"there is no bucket {bucket}", (
-                    "Make the bucket, or correct `lake` in the configuration."
+                    "Create the bucket, or correct `lake` in the configuration."
                 )
             case "denied":
-                return f"a right is missing ({_line(error)})", self._kind.rights_hint
+                return f"a permission is missing ({_line(error)})", self._kind.rights_hint
             case "unreachable":
                 return f"no connection ({_line(error)})", (
-                    "Check network, proxy, region and endpoint; then run again, it goes on."
+                    "Check network, proxy, region and endpoint, then run again to continue."
                 )
             case "unsupported":
                 return f"the store cannot do this ({_line(error)})", CONDITIONS
@@ -254,7 +254,7 @@ def _line(error: Exception) -> str:
     """Return the first line of an error's text, not too long; its kind if it has none."""
     first = next(iter(str(error).strip().splitlines()), "")
     if not first and isinstance(error, TimeoutError):
-        return "no answer in time"
+        return "no response in time"
     return first[:200] or type(error).__name__
 
 
@@ -268,7 +268,7 @@ def _gathering(path: str, location: str) -> Iterator[BinaryIO]:
     except OSError as error:
         raise LakeUnwritableError(
             f"Cannot gather {location}/{path} in a temporary file: {error.strerror or error}",
-            hint=f"Free space in {tempfile.gettempdir()}, or let TMPDIR name another folder.",
+            hint=f"Free space in {tempfile.gettempdir()}, or set TMPDIR to another folder.",
         ) from error
 
 

@@ -59,7 +59,7 @@ class S3Store:
         "role."
     )
     rights_hint: ClassVar[str] = (
-        "It takes s3:ListBucket on the bucket and s3:GetObject, s3:PutObject and s3:DeleteObject "
+        "You need s3:ListBucket on the bucket and s3:GetObject, s3:PutObject and s3:DeleteObject "
         "on what is in it."
     )
     no_version: ClassVar[str] = '"00000000000000000000000000000000"'
