@@ -266,7 +266,7 @@ def test_a_missing_library_is_named_by_its_extra(
 
 def test_another_kind_of_place_is_refused() -> None:
     """A URL of a kind that is not known makes no folder called ftp:."""
-    with pytest.raises(ConfigurationError, match="no lakes on ftp://"):
+    with pytest.raises(ConfigurationError, match="lakes cannot be on ftp://"):
         Lake.open("ftp://host/lake", create=True)
 
 

@@ -207,7 +207,7 @@ def test_the_first_request_has_the_filters_of_a_backup(
 
 
 @pytest.mark.parametrize(
-    ("status", "words"), [(501, "stores no completions"), (410, "no longer keeps")]
+    ("status", "words"), [(501, "stores no completions"), (410, "has retired stored completions")]
 )
 def test_a_source_that_can_never_answer_says_why(
     chatlake: CommandLine, tmp_path: Path, status: int, words: str

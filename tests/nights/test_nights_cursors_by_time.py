@@ -10,6 +10,8 @@ import pytest
 from tests.nights.night import Nights
 from tests.nights.server import Habits, NightServer
 
+pytestmark = pytest.mark.slow
+
 Cursors = Literal["exact", "later", "from"]
 CURSORS = pytest.mark.parametrize("cursors", ["later", "exact"])
 BY_TIME = pytest.mark.parametrize("cursors", ["later", "from"])

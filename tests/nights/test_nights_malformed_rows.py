@@ -10,6 +10,8 @@ from tests.nights.night import Night, Nights
 from tests.nights.server import Habits, NightServer
 from tests.nights.wire import MALFORMED, WITH_ID, malformed
 
+pytestmark = pytest.mark.slow
+
 KINDS = pytest.mark.parametrize("kind", MALFORMED)
 SOME_KINDS = pytest.mark.parametrize("kind", ["no id", "null", "nan", "invalid utf-8", "deep"])
 

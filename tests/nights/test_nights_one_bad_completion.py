@@ -10,6 +10,8 @@ from tests.nights.night import Nights
 from tests.nights.server import ROUTES, Fault, NightServer
 from tests.support import NOW
 
+pytestmark = pytest.mark.slow
+
 BY_MESSAGES = ("messages",)
 BY_ID = ("get",)
 FAULTS = ("reset", "hang", "html", "redirect", 403, 404, 405, 410, 418, 500, 501, 503)

@@ -15,6 +15,8 @@ from tests.nights.night import Nights
 from tests.nights.server import Habits, NightServer
 from tests.support import NOW, write_config
 
+pytestmark = pytest.mark.slow
+
 CAPS = pytest.mark.parametrize("cap", [1, 5, 20, 50])
 ORDERS = pytest.mark.parametrize("order", ["asked", "desc"])
 

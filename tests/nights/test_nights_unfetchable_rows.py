@@ -11,6 +11,8 @@ from tests.nights.server import Fault, NightServer, Request
 from tests.nights.wire import Answer, error, json_answer
 from tests.support import NOW
 
+pytestmark = pytest.mark.slow
+
 FAULTS = {
     500: lambda: json_answer(500, error("cannot serialise", "server_error")),
     "html": lambda: Answer(200, b"<html>Bad gateway</html>"),

@@ -11,6 +11,8 @@ from tests.nights.night import Nights
 from tests.nights.server import Habits, NightServer, Request
 from tests.nights.wire import Answer, page_of
 
+pytestmark = pytest.mark.slow
+
 EMPTY = pytest.mark.parametrize(
     ("unknown", "has_more"),
     [
