@@ -145,7 +145,10 @@ class Watch:
     def _read(self, lake: Lake) -> dict[Key, Stored]:
         return {
             (source, name): Stored(
-                partition.created_date, version.digest is not None, version.deleted
+                partition.created_date,
+                # Without a digest the version is to be fetched again; its messages may be there.
+                version.digest is not None or version.inputs is not None,
+                version.deleted,
             )
             for source in self._mirrors
             for partition in lake.state.partitions(source)
