@@ -107,6 +107,10 @@ def test_no_merge_exceeds_the_target() -> None:
     """Many files become several merges, each of at most 128 MiB."""
     files = [part(50 * MIB) for _ in range(5)]
     assert chosen(*files, today=None) == [[0, 1], [2, 3]]
+    exact = [part(32 * MIB) for _ in range(5)]
+    assert chosen(*exact, today=None) == [[0, 1, 2, 3]]
+    one_more = [part(32 * MIB) for _ in range(3)]
+    assert chosen(part(32 * MIB + 1), *one_more, today=None) == [[0, 1, 2]]
 
 
 def grown(state: LakeState, today: date, files: list[PartFile]) -> tuple[int, int]:
