@@ -57,7 +57,7 @@ def _said(output: int, ready: str, process: subprocess.Popen[bytes]) -> str:
 
 def missing(what: str) -> NoReturn:
     """Leave a test out for want of a stand-in; where `CI` is set it has to be there."""
-    reason = f"{what} is not installed: see the first lines of `make test`"
+    reason = f"{what} is not installed: see the first lines of `make test-slow`"
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
