@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from chatlake.api.auth import request_headers
 from chatlake.api.pacing import PauseTooLongError, SharedPace
-from chatlake.api.retry import AskAgainError, GivenUpError, Kind, Patience, RetryPolicy
+from chatlake.api.retry import AskAgainError, Attempts, GivenUpError, Kind, RetryPolicy
 from chatlake.api.routes import (
     Routes,
     completion_route,
@@ -185,8 +185,8 @@ class ApiClient:
         # A list that stops answering is the source; one completion's silence is that one's alone.
         answers_before = self._answers if completion_id is None else 0
 
-        async def attempt(patience: Patience) -> T:
-            answer = await self._send(url, route, patience, room)
+        async def attempt(attempts: Attempts) -> T:
+            answer = await self._send(url, route, attempts, room)
             return self._read(answer, read, route, completion_id, settle=settle)
 
         try:
@@ -195,16 +195,16 @@ class ApiClient:
             error = self._last_word(given_up, answers_before)
         raise error  # not from within `except`: what led to it may repeat an unscrubbed body
 
-    async def _send(self, url: str, route: str, patience: Patience, room: Room | None) -> Answer:
+    async def _send(self, url: str, route: str, attempts: Attempts, room: Room | None) -> Answer:
         """Send one request when the pace permits: every request passes through here."""
         try:
-            ticket = await self._pace.start(waits_until=patience.ends_at)
+            ticket = await self._pace.start(waits_until=attempts.ends_at)
         except PauseTooLongError as pause:
             error = RetriesExhaustedError(f"{route}: the service asks all requests to wait")
             raise AskAgainError(Kind.REFUSED, error, retry_after_s=pause.seconds) from None
         outcome, pause_s, limit = Outcome.UNKNOWN, None, None
         self.figures.requests += 1
-        self.figures.retries += patience.note_sending()
+        self.figures.retries += attempts.note_sending()
         try:
             sent_at = time.monotonic()
             answer = await self._wire.get(url, room)
