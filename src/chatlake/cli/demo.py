@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from chatlake.bootstrap.backup import open_lake
+from chatlake.bootstrap.opened import open_lake
 from chatlake.cli.output import note, paint, say, shows_colours
 from chatlake.cli.sql_answer import open_for_questions
 from chatlake.cli.words import count, duration, shortened

@@ -47,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = f"cannot write standard output: {lost.strerror}"
         return _ended(ChatlakeError(message, hint=_OUTPUT_HINT), as_json=False)
     except KeyboardInterrupt:
-        return _ended(_stopped(RunInterruptedError.exit_code), as_json=as_json)
+        code = stopping.exit_code() or RunInterruptedError.exit_code
+        return _ended(_stopped(code), as_json=as_json)
     except SystemExit as stop:
         if stop.code != RunTerminatedError.exit_code:
             raise

@@ -9,9 +9,9 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed
 
 from chatlake.backup.run import new_report
-from chatlake.bootstrap.backup import open_lake
 from chatlake.bootstrap.maintenance import compact_lake, vacuum_lake
 from chatlake.bootstrap.notify import notifying
+from chatlake.bootstrap.opened import open_lake
 from chatlake.config import Settings
 from chatlake.config.references import without_keys
 from chatlake.errors import (
