@@ -6,13 +6,13 @@ A question ends with `;`, the prompt with Ctrl-D.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from chatlake import signals
 from chatlake.bootstrap.known_lakes import state_folder
 from chatlake.cli.output import note, show_error
 from chatlake.cli.sql_answer import Questions
@@ -30,7 +30,7 @@ _WORDS: Final = (*VIEWS, "SELECT", "FROM", "WHERE", "GROUP BY ALL", "ORDER BY", 
 def ask_in_turn(questions: Questions, style: str) -> None:
     """Answer what is typed until its end; an error in one question ends only that one."""
     is_terminal = sys.stdin.isatty()
-    with _interruptible(), _history(state_folder() if is_terminal else None):
+    with signals.interruptible(), _history(state_folder() if is_terminal else None):
         while (query := _typed(is_terminal=is_terminal)) is not None:
             try:
                 if query.strip("; \n"):
@@ -61,16 +61,6 @@ def _typed(*, is_terminal: bool) -> str | None:
             return None
         if lines[-1].rstrip().endswith(";"):
             return "\n".join(lines)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C end a question inside the block, and not the command."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
