@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from chatlake import signals
 from chatlake.backup.items import SourceJob
 from chatlake.backup.ports import Observer
-from chatlake.backup.run import BackupReport, Strategy, back_up, new_report
+from chatlake.backup.report import BackupReport, new_report
+from chatlake.backup.run import Strategy, back_up
 from chatlake.bootstrap.after_run import compact_after
 from chatlake.bootstrap.known_lakes import find_lake, remember_lake
 from chatlake.bootstrap.memory import sparing_memory

@@ -11,7 +11,7 @@ from typing import Any
 
 from chatlake.api.notify import post_notification
 from chatlake.backup.figures import source_figures
-from chatlake.backup.run import BackupReport
+from chatlake.backup.report import BackupReport
 from chatlake.bootstrap.secrets import load_prefect_secret
 from chatlake.config import Settings
 from chatlake.config.references import without_keys

@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed
 
 from chatlake import signals
-from chatlake.backup.run import new_report
+from chatlake.backup.report import new_report
 from chatlake.bootstrap.backup import open_lake
 from chatlake.bootstrap.maintenance import compact_lake, vacuum_lake
 from chatlake.bootstrap.notify import notifying
