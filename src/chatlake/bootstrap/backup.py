@@ -13,11 +13,11 @@ from chatlake.backup.report import BackupReport, new_report
 from chatlake.backup.run import Strategy, back_up
 from chatlake.bootstrap.after_run import compact_after
 from chatlake.bootstrap.known_lakes import find_lake, remember_lake
-from chatlake.bootstrap.memory import sparing_memory
 from chatlake.bootstrap.notify import notifying
 from chatlake.bootstrap.opened import open_lake
 from chatlake.bootstrap.runtime import Runtime, forget_runtime, share_runtime
 from chatlake.bootstrap.secrets import load_prefect_secret
+from chatlake.bootstrap.sparing_memory import sparing_memory
 from chatlake.config import Settings
 from chatlake.errors import (
     ChatlakeError,
