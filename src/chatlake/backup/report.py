@@ -5,9 +5,16 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from chatlake.errors import ChatlakeError
 from chatlake.model.manifest import Failure, SourceRun, format_time
+
+FIGURES = (
+    "listed", "new", "changed", "unchanged", "deleted", "failed", "messages", "content_parts",
+    "images", "requests", "retries", "rate_limited",
+)  # fmt: skip
+"""The figures of a run, by the names that reports, notifications and pages show."""
 
 
 @dataclass(slots=True)
@@ -64,3 +71,8 @@ def new_run_id() -> str:
 def new_report(lake: str, *, dry_run: bool = False) -> BackupReport:
     """Return the report of a run that begins now."""
     return BackupReport(new_run_id(), format_time(datetime.now(UTC)), lake, dry_run)
+
+
+def source_figures(run: SourceRun) -> dict[str, Any]:
+    """Return the figures of one source as JSON values."""
+    return {"name": run.source, **{figure: getattr(run, figure) for figure in FIGURES}}
