@@ -25,7 +25,7 @@ from chatlake.backup.blame import (
     forbids_all,
 )
 from chatlake.backup.fetching import MessageSource, get_completion, inputs_expected
-from chatlake.backup.items import Asked, Flush, Kind, Listed, Outcome, SourceJob
+from chatlake.backup.items import Asked, Flush, Listed, Outcome, OutcomeKind, SourceJob
 from chatlake.backup.kept_messages import keep_messages
 from chatlake.backup.known import KnownImages
 from chatlake.backup.ports import CompletionApi, LakeStore, StoredVersion
@@ -60,7 +60,7 @@ class Unasked(NamedTuple):
 
     completion_id: str
     created: int
-    kind: Kind
+    kind: OutcomeKind
 
 
 class Suspect(NamedTuple):
@@ -294,7 +294,7 @@ class Exporter:
         """Keep a completion and its replies: the source has no messages of any."""
         partition = Partition.of(self._job.name, item.completion.created)
         self._store_bare(item, partition)
-        kind: Kind = "new" if item.previous is None else "unchanged"
+        kind: OutcomeKind = "new" if item.previous is None else "unchanged"
         self._unasked.append(Unasked(item.completion.id, item.completion.created, kind))
         self._flush.outcomes.append(Outcome(item.completion.id, kind, partition, item.sequence))
 
@@ -396,7 +396,7 @@ class Exporter:
         partition: Partition | None = None,
         absent: bool = False,
         created: int | None = None,
-        instead_of: Kind | None = None,
+        instead_of: OutcomeKind | None = None,
     ) -> None:
         failures_logger.warning("%s: %s: %s", self._job.name, completion_id, error.message)
         now = format_time(datetime.now(UTC))

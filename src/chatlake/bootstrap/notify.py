@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from chatlake.api.notify import post_notification
-from chatlake.backup.figures import source_figures
-from chatlake.backup.run import BackupReport
+from chatlake.backup.report import BackupReport, source_figures
 from chatlake.bootstrap.secrets import load_prefect_secret
 from chatlake.config import Settings
 from chatlake.config.references import without_keys

@@ -17,14 +17,14 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
+from chatlake import signals
 from chatlake.bootstrap.opened import open_lake
 from chatlake.cli.output import note, paint, say, shows_colours
 from chatlake.cli.sql_answer import open_for_questions
 from chatlake.cli.words import count, duration, shortened
 from chatlake.config import load_settings
-from chatlake.errors import ChatlakeError, RunTerminatedError, UsageError
+from chatlake.errors import ChatlakeError, UsageError
 
 COMPLETIONS = 1500
 NEW_EACH_TIME = 60
@@ -89,7 +89,7 @@ def run_demo(directory: Path | None) -> int:
     """
     started = time.monotonic()
     place = _Place.at(directory)
-    with _terminable():
+    with signals.raising_terminated():
         again = f"once more: {count(NEW_EACH_TIME)} are new, " if place.runs else ""
         _step(1, f"starting the stand-in API ({again}{count(place.completions, 'completion')}) …")
         with _simulator(place) as url:
@@ -341,21 +341,6 @@ def _child(
             process.wait()
             if process.stdout is not None:
                 process.stdout.close()
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the demo in order, so that its processes end too."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise RunTerminatedError("terminated")
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _step(number: int, text: str) -> None:

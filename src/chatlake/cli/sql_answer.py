@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from chatlake.cli.interrupting import interrupted_by_signals
+from chatlake import signals
 from chatlake.cli.pager import paged_output
 from chatlake.cli.sql_formats import WRITERS, Result, Row, unique, write_table
 from chatlake.cli.sql_statements import errors_explained
@@ -54,7 +54,7 @@ class Questions:
         """
         with (
             errors_explained(self.lake.location, VIEWS),
-            interrupted_by_signals(self.connection.interrupt),
+            signals.telling_of_stops(self.connection.interrupt),
         ):
             question = checked_question(self.connection, query)
             if style == "parquet":

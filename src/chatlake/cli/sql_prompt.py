@@ -6,12 +6,11 @@ itself. Without a terminal (`chatlake sql -i < FILE`) the questions are read lin
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Final
 
+from chatlake import signals
 from chatlake.cli.output import note, say, show_error
 from chatlake.cli.sql_answer import Questions
 from chatlake.errors import ChatlakeError, UsageError
@@ -52,7 +51,7 @@ def ask_in_turn(questions: Questions, style: str) -> None:
         note("Ask in SQL and end with ;  (.help for help, Ctrl-D to leave)")
     else:
         ask = _piped
-    with _interruptible():
+    with signals.interruptible():
         while (typed := _next(ask)) is not None:
             try:
                 _answer(questions, typed, style, paged=on_terminal)
@@ -72,16 +71,6 @@ def _next(ask: Ask) -> str | None:
         except EOFError:
             return None
         return None if typed in _LEAVE else typed
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C end a question inside the block, and not the command."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _answer(questions: Questions, typed: str, style: str, *, paged: bool) -> None:

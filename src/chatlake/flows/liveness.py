@@ -34,7 +34,7 @@ Labels = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class SilenceAllowed:
     """How long a run may go without a sign of life.
 
     `running`: without the lake's lock; a run that waits for a cluster's workers needs ten minutes.
@@ -45,7 +45,7 @@ class Patience:
     pending: timedelta = timedelta(hours=1)
 
 
-NO_PATIENCE: Final = Patience(timedelta(0), timedelta(0))
+NO_SILENCE: Final = SilenceAllowed(timedelta(0), timedelta(0))
 """For runs that only the process that asks could have started."""
 
 
@@ -81,7 +81,7 @@ def why_dead(
     lake: str,
     now: datetime,
     is_written: Callable[[], bool],
-    patience: Patience,
+    patience: SilenceAllowed,
 ) -> str | None:
     """Say why a run is dead; None where it lives, or where that cannot be told yet.
 
@@ -114,7 +114,7 @@ def _why_gone_elsewhere(
     was = f"process {labels.get(PROCESS)} on {labels.get(HOST)}"
     if _is_of_an_earlier_boot(labels):
         return None if is_written() else f"{was} is gone: that machine has restarted"
-    is_dead = since >= Patience().running and not is_written()
+    is_dead = since >= SilenceAllowed().running and not is_written()
     return f"{was} does not write to the lake" if is_dead else None
 
 
