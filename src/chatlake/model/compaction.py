@@ -1,8 +1,8 @@
 """Compaction: which part files to merge, decided by the list of files alone.
 
-Small files cost: each query opens every one. Merging costs too: it writes the same bytes again, and
-the files that it replaces stay on the disk until `vacuum`. So a file is merged as soon as that is
-cheap beside what has come since, and once more when its day is over:
+Small files are costly, because each query opens every one. Merging is costly, too: it writes the
+same bytes again, and the replaced files stay on the disk until `vacuum`. So a file is merged when
+that is cheap compared with what was added since, and once more when its day is over:
 
 - A file of half the target or more is left alone for good.
 - Of the smaller ones, the smallest are merged, up to the largest one that is no more than `ratio`
