@@ -183,8 +183,8 @@ class Source(Section):
     def resolved_texts(self) -> set[str]:
         """What references to variables stand for in `headers`, `query` and `base_url`'s path.
 
-        The secrets of `secrets` are not among them. The host of `base_url` is none: it stands in
-        messages that would say nothing without it.
+        The secrets of `secrets` are not among them. Neither is the host of `base_url`, because
+        messages would say nothing without it.
         """
         sent = [*self.headers.values(), *self.query.values()]
         found = {value for text in sent if isinstance(text, Text) for value in text.resolved}

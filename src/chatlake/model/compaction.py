@@ -91,7 +91,7 @@ def _worth_it(small: Sequence[PartFile], ratio: int | None) -> list[PartFile]:
 
 
 def _packed(files: Sequence[PartFile], target: int) -> Iterator[Merge]:
-    """Divide files into merges of at most `target` bytes; a file alone is none."""
+    """Divide files into merges of at most `target` bytes; a single file is not a merge."""
     pack: list[PartFile] = []
     size = 0
     for file in files:

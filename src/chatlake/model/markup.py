@@ -39,7 +39,7 @@ def chat_code(text: str) -> str:
     """Return text as code in a chat.
 
     Chats know one backtick only, and some read `<…>` as a link or a call even within code. So what
-    would end the code, or call somebody, is replaced by what looks like it.
+    would end the code, or notify a user, is replaced by a look-alike.
     """
     text = one_line(text).translate(_CHAT)
     return f"`{text}`" if text else ""
