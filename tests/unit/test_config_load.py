@@ -150,6 +150,7 @@ CASES: list[tuple[str, str]] = [
     ("  select: {metadata: {v: " + "x" * 513 + "}}", "sources[0].select.metadata.v: got '" + "x" * 59 + "…', expected at most 512 characters"),
     ("  select: {metadata: {'': v}}", "sources[0].select.metadata.: got 'v', expected a key of at least one character"),
     ("  select: {metadata: {" + "k" * 65 + ": v}}", "sources[0].select.metadata." + "k" * 65 + ": got 'v', expected a key of at most 64 characters"),
+    ('  select: {metadata: {"\\ud800": v}}', "sources[0].select.metadata.\ufffd\ufffd\ufffd: got a value (not shown), expected valid Unicode text"),
     ("  select: {metadata: {'[key]': 5}}", "sources[0].select.metadata.[key]: got 5, expected text; put the value in quotes"),
     ("  select: {metadata: {" + ", ".join(f"k{n}: v" for n in range(17)) + "}}", "sources[0].select.metadata: got a mapping, expected at most 16 entries"),
     ("  select: {metadata: [a]}", "sources[0].select.metadata: got a list, expected a mapping of names to texts"),

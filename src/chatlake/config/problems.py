@@ -22,6 +22,7 @@ from chatlake.config.suggestions import did_you_mean
 from chatlake.errors import ConfigurationError
 
 _MOST = 20
+_UNKNOWN = object()
 _HIDDEN = ("api_key", "headers", "query", "notify")
 
 
@@ -91,8 +92,8 @@ def _value_at(location: Location, document: Document) -> Any:
     for step in location:
         try:
             value = value[step]
-        except (LookupError, TypeError):  # pydantic writes a key that is not Unicode otherwise
-            return None
+        except (LookupError, TypeError):  # a key that is not Unicode: pydantic shows another one
+            return _UNKNOWN
     return value
 
 
@@ -102,7 +103,7 @@ def _shown(location: Location, document: Document) -> str:
         return "nothing"
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
-    if any(step in _HIDDEN for step in location):
+    if value is _UNKNOWN or any(step in _HIDDEN for step in location):
         return "a value (not shown)"
     if not isinstance(value, str):
         return str(value).lower()
