@@ -32,7 +32,7 @@ def _open_closed_streams() -> None:
     """Open what the caller has closed (`2>&-`): else the next file has its number.
 
     What is written for people would then go into that file. Standard output is opened to read,
-    so that writing to it still fails; nobody needs to know of a lost standard error.
+    so that writing to it still fails; a lost standard error is not reported.
     """
     for number, flags in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
         try:

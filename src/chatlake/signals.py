@@ -1,14 +1,14 @@
 """Every handler and mask of signals that chatlake sets, as a few tools.
 
-A program is stopped in one of three ways, by what it has to put away:
+A program is stopped in one of three ways, depending on what it has to finish:
 
-- `end_at_once`: nothing. The process ends with 130 or 143, and says nothing.
-- `raise_in_command`: what a command has open. An exception ends the command.
-- `raising_stops`: a run, which commits what it has. An error of chatlake ends the run.
+- `end_at_once`: it has nothing to finish. The process ends silently with 130 or 143.
+- `raise_in_command`: it has to close what a command opened. An exception ends the command.
+- `raising_stops`: a run has to commit what it fetched. An error of chatlake ends the run.
 
 A second signal is judged by its time. `timeout`, service managers and terminals often send the same
-signal twice within milliseconds: to the process and to its group. That is one wish, and the run
-still ends in order. Somebody who sends it again after `SAME_WISH_S` wants the process gone.
+signal twice within milliseconds: to the process and to its group. That counts as one signal, and
+the run still ends in order. The same signal after `SAME_WISH_S` ends the process at once.
 
 The program imports this module before it handles any signal, so nothing slow is imported here.
 """

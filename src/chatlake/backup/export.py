@@ -1,8 +1,14 @@
-"""Exporting: fetch the messages of what was found, flatten, and write part files.
+"""Exporting: fetch the messages of what was found, flatten them, and write part files.
 
-Many completions are fetched at once; rows gather in a buffer that is written when it holds
-`FLUSH_BYTES` or is `FLUSH_SECONDS` old. While a buffer is written the next one fills, and when that
-one is full too, fetching waits: memory is bounded whatever the size of the source.
+Memory stays bounded, whatever the size of the source:
+
+1. Many completions are fetched at once, and their rows go into one buffer.
+2. The buffer is written when it holds `FLUSH_BYTES` or is `FLUSH_SECONDS` old. Meanwhile the next
+   one fills, so there are at most two.
+3. When the next one is full too, `_room` makes the fetching of further completions wait.
+4. A large response needs as much memory as a buffer. So the client reads only its first 256 KiB,
+   and then awaits `room`, which returns when the buffer is not full and none is being written.
+5. The client does not read the connection meanwhile, so the server has to stop sending.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a backup works on, and what became of it. Plain data: it may cross processes."""
+"""The items that a backup works on, and their results. Plain data that can cross processes."""
 
 from __future__ import annotations
 

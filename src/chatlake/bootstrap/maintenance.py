@@ -1,4 +1,4 @@
-"""Runs what keeps a lake in shape: compaction and vacuum, each alone under the lake's lock."""
+"""Runs compaction and vacuum, each alone under the lake's lock."""
 
 from __future__ import annotations
 

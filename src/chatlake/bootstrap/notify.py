@@ -1,4 +1,4 @@
-"""Tells the address of `notify` when a backup or a maintenance did not end well."""
+"""Posts to the address of `notify` when a backup or a maintenance did not end well."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(words)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Who read our output has enough of it (`| head`): nothing to say, and nobody to say it to.
+        # The reader of our output has ended (`| head`): there is nothing to report.
         streams.drop_output()
         return signals.stopped_with() or 0
     except streams.OutputLostError as lost:

@@ -1,7 +1,7 @@
 """Closes the runs that a kill, a power loss or a lost worker has left as Running in Prefect.
 
 Every start of `chatlake serve` and every start of a flow run looks for them. What a dead run had
-committed is in the lake, and the next run continues from there; only Prefect has to be told.
+committed is in the lake, and the next run continues from there; only Prefect's record is wrong.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Whether the process of a flow run lives: what a run writes down of it, and how that is read.
+"""Whether the process of a flow run is alive: what a run records, and how later runs read it.
 
-Prefect goes on to call a run Running when its process was killed, until somebody says otherwise.
+Prefect shows a run as Running after its process was killed, until something sets another state.
 A run therefore labels itself with its machine, process and lake, and later runs read that. On the
-same machine the labels decide alone: the process lives or it does not. From another machine nobody
-sees it. But a run that lives soon holds the lock of its lake: if that is free long after the run's
-start, the run is dead.
+same machine the labels are enough: the process is alive or it is not. Another machine cannot see
+it. But a live run soon holds the lock of its lake. If the lock is free long after the run's start,
+the run is dead.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`chatlake serve`, behind its arguments: `python -m chatlake.flows.serve CONFIG [--port N] …`.
 
-A process of its own: Prefect takes seconds to import, and what is wrong is said before that.
+A process of its own: Prefect takes seconds to import, so errors are reported before that.
 """
 
 from __future__ import annotations

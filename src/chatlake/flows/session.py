@@ -1,7 +1,7 @@
 """A session of its own for a run and the Prefect server that is started for it.
 
-A terminal sends Ctrl-C to every process of its foreground group: the server would be gone before
-the run could tell it how it ended. And whatever becomes of the run, no server may stay behind.
+A terminal sends Ctrl-C to every process of its foreground group: the server would end before
+the run could report its state. And however the run ends, no server may stay behind.
 """
 
 from __future__ import annotations
