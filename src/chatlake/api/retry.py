@@ -7,7 +7,7 @@ Policy, by what went wrong:
                                         4 attempts over about 7 s: a wrong base_url or a missing
                                         network is reported early
     answer that cannot be read          4 attempts
-    404 of what was just listed         asked again after about 1, 2 and 4 s (late visibility)
+    404 of what was just listed         retried after about 1, 2 and 4 s (late visibility)
 
 Waits double from 1 s to 60 s, jittered over their upper half: the sum of 8 attempts is then never
 below 61 s, so a minute of 503 is survived, which full jitter (from 0) would not ensure, and still

@@ -1,4 +1,4 @@
-"""What the backup needs from the outside: an API, a lake, somebody to tell how it goes."""
+"""What the backup needs from outside: an API, a lake, and an observer that reports progress."""
 
 from __future__ import annotations
 
