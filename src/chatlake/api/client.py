@@ -21,7 +21,7 @@ from chatlake.api.routes import (
     messages_route,
 )
 from chatlake.api.transport import Answer, ExchangeError, Failure, Wire
-from chatlake.backup.ports import MAX_BODY, RequestFigures, Room
+from chatlake.backup.ports import MAX_BODY, PAGE_REASKS_S, RequestFigures, Room
 from chatlake.errors import (
     ChatlakeError,
     CompletionNotFoundError,
@@ -125,12 +125,13 @@ class ApiClient:
         order: str = "asc",
         model: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        take: Callable[[T], T] | None = None,
         hasty: bool = False,
     ) -> T:
         """GET /chat/completions; see `CompletionApi`."""
         parameters = list_parameters(after, limit, order, model=model, metadata=metadata)
         try:
-            return await self._get(read, list_route(), parameters, hasty=hasty)
+            return await self._get(read, list_route(), parameters, take=take, hasty=hasty)
         except CompletionNotFoundError as error:
             if after is None and self._routes.host.endswith(_AZURE):
                 retired = RetiredError(f"{error.message}; {_AZURE_RETIRED}")
@@ -153,6 +154,7 @@ class ApiClient:
         limit: int,
         settle: bool,
         room: Room | None = None,
+        take: Callable[[T], T] | None = None,
         hasty: bool = False,
     ) -> T:
         """GET /chat/completions/{id}/messages; see `CompletionApi`."""
@@ -163,6 +165,7 @@ class ApiClient:
             completion_id=completion_id,
             settle=settle,
             room=room,
+            take=take,
             hasty=hasty,
         )
 
@@ -179,21 +182,41 @@ class ApiClient:
         completion_id: str | None = None,
         settle: bool = False,
         room: Room | None = None,
+        take: Callable[[T], T] | None = None,
         hasty: bool = False,
     ) -> T:
         url = self._routes.url(route, parameters)
         # A list that stops answering is the source; one completion's silence is that one's alone.
         answers_before = self._answers if completion_id is None else 0
+        request_id = ""
 
         async def attempt(patience: Patience) -> T:
+            nonlocal request_id
             answer = await self._send(url, route, patience, room)
+            request_id = answer.request_id
             return self._read(answer, read, route, completion_id, settle=settle)
 
-        try:
-            return await self._retries.run(attempt, hasty=hasty)
-        except GivenUpError as given_up:
-            error = self._last_word(given_up, answers_before)
-        raise error  # not from within `except`: what led to it may repeat an unscrubbed body
+        async def fetch(patience: Patience) -> T:
+            try:
+                return await self._retries.run(attempt, patience)
+            except GivenUpError as given_up:
+                error = self._last_word(given_up, answers_before)
+            raise error  # not from within `except`: what led to it may repeat an unscrubbed body
+
+        # One budget for all requests for this page: asking again neither uses nor renews it.
+        patience = Patience(self._retries, hasty=hasty)
+        waits = iter(() if hasty else PAGE_REASKS_S)
+        while True:
+            page = await fetch(patience)
+            if take is None:
+                return page
+            try:
+                return take(page)
+            except InvalidResponseError as error:
+                message = one_line(f"{route}: {error.message}")
+            wait_s = next(waits, None)
+            if wait_s is None or not await patience.ask_again(wait_s, message):
+                raise InvalidResponseError(message, request_id=request_id)
 
     async def _send(self, url: str, route: str, patience: Patience, room: Room | None) -> Answer:
         """Send one request when the pace permits: every request passes through here."""

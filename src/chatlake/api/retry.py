@@ -7,6 +7,8 @@ Policy, by what went wrong:
                                         4 attempts over about 7 s: a wrong base_url or a missing
                                         network is told to the person soon
     answer that cannot be read          4 attempts
+    page that breaks the paging rules   not retried here: the client asks for it again after 1, 2 and
+                                        4 s, which uses up none of these attempts
     404 of what was just listed         asked again after about 1, 2 and 4 s (late visibility)
 
 Waits double from 1 s to 60 s, jittered over their upper half: the sum of 8 attempts is then never
@@ -83,13 +85,12 @@ class RetryPolicy:
     has_answered: Callable[[], bool]
     on_wait: Callable[[float, str], None]
 
-    async def run(self, attempt: Callable[[Patience], Awaitable[T]], *, hasty: bool = False) -> T:
-        """Call `attempt` until it returns; `hasty`: call it once only.
+    async def run(self, attempt: Callable[[Patience], Awaitable[T]], patience: Patience) -> T:
+        """Call `attempt` until it returns or `patience` is over.
 
         Only AskAgainError leads to another attempt, at last to GivenUpError; any other exception
         passes through.
         """
-        patience = Patience(self, hasty=hasty)
         failed: AskAgainError | None = None
         try:
             return await attempt(patience)
@@ -131,13 +132,17 @@ class RetryPolicy:
 
 
 class Patience:
-    """What is left of the policy for one request; tenacity asks it after each failure."""
+    """What is left of the policy for one request; tenacity asks it after each failure.
+
+    `hasty`: the request is sent only once.
+    """
 
     def __init__(self, policy: RetryPolicy, *, hasty: bool = False) -> None:
         self._policy = policy
         self._hasty = hasty
         self._failures: Counter[Kind] = Counter()
         self._sent = 0
+        self._asked_again = 0
         self._begun_at: float | None = None
 
     def note_sending(self) -> bool:
@@ -146,6 +151,20 @@ class Patience:
             self._begun_at = self._policy.clock()
         self._sent += 1
         return self._sent > 1
+
+    async def ask_again(self, wait_s: float, why: str) -> bool:
+        """Wait before a page that broke the rules of paging is requested once more.
+
+        HTTP did its part, so the page uses up no attempt. False, at once, where the wait would end
+        after the time of giving up.
+        """
+        now = self._policy.clock()
+        if now + wait_s > self.ends_at(now):
+            return False
+        self._asked_again += 1
+        self._policy.on_wait(wait_s, why)
+        await self._policy.sleep(wait_s)
+        return True
 
     def ends_at(self, now: float) -> float:
         """Return the time of giving up, were it sent now at the latest."""
@@ -163,7 +182,7 @@ class Patience:
     def is_over(self, state: tenacity.RetryCallState) -> bool:
         """Whether there is no further attempt."""
         kind = _failure(state).kind
-        answered_at_all = self._sent - self._failures[Kind.UNSETTLED]
+        answered_at_all = self._sent - self._failures[Kind.UNSETTLED] - self._asked_again
         return (
             self._hasty
             or self._failures[kind] >= self._policy.attempts(kind)

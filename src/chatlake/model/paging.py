@@ -122,6 +122,7 @@ class Pager(Generic[T]):
         if not page.items:
             return self._feed_empty(page)
         expected = self._expected
+        is_hiding = False
         shares_second = expected is not None and self._shares_second(expected)
         if self._begins_again(page.items):
             raise StrandedError
@@ -129,7 +130,7 @@ class Pager(Generic[T]):
             if shares_second:
                 if not self._by_time and self._turn_to_time():
                     return []
-                self.hidden_after.append(expected)
+                is_hiding = True
         elif shares_second:
             self._by_time = False
         fresh = self._fresh(page.items)
@@ -141,6 +142,8 @@ class Pager(Generic[T]):
             raise InvalidResponseError(
                 f"the service repeats the page that ends with {page.items[-1].id}"
             )
+        if expected is not None and is_hiding:
+            self.hidden_after.append(expected)
         self._remember(page.items)
         self._claims_more = page.has_more is True
         self._largest = max(self._largest, len(page.items))
