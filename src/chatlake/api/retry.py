@@ -7,8 +7,8 @@ Policy, by what went wrong:
                                         4 attempts over about 7 s: a wrong base_url or a missing
                                         network is told to the person soon
     answer that cannot be read          4 attempts
-    page that breaks the paging rules   not retried here: the client asks for it again after 1, 2 and
-                                        4 s, which uses up none of these attempts
+    page that breaks the paging rules   not retried here: the client asks for it again after 1, 2
+                                        and 4 s, which uses up none of these attempts
     404 of what was just listed         asked again after about 1, 2 and 4 s (late visibility)
 
 Waits double from 1 s to 60 s, jittered over their upper half: the sum of 8 attempts is then never
