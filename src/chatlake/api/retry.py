@@ -7,6 +7,8 @@ Policy, by what went wrong:
                                         4 attempts over about 7 s: a wrong base_url or a missing
                                         network is reported early
     answer that cannot be read          4 attempts
+    page that breaks the paging rules   not retried here: the client asks for it again after 1, 2
+                                        and 4 s, which uses up none of these attempts
     404 of what was just listed         retried after about 1, 2 and 4 s (late visibility)
 
 Waits double from 1 s to 60 s, jittered over their upper half: the sum of 8 attempts is then never
@@ -70,17 +72,17 @@ class GivenUpError(Exception):
 class Attempts:
     """The attempts of one request: how often it was sent since when, and how it failed."""
 
-    def __init__(self, clock: Callable[[], float], give_up_after_s: float) -> None:
+    def __init__(self, policy: RetryPolicy) -> None:
         self.sent = 0
+        self.asked_again = 0
         self.failures: Counter[Kind] = Counter()
-        self._clock = clock
-        self._give_up_after_s = give_up_after_s
+        self._policy = policy
         self._begun_at: float | None = None
 
     def note_sending(self) -> bool:
         """Note that the request is sent now; return whether it had been sent before."""
         if self._begun_at is None:
-            self._begun_at = self._clock()
+            self._begun_at = self._policy.clock()
         self.sent += 1
         return self.sent > 1
 
@@ -88,20 +90,33 @@ class Attempts:
         """Count a failure, before wait and stop ask for it."""
         self.failures[failure_of(state).kind] += 1
 
+    async def ask_again(self, wait_s: float, why: str) -> bool:
+        """Wait before a page that broke the rules of paging is requested once more.
+
+        HTTP did its part, so the page uses up no attempt. False, at once, where the wait would end
+        after the time of giving up.
+        """
+        if wait_s > self.left_s:
+            return False
+        self.asked_again += 1
+        self._policy.on_wait(wait_s, why)
+        await self._policy.sleep(wait_s)
+        return True
+
     def ends_at(self, now: float) -> float:
         """Return the time of giving up, were it sent now at the latest."""
-        return (now if self._begun_at is None else self._begun_at) + self._give_up_after_s
+        return (now if self._begun_at is None else self._begun_at) + self._policy.give_up_after_s
 
     @property
     def left_s(self) -> float:
         """Seconds until the time of giving up."""
-        now = self._clock()
+        now = self._policy.clock()
         return self.ends_at(now) - now
 
     @property
     def elapsed_s(self) -> float:
         """Seconds since the first sending."""
-        return self._give_up_after_s - self.left_s
+        return self._policy.give_up_after_s - self.left_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +158,8 @@ class stop_after_attempts(tenacity.stop.stop_base):  # noqa: N801
     def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
         """Say whether there is no further attempt."""
         failures, kind = self.attempts.failures, failure_of(retry_state).kind
-        answered_at_all = self.attempts.sent - failures[Kind.UNSETTLED]
+        attempted = self.attempts.sent - self.attempts.asked_again
+        answered_at_all = attempted - failures[Kind.UNSETTLED]
         return (
             failures[kind] >= self.policy.attempts(kind)
             or answered_at_all >= self.policy.max_attempts
@@ -177,13 +193,20 @@ class RetryPolicy:
     has_answered: Callable[[], bool]
     on_wait: Callable[[float, str], None]
 
-    async def run(self, attempt: Callable[[Attempts], Awaitable[T]], *, hasty: bool = False) -> T:
+    async def run(
+        self,
+        attempt: Callable[[Attempts], Awaitable[T]],
+        attempts: Attempts,
+        *,
+        hasty: bool = False,
+    ) -> T:
         """Call `attempt` until it returns; `hasty`: call it once only.
+
+        `attempts`: what was tried already counts, if the same request was called before.
 
         Only AskAgainError leads to another attempt, at last to GivenUpError; any other exception
         passes through.
         """
-        attempts = Attempts(self.clock, self.give_up_after_s)
         is_late = stop_before_late(attempts)
         enough = tenacity.stop_after_attempt(1) if hasty else stop_after_attempts(attempts, self)
 
