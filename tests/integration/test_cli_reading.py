@@ -241,3 +241,43 @@ def test_outside_text_is_escaped_everywhere_on_the_terminal() -> None:
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert text.count(r"\x1b]0;owned\x07") >= 14
+
+
+def test_a_search_finds_what_sql_finds(chatlake: CommandLine) -> None:
+    """All conversations with a word, newest first, each with the message that `show` opens."""
+    found = chatlake("search", "order", "--limit", "1000", "--json").json
+    expected = chatlake(
+        "sql", "SELECT DISTINCT completion_id FROM messages "
+        "WHERE contains(lower(concat_ws(' ', text, refusal, tool_calls)), 'order')", "--json"
+    ).json  # fmt: skip
+    first = found["completions"][0]
+    shown = chatlake("show", f"{first['completion_id']}#{first['message_index']}")
+
+    assert {row["completion_id"] for row in found["completions"]} == {
+        row["completion_id"] for row in expected
+    }
+    moments = [row["created_at"] for row in found["completions"]]
+    assert moments == sorted(moments, reverse=True)
+    assert (found["complete"], found["days_not_searched"]) == (True, 0)
+    assert "order" in shown.out.lower()
+
+
+def test_a_search_says_what_it_has_not_searched(chatlake: CommandLine) -> None:
+    """Few wanted: the newest only, with the number of days that were left; nothing: all days."""
+    few = chatlake("search", "a", "--limit", "1")
+    nothing = chatlake("search", "no-such-word-anywhere")
+    days = chatlake("search", "a", "--limit", "1", "--json").json
+
+    assert "1 conversation shown, and there are more" in few.err
+    assert days["days_not_searched"] > 0
+    assert days["newest_day"] == days["oldest_day"]
+    assert "0 conversations found in all" in nothing.err
+    assert (nothing.code, nothing.out) == (0, "")
+
+
+@pytest.mark.parametrize("words", [(" ",), ("a", "--since", "2020"), ("a", "--limit", "0")])
+def test_a_search_that_cannot_be_meant_is_refused(
+    chatlake: CommandLine, words: tuple[str, ...]
+) -> None:
+    """No words, or an option of another kind: exit code 2."""
+    assert chatlake("search", *words).code == 2

@@ -16,6 +16,7 @@ from chatlake.cli import (
     export,
     init,
     ledger,
+    search,
     serve,
     show,
     simulate,
@@ -87,6 +88,7 @@ app.command("status", epilog=status.EXAMPLES)(status.status)
 app.command("sql", epilog=sql.EXAMPLES)(sql.sql)
 app.command("ask", epilog=ask.EXAMPLES)(ask.ask)
 app.command("show", epilog=show.EXAMPLES)(show.show)
+app.command("search", epilog=search.EXAMPLES)(search.search)
 app.command("runs", epilog=ledger.RUNS_EXAMPLES)(ledger.runs)
 app.command("failures", epilog=ledger.FAILURES_EXAMPLES)(ledger.failures)
 app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
