@@ -206,6 +206,7 @@ def all_steps(prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     return steps.taken
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cancellations", [1, 2, 3])
 def test_cancelled_at_every_step(
     prepared: Prepared, all_steps: list[str], tmp_path: Path, cancellations: int
@@ -284,6 +285,7 @@ def test_work_is_let_to_its_end(cancellations: int, error: Exception | None) -> 
     assert seen == ["done", asyncio.CancelledError if error is None else LakeError]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("point", "code"),
     [

@@ -7,6 +7,8 @@ import sys
 
 PROGRAM = """
 import logging, sys
+import pytest
+
 from chatlake.bootstrap.loop import LoopThread
 from prefect.logging.configuration import setup_logging
 from chatlake.flows.defaults import hear_engine
@@ -30,6 +32,7 @@ loop.close()
 """
 
 
+@pytest.mark.slow
 def test_a_log_that_nobody_reads_ends_no_thread() -> None:
     """The pipe of standard error breaks: the event loop that logs does its work to the end."""
     process = subprocess.Popen(
