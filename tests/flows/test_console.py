@@ -5,10 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
-PROGRAM = """
-import logging, sys
 import pytest
 
+PROGRAM = """
+import logging, sys
 from chatlake.bootstrap.loop import LoopThread
 from prefect.logging.configuration import setup_logging
 from chatlake.flows.defaults import hear_engine
