@@ -14,7 +14,7 @@ from hypothesis import settings
 from chatlake import failpoints
 from chatlake.model.outside_text import SECRETS
 from tests.command_line import CommandLine
-from tests.support import KEY, KEY_VARIABLE
+from tests.support import KEY, KEY_VARIABLE, QUICK_EXAMPLES
 
 if TYPE_CHECKING:
     from tests.azure_server import AzureServer
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Fail-points can be armed in what the tests start, and nowhere else.
 os.environ[failpoints.SWITCH] = "1"
 
-settings.register_profile("dev", max_examples=20, deadline=None, derandomize=True)
+settings.register_profile("dev", max_examples=QUICK_EXAMPLES, deadline=None, derandomize=True)
 settings.register_profile("ci", max_examples=150, deadline=None, derandomize=True)
 _PROFILE = os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
 settings.load_profile(_PROFILE)

@@ -113,7 +113,7 @@ def prepared(s3_server: S3Server) -> dict[str, str]:
     return places
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("name", COMMIT)
 def test_killed_at(s3: S3Server, prepared: dict[str, str], s3_lake: str, name: str) -> None:
     """Readers see the commit whole or not at all; the next run goes on at once; no rubbish stays."""

@@ -85,7 +85,7 @@ def right(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return live_through(tmp_path_factory.mktemp("right"), days)[0]
 
 
-@pytest.mark.sample(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "clock",
     [

@@ -230,6 +230,7 @@ def test_cancelled_at_every_step(
             assert stored == prepared.ids, where
 
 
+@pytest.mark.slow
 def test_failing_at_every_step(prepared: Prepared, all_steps: list[str], tmp_path: Path) -> None:
     """A run that a step fails has an end in the ledger, also when it was ending already."""
     for number, name in enumerate(all_steps):

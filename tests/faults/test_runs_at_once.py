@@ -79,7 +79,7 @@ def test_three_that_start_in_the_same_instant(
     assert len(rows(settings, "FROM runs")) == codes.count(0)
 
 
-@pytest.mark.sample(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("has_committed", [False, True])
 def test_after_the_death_of_the_writer_the_next_takes_over_at_once(
     server: Running, settings: Settings, tmp_path: Path, *, has_committed: bool

@@ -96,6 +96,7 @@ def test_dying_while_a_full_sweep_lists(tmp_path: Path) -> None:
         check_equal(settings, revived)
 
 
+@pytest.mark.slow
 def test_dying_again_and_again_still_gets_everything(tmp_path: Path) -> None:
     """Each run gets on by what it fetched: after enough of them the lake equals the source."""
     whole: set[str] = set()

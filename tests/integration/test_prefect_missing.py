@@ -65,6 +65,7 @@ def script(name: str, config: Path, **variables: str) -> Ended:
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
+@pytest.mark.slow
 def test_without_prefect_what_needs_it_says_so(server: Running, tmp_path: Path) -> None:
     """`serve`, a script and a Secret block end with a line; `backup` needs no Prefect."""
     config = write_config(tmp_path, server.base_url)

@@ -191,7 +191,7 @@ def test_what_expired_in_a_long_pause_is_marked(tmp_path: Path) -> None:
         assert marked(settings) == set(account("a", 30, first=0).created)
 
 
-@pytest.mark.sample(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("retention", ["30d", "3650d"])
 def test_what_expires_night_by_night_is_marked(tmp_path: Path, retention: str) -> None:
     """Each run meets what the one before stored, so `retention` is not even needed."""
