@@ -39,9 +39,16 @@ TESTS: dict[str, tuple[str, ...]] = {
         "unit/test_pace_against_limits.py",
     ),
     "model/retry_after.py": ("unit/test_retry_after.py", "unit/test_pace.py"),
-    "backup/kept_messages.py": ("unit/test_kept_messages.py", "unit/test_message_versions.py"),
+    "backup/kept_messages.py": (
+        "unit/test_kept_messages.py",
+        "nights/test_nights_fewer_messages.py",
+    ),
     "backup/known.py": ("unit/test_kept_messages.py", "integration/test_incremental.py"),
-    "backup/sweep.py": ("unit/test_continuity.py", "integration/test_full_sweep.py"),
+    "backup/sweep.py": (
+        "unit/test_continuity.py",
+        "integration/test_full_sweep.py",
+        "integration/test_sweep_of_another_account.py",
+    ),
     "lake/manifests.py": ("contract/test_lake_manifests.py", "contract/test_lake_store.py"),
 }
 """The modules in which a fault costs data, and the tests of `make test` that should notice."""
