@@ -13,6 +13,7 @@ from chatlake.cli import (
     compact,
     doctor,
     export,
+    files,
     init,
     serve,
     simulate,
@@ -82,6 +83,7 @@ app.command("backup", epilog=backup.EXAMPLES)(backup.backup)
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("status", epilog=status.EXAMPLES)(status.status)
 app.command("sql", epilog=sql.EXAMPLES)(sql.sql)
+app.command("files", epilog=files.EXAMPLES)(files.files)
 app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
 app.command("compact", epilog=compact.EXAMPLES)(compact.compact)
 app.command("vacuum", epilog=vacuum.EXAMPLES)(vacuum.vacuum)

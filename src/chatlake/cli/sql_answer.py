@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, TypeVar
 
 import duckdb
 
@@ -16,11 +16,15 @@ from chatlake.cli.sql_formats import WRITERS, Result, Row, unique, write_table
 from chatlake.cli.sql_statements import errors_explained
 from chatlake.errors import UsageError
 from chatlake.exports.output import folder_beside, open_export
+from chatlake.lake.catalog.duckdb_files import has_moved
 from chatlake.lake.catalog.only_reading import Question, checked_question, confine
 from chatlake.lake.catalog.views import VIEWS, quoted
 from chatlake.lake.lake import Lake
 
-_ROWS_AT_ONCE = 1000
+_ROWS_AT_ONCE: Final = 1000
+_ATTEMPTS: Final = 3
+
+Answer = TypeVar("Answer")
 
 
 @contextmanager
@@ -31,18 +35,24 @@ def open_for_questions(
 
     `allow_files`: a query may read other files too. LakeError.
     """
-    with folder_beside(beside) as folder, closing(lake.connect()) as connection:
-        confine(connection, lake.location, temporary=folder, allow_files=allow_files)
-        yield Questions(lake, connection, Path(folder))
+    with folder_beside(beside) as folder:
+        questions = Questions(lake, Path(folder), allow_files=allow_files)
+        with closing(questions):
+            yield questions
 
 
-@dataclass(frozen=True, slots=True)
 class Questions:
     """The views of a lake, open to be asked."""
 
-    lake: Lake
-    connection: duckdb.DuckDBPyConnection
-    folder: Path
+    def __init__(self, lake: Lake, folder: Path, *, allow_files: bool) -> None:
+        self.lake = lake
+        self.folder = folder
+        self._allow_files = allow_files
+        self.connection = self._connect()
+
+    def close(self) -> None:
+        """Let go of the views."""
+        self.connection.close()
 
     def answer(self, query: str, style: str, output: Path | None) -> None:
         """Write the answer to a query in one of the formats, to a file or standard output.
@@ -54,7 +64,7 @@ class Questions:
             if style == "parquet":
                 self._write_parquet(question, output)
                 return
-            result = _run(self.connection, question.text)
+            result = self._asked(lambda connection: _run(connection, question.text))
             if style == "table" and question.is_plan:
                 style = "plan"
             if style == "table" and output is None:
@@ -80,20 +90,45 @@ class Questions:
         with open_export(output, is_json=False) as file:
             path = self.folder / "result.parquet"
             options = "FORMAT parquet, COMPRESSION zstd"
-            self.connection.execute(
-                f"COPY (\n{question.text}\n) TO {quoted(str(path))} ({options})"
-            )
+            copy = f"COPY (\n{question.text}\n) TO {quoted(str(path))} ({options})"
+            self._asked(lambda connection: connection.execute(copy))
             with path.open("rb") as written:
                 shutil.copyfileobj(written, file)
 
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        connection = self.lake.connect()
+        confine(
+            connection,
+            self.lake.location,
+            temporary=str(self.folder),
+            allow_files=self._allow_files,
+        )
+        return connection
+
+    def _asked(self, ask: Callable[[duckdb.DuckDBPyConnection], Answer]) -> Answer:
+        """Ask the views; open them again if a run has moved a file away since they were opened."""
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                return ask(self.connection)
+            except duckdb.Error as error:
+                if not left or not has_moved(error, self.lake.location):
+                    raise
+            self.connection.close()
+            self.connection = self._connect()
+        raise AssertionError("unreachable")
+
 
 def _run(connection: duckdb.DuckDBPyConnection, query: str) -> Result:
+    """Run a query up to its first rows: every file is found by then, or an error says so."""
     connection.execute(query)
     description = connection.description or []
     names = unique(str(column[0]) for column in description)
-    return Result(names, [str(column[1]) for column in description], _rows(connection))
+    first = connection.fetchmany(_ROWS_AT_ONCE)
+    return Result(names, [str(column[1]) for column in description], _rows(connection, first))
 
 
-def _rows(connection: duckdb.DuckDBPyConnection) -> Iterator[Row]:
-    while rows := connection.fetchmany(_ROWS_AT_ONCE):
+def _rows(connection: duckdb.DuckDBPyConnection, first: Sequence[Row]) -> Iterator[Row]:
+    rows = first
+    while rows:
         yield from rows
+        rows = connection.fetchmany(_ROWS_AT_ONCE)

@@ -11,7 +11,7 @@ from typing import Final
 import duckdb
 
 from chatlake.errors import ChatlakeError, LakeDamagedError, UsageError
-from chatlake.lake.catalog.duckdb_files import raised_while_reading
+from chatlake.lake.catalog.duckdb_files import has_moved, raised_while_reading
 
 _MISSING_TABLE: Final = re.compile(r"Table with name (\S+) does not exist")
 _OF_THE_QUERY: Final = (
@@ -39,6 +39,8 @@ def errors_explained(location: str, views: Sequence[str]) -> Iterator[None]:
         if raised := raised_while_reading(error):
             raise raised from error
         text = str(error)
+        if has_moved(error, location):
+            raise LakeDamagedError(f"a file of the lake is missing: {_path_in(text)}") from error
         if outside := _OUTSIDE.search(text):
             raise UsageError(
                 f"chatlake sql reads only the lake, not {outside[1]}", hint=_FILES_HINT
@@ -51,6 +53,11 @@ def errors_explained(location: str, views: Sequence[str]) -> Iterator[None]:
         if isinstance(error, _OF_THE_QUERY):
             raise UsageError(message, hint=_hint(error, text, views)) from error
         raise ChatlakeError(message) from error
+
+
+def _path_in(text: str) -> str:
+    """Return the file that an error is about."""
+    return next(iter(re.findall(r'"([^"]+?\.parquet)', text)), text)
 
 
 def _before_the_quotation(text: str) -> str:

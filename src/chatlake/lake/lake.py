@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import socket
@@ -20,10 +21,11 @@ from chatlake.errors import (
     LakeNotFoundError,
     LakeUnwritableError,
 )
-from chatlake.lake import manifests
+from chatlake.lake import manifests, tidying
 from chatlake.lake.catalog.build import connect
 from chatlake.lake.catalog.keeper import CatalogKeeper
 from chatlake.lake.files import message_versions, parts, rewriting, versions
+from chatlake.lake.files.replaced import FOLDER as REPLACED
 from chatlake.lake.files.schema import SCHEMAS
 from chatlake.model.manifest import LakeState, Manifest, PartFile, format_time
 from chatlake.model.partitions import Partition
@@ -34,6 +36,8 @@ from chatlake.storage.opening import storage_at
 
 if TYPE_CHECKING:
     import duckdb
+
+logger = logging.getLogger(__name__)
 
 _PARTITION: Final = re.compile(r"[/\\](source|created_date)=")
 # DuckDB takes a backslash as it is, but for a separator where the path is a glob.
@@ -50,6 +54,10 @@ class Lake:
         self._state = manifests.load_state(storage)
         self._catalog = CatalogKeeper(storage)
         self._holds_lock = False
+        # Of the files that this process has listed: those that no catalogue has shown yet, and
+        # those that it has replaced before one did.
+        self._unshown: set[str] = set()
+        self._never_shown: set[str] = set()
 
     @classmethod
     def open(
@@ -116,12 +124,16 @@ class Lake:
     def lock(self, run_id: str = "") -> Iterator[None]:
         """Be the only writer inside the block, on the newest state; LakeLockedError if another is.
 
-        At its end the catalogue shows the last commit.
+        At its end the catalogue shows the last commit, and the tables' folders hold what that
+        lists and nothing else (see `tidying`).
         """
         with self.storage.lock(_this_process(run_id)):
             self._holds_lock = True
+            self._unshown.clear()
+            self._never_shown.clear()
             try:
                 self.refresh()
+                tidying.put_back(self.storage, self._state)
                 manifests.restore_checkpoints(
                     self.storage, newest=self._state.number, chatlake=__version__
                 )
@@ -130,9 +142,9 @@ class Lake:
                 except BaseException:
                     # The reason why the run ended matters more than a catalogue that lags behind.
                     with suppress(LakeError):
-                        self.refresh_catalog(force=True)
+                        self._end()
                     raise
-                self.refresh_catalog(force=True)
+                self._end()
             finally:
                 self._holds_lock = False
 
@@ -248,6 +260,8 @@ class Lake:
         try:
             # Applied as read back: the caller may go on changing its figures.
             self._state.apply(manifests.append_commit(self.storage, manifest))
+            self._unshown.update(file.path for file in manifest.added)
+            self._never_shown |= self._unshown.intersection(manifest.removed)
         except BaseException as error:
             if not isinstance(error, CommitConflictError):
                 # It may have its name although a later step failed: what is there counts.
@@ -268,7 +282,8 @@ class Lake:
 
         The caller holds the lock.
         """
-        self._catalog.refresh(self._state, force=force)
+        if self._catalog.refresh(self._state, force=force):
+            self._unshown.clear()
 
     def catalog_is_current(self) -> bool:
         """Say whether the catalogue shows `state`, at the place where the lake now is."""
@@ -302,12 +317,32 @@ class Lake:
         return connection
 
     def leftovers(self) -> Iterator[StoredFile]:
-        """Yield the files that no manifest lists: temporary, removed, or of a killed run."""
+        """Yield the files that no manifest lists: temporary, replaced, or of a killed run."""
         for file in self.storage.list():
             folder, _, name = file.path.rpartition("/")
-            is_data = folder.partition("/")[0] in SCHEMAS and file.path not in self._state.files
+            top = folder.partition("/")[0]
+            is_data = top == REPLACED or (top in SCHEMAS and file.path not in self._state.files)
             if is_data or (name.startswith("_") and name.endswith(TEMPORARY_SUFFIX)):
                 yield file
+
+    def was_rewritten(self) -> bool:
+        """Say whether commits since `state` have replaced files of it: they may be gone."""
+        with suppress(LakeError):
+            return not self._state.files.keys() <= manifests.load_state(self.storage).files.keys()
+        return False
+
+    def _end(self) -> None:
+        """Swap in the last catalogue, then tidy: what an old one shows stays where it is."""
+        self.refresh_catalog(force=True)
+        try:
+            tidying.tidy(self.storage, self._state, self._never_shown)
+        except LakeError as error:
+            # All is committed: this alone fails no run, and the next one tries again.
+            logger.warning(
+                "replaced files still lie beside their successors, so programs that read the "
+                "Parquet files directly count them too: %s",
+                error.message,
+            )
 
     def _may_swap(self) -> bool:
         # A reader does not take the lock, which would turn a backup away, but leaves the catalogue

@@ -81,26 +81,28 @@ class CatalogKeeper:
 
     def refresh(
         self, state: LakeState, *, force: bool, may_swap: Callable[[], bool] = lambda: True
-    ) -> None:
+    ) -> bool:
         """Swap in a catalogue of `state`, unless it is there; without `force` not too often.
 
         `may_swap` is asked before the lake is touched, and again when the catalogue is built.
+        Returns whether it was swapped in.
         """
         if self._storage.url(CATALOG) is None:
-            return
+            return False
         begun_at = time.monotonic()
         if not force and self._took_s > _SHARE * (begun_at - self._ended_at):
-            return
+            return False
         if self.is_current(state) or not may_swap():
-            return
+            return False
         self.write_empty_files()
         data = build_catalog(self._storage, state, self._storage)
         if not may_swap():
-            return
+            return False
         self._storage.replace(CATALOG, data)
         self._swapped_in = CatalogStamp.of(self._storage, state.number)
         self._ended_at = time.monotonic()
         self._took_s = self._ended_at - begun_at
+        return True
 
     def build_privately(self, state: LakeState) -> str:
         """Return the path of a catalogue of `state` in a folder that goes with this process."""
