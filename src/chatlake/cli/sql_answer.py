@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,7 @@ from chatlake.lake.lake import Lake
 
 _ROWS_AT_ONCE: Final = 1000
 _ATTEMPTS: Final = 3
+_DESCRIBE: Final = re.compile(r'\s*DESC(?:RIBE)?\s+"?(\w+)"?\s*', re.IGNORECASE)
 
 Answer = TypeVar("Answer")
 
@@ -64,7 +66,8 @@ class Questions:
             if style == "parquet":
                 self._write_parquet(question, output)
                 return
-            result = self._asked(lambda connection: _run(connection, question.text))
+            asked = _with_comments(question.text)
+            result = self._asked(lambda connection: _run(connection, asked))
             if style == "table" and question.is_plan:
                 style = "plan"
             if style == "table" and output is None:
@@ -116,6 +119,21 @@ class Questions:
             self.connection.close()
             self.connection = self._connect()
         raise AssertionError("unreachable")
+
+
+def _with_comments(text: str) -> str:
+    """Return DESCRIBE of a view with the comments of its columns, which DuckDB leaves out."""
+    match = _DESCRIBE.fullmatch(text)
+    if match is None or match[1].lower() not in VIEWS:
+        return text
+    return f"""
+        SELECT d.*, c.comment
+        FROM (DESCRIBE {match[1]}) AS d
+        LEFT JOIN duckdb_columns() AS c
+            ON c.column_name = d.column_name AND c.database_name = 'lake'
+            AND c.schema_name = 'main' AND c.table_name = lower({quoted(match[1])})
+        ORDER BY c.column_index
+    """  # noqa: S608 - the name is one of ours
 
 
 def _run(connection: duckdb.DuckDBPyConnection, query: str) -> Result:

@@ -56,7 +56,7 @@ def _show_source(source: SourceFacts, now: datetime) -> None:
     else:
         say(
             f"{paint(source.name, 'bold')}: {count(rows[COMPLETIONS], 'completion')}, "
-            f"{count(rows[MESSAGES], 'message')}, {count(rows[IMAGES], 'image')}, "
+            f"{count(rows[MESSAGES], 'message')}, {count(rows[IMAGES], 'stored image')}, "
             f"{size(source.bytes)} in {count(source.files, 'file')}{left_over}"
         )
     oldest, newest = source.dates.oldest, source.dates.newest

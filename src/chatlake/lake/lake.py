@@ -29,6 +29,7 @@ from chatlake.lake.files.replaced import FOLDER as REPLACED
 from chatlake.lake.files.schema import SCHEMAS
 from chatlake.model.manifest import LakeState, Manifest, PartFile, format_time
 from chatlake.model.partitions import Partition
+from chatlake.model.prices import Price
 from chatlake.model.tables import COMPLETIONS, IMAGES, MISSED
 from chatlake.storage.folder import Access
 from chatlake.storage.interface import TEMPORARY_SUFFIX, LockHolder, Storage, StoredFile
@@ -47,12 +48,15 @@ _UNREADABLE: Final = re.compile(r"\\.*[*?\[]|[*?\[].*\\")
 class Lake:
     """The lake on one storage, and what its newest manifest lists (`backup.ports.LakeStore`)."""
 
-    def __init__(self, storage: Storage) -> None:
-        """Load the state. LakeDamagedError, LakeFormatError (see `manifests.load_state`)."""
+    def __init__(self, storage: Storage, prices: Sequence[Price] = ()) -> None:
+        """Load the state; `prices` are for the view `costs`.
+
+        LakeDamagedError, LakeFormatError (see `manifests.load_state`).
+        """
         self.storage = storage
         self.location = storage.location
         self._state = manifests.load_state(storage)
-        self._catalog = CatalogKeeper(storage)
+        self._catalog = CatalogKeeper(storage, prices)
         self._holds_lock = False
         # Of the files that this process has listed: those that no catalogue has shown yet, and
         # those that it has replaced before one did.
@@ -66,10 +70,12 @@ class Lake:
         *,
         access: Access = "private",
         create: bool = False,
+        prices: Sequence[Price] = (),
     ) -> Lake:
         """Open the lake in a folder or bucket; with `create`, make it if there is none.
 
-        `access` is who may read what this process writes into a folder. LakeNotFoundError without a
+        `access` is who may read what this process writes into a folder, `prices` are for the view
+        `costs`. LakeNotFoundError without a
         lake; LakeDamagedError, LakeFormatError; with `create` LakeUnwritableError;
         ConfigurationError for a URL that `storage_at` refuses.
         """
@@ -84,7 +90,7 @@ class Lake:
                 f"{storage.location}: DuckDB cannot read a path with a backslash and one of * ? [",
                 hint="Put the lake in folders with other names.",
             )
-        lake = cls(storage)
+        lake = cls(storage, prices)
         if lake.state.number or any(
             next(storage.list(folder), None) for folder in ("schema", manifests.FOLDER)
         ):
