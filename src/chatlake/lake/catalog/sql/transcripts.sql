@@ -1,4 +1,4 @@
--- One row for each completion that has messages: the whole conversation as text to read.
+-- One row for each completion: the whole conversation as text to read.
 CREATE VIEW transcripts AS
 WITH parts_told AS (
     SELECT
@@ -69,4 +69,11 @@ FROM (
 LEFT JOIN completions AS c
     ON c.source = t.source
     AND c.created_date = t.created_date
-    AND c.completion_id = t.completion_id;
+    AND c.completion_id = t.completion_id
+UNION ALL
+-- Those without any message, by their own counts: a look at the messages would read all days.
+SELECT
+    source, completion_id, created_at, model, message_count, NULL AS transcript, total_tokens,
+    created_date
+FROM completions
+WHERE coalesce(message_count, choice_count, 0) = 0;
