@@ -11,7 +11,7 @@ from unittest import mock
 
 import msgspec
 
-from chatlake.backup.run import BackupReport
+from chatlake.backup.report import BackupReport
 from chatlake.bootstrap.backup import open_lake, run_backup
 from chatlake.bootstrap.observers import SilentObserver
 from chatlake.bootstrap.sources import jobs_for

@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 
 from chatlake.backup.ports import Rows
-from chatlake.backup.run import back_up, new_report
+from chatlake.backup.report import new_report
+from chatlake.backup.run import back_up
 from chatlake.backup.uninterrupted import to_its_end
 from chatlake.bootstrap.backup import open_lake
 from chatlake.bootstrap.observers import SilentObserver

@@ -87,6 +87,26 @@ def test_a_page_that_repeats_is_asked_for_again(
 
 @pytest.mark.parametrize("server", [PAGES], indirect=True)
 @pytest.mark.parametrize("route", ["list", "messages"])
+def test_a_page_that_repeats_uses_up_no_attempt(
+    server: Running, tmp_path: Path, time: VirtualTime, route: str
+) -> None:
+    """Where a fault of HTTP may not be retried at all, a page that repeats heals all the same."""
+    pace = ONE_AT_A_TIME | {"max_attempts": 1}
+    settings = settings_for(tmp_path, server.base_url, pace=pace)
+    server.set_faults(Faults(repeated_page=1, routes=route, at_most=ATTEMPTS))
+
+    report = backup_in(time, settings)
+
+    assert report.exit_code == 0
+    run = report.sources[0].run
+    assert run.retries == len(time.waits) == ATTEMPTS - 1
+    assert run.requests == server.stats()["total"]
+    assert run.rate_limited == 0
+    check_equal(settings, server)
+
+
+@pytest.mark.parametrize("server", [PAGES], indirect=True)
+@pytest.mark.parametrize("route", ["list", "messages"])
 def test_pages_that_overlap_double_nothing(
     server: Running, settings: Settings, time: VirtualTime, route: str
 ) -> None:

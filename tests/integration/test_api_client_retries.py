@@ -293,3 +293,17 @@ def test_concurrency_is_kept() -> None:
     trial.run(use)
     assert len(under_way) == 100
     assert max(under_way) <= 4
+
+
+def test_a_kept_connection_that_is_closed_is_not_asked_again_in_secret() -> None:
+    """The transport sends each request once: what the server saw is what the figures count."""
+
+    async def twice(api: CompletionApi) -> None:
+        await api.get_completion(bytes, "x")
+        await api.get_completion(bytes, "x")
+
+    trial = Trial(Answer(body=OK), DROP, max_attempts=1).run(twice)
+
+    assert isinstance(trial.error, errors.SourceUnreachableError | errors.RetriesExhaustedError)
+    assert "closed the connection without a response" in trial.error.message
+    assert len(trial.server.seen) == trial.api.figures.requests == 2

@@ -23,7 +23,7 @@ def test_the_demo_shows_the_product(
     """One command backs up with the Prefect flow, asks the lake, and leaves no process."""
     monkeypatch.setenv(MARK, str(tmp_path))
     monkeypatch.delenv("PREFECT_HOME", raising=False)
-    monkeypatch.setattr("chatlake.cli.demo.COMPLETIONS", 240)
+    monkeypatch.setattr("chatlake.cli.demo_place.COMPLETIONS", 240)
 
     code = main(["demo", "--directory", str(tmp_path / "demo")])
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import time_machine
 
-from chatlake.backup.run import BackupReport
+from chatlake.backup.report import BackupReport
 from chatlake.config import Settings
 from tests.integration.test_backup_odd_sources import answering
 from tests.support import backup, rows, settings_for

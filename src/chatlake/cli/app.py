@@ -9,13 +9,17 @@ import typer
 
 from chatlake import __version__
 from chatlake.cli import (
+    ask,
     backup,
     compact,
     doctor,
     export,
     files,
     init,
+    ledger,
+    search,
     serve,
+    show,
     simulate,
     sql,
     status,
@@ -84,6 +88,11 @@ app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("status", epilog=status.EXAMPLES)(status.status)
 app.command("sql", epilog=sql.EXAMPLES)(sql.sql)
 app.command("files", epilog=files.EXAMPLES)(files.files)
+app.command("ask", epilog=ask.EXAMPLES)(ask.ask)
+app.command("show", epilog=show.EXAMPLES)(show.show)
+app.command("search", epilog=search.EXAMPLES)(search.search)
+app.command("runs", epilog=ledger.RUNS_EXAMPLES)(ledger.runs)
+app.command("failures", epilog=ledger.FAILURES_EXAMPLES)(ledger.failures)
 app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
 app.command("compact", epilog=compact.EXAMPLES)(compact.compact)
 app.command("vacuum", epilog=vacuum.EXAMPLES)(vacuum.vacuum)
