@@ -7,9 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from chatlake.config.fields import Leaf, words
+from chatlake.config.fields import Leaf, Section, words
 from chatlake.config.references import Text
-from chatlake.config.source import Section
 
 _HIGHEST = 1_000_000.0
 
