@@ -47,6 +47,7 @@ def settings(server: Running, tmp_path: Path) -> Settings:
     return settings_for(tmp_path, server.base_url, pace=ONE_AT_A_TIME)
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("fault", ["reset", *UNREADABLE, *REFUSED])
 def test_a_fault_that_passes_costs_nothing_but_requests(
     server: Running, settings: Settings, time: VirtualTime, fault: str
@@ -122,6 +123,7 @@ def test_pages_that_overlap_double_nothing(
     check_equal(settings, server)
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     ("fault", "reason", "told"),
     [
@@ -157,6 +159,7 @@ def test_messages_that_stay_faulty_are_a_named_failure(
     check_equal(settings, server)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("server", "fault", "code"),
     [
@@ -220,6 +223,7 @@ def test_messages_that_are_all_reset_are_named_while_the_list_answers(
     check_equal(settings, server)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("fault", "pause", "route"),
     [
