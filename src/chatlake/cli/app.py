@@ -10,6 +10,7 @@ import typer
 from chatlake import __version__
 from chatlake.cli import (
     backup,
+    browse,
     compact,
     doctor,
     export,
@@ -82,6 +83,7 @@ app.command("backup", epilog=backup.EXAMPLES)(backup.backup)
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("status", epilog=status.EXAMPLES)(status.status)
 app.command("sql", epilog=sql.EXAMPLES)(sql.sql)
+app.command("browse", epilog=browse.EXAMPLES)(browse.browse)
 app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
 app.command("compact", epilog=compact.EXAMPLES)(compact.compact)
 app.command("vacuum", epilog=vacuum.EXAMPLES)(vacuum.vacuum)
