@@ -409,6 +409,7 @@ def test_the_end_of_a_failed_run_still_shows_its_commits(lake: Lake) -> None:
     assert lake.catalog_is_current()
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("name", ["it's", "a b", "lake[1]", "la*ke?", "ünï", "env=prod/lake"])
 def test_a_lake_may_have_any_name(tmp_path: Path, name: str) -> None:
     """Quotes, blanks, glob characters and `key=value` in the path do no harm."""

@@ -41,6 +41,7 @@ def small(s3_lake: str, tmp_path: Path) -> Lake:
     return lake
 
 
+@pytest.mark.slow
 def test_of_two_backups_one_writes_and_its_death_loses_nothing(
     chatlake: CommandLine, tmp_path: Path, s3: S3Server, s3_lake: str
 ) -> None:
@@ -48,7 +49,7 @@ def test_of_two_backups_one_writes_and_its_death_loses_nothing(
     with running(Scenario(completions=150, seed=14, now=NOW, latency_ms=40)) as server:
         config = write_config(tmp_path, server.base_url, pace={"concurrency": 4})
         settings = in_bucket(config, s3_lake)
-        first = start(tmp_path, "backup")
+        first = start(tmp_path, "backup", whole=True)
         wait_for_messages(server, 30)
         second = chatlake("backup", "--json")
         kept = chatlake("vacuum", "--older-than", "0s")
@@ -70,6 +71,7 @@ def test_of_two_backups_one_writes_and_its_death_loses_nothing(
     assert chatlake("verify").code == 0
 
 
+@pytest.mark.slow
 def test_while_a_compaction_runs(chatlake: CommandLine, small: Lake) -> None:
     """A backup and a vacuum are turned away by name; readers see the lake as it was, then as it is."""
     codes: list[int] = []

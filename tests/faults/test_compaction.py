@@ -86,6 +86,7 @@ def killed(lake: Lake, action: str, point: str) -> None:
     assert process.returncode == -signal.SIGKILL
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "point",
     ["part.renamed", "compaction.merged", "manifest.linked", "compaction.committed"],

@@ -95,6 +95,7 @@ def forged(
     return forge
 
 
+@pytest.mark.sample(8)
 @pytest.mark.parametrize("name", CHANGES)
 @pytest.mark.parametrize("value", NO_TIMES)
 def test_a_time_that_is_none_is_damage(

@@ -60,6 +60,7 @@ def lines(path: Path) -> list[bytes]:
     return path.read_bytes().splitlines()
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("table", ["completions", "messages", "content_parts", "images"])
 @pytest.mark.parametrize("how", ["deleted", "truncated"])
 def test_a_lost_file_is_healed_by_the_next_run(
@@ -139,6 +140,7 @@ def test_a_day_that_lost_all_but_its_parts_stays_readable(
     assert list(map(json.loads, lines(path))).count(bare) == len(ids)
 
 
+@pytest.mark.slow
 def test_a_lost_file_is_healed_after_a_killed_run(settings: Settings) -> None:
     """The run that has to close a killed one before it heals does both."""
     before = content(settings)

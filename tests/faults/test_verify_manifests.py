@@ -62,6 +62,7 @@ def flipped(data: bytes) -> bytes:
     return data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :]
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize(
     "how", [flipped, lambda data: data[:-1], lambda data: data[: len(data) // 2], lambda _: b""]
 )

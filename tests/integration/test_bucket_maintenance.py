@@ -38,6 +38,7 @@ def later(days: float) -> time_machine.travel:
     return time_machine.travel(datetime.now(UTC) + timedelta(days=days), tick=True)
 
 
+@pytest.mark.slow
 def test_rows_stay_and_what_was_replaced_goes_after_a_week(
     chatlake: CommandLine, s3: S3Server, settings: Settings, tmp_path: Path
 ) -> None:
@@ -70,6 +71,7 @@ def test_rows_stay_and_what_was_replaced_goes_after_a_week(
     assert (tmp_path / "before.jsonl").read_bytes() == (tmp_path / "after.jsonl").read_bytes()
 
 
+@pytest.mark.slow
 def test_every_backup_merges_at_its_end(
     chatlake: CommandLine, s3: S3Server, settings: Settings
 ) -> None:

@@ -52,6 +52,7 @@ def a_part(folder: Path) -> Path:
     return min((folder / "lake/messages").rglob("*.parquet"))
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("place", "options"), [("new", ()), ("part", ()), ("part", ("--allow-files",))]
 )
@@ -158,6 +159,7 @@ def test_what_does_not_fit_into_memory_goes_to_a_folder_of_its_own(
         assert any(tmp_path.rglob("*"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not os.environ.get("CHATLAKE_OTHER_DUCKDB_PYTHON"),
     reason="CHATLAKE_OTHER_DUCKDB_PYTHON names no interpreter with another DuckDB",

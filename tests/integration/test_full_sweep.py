@@ -101,6 +101,7 @@ def test_what_comes_back_is_not_deleted(server: Running, settings: Settings) -> 
     assert rows(settings, "SELECT count(*) FROM completions") == [(COUNT,)]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "fault",
     [

@@ -134,6 +134,7 @@ def test_other_encodings_are_named(
     nights.check_holds_all(gaps=[bad])
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("chunk", [None, 1000])
 @pytest.mark.parametrize("status", [403, 404, 500])
 def test_a_large_refusal_is_read_in_part(

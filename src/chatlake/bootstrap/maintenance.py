@@ -1,11 +1,11 @@
-"""Runs what keeps a lake in shape: compaction and vacuum, each alone under the lake's lock."""
+"""Runs compaction and vacuum, each alone under the lake's lock."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from chatlake.backup.run import new_run_id
-from chatlake.bootstrap.memory import sparing_memory
+from chatlake.backup.report import new_run_id
+from chatlake.bootstrap.sparing_memory import sparing_memory
 from chatlake.lake.compacting import CompactionReport, Progress, compact
 from chatlake.lake.lake import Lake
 from chatlake.lake.vacuum import Unlisted, find_unlisted, remove

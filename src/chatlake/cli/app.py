@@ -9,13 +9,17 @@ import typer
 
 from chatlake import __version__
 from chatlake.cli import (
+    ask,
     backup,
     browse,
     compact,
     doctor,
     export,
     init,
+    ledger,
+    search,
     serve,
+    show,
     simulate,
     sql,
     status,
@@ -83,6 +87,11 @@ app.command("backup", epilog=backup.EXAMPLES)(backup.backup)
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("status", epilog=status.EXAMPLES)(status.status)
 app.command("sql", epilog=sql.EXAMPLES)(sql.sql)
+app.command("ask", epilog=ask.EXAMPLES)(ask.ask)
+app.command("show", epilog=show.EXAMPLES)(show.show)
+app.command("search", epilog=search.EXAMPLES)(search.search)
+app.command("runs", epilog=ledger.RUNS_EXAMPLES)(ledger.runs)
+app.command("failures", epilog=ledger.FAILURES_EXAMPLES)(ledger.failures)
 app.command("browse", epilog=browse.EXAMPLES)(browse.browse)
 app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
 app.command("compact", epilog=compact.EXAMPLES)(compact.compact)

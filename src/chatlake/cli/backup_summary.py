@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from chatlake.backup.items import SourceJob
-from chatlake.backup.run import BackupReport, SourceReport
-from chatlake.bootstrap.backup import open_lake
+from chatlake.backup.report import BackupReport, SourceReport
+from chatlake.bootstrap.opened import open_lake
 from chatlake.cli.backup_json import status
 from chatlake.cli.output import note, paint, printable, say, show_error, warn
 from chatlake.cli.table import Cell, Layout, lines

@@ -27,8 +27,8 @@ def compact(config: ConfigOption = None, *, as_json: JsonOption = False) -> None
     7 a file is damaged (it and the files beside it stay as they are, all others are merged),
     8 locked by another run, 130 or 143 interrupted (what was merged stays merged).
     """
-    from chatlake.bootstrap.backup import open_lake  # noqa: PLC0415
     from chatlake.bootstrap.maintenance import compact_lake  # noqa: PLC0415
+    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.cli.bytes_shown import bytes_shown  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
 

@@ -56,7 +56,7 @@ def raw(
 
     Oldest first, with the images back in place: {"completion": {…}, "messages": […]}.
     """
-    from chatlake.bootstrap.backup import open_lake  # noqa: PLC0415
+    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
     from chatlake.exports.raw import export_raw  # noqa: PLC0415
 

@@ -6,12 +6,14 @@ import io
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
+from chatlake import signals
+from chatlake.cli.pager import paged_output
 from chatlake.cli.sql_formats import WRITERS, Result, Row, unique, write_table
 from chatlake.cli.sql_statements import errors_explained
 from chatlake.errors import UsageError
@@ -44,12 +46,16 @@ class Questions:
     connection: duckdb.DuckDBPyConnection
     folder: Path
 
-    def answer(self, query: str, style: str, output: Path | None) -> None:
+    def answer(self, query: str, style: str, output: Path | None, *, paged: bool = False) -> None:
         """Write the answer to a query in one of the formats, to a file or standard output.
 
-        UsageError for SQL that is wrong or does more than read.
+        `paged`: a table goes through the user's pager. UsageError for SQL that is wrong or does
+        more than read.
         """
-        with errors_explained(self.lake.location, VIEWS):
+        with (
+            errors_explained(self.lake.location, VIEWS),
+            signals.telling_of_stops(self.connection.interrupt),
+        ):
             question = checked_question(self.connection, query)
             if style == "parquet":
                 self._write_parquet(question, output)
@@ -60,9 +66,9 @@ class Questions:
             if style == "table" and output is None:
                 # What is redirected stays whole: only a terminal has an edge.
                 terminal = sys.stdout.isatty()
-                write_table(
-                    result, sys.stdout, shutil.get_terminal_size().columns if terminal else None
-                )
+                width = shutil.get_terminal_size().columns if terminal else None
+                with paged_output() if paged else nullcontext(sys.stdout) as stream:
+                    write_table(result, stream, width, stream if paged else None)
                 return
             with open_export(output, is_json=style in ("json", "jsonl")) as file:
                 if style == "table":

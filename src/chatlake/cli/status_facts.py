@@ -87,7 +87,7 @@ def gather(
 
 
 def _as_seen_now(run: SourceRun, holder: LockHolder | None) -> SourceRun:
-    """Return the run; one that says it is running, while nobody holds the lock, was killed."""
+    """Return the run; one that is marked as running, while the lock is free, was killed."""
     if run.status != "running" or (holder is not None and holder.run_id in ("", run.run_id)):
         return run
     return msgspec.structs.replace(run, status="killed")

@@ -52,8 +52,8 @@ def vacuum(
     --older-than gives them time. Exit codes: 0 done, 7 a manifest is damaged (nothing was removed),
     8 locked by another run.
     """
-    from chatlake.bootstrap.backup import open_lake  # noqa: PLC0415
     from chatlake.bootstrap.maintenance import unlisted_now, vacuum_lake  # noqa: PLC0415
+    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
 
     age = _age(older_than)

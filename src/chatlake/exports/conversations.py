@@ -73,10 +73,10 @@ ORDER BY place, position
 class Conversation:
     """One completion as stored: texts with references in place of images.
 
-    `raw` is None where a lost file left the messages alone, whose number nobody knows then.
-    `message_count` is None too where the messages could not be had; `held` is how many there are of
-    them in the lake. `messages` gives, once, what
-    `/messages` sent, in order; None for each reply that it did not send.
+    `raw` is None if a lost file left only the messages; then their number is unknown.
+    `message_count` is also None if the messages could not be fetched; `held` is how many of them
+    the lake holds. `messages` gives, once, what `/messages` sent, in order; None for each reply
+    that it did not send.
     """
 
     partition: Partition

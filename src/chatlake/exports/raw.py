@@ -92,7 +92,7 @@ class _RawExport:
         self.report.completions += 1
 
     def _lacks_messages(self, conversation: Conversation) -> bool:
-        """Whether messages are known to be missing; LakeDamagedError where nobody knows of it."""
+        """Whether messages are known to be missing; LakeDamagedError if no failure explains it."""
         count = conversation.message_count
         if conversation.raw is None:
             return not conversation.held

@@ -61,9 +61,9 @@ class Lake:
     ) -> Lake:
         """Open the lake in a folder or bucket; with `create`, make it if there is none.
 
-        `access` is who may read what this process writes into a folder. LakeNotFoundError without a
-        lake; LakeDamagedError, LakeFormatError; with `create` LakeUnwritableError;
-        ConfigurationError for a URL that `storage_at` refuses.
+        `access` says which users may read what this process writes into a folder. Raises
+        LakeNotFoundError without a lake; LakeDamagedError, LakeFormatError; with `create`
+        LakeUnwritableError; ConfigurationError for a URL that `storage_at` refuses.
         """
         storage = storage_at(location, access)
         if _PARTITION.search(storage.location):
@@ -99,7 +99,7 @@ class Lake:
     def create(self) -> None:
         """Write what a lake without commits has: the empty files that every view reads.
 
-        The catalogue comes with the first run's commits, or when somebody asks for it.
+        The catalogue comes with the first run's commits, or on request.
         """
         self._catalog.write_empty_files()
 

@@ -1,8 +1,9 @@
-"""Vacuum: removes files that belong to no state of the lake that somebody may still read.
+"""Vacuum: removes files that no reader can need any more.
 
-Two ages count, and both have to be past: a file that was written lately may belong to a commit that
-is still to come, and one that was replaced lately may be read through an older catalogue. A time to
-come (a clock that was ahead) is not past either. Manifests are never removed.
+Two times count, and both must be old enough. A file that was written recently may belong to a
+commit that is not made yet. A file that was replaced recently may still be read through an older
+catalogue. A time in the future (from a clock that was ahead) is not old enough either. Manifests
+are never removed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A storage that reads again: a passing fault of the disk or the network is no damage."""
+"""A storage that reads again: a temporary fault of disk or network is not taken for damage."""
 
 from __future__ import annotations
 

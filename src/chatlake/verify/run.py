@@ -1,4 +1,4 @@
-"""Verification: reads every file of a lake again and names what is not as it was written.
+"""Verification: reads every file of a lake again and names what has changed since it was written.
 
 Nothing is changed but `verified.json`, which remembers what was checked when. Memory is bounded:
 files are hashed in chunks, rows are compared some partitions at a time by their keys, images are

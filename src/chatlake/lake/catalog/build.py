@@ -1,9 +1,9 @@
 """`catalog.duckdb`: views over exactly the files that one commit lists.
 
-It is built beside and swapped by rename: who reads the old one keeps the old commit, who opens it
-anew sees the new commit, and nobody a mix. It holds absolute paths, because DuckDB resolves
-relative ones from the reader's working directory; `ledger.lake` says which place and which commit
-it was built for, so that a moved lake is noticed.
+It is built beside the old one and replaces it by rename. Queries that started earlier keep reading
+the old commit, and a newly opened catalogue shows the new commit, never a mix. It holds absolute
+paths, because DuckDB resolves relative ones from the reader's working directory; `ledger.lake` says
+which place and which commit it was built for, so that a moved lake is noticed.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class LakeFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
     cachable = False  # fsspec would hand out one lake's for another's
 
     def __init__(self, storage: Storage, known: Mapping[str, bytes] | None = None) -> None:
-        """`known`: what some files hold, by path, so that nobody asks for them."""
+        """`known`: what some files hold, by path, so that these are not requested."""
         super().__init__()
         self.protocol = storage.location.partition("://")[0]
         self._storage = storage

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, ClassVar, Final
+from urllib.parse import urljoin
 
 import aiohttp
 import gcsfs.core
@@ -80,7 +81,7 @@ class GcsStore:
         try:
             answer = self.filesystem.call(
                 "POST",
-                f"{self.filesystem._location}/upload/storage/v1/b/{bucket}/o",
+                urljoin(self.filesystem.base, f"/upload/storage/v1/b/{bucket}/o"),
                 uploadType="multipart",
                 ifGenerationMatch=_ABSENT if version is None else version,
                 headers={"Content-Type": f"multipart/related; boundary={_BOUNDARY}"},
