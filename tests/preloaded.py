@@ -186,12 +186,12 @@ def _import_all() -> None:
     import chatlake.cli.progress
     import chatlake.cli.sql
     import chatlake.cli.status
-    import chatlake.cli.stopping
     import chatlake.cli.streams
     import chatlake.cli.vacuum
     import chatlake.cli.verify
     import chatlake.exports.raw
     import chatlake.lake.catalog.build
+    import chatlake.signals
     import chatlake.verify.run  # noqa: F401
 
 

@@ -54,10 +54,22 @@ MAINTENANCE: Final[tuple[str, ...]] = (
 )
 """Points around the commits of a compaction, and after each file that a vacuum removes."""
 
+TIDYING: Final[tuple[str, ...]] = (
+    "tidying.started",
+    "tidying.removed",
+    "tidying.copied",
+    "tidying.moved",
+    "tidying.ended",
+)
+"""Points after a run's last catalogue: before the files, after each that goes or moves, after all.
+
+`tidying.copied` is in buckets alone, where a file is copied and then removed.
+"""
+
 WORKERS: Final[tuple[str, ...]] = ("batch.started", "batch.written")
 """Points of a batch in a worker's process: before it, and with files that no commit lists yet."""
 
-_ALL: Final = (*NAMES, *MAINTENANCE, *WORKERS)
+_ALL: Final = (*NAMES, *MAINTENANCE, *TIDYING, *WORKERS)
 
 _SIGNAL_TAKEN_S: Final = 0.2  # the main thread has raised it, and the loop was told
 

@@ -24,6 +24,15 @@ def unlisted_now(lake: Lake, older_than: timedelta) -> Unlisted:
     return find_unlisted(lake, older_than, lake.storage.now())
 
 
+def tidy_lake(lake: Lake) -> None:
+    """Clear the tables' folders of what is not listed, as every writer does at its end.
+
+    LakeLockedError, LakeUnwritableError.
+    """
+    with lake.lock(new_run_id()):
+        pass
+
+
 def vacuum_lake(lake: Lake, older_than: timedelta) -> tuple[list[StoredFile], Unlisted]:
     """Remove what `unlisted_now` finds; return what was removed, and what was found.
 

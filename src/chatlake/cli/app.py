@@ -15,6 +15,7 @@ from chatlake.cli import (
     compact,
     doctor,
     export,
+    files,
     init,
     ledger,
     search,
@@ -87,6 +88,7 @@ app.command("backup", epilog=backup.EXAMPLES)(backup.backup)
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("status", epilog=status.EXAMPLES)(status.status)
 app.command("sql", epilog=sql.EXAMPLES)(sql.sql)
+app.command("files", epilog=files.EXAMPLES)(files.files)
 app.command("ask", epilog=ask.EXAMPLES)(ask.ask)
 app.command("show", epilog=show.EXAMPLES)(show.show)
 app.command("search", epilog=search.EXAMPLES)(search.search)

@@ -159,7 +159,8 @@ def write_table(
             yield [_cell(value) for value in row]
 
     right = [result.is_number(index) for index in range(len(result.names))]
-    layout = Layout([printable(name) for name in result.names], right, width, ascii_only)
+    texts = [kind == "VARCHAR" for kind in result.types]
+    layout = Layout([printable(name) for name in result.names], right, width, ascii_only, texts)
     dim, end = ("\x1b[2m", "\x1b[0m") if shows_colours(output) else ("", "")
     output.writelines(line + "\n" for line in lines(layout, cells(), dim, end))
     hidden = len(layout.headers) - len(layout.shown)

@@ -12,7 +12,7 @@ from typing import Final
 import duckdb
 
 from chatlake.errors import ChatlakeError, LakeDamagedError, UsageError
-from chatlake.lake.catalog.duckdb_files import raised_while_reading
+from chatlake.lake.catalog.duckdb_files import has_moved, raised_while_reading
 
 _MISSING_TABLE: Final = re.compile(r"Table with name (\S+) does not exist")
 _OF_THE_QUERY: Final = (
@@ -55,10 +55,8 @@ def errors_explained(location: str, views: Sequence[str]) -> Iterator[None]:
         if raised := raised_while_reading(error):
             raise raised from error
         text = str(error)
-        if outside := _OUTSIDE.search(text):
-            raise UsageError(
-                f"chatlake sql reads only the lake, not {outside[1]}", hint=_FILES_HINT
-            ) from error
+        if unread := _not_read(error, location):
+            raise unread from error
         message = _before_the_quotation(text)
         if location in text.partition("\n\nLINE")[0]:
             raise LakeDamagedError(message) from error
@@ -69,6 +67,17 @@ def errors_explained(location: str, views: Sequence[str]) -> Iterator[None]:
                 message + _quotation(text), hint=_not_stored(text) or _hint(error, text, views)
             ) from error
         raise ChatlakeError(message) from error
+
+
+def _not_read(error: duckdb.Error, location: str) -> ChatlakeError | None:
+    """Return what it means that DuckDB did not open a file: missing in the lake, or outside."""
+    text = str(error)
+    if has_moved(error, location):
+        path = next(iter(re.findall(r'"([^"]+?\.parquet)', text)), text)
+        return LakeDamagedError(f"a file of the lake is missing: {path}")
+    if outside := _OUTSIDE.search(text):
+        return UsageError(f"chatlake sql reads only the lake, not {outside[1]}", hint=_FILES_HINT)
+    return None
 
 
 def _before_the_quotation(text: str) -> str:

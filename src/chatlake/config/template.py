@@ -95,6 +95,16 @@ runner:                         # where the Prefect flows run
   workers: 2                    # batches at once
   batch_size: 500               # completions in one batch
   address: null                 # of a Dask or Ray cluster; null: a local cluster
+
+# What tokens cost, for the view costs. These numbers are invented: take yours from your contract,
+# and note where and when you looked. A changed price is another entry with a later valid_from.
+prices: []
+# prices:
+#   - model: invented-model-*     # the longest pattern that fits decides
+#     valid_from: 2026-01-01      # a UTC day
+#     input: 1.11                 # dollars a million prompt tokens
+#     cached_input: 0.11          # of those out of the cache; null: as input
+#     output: 2.22                # dollars a million completion tokens
 """
 
 

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-import duckdb
-
 from chatlake.backup.ports import StoredVersion
 from chatlake.errors import LakeDamagedError
 from chatlake.exports.conversations import Conversation, read_conversations
 from chatlake.exports.output import open_export
-from chatlake.exports.selection import selected, unreadable
+from chatlake.exports.selection import reading, selected
 from chatlake.exports.stored_images import StoredImages
 from chatlake.lake.lake import Lake
 from chatlake.model.image_references import restore_references
@@ -57,11 +55,9 @@ def export_raw(
         open_export(output, is_json=True) as file,
     ):
         export = _RawExport(lake, file)
-        try:
+        with reading(lake):
             for conversation in read_conversations(lake, connection):
                 export.write(conversation)
-        except duckdb.Error as error:
-            raise unreadable(error) from error
         return export.report
 
 

@@ -15,6 +15,8 @@ from datetime import datetime, timedelta
 
 from chatlake import failpoints
 from chatlake.lake import manifests
+from chatlake.lake.files.replaced import listed_path
+from chatlake.lake.files.schema import SCHEMAS
 from chatlake.lake.lake import Lake
 from chatlake.storage.interface import TEMPORARY_SUFFIX, Storage, StoredFile
 
@@ -28,6 +30,14 @@ class Unlisted:
     removable: list[StoredFile] = field(default_factory=list)
     kept: list[StoredFile] = field(default_factory=list)
 
+    @property
+    def is_tidy(self) -> bool:
+        """Whether no unlisted Parquet file lies in a table's folder, where a glob counts it."""
+        return not any(
+            file.path.partition("/")[0] in SCHEMAS and file.path.endswith(".parquet")
+            for file in (*self.removable, *self.kept)
+        )
+
 
 def find_unlisted(lake: Lake, older_than: timedelta, now: datetime) -> Unlisted:
     """Divide what the lake does not list, by whether it has been so since `now` - `older_than`.
@@ -40,7 +50,7 @@ def find_unlisted(lake: Lake, older_than: timedelta, now: datetime) -> Unlisted:
     found = Unlisted()
     for file in lake.leftovers():
         if file.path.endswith(_OURS):  # whatever else lies there is not ours
-            is_young = file.modified_at > moment or file.path in lately
+            is_young = file.modified_at > moment or listed_path(file.path) in lately
             (found.kept if is_young else found.removable).append(file)
     return found
 
@@ -59,5 +69,6 @@ def remove(storage: Storage, files: Iterable[StoredFile]) -> list[StoredFile]:
 
 
 def by_folder(files: Iterable[StoredFile]) -> Counter[str]:
-    """Return how many files lie below each table's folder (or another of the lake's folders)."""
-    return Counter(file.path.partition("/")[0] for file in files if "/" in file.path)
+    """Return how many files belong to each table, or lie in another of the lake's folders."""
+    paths = (listed_path(file.path) for file in files)
+    return Counter(path.partition("/")[0] for path in paths if "/" in path)
