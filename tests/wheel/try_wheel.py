@@ -152,6 +152,9 @@ def _check_content(wheel: Path) -> None:
         for pattern in ("*.py", "*.sql", "py.typed")
         for path in (ROOT / "src").rglob(pattern)
     }
+    for folder in ("static", "templates"):
+        inside = (ROOT / "src" / "chatlake" / "web" / folder).iterdir()
+        sources |= {str(path.relative_to(ROOT / "src")) for path in inside}
     missing = sorted(sources - names)
     if missing:
         sys.exit(f"the wheel lacks {', '.join(missing)}")

@@ -11,6 +11,7 @@ from chatlake import __version__
 from chatlake.cli import (
     ask,
     backup,
+    browse,
     compact,
     doctor,
     export,
@@ -93,6 +94,7 @@ app.command("show", epilog=show.EXAMPLES)(show.show)
 app.command("search", epilog=search.EXAMPLES)(search.search)
 app.command("runs", epilog=ledger.RUNS_EXAMPLES)(ledger.runs)
 app.command("failures", epilog=ledger.FAILURES_EXAMPLES)(ledger.failures)
+app.command("browse", epilog=browse.EXAMPLES)(browse.browse)
 app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
 app.command("compact", epilog=compact.EXAMPLES)(compact.compact)
 app.command("vacuum", epilog=vacuum.EXAMPLES)(vacuum.vacuum)
