@@ -215,9 +215,13 @@ def test_data_files_are_checked_although_a_manifest_is_damaged(lake: Path) -> No
 
 
 def file_of_all(lake: Path) -> list[str]:
-    """Return what the first manifest lists."""
-    added = json.loads((lake / manifests.manifest_path(1)).read_bytes())["added"]
-    return [entry["path"] for entry in added]
+    """Return what the manifests before the newest list and none of them has replaced."""
+    found = [
+        entry["path"]
+        for number in range(1, NEWEST)
+        for entry in json.loads((lake / manifests.manifest_path(number)).read_bytes())["added"]
+    ]
+    return [path for path in found if (lake / path).exists()]
 
 
 @pytest.mark.parametrize("seed", range(8))

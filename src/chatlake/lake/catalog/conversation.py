@@ -15,7 +15,7 @@ ORDER BY message_index
 """
 _VERSIONS: Final = """
 SELECT observed_at, change FROM completion_history
-WHERE source = $source AND completion_id = $id
+WHERE source = $source AND created_date = $day AND completion_id = $id
 ORDER BY observed_at
 """
 _GAP: Final = """
@@ -80,7 +80,7 @@ def conversation_of(
             row["sha256"]: (row["width"], row["height"])
             for row in _records(connection, _IMAGES, asked)
         }
-    versions = _records(connection, _VERSIONS, {"source": key["source"], "id": key["id"]})
+    versions = _records(connection, _VERSIONS, key)
     return StoredConversation(completion, tuple(messages), parts, sizes, tuple(versions))
 
 

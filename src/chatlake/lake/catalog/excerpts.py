@@ -69,7 +69,7 @@ def summaries(ask: Ask, rows: Sequence[Listed], words: Sequence[str]) -> dict[Pl
     }
     # Ids that the text names let DuckDB skip row groups by their bloom filters.
     ids = {f"id_{number}": row.completion_id for number, row in enumerate(rows)}
-    changed = set(ask(_CHANGED.format(ids=", ".join(f"${name}" for name in ids)), ids))
+    changed = set(ask(_CHANGED.format(ids=", ".join(f"${name}" for name in ids)), {**ids, **span}))
     hits = _hits(ask, rows, words, within, parameters)
     found = {}
     for row in rows:
@@ -103,7 +103,7 @@ GROUP BY ALL
 _CHANGED: Final = """
 SELECT DISTINCT source, completion_id
 FROM completion_history
-WHERE change = 'changed' AND completion_id IN ({ids})
+WHERE change = 'changed' AND created_date BETWEEN $first AND $last AND completion_id IN ({ids})
 """
 # `lower` may change the length of a text, so the place is near the hit, not exact.
 _AROUND: Final = """

@@ -253,7 +253,8 @@ def _completion_conditions(selection: Selection, parameters: dict[str, Any]) -> 
         yield "deleted_at IS NOT NULL"
     if selection.changed:
         yield """(source, completion_id) IN (
-            SELECT (source, completion_id) FROM completion_history WHERE change = 'changed')"""
+            SELECT (source, completion_id) FROM completion_history
+            WHERE change = 'changed' AND created_date BETWEEN $first AND $last)"""
 
 
 def _message_conditions(selection: Selection, parameters: dict[str, Any]) -> list[str]:

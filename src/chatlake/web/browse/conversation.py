@@ -154,7 +154,7 @@ def conversation_page(session: Session, key: Key) -> ConversationPage | None:
         messages=messages,
         tools=list(_tools(facts["tools"], rendering)),
         response_format=_json_block(facts["response_format"], rendering),
-        versions=versions_of(session, key.completion_id, key.source),
+        versions=versions_of(session, key.completion_id, key.source, key.day),
         earlier=earlier,
         later=later,
         more_messages=len(rows) > MOST_MESSAGES,

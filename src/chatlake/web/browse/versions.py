@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final
 
 from chatlake.web.browse.catalogue import Session
@@ -18,7 +19,7 @@ _VERSIONS: Final = f"""
 SELECT epoch_us(observed_at), change,
     CASE WHEN length(raw::VARCHAR) <= {_LARGEST} THEN raw::VARCHAR END
 FROM completion_history
-WHERE completion_id = $id AND source = $source
+WHERE completion_id = $id AND source = $source AND created_date = $day
 ORDER BY observed_at, change
 LIMIT {_MOST}
 """  # noqa: S608 - of constants
@@ -42,11 +43,11 @@ class Version:
     changes: list[Change]
 
 
-def versions_of(session: Session, completion_id: str, source: str) -> list[Version]:
+def versions_of(session: Session, completion_id: str, source: str, day: date) -> list[Version]:
     """Return the versions, oldest first."""
     versions = []
     before: str | None = None
-    rows = session.ask(_VERSIONS, {"id": completion_id, "source": source})
+    rows = session.ask(_VERSIONS, {"id": completion_id, "source": source, "day": day})
     for observed_us, change, raw in rows:
         changes = [] if before is None or raw is None else _changes(before, raw)
         versions.append(Version(observed_us, change, changes))
