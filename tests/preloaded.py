@@ -17,9 +17,11 @@ import atexit
 import fcntl
 import functools
 import gc
+import importlib
 import io
 import marshal
 import os
+import pkgutil
 import select
 import signal
 import socket
@@ -31,6 +33,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 _CLIENT = Path(__file__).with_name("preloaded_client.py")
+_NOT_IMPORTED = ("chatlake.__main__", "chatlake.flows", "chatlake.storage.bucket")
 _MOST_FILES = 64
 _OUT_OF_THE_WAY = 200  # the numbers that a request's files have until they get their own
 
@@ -171,28 +174,16 @@ def _stream(number: int, mode: str) -> io.TextIOBase | None:
 
 
 def _import_all() -> None:
-    """Import what commands import while they run."""
+    """Import what commands import while they run: all but what needs Prefect or another cloud."""
     import duckdb  # noqa: F401
     import pyarrow.parquet  # noqa: F401
 
-    import chatlake.api.client
-    import chatlake.bootstrap.backup
-    import chatlake.bootstrap.maintenance
-    import chatlake.cli.app
-    import chatlake.cli.backup
-    import chatlake.cli.compact
-    import chatlake.cli.doctor
-    import chatlake.cli.export
-    import chatlake.cli.progress
-    import chatlake.cli.sql
-    import chatlake.cli.status
-    import chatlake.cli.streams
-    import chatlake.cli.vacuum
-    import chatlake.cli.verify
-    import chatlake.exports.raw
-    import chatlake.lake.catalog.build
-    import chatlake.signals
-    import chatlake.verify.run  # noqa: F401
+    import chatlake
+
+    for module in pkgutil.walk_packages(chatlake.__path__, "chatlake."):
+        if not module.name.startswith(_NOT_IMPORTED):
+            importlib.import_module(module.name)
+    assert "prefect" not in sys.modules
 
 
 if __name__ == "__main__":

@@ -363,6 +363,7 @@ def cut(place: Path) -> Path:
     return place
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("happen", [move, copy, forget_derived, corrupt, cut])
 def test_a_catalogue_that_is_not_true_any_more_is_written_anew(
     lake: Lake, happen: Callable[[Path], Path]

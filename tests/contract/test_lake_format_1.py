@@ -49,6 +49,7 @@ def test_it_has_something_of_everything() -> None:
         assert any(value is None for value in found), column
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("view", SHOWN)
 def test_a_view_shows_what_it_showed(lake: Lake, view: str) -> None:
     """Each column that it had then has the values that it had then, but for two that say more."""

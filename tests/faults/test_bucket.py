@@ -113,7 +113,7 @@ def prepared(s3_server: S3Server) -> dict[str, str]:
     return places
 
 
-@pytest.mark.sample(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMIT)
 def test_killed_at(s3: S3Server, prepared: dict[str, str], s3_lake: str, name: str) -> None:
     """Readers see the commit whole or not at all; the next run goes on at once; no rubbish stays."""
@@ -166,6 +166,7 @@ def test_a_vacuum_killed_half_way(s3: S3Server, prepared: dict[str, str], s3_lak
     assert is_sound(lake)
 
 
+@pytest.mark.slow
 def test_two_writers_at_once_lose_and_double_nothing(cloud_lake: str) -> None:
     """Even without the lock, commits of two processes end up one after the other, each once."""
     Lake.open(cloud_lake, create=True)

@@ -103,6 +103,7 @@ def count(lake: Lake) -> tuple[int, int]:
         return connection.execute(COUNT).fetchall()[0]
 
 
+@pytest.mark.slow
 def test_a_vacuum_leaves_alone_what_a_run_is_about_to_list(
     chatlake: CommandLine, small: Lake
 ) -> None:

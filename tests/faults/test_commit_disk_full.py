@@ -23,7 +23,7 @@ WRITING = [
 ]
 
 
-@pytest.mark.sample(5)
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("name", WRITING)
 def test_full_at(tmp_path: Path, name: str) -> None:
     """The writer gets LakeUnwritableError; later, with room again, it goes on without a loss."""

@@ -64,7 +64,7 @@ def test_who_may_read_all_verifies_all(readable: Path) -> None:
     assert "all sound" in done.out
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "pattern",
     ["lake", "lake/manifests", "lake/manifests/0*1.json", "lake/completions",

@@ -91,7 +91,7 @@ def _without_state(folder: Path) -> None:
     shutil.rmtree(folder / "state")
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_lake_that_was_there_is_not_begun_anew(
     chatlake: CommandLine, config: Path, loss: str

@@ -47,7 +47,7 @@ def settings(server: Running, tmp_path: Path) -> Settings:
     return settings_for(tmp_path, server.base_url, pace=ONE_AT_A_TIME)
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("fault", ["reset", *UNREADABLE, *REFUSED])
 def test_a_fault_that_passes_costs_nothing_but_requests(
     server: Running, settings: Settings, time: VirtualTime, fault: str
@@ -70,6 +70,7 @@ def test_a_fault_that_passes_costs_nothing_but_requests(
     check_equal(settings, server)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("server", [PAGES], indirect=True)
 @pytest.mark.parametrize("route", ["list", "messages"])
 def test_a_page_that_repeats_is_asked_for_again(
@@ -86,6 +87,7 @@ def test_a_page_that_repeats_is_asked_for_again(
     check_equal(settings, server)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("server", [PAGES], indirect=True)
 @pytest.mark.parametrize("route", ["list", "messages"])
 def test_a_page_that_repeats_uses_up_no_attempt(
@@ -106,6 +108,7 @@ def test_a_page_that_repeats_uses_up_no_attempt(
     check_equal(settings, server)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("server", [PAGES], indirect=True)
 @pytest.mark.parametrize("route", ["list", "messages"])
 def test_pages_that_overlap_double_nothing(
@@ -123,7 +126,7 @@ def test_pages_that_overlap_double_nothing(
     check_equal(settings, server)
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("fault", "reason", "told"),
     [
@@ -159,7 +162,7 @@ def test_messages_that_stay_faulty_are_a_named_failure(
     check_equal(settings, server)
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("server", "fault", "code"),
     [

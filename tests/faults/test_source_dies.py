@@ -77,6 +77,7 @@ def test_dying_while_the_first_backup_lists(tmp_path: Path) -> None:
         check_revived(settings, revived, held.whole)
 
 
+@pytest.mark.slow
 def test_dying_while_a_full_sweep_lists(tmp_path: Path) -> None:
     """A list that ends in the middle says nothing about what it did not come to: no deletion."""
     with running(PAGES) as server:

@@ -62,7 +62,7 @@ def flipped(data: bytes) -> bytes:
     return data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :]
 
 
-@pytest.mark.sample(6)
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     "how", [flipped, lambda data: data[:-1], lambda data: data[: len(data) // 2], lambda _: b""]
 )
@@ -314,6 +314,7 @@ def test_a_lake_that_was_moved_and_lost_its_newest_manifest(lake: Path, tmp_path
     assert only(check(tmp_path / "elsewhere")).path == manifests.manifest_path(NEWEST)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("table", ["completions", "missed"])
 def test_the_file_without_rows(lake: Path, table: str) -> None:
     """Altered, cut or of another table, it is named; gone, only where the views need it."""

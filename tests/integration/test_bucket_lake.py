@@ -97,6 +97,7 @@ def test_a_reader_writes_nothing(chatlake: CommandLine, s3: S3Server, settings: 
     assert {method for method, _ in s3.requests} == {"GET", "HEAD"}
 
 
+@pytest.mark.slow
 def test_the_catalogue_is_for_other_programs(
     s3: S3Server, settings: Settings, tmp_path: Path
 ) -> None:

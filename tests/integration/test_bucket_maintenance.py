@@ -88,6 +88,7 @@ def test_every_backup_merges_at_its_end(
     assert chatlake("verify").code == 0
 
 
+@pytest.mark.slow
 def test_what_they_ask_of_the_bucket_is_bounded(s3: S3Server, s3_lake: str) -> None:
     """A compaction reads each file once and moves it; a vacuum only removes."""
     lake = Lake.open(s3_lake, create=True)

@@ -53,6 +53,7 @@ def chatlake(
 NEEDED = {"by-key": ("--key", "team"), "compare": ("--key", "team"), "mentions": ("--words", "the")}
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("name", ready_questions())
 def test_every_ready_question_has_an_answer(chatlake: CommandLine, name: str) -> None:
     """Each gives rows; with every option it takes it runs too, and what it shows it runs."""

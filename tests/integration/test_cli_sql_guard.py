@@ -90,6 +90,7 @@ def test_other_files_are_read_where_that_is_allowed(chatlake: CommandLine) -> No
     assert chatlake("sql", query, "--allow-files", "--json").json == [{"price": 1}]
 
 
+@pytest.mark.sample(15)
 @pytest.mark.parametrize("query", READING)
 def test_every_way_to_read_is_allowed(chatlake: CommandLine, query: str) -> None:
     """What analysts ask every day works, with words in strings, names and comments that write."""

@@ -72,7 +72,7 @@ def assert_nothing_acts(shown: str) -> None:
     assert not odd | (set(ODD) & set(shown) - set(map(chr, range(32, 127))))
 
 
-@pytest.mark.sample(6)
+@pytest.mark.sample(4)
 @pytest.mark.usefixtures("lake")
 @pytest.mark.parametrize(
     "words",

@@ -43,7 +43,7 @@ def test_what_a_night_costs_does_not_depend_on_the_lake(tmp_path: Path, size: in
         assert stored(settings) == set(server.ids())
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("status", [400, 404])
 @pytest.mark.parametrize("left", [3, 0], ids=["some are left", "all are gone"])
 def test_a_cursor_that_was_deleted(tmp_path: Path, status: int, left: int) -> None:

@@ -94,7 +94,7 @@ def stored(settings: Settings) -> set[str]:
 NOW = int(time.time())
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("nights", [0, 2])
 @pytest.mark.parametrize(
     ("before", "after"),
