@@ -258,9 +258,7 @@ def test_a_selection_is_exported(
         "SELECT true",
     ],
 )
-def test_a_bad_condition_is_a_usage_error(
-    shared: Lake, tmp_path: Path, where: str
-) -> None:
+def test_a_bad_condition_is_a_usage_error(shared: Lake, tmp_path: Path, where: str) -> None:
     """It must be one expression; nothing is written, and the message shows no SQL but the user's."""
     with pytest.raises(UsageError) as caught:
         export_raw(shared, tmp_path / "out.jsonl", where=where)

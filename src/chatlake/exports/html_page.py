@@ -8,7 +8,7 @@ import re
 from html import escape
 from typing import Final
 
-from chatlake.exports.readable import Block, ReadableMessage, as_pretty, kind_of, readable
+from chatlake.exports.readable import Block, ReadableMessage, kind_of, readable
 from chatlake.exports.stored import Stored, as_object
 from chatlake.model.image_references import EmbeddedImage
 
@@ -68,7 +68,11 @@ def article(stored: Stored) -> str:
     sections = "".join(map(_section, readable(stored)))
     metadata = ""
     if stored.metadata:
-        metadata = f"<pre>{_safe(as_pretty(stored.metadata))}</pre>\n"
+        pairs = "".join(
+            f"<span>{_safe(key)}: {_safe(str(value))}</span>"
+            for key, value in stored.metadata.items()
+        )
+        metadata = f'<p class="facts">{pairs}</p>\n'
     return (
         f"<article>\n<h2>{_safe(stored.completion_id)}</h2>\n"
         f'<p class="facts">{facts}</p>\n{metadata}{sections}</article>\n'
