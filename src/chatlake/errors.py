@@ -19,6 +19,7 @@
     │   │   ├── UnsettledError                  one that may still change: asked for again
     │   │   └── TooLargeError                   one that is larger than pace.max_body
     │   └── RetriesExhaustedError               429, 5xx, time-outs until attempts ran out
+    ├── IncompleteExportError          exit 3   an export with --strict skipped something
     ├── LakeError                      exit 1   look at the lake
     │   ├── LakeNotFoundError                   no lake there yet: run a backup first
     │   ├── NotInLakeError                      the lake does not have this completion
@@ -217,6 +218,14 @@ class RetriesExhaustedError(CompletionError):
         "Run again later; the run continues where it stopped. Raise pace.give_up_after if the "
         "service asks for longer waits."
     )
+
+
+class IncompleteExportError(ChatlakeError):
+    """An export with `--strict` was written, but it skipped something."""
+
+    exit_code = 3
+    kind = "skipped"
+    default_hint = "The report beside the output counts what was skipped by reason."
 
 
 class LakeError(ChatlakeError):

@@ -260,14 +260,12 @@ def test_a_selection_is_exported(
         "SELECT true",
     ],
 )
-def test_a_bad_condition_is_a_usage_error_of_one_line(
-    shared: Lake, tmp_path: Path, where: str
-) -> None:
-    """It must be one expression; nothing is written, and the lake is as it was."""
+def test_a_bad_condition_is_a_usage_error(shared: Lake, tmp_path: Path, where: str) -> None:
+    """It must be one expression; nothing is written, and the message shows no SQL but the user's."""
     with pytest.raises(UsageError) as caught:
         export_raw(shared, tmp_path / "out.jsonl", where=where)
     assert caught.value.message.startswith(f"--where {where!r}: ")
-    assert "\n" not in caught.value.message
+    assert "selected" not in caught.value.message
     assert list(tmp_path.iterdir()) == []
     assert export_raw(shared, tmp_path / "out.jsonl").completions == 4
 

@@ -2,29 +2,91 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from chatlake.cli.options import ConfigOption, JsonOption, examples
-from chatlake.cli.output import note, warn, write_json
-from chatlake.cli.streams import after_the_work
+from chatlake.cli.export_options import FileOption, FolderOption, exporting
+from chatlake.cli.options import examples
+from chatlake.cli.output import warn
 from chatlake.errors import UsageError
 
 if TYPE_CHECKING:
+    from chatlake.exports.narrowing import Selection
     from chatlake.exports.raw import RawExportReport
+    from chatlake.exports.report import ExportReport
+    from chatlake.exports.training_lines import TrainingOptions
+    from chatlake.lake.lake import Lake
 
 app = typer.Typer(
     help="Write completions to files in other formats.",
     rich_markup_mode=None,
-    epilog=examples("chatlake export raw --output backup.jsonl"),
+    epilog=examples(
+        "chatlake export raw --output backup.jsonl",
+        "chatlake export finetune --since 30d --split 0.9 --output tune.jsonl",
+    ),
 )
 
-_RAW_EXAMPLES = examples(
-    "chatlake export raw --output backup.jsonl",
-    "chatlake export raw --where \"model LIKE 'gpt-4o%'\" --output - | gzip > gpt-4o.jsonl.gz",
-)
+ChoiceOption = Annotated[
+    str,
+    typer.Option("--choice", metavar="0|all", help="The first reply, or a line for each reply."),
+]
+KeepOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--keep",
+        metavar="REASON",
+        help="Keep replies that are left out otherwise: length, content_filter, refusal, empty; "
+        "may be given again.",
+    ),
+]
+RepairOption = Annotated[
+    bool,
+    typer.Option(
+        "--repair-tools",
+        help="Fill in tool calls that the API does not store with inputs, from the completion "
+        "that made them.",
+    ),
+]
+ImagesOption = Annotated[
+    str,
+    typer.Option(
+        "--images",
+        metavar="keep|drop|skip",
+        help="Keep images, drop them from the messages, or skip completions that have some.",
+    ),
+]
+MaxImagesOption = Annotated[
+    int, typer.Option("--max-images", metavar="N", help="Skip what has more images than this.")
+]
+DedupeOption = Annotated[
+    str,
+    typer.Option(
+        "--dedupe",
+        metavar="exact|input|longest|none",
+        help="Skip the same line again, the same inputs again, or earlier turns of a conversation.",
+    ),
+]
+SplitOption = Annotated[
+    float | None,
+    typer.Option(
+        "--split",
+        metavar="P",
+        help="The share of conversations for training; the rest are for validation.",
+    ),
+]
+GroupOption = Annotated[
+    str | None,
+    typer.Option(
+        "--group-by",
+        metavar="metadata.KEY",
+        help="Split by this value, not by the first user message.",
+    ),
+]
+TokensOption = Annotated[
+    int | None,
+    typer.Option("--max-tokens", metavar="N", help="Skip what used more tokens, as stored."),
+]
 
 
 @app.callback()
@@ -32,50 +94,257 @@ def _export() -> None:
     pass
 
 
-@app.command("raw", epilog=_RAW_EXAMPLES)
-def raw(
+@app.command(
+    "raw",
+    epilog=examples(
+        "chatlake export raw --output backup.jsonl",
+        "chatlake export raw --where \"model LIKE 'gpt-4o%'\" --output - | gzip > gpt-4o.jsonl.gz",
+    ),
+)
+@exporting
+def raw(lake: Lake, selection: Selection, output: FileOption) -> ExportReport:
+    """Write JSON Lines: one line for each completion with its messages, as the API sent them.
+
+    Oldest first, with the images back in place: {"completion": {…}, "messages": […]}.
+    """
+    from chatlake.exports.raw import export_raw  # noqa: PLC0415
+
+    report = export_raw(lake, output, selection=selection)
+    _warn_of_gaps(report)
+    return report.as_export(lake.state.number, selection, output)
+
+
+@app.command(
+    "finetune",
+    epilog=examples(
+        "chatlake export finetune --output tune.jsonl",
+        "chatlake export finetune --where \"metadata['team'] = 'support'\" --dedupe longest "
+        "--repair-tools --split 0.9 --output tune.jsonl",
+    ),
+)
+@exporting
+def finetune(
+    lake: Lake,
+    selection: Selection,
+    output: FileOption,
+    choice: ChoiceOption = "0",
+    keep: KeepOption = None,
+    *,
+    repair_tools: RepairOption = False,
+    images: ImagesOption = "keep",
+    max_images: MaxImagesOption = 10,
+    train: Annotated[
+        str,
+        typer.Option(
+            "--train",
+            metavar="last|all",
+            help="Train on the last reply alone (earlier ones get weight 0), or on all.",
+        ),
+    ] = "last",
+    dedupe: DedupeOption = "exact",
+    split: SplitOption = None,
+    group_by: GroupOption = None,
+    max_tokens: TokensOption = None,
+) -> ExportReport:
+    """Write chat JSON Lines for fine-tuning: messages, and tools if any, one reply a line.
+
+    What a trainer would refuse is skipped, and counted by reason in the report beside the file.
+    With --split, NAME.validation.jsonl beside it has the rest.
+    """
+    from chatlake.exports.finetune import export_finetune  # noqa: PLC0415
+
+    train = _one_of("--train", train, ("last", "all"))
+    options = _training(
+        choice=choice, keep=keep, repair_tools=repair_tools, images=images, max_images=max_images,
+        train_all=train == "all", dedupe=dedupe, split=split, group_by=group_by,
+        max_tokens=max_tokens,
+    )  # fmt: skip
+    return export_finetune(lake, output, selection, options)
+
+
+@app.command(
+    "hf",
+    epilog=examples(
+        "chatlake export hf --output dataset",
+        "chatlake export hf --style prompt-completion --split 0.95 --output dataset",
+    ),
+)
+@exporting
+def hf(
+    lake: Lake,
+    selection: Selection,
+    output: FolderOption,
+    style: Annotated[
+        str,
+        typer.Option(
+            "--style",
+            metavar="messages|prompt-completion",
+            help="One column messages, or prompt and completion.",
+        ),
+    ] = "messages",
+    *,
+    choice: ChoiceOption = "0",
+    keep: KeepOption = None,
+    repair_tools: RepairOption = False,
+    images: ImagesOption = "keep",
+    max_images: MaxImagesOption = 10,
+    dedupe: DedupeOption = "exact",
+    split: SplitOption = None,
+    group_by: GroupOption = None,
+    max_tokens: TokensOption = None,
+) -> ExportReport:
+    """Write a folder that Hugging Face's datasets.load_dataset takes: README.md and data/*.parquet.
+
+    It follows the rules of `export finetune`. Tool-call arguments are objects.
+    """
+    from chatlake.exports.hf import export_hf  # noqa: PLC0415
+    from chatlake.exports.hf_rows import Style  # noqa: PLC0415
+
+    options = _training(
+        choice=choice, keep=keep, repair_tools=repair_tools, images=images, max_images=max_images,
+        train_all=True, dedupe=dedupe, split=split, group_by=group_by, max_tokens=max_tokens,
+    )  # fmt: skip
+    return export_hf(lake, output, selection, options, _one_of("--style", style, get_args(Style)))
+
+
+@app.command(
+    "eval",
+    epilog=examples(
+        "chatlake export eval --for inspect --output samples.jsonl",
+        "chatlake export eval --for promptfoo --sample 0.1 --output tests.jsonl",
+    ),
+)
+@exporting
+def evaluation(
+    lake: Lake,
+    selection: Selection,
+    output: FileOption,
+    program: Annotated[
+        str,
+        typer.Option("--for", metavar="inspect|promptfoo", help="The program that reads it."),
+    ] = "inspect",
+    *,
+    choice: ChoiceOption = "0",
+    keep: KeepOption = None,
+    repair_tools: RepairOption = False,
+    images: ImagesOption = "keep",
+    max_images: MaxImagesOption = 10,
+    dedupe: DedupeOption = "exact",
+    max_tokens: TokensOption = None,
+) -> ExportReport:
+    """Write samples for an evaluation program: id, input, target (the stored reply), metadata.
+
+    It follows the rules of `export finetune`.
+    """
+    from chatlake.exports.evals import Program, export_eval  # noqa: PLC0415
+
+    options = _training(
+        choice=choice, keep=keep, repair_tools=repair_tools, images=images, max_images=max_images,
+        train_all=True, dedupe=dedupe, split=None, group_by=None, max_tokens=max_tokens,
+    )  # fmt: skip
+    reader = _one_of("--for", program, get_args(Program))
+    return export_eval(lake, output, selection, options, reader)
+
+
+@app.command("markdown", epilog=examples("chatlake export markdown --since 7d --output week"))
+@exporting
+def markdown(lake: Lake, selection: Selection, output: FolderOption) -> ExportReport:
+    """Write a folder of Markdown: YYYY-MM-DD/ID.md for each completion, images as files beside."""
+    from chatlake.exports.markdown import export_markdown  # noqa: PLC0415
+
+    return export_markdown(lake, output, selection)
+
+
+@app.command(
+    "html",
+    epilog=examples(
+        "chatlake export html --since 1d --output day.html",
+        "chatlake export html --output pages",
+    ),
+)
+@exporting
+def html(
+    lake: Lake,
+    selection: Selection,
     output: Annotated[
         str,
         typer.Option(
             "--output",
             metavar="PATH",
-            help="The file to write, replaced if it exists; - for standard output.",
+            help="FILE.html: one page; a folder: a page for each completion, and index.html.",
         ),
     ],
-    config: ConfigOption = None,
-    where: Annotated[
-        str | None,
-        typer.Option(
-            "--where", metavar="SQL", help="Only completions for which this condition holds."
-        ),
-    ] = None,
+) -> ExportReport:
+    """Write conversations as HTML that needs nothing else: no script, images within, printable."""
+    from chatlake.exports.html import export_html  # noqa: PLC0415
+
+    return export_html(lake, output, selection)
+
+
+@app.command("images", epilog=examples("chatlake export images --output pictures"))
+@exporting
+def images(lake: Lake, selection: Selection, output: FolderOption) -> ExportReport:
+    """Write each embedded image once, and index.csv with every use; links are listed only."""
+    from chatlake.exports.images import export_images  # noqa: PLC0415
+
+    return export_images(lake, output, selection)
+
+
+@app.command(
+    "parquet",
+    epilog=examples("chatlake export parquet --where \"model = 'gpt-4o'\" --output copy"),
+)
+@exporting
+def parquet(lake: Lake, selection: Selection, output: FolderOption) -> ExportReport:
+    """Write a clean copy of a selection: the tables' rows as Parquet, one file a source and day."""
+    from chatlake.exports.lake_copy import export_parquet  # noqa: PLC0415
+
+    return export_parquet(lake, output, selection)
+
+
+def _training(
     *,
-    as_json: JsonOption = False,
-) -> None:
-    """Write JSON Lines: one line for each completion with its messages, as the API sent them.
+    choice: str,
+    keep: list[str] | None,
+    repair_tools: bool,
+    images: str,
+    max_images: int,
+    train_all: bool,
+    dedupe: str,
+    split: float | None,
+    group_by: str | None,
+    max_tokens: int | None,
+) -> TrainingOptions:
+    from chatlake.exports.chat_content import ImageRules, Images  # noqa: PLC0415
+    from chatlake.exports.chat_line import LineRules  # noqa: PLC0415
+    from chatlake.exports.dedupe import Dedupe  # noqa: PLC0415
+    from chatlake.exports.training_lines import TrainingOptions  # noqa: PLC0415
 
-    Oldest first, with the images back in place: {"completion": {…}, "messages": […]}.
-    """
-    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
-    from chatlake.config import load_settings  # noqa: PLC0415
-    from chatlake.exports.raw import export_raw  # noqa: PLC0415
+    rules = LineRules(
+        keep=frozenset(keep or ()),
+        images=ImageRules(_one_of("--images", images, get_args(Images)), max_images),
+        train_all=train_all,
+        max_tokens=max_tokens,
+    )
+    return TrainingOptions(
+        rules=rules,
+        all_choices=_one_of("--choice", choice, ("0", "all")) == "all",
+        repair_tools=repair_tools,
+        dedupe=_one_of("--dedupe", dedupe, get_args(Dedupe)),
+        split=split,
+        group_by=group_by,
+    )
 
-    if as_json and output == "-":
-        raise UsageError(
-            "--json needs a file: standard output cannot hold both", hint="Give --output FILE."
-        )
-    report = export_raw(open_lake(load_settings(config)), output, where=where)
-    if as_json:
-        with after_the_work():
-            write_json({"output": output, **asdict(report)})
-    _tell(report, output)
+
+def _one_of(option: str, value: str, choices: tuple[str, ...]) -> Any:
+    if value not in choices:
+        raise UsageError(f"{option} is {value!r}", hint=f"Give one of {', '.join(choices)}.")
+    return value
 
 
-def _tell(report: RawExportReport, output: str) -> None:
-    from chatlake.cli.words import count, size  # noqa: PLC0415
+def _warn_of_gaps(report: RawExportReport) -> None:
+    from chatlake.cli.words import count  # noqa: PLC0415
 
-    place = "" if output == "-" else f" to {output}"
-    note(f"{count(report.completions, 'completion')} written{place} ({size(report.bytes)})")
     if report.without_messages:
         warn(
             f"{count(report.without_messages, 'completion')} without messages; "

@@ -72,7 +72,7 @@ def folder_beside(output: str | os.PathLike[str] | None) -> Iterator[str]:
     It goes with the block; one that a killed process left there goes now.
     """
     place = None
-    if output is not None and not _is_stream(output):
+    if output is not None and not is_stream(output):
         place = Path(os.path.realpath(output)).parent
         _remove_stale(place)
     try:
@@ -107,7 +107,7 @@ def _opened(output: str | os.PathLike[str]) -> AbstractContextManager[BinaryIO]:
     return _beside(path)
 
 
-def _is_stream(output: str | os.PathLike[str]) -> bool:
+def is_stream(output: str | os.PathLike[str]) -> bool:
     """Say whether writing goes to something that is there already and is not a plain file."""
     path = Path(output)
     return (

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import BinaryIO
 
-from chatlake.backup.ports import StoredVersion
-from chatlake.errors import LakeDamagedError
 from chatlake.exports.conversations import Conversation, read_conversations
+from chatlake.exports.missing_messages import MissingMessages
+from chatlake.exports.narrowing import Selection, chosen
 from chatlake.exports.output import open_export
-from chatlake.exports.selection import reading, selected
+from chatlake.exports.report import ExportReport
+from chatlake.exports.selection import reading
 from chatlake.exports.stored_images import StoredImages
 from chatlake.lake.lake import Lake
 from chatlake.model.image_references import restore_references
@@ -25,7 +28,7 @@ class RawExportReport:
     Messages are left out where they could not be fetched, or even a few were lost with a file.
     `without_completion`: those of which a lost file left the messages alone. `missing_images`:
     embedded images of which the lake keeps only the hash (`images: reference`); their references
-    stand in the output.
+    stand in the output. `sha256`: of the bytes written.
     """
 
     completions: int = 0
@@ -33,6 +36,31 @@ class RawExportReport:
     bytes: int = 0
     missing_images: int = 0
     without_completion: int = 0
+    sha256: str = field(default="", compare=False)
+
+    def as_export(
+        self, commit: int, selection: Selection, output: str | os.PathLike[str]
+    ) -> ExportReport:
+        """Write the report beside the output, as every export has one, and return it.
+
+        Everything selected is written; what is not whole is counted beside.
+        """
+        lines = {"lines": self.completions, "bytes": self.bytes, "sha256": self.sha256}
+        report = ExportReport(
+            "raw",
+            commit,
+            selection.as_options(),
+            selected=self.completions,
+            written=self.completions,
+            files=[{"path": Path(output).name, **lines}],
+            more={
+                "without_messages": self.without_messages,
+                "without_completion": self.without_completion,
+                "missing_images": self.missing_images,
+            },
+        )
+        report.write_beside(output)
+        return report
 
 
 def export_raw(
@@ -41,34 +69,41 @@ def export_raw(
     *,
     where: str | None = None,
     sources: Sequence[str] | None = None,
+    selection: Selection | None = None,
 ) -> RawExportReport:
     """Write JSON Lines, oldest first: `{"completion": {…}, "messages": […]}`, as the API sent them.
 
     `messages` is null where they could not be fetched yet. Where a file was lost and the source no
     longer has what was in it, either may be null, and the other stands there all the same.
     `output`: a path, or None or `-` for standard output; see `open_export`. `where`: a condition on
-    the view `completions`; `sources`: only of these. UsageError for a bad condition or path,
-    LakeDamagedError for a damaged lake.
+    the view `completions`; `sources`: only of these; `selection` instead of both says more.
+    UsageError for a bad condition or path, LakeDamagedError for a damaged lake.
     """
+    if selection is None:
+        selection = Selection(where=where, sources=None if sources is None else tuple(sources))
     with (
-        selected(lake, where=where, sources=sources) as connection,
+        chosen(lake, selection) as connection,
         open_export(output, is_json=True) as file,
     ):
         export = _RawExport(lake, file)
         with reading(lake):
             for conversation in read_conversations(lake, connection):
                 export.write(conversation)
-        return export.report
+        return export.finished()
 
 
 class _RawExport:
     def __init__(self, lake: Lake, file: BinaryIO) -> None:
         self.report = RawExportReport()
         self._file = file
-        self._lake = lake
-        self._versions_of: Partition | None = None
-        self._versions: dict[str, StoredVersion] = {}
+        self._sha256 = hashlib.sha256()
+        self._missing = MissingMessages(lake)
         self._images = StoredImages(lake)
+
+    def finished(self) -> RawExportReport:
+        """Return the report, when all is written."""
+        self.report.sha256 = self._sha256.hexdigest()
+        return self.report
 
     def write(self, conversation: Conversation) -> None:
         """Write one line."""
@@ -79,34 +114,13 @@ class _RawExport:
         else:
             self._write_sent(conversation.raw, conversation.partition)
         self._write(b', "messages": ')
-        if self._lacks_messages(conversation):
+        if self._missing.of(conversation):
             self._write(b"null")
             self.report.without_messages += 1
         else:
             self._write_messages(conversation)
         self._write(b"}\n")
         self.report.completions += 1
-
-    def _lacks_messages(self, conversation: Conversation) -> bool:
-        """Whether messages are known to be missing; LakeDamagedError if no failure explains it."""
-        count = conversation.message_count
-        if conversation.raw is None:
-            return not conversation.held
-        if count == conversation.held:
-            return False
-        if count is not None and not self._is_incomplete(conversation):
-            raise LakeDamagedError(
-                f"completion {conversation.completion_id} of {conversation.partition.source} has "
-                f"{count} messages, of which the lake holds {conversation.held}"
-            )
-        return True
-
-    def _is_incomplete(self, conversation: Conversation) -> bool:
-        """Whether a file with its messages was lost, and the source may no longer have them."""
-        if self._versions_of != conversation.partition:
-            self._versions_of = conversation.partition
-            self._versions = self._lake.stored_versions(conversation.partition)
-        return self._versions[conversation.completion_id].digest is None
 
     def _write_messages(self, conversation: Conversation) -> None:
         separator = b""
@@ -129,4 +143,5 @@ class _RawExport:
         self._write(sent.replace(b"\r", b" ").replace(b"\n", b" "))
 
     def _write(self, data: bytes) -> None:
+        self._sha256.update(data)
         self.report.bytes += self._file.write(data)

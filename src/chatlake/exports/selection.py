@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -19,7 +20,8 @@ from chatlake.lake.lake import Lake
 _KEYS = "SELECT source, completion_id, created_date FROM completions"
 ATTEMPTS: Final = 3
 """How often a lake is read whose files another run moves meanwhile."""
-
+# The condition stands below the first line of each statement.
+_PLACE = re.compile(r"^LINE (\d+): (.*)\n( *\^)", re.MULTILINE)
 # Each thread holds a part of a row group; two read a lake as fast as a disk writes.
 _SETTINGS = ("SET memory_limit = '1GB'", "SET threads = 2")
 
@@ -37,7 +39,7 @@ def selected(
     names = ", ".join(map(quoted, sources or ()))
     of_source = "true" if sources is None else f"list_contains([{names}]::VARCHAR[], source)"
     # The line break ends a comment. `condition` is checked, the names are quoted.
-    keys = f"CREATE TEMP TABLE selected AS {_KEYS} WHERE {of_source} AND ({condition}\n)"
+    keys = f"CREATE TEMP TABLE selected AS {_KEYS} WHERE {of_source} AND (\n{condition}\n)"
     with tempfile.TemporaryDirectory(prefix="chatlake-") as folder:
         for left in reversed(range(ATTEMPTS)):
             with closing(_open(lake, folder)) as connection:
@@ -100,16 +102,38 @@ def _checked(where: str) -> str:
     try:
         duckdb.SQLExpression(where)
     except duckdb.Error as error:
-        raise _misunderstood(where, error) from error
+        raise _misunderstood(where, _with_place(where) or error) from error
     return where
+
+
+def _with_place(where: str) -> duckdb.Error | None:
+    """Return the error that says where a text stops being a condition; None if only another does.
+
+    DuckDB shows the place in a statement alone.
+    """
+    try:
+        duckdb.extract_statements(f"SELECT 1 WHERE\n{where}")
+    except duckdb.Error as error:
+        return error
+    return None
 
 
 def _misunderstood(where: str, error: duckdb.Error) -> UsageError:
     return UsageError(
-        f"--where {where!r}: {_first_line(error)}",
+        f"--where {where!r}: {_first_line(error)}{_place(error)}",
         hint="Give a condition on the columns of `completions`, such as \"model LIKE 'gpt-4%'\".",
     )
 
 
 def _first_line(error: duckdb.Error) -> str:
     return str(error).strip().partition("\n")[0]
+
+
+def _place(error: duckdb.Error) -> str:
+    """Return DuckDB's line with the caret below it, counted in the condition's own lines."""
+    found = _PLACE.search(str(error))
+    if found is None or int(found[1]) < 2:
+        return ""
+    head, number = found[0][: found.start(2) - found.start()], f"LINE {int(found[1]) - 1}: "
+    caret = found[3][len(head) - len(number) :]
+    return f"\n{number}{found[2]}\n{caret}"

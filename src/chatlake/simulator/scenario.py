@@ -6,13 +6,14 @@ Each field carries its help text, so that every command line shows the same word
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from chatlake.errors import UsageError
 
 RateHeaders = Literal["none", "retry-after", "x-ratelimit"]
 Cursors = Literal["exact", "time", "opaque"]
 HasMore = Literal["exact", "missing", "false", "true"]
+Mix = Literal["plain", "readers"]
 Created = Literal["seconds", "milliseconds", "float", "text", "iso", "missing"]
 
 ROUTES = frozenset({"list", "get", "messages", "update", "delete", "create"})
@@ -59,6 +60,13 @@ class Scenario:
     odd_text: bool = field(
         default=False,
         metadata={"help": "some texts with lone surrogates, NUL, right-to-left and the like"},
+    )
+    mix: Mix = field(
+        default="plain",
+        metadata={
+            "help": "what the conversations are: plain (short), or readers: longer ones that go on "
+            "over several completions, with refusals, developer messages, links, audio, logprobs"
+        },
     )
     list_status: int = field(
         default=200, metadata={"help": "status of every list: 405 or 403 for accounts without it"}
@@ -130,6 +138,7 @@ class Scenario:
             late_visibility=self.late_visibility >= 0,
             image_share=0 <= self.image_share <= 1,
             image_bytes=self.image_bytes > 0,
+            mix=self.mix in get_args(Mix),
             latency_ms=self.latency_ms >= 0,
             requests_per_minute=self.requests_per_minute is None or self.requests_per_minute > 0,
             burst=self.burst is None or self.burst > 0,

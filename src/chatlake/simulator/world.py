@@ -18,6 +18,7 @@ from chatlake.simulator.dice import Dice, identifier
 from chatlake.simulator.messages import message
 from chatlake.simulator.oddities import Oddities
 from chatlake.simulator.order import ListOrder
+from chatlake.simulator.readers import Readers
 from chatlake.simulator.reply import reply
 from chatlake.simulator.scenario import Scenario
 
@@ -55,6 +56,7 @@ class World:
         self._deleted: set[int] = set()
         self._hidden: set[int] = set()
         self.oddities = Oddities(self._dice)
+        self._readers = Readers(self._dice) if scenario.mix == "readers" else None
         self._order = ListOrder(self.created)
         if scenario.future_days and self.total:
             self.date(self.total // 2, self._now + int(scenario.future_days * 86_400))
@@ -171,20 +173,30 @@ class World:
             ),
             metadata=_METADATA.encode(pairs) if pairs else b"{}",
         )
+        if self._readers is not None:
+            answer = self._readers.completion(index, answer)
         if self.scenario.ogx:
-            return ogx.completion(answer, self.messages(index, range(talk.count)))
+            return ogx.completion(answer, self.messages(index, range(self._input_count(index))))
         return answer
 
     def message_count(self, index: int) -> int:
         """How many messages `/messages` lists: the input, and the reply with `repeat_reply`."""
-        return self._talk(index).count + (self.scenario.repeat_reply or self.scenario.ogx)
+        repeats = self.scenario.repeat_reply or self.scenario.ogx
+        return self._input_count(index) + repeats
+
+    def _input_count(self, index: int) -> int:
+        if self._readers is not None:
+            return len(self._readers.talk(index).inputs)
+        return self._talk(index).count
 
     def messages(self, index: int, positions: Iterable[int]) -> list[bytes]:
         """The messages at `positions` as JSON."""
         talk = self._talk(index)
         answers = []
         for position in positions:
-            if position < talk.count:
+            if self._readers is not None:
+                body = self._readers.message(index, talk.completion_id.decode(), position)
+            elif position < talk.count:
                 body = message(talk, position)
             else:
                 body = _REPLY_MESSAGE % (talk.completion_id, position, reply(talk).content)
