@@ -10,6 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OTHER_DUCKDB := $(VENV)/duckdb-1.5
+READERS := $(VENV)/readers
 AZURITE := $(VENV)/azurite
 JOBS ?= 4
 LOG := $(VENV)/install.log
@@ -64,14 +65,21 @@ $(AZURITE)/.ready: $(READY) tests/azurite/package.json tests/azurite/package-loc
 	elif mkdir $(AZURITE) && cp tests/azurite/*.json $(AZURITE) && npm ci --prefix $(AZURITE) --ignore-scripts --no-audit --no-fund --no-update-notifier --fetch-retry-mintimeout=1000 >>$(LOG) 2>&1; then touch $@; \
 	else tail -n 5 $(LOG); rm -rf $(AZURITE); echo "chatlake: Azurite cannot be installed; the tests of az:// are left out"; fi
 
-PYTEST = CHATLAKE_OTHER_DUCKDB_PYTHON=$(abspath $(OTHER_DUCKDB))/bin/python $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
+# Programs that read what the exports write. One wants an older fsspec than Prefect: a venv of its own.
+$(READERS)/.tried: $(READY) requirements-readers.lock
+	@$(PYTHON) -m venv --clear --without-pip $(READERS)
+	@if ! $(BIN)/pip --python $(READERS)/bin/python install --quiet --no-deps --require-hashes -r requirements-readers.lock >>$(LOG) 2>&1; then \
+	tail -n 5 $(LOG); rm -rf $(READERS)/bin; echo "chatlake: what reads the exports in the tests cannot be installed; these tests are left out"; fi
+	@touch $@
+
+PYTEST = CHATLAKE_READERS_PYTHON=$(abspath $(READERS))/bin/python CHATLAKE_OTHER_DUCKDB_PYTHON=$(abspath $(OTHER_DUCKDB))/bin/python $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
 
 .PHONY: test
 test: $(OTHER_DUCKDB)/.ready ## run the tests, but those marked slow; TESTS=FILE: that file, whole
 	@$(PYTEST) $(if $(TESTS),$(TESTS),-m "not slow")
 
 .PHONY: test-slow
-test-slow: $(OTHER_DUCKDB)/.ready $(VENV)/.ray-tried $(VENV)/.clouds-ready $(AZURITE)/.ready ## run those marked slow: Prefect, clouds, clusters, long rows of nights
+test-slow: $(OTHER_DUCKDB)/.ready $(VENV)/.ray-tried $(VENV)/.clouds-ready $(AZURITE)/.ready $(READERS)/.tried ## run those marked slow: Prefect, clouds, clusters, readers of exports, long rows of nights
 	@$(PYTEST) -m slow
 
 .PHONY: test-all

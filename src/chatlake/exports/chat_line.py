@@ -120,7 +120,8 @@ def _input(sent: Json, role: str, following: object, rules: LineRules) -> Json:
         calls = calls_of(sent)
         if not calls and following == "tool":
             raise SkippedError("tool_calls_not_stored")
-        if not calls and content is None:
+        is_empty = not calls and not plain_text(content).strip()
+        if is_empty and (content is None or "empty" not in rules.keep):
             raise SkippedError("content_missing")
         return _message(role, content, calls, sent.get("name"))
     if content is None:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from chatlake.exports.folders import entries, open_folder, write_file
@@ -89,7 +88,7 @@ def export_hf(
     with open_folder(output) as folder:
         (folder / "data").mkdir()
         with training_lines(lake, selection, options, report) as lines:
-            files = {side: _Shards(folder / "data", side, shape.schema) for side in sides}
+            files = {side: _Shards(folder / "data", side, shape) for side in sides}
             for line in lines:
                 try:
                     row = shape.row(line)
@@ -123,11 +122,11 @@ def _card(shape: Shape, sides: tuple[str, ...], count: int) -> str:
 class _Shards:
     """The Parquet files of one split, in order; there is always one, if only an empty one."""
 
-    def __init__(self, folder: Path, side: str, schema: pa.Schema) -> None:
+    def __init__(self, folder: Path, side: str, shape: Shape) -> None:
         self.rows = 0
         self._folder = folder
         self._side = side
-        self._schema = schema
+        self._shape = shape
         self._waiting: list[Json] = []
         self._waiting_bytes = 0
         self._number = 0
@@ -148,7 +147,7 @@ class _Shards:
     def _open(self) -> pq.ParquetWriter:
         path = self._folder / f"{self._side}-{self._number:05d}.parquet"
         write_file(path, b"")
-        return pq.ParquetWriter(path, self._schema, compression="zstd")
+        return pq.ParquetWriter(path, self._shape.schema, compression="zstd")
 
     def _flush(self) -> None:
         if not self._waiting:
@@ -158,7 +157,7 @@ class _Shards:
             self._number += 1
             self._written = 0
             self._writer = self._open()
-        self._writer.write_table(pa.Table.from_pylist(self._waiting, schema=self._schema))
+        self._writer.write_table(self._shape.table(self._waiting))
         self._written += self._waiting_bytes
         self._waiting, self._waiting_bytes = [], 0
 

@@ -48,11 +48,22 @@ class Shape:
 
     @property
     def schema(self) -> pa.Schema:
-        """The Arrow schema, with the features in its metadata where `datasets` looks for them."""
-        features = self.features
-        fields = [pa.field(name, _arrow(feature)) for name, feature in features.items()]
-        info = json.dumps({"info": {"features": features}})
-        return pa.schema(fields, metadata={"huggingface": info})
+        """The Arrow schema, with the features in its metadata where `datasets` looks for them.
+
+        It believes them only where they give the very types of the file: JSON is a type of its own.
+        """
+        info = json.dumps({"info": {"features": self.features}})
+        return self._schema(pa.json_(pa.string())).with_metadata({"huggingface": info})
+
+    def table(self, rows: list[Json]) -> pa.Table:
+        """Return rows as a table of that schema; Arrow makes nested JSON by a cast alone."""
+        plain = pa.Table.from_pylist(rows, schema=self._schema(pa.string()))
+        return plain.cast(self.schema)
+
+    def _schema(self, kind: pa.DataType) -> pa.Schema:
+        return pa.schema(
+            [pa.field(name, _arrow(feature, kind)) for name, feature in self.features.items()]
+        )
 
     def row(self, line: TrainingLine) -> Json:
         """Return the row of a line; SkippedError where trainers could not read it."""
@@ -104,18 +115,19 @@ def _each(feature: dict[str, Any]) -> dict[str, Any]:
     return {"feature": feature, "_type": "List"}
 
 
-def _arrow(feature: dict[str, Any]) -> pa.DataType:
+def _arrow(feature: dict[str, Any], json_type: pa.DataType) -> pa.DataType:
     match feature.get("_type"):
         case "Value":
             return _KINDS[feature["dtype"]]
         case "Json":
-            return pa.string()
+            return json_type
         case "Image":
             return pa.struct([("bytes", pa.binary()), ("path", pa.string())])
         case "List":
-            return pa.list_(_arrow(feature["feature"]))
+            return pa.list_(_arrow(feature["feature"], json_type))
         case _:
-            return pa.struct([(name, _arrow(inner)) for name, inner in feature.items()])
+            fields = [(name, _arrow(inner, json_type)) for name, inner in feature.items()]
+            return pa.struct(fields)
 
 
 def _parts(content: str | list[Json], images: list[Json]) -> list[Json]:

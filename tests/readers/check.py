@@ -1,0 +1,112 @@
+"""Let programs that others wrote read what the exports wrote; run by Python of `.venv/readers`.
+
+`check.py KIND PATH…` prints one JSON document. It uses nothing of chatlake.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def together(path: str) -> Any:
+    """Return what Together's own check of a fine-tuning file says."""
+    from together.lib.utils.files import check_file
+
+    return check_file(Path(path))
+
+
+def mistral(path: str) -> Any:
+    """Validate each line in fine-tuning mode, in Mistral's variant of the format.
+
+    Mistral has no developer messages, ids of nine characters, no names and no links, and wants a
+    user's message to follow. What it refuses for such a reason is counted by it.
+    """
+    from mistral_common.protocol.instruct.messages import FinetuningMessage
+    from mistral_common.protocol.instruct.validator import (
+        MistralRequestValidatorV3,
+        ValidationMode,
+    )
+    from pydantic import TypeAdapter
+
+    messages_of: TypeAdapter[Any] = TypeAdapter(list[FinetuningMessage])
+    validator = MistralRequestValidatorV3(ValidationMode.finetuning)
+    found: dict[str, Any] = {"passed": 0, "refused": {}}
+    for line in Path(path).read_bytes().splitlines():
+        try:
+            validator.validate_messages(messages_of.validate_python(_for_mistral(json.loads(line))))
+            found["passed"] += 1
+        except Exception as error:  # noqa: BLE001 - whatever it says is reported
+            kind = f"{type(error).__name__}: {str(error)[:300]}"
+            found["refused"][kind] = found["refused"].get(kind, 0) + 1
+    return found
+
+
+def _for_mistral(line: dict[str, Any]) -> list[dict[str, Any]]:
+    numbers: dict[str, str] = {}
+
+    def short(call_id: str) -> str:
+        return numbers.setdefault(call_id, f"{len(numbers):09d}")
+
+    messages = []
+    for message in line["messages"]:
+        changed = {key: value for key, value in message.items() if key != "name"}
+        if changed["role"] == "developer":
+            changed["role"] = "system"
+        if "tool_call_id" in changed:
+            changed["tool_call_id"] = short(changed["tool_call_id"])
+        if "tool_calls" in changed:
+            changed["tool_calls"] = [c | {"id": short(c["id"])} for c in changed["tool_calls"]]
+        messages.append(changed)
+    return messages
+
+
+def datasets(path: str) -> Any:
+    """Load a folder as `load_dataset` does; return the columns, counts and some rows."""
+    from datasets import load_dataset
+
+    loaded = load_dataset(path)
+    found: dict[str, Any] = {}
+    for side, rows in loaded.items():
+        sizes = [
+            image.size for row in rows for image in row.get("images") or ()
+        ]  # decodes each image
+        found[side] = {
+            "rows": len(rows),
+            "columns": rows.column_names,
+            "images": len(sizes),
+            "calls": [
+                call["function"]["arguments"]
+                for row in rows
+                for message in row.get("messages") or row["prompt"]
+                for call in message["tool_calls"] or ()
+            ][:5],
+            "tools": [row["tools"] for row in rows if row["tools"]][:1],
+            "metadata": [row["metadata"] for row in rows][:1],
+        }
+    return found
+
+
+def inspect(path: str) -> Any:
+    """Load samples as Inspect does; return how many, and the kinds of their messages."""
+    from inspect_ai.dataset import json_dataset
+
+    samples = list(json_dataset(path))
+    kinds = {
+        type(message).__name__
+        for sample in samples
+        for message in sample.input
+        if not isinstance(message, str)
+    }
+    return {
+        "samples": len(samples),
+        "kinds": sorted(kinds),
+        "first": [str(samples[0].id), samples[0].target, samples[0].metadata["model"]],
+    }
+
+
+if __name__ == "__main__":
+    kinds = {"together": together, "mistral": mistral, "datasets": datasets, "inspect": inspect}
+    print(json.dumps(kinds[sys.argv[1]](*sys.argv[2:])))
