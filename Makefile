@@ -107,7 +107,7 @@ docs-check: setup
 	@$(BIN)/python -m pytest -q --no-header tests/docs/test_pages.py
 
 .PHONY: wheel
-wheel: setup ## build the wheel and try it away from the sources
+wheel: setup ## build the wheel, install it with pip as a user does, and try it
 	@$(BIN)/python tests/wheel/try_wheel.py
 
 PEERS := $(VENV)/bench-peers

@@ -209,17 +209,21 @@ def _kind(value: dict[str, Any]) -> str:
     if _reference(value):
         text = "list of sections" if "items" in value else "section"
         null = False
-    elif "const" in first:
-        text = f"`{first['const']}`"
+    elif first.get("minimum") is not None and first["minimum"] == first["maximum"]:
+        text = f"`{first['minimum']}`"
     elif "enum" in first:
         text = ", ".join(f"`{_yaml(word)}`" for word in first["enum"])
     elif first.get("type") == "integer":
         text = f"whole number, {first['minimum']} to {first['maximum']}"
+    elif first.get("type") == "boolean":
+        text = "`true`, `false`"
     elif "pattern" in first:
         text = _SHAPES.get(first["pattern"], "text")
     else:
         names = {"object": "mapping of texts", "array": "list of texts"}
-        text = next((names[t] for t in first["type"] if t in names), "text")
+        types = first["type"] if isinstance(first["type"], list) else [first["type"]]
+        text = next((names[t] for t in types if t in names), "text")
+        null = null and text == "text"
     return text + (", or `null`" if null else "")
 
 

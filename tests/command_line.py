@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from chatlake.cli import main
+from tests import preloaded
 from tests.support import KEY, KEY_VARIABLE
 
 
@@ -69,13 +70,25 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, KEY_VARIABLE: KEY, "PYTHONPATH": source, "NO_COLOR": "1", **more}
 
 
+WHOLE = (sys.executable, "-W", "error", "-m", "chatlake")
+"""The program from its first instruction on."""
+
+
 def start(
-    folder: Path, *words: str, env: Mapping[str, str] | None = None, **options: Any
+    folder: Path,
+    *words: str,
+    env: Mapping[str, str] | None = None,
+    whole: bool = False,
+    **options: Any,
 ) -> subprocess.Popen[str]:
-    """Start `python -m chatlake WORDS` in a folder; its outputs are pipes unless told otherwise."""
+    """Start `chatlake WORDS` in a folder; its outputs are pipes unless told otherwise.
+
+    It begins with everything imported (`tests/preloaded.py`). `whole`: it is `python -m chatlake`,
+    and the number of the process that of what is returned.
+    """
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "chatlake", *words],
+        [*(WHOLE if whole else preloaded.command()), *words],
         cwd=folder,
         env=environment(**(env or {})),
         text=True,

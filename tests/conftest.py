@@ -14,7 +14,7 @@ from hypothesis import settings
 from chatlake import failpoints
 from chatlake.model.outside_text import SECRETS
 from tests.command_line import CommandLine
-from tests.support import KEY, KEY_VARIABLE
+from tests.support import KEY, KEY_VARIABLE, QUICK_EXAMPLES
 
 if TYPE_CHECKING:
     from tests.azure_server import AzureServer
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 # Fail-points can be armed in what the tests start, and nowhere else.
 os.environ[failpoints.SWITCH] = "1"
 
-settings.register_profile("dev", max_examples=60, deadline=None, derandomize=True)
+settings.register_profile("dev", max_examples=QUICK_EXAMPLES, deadline=None, derandomize=True)
 settings.register_profile("ci", max_examples=150, deadline=None, derandomize=True)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+_PROFILE = os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
+settings.load_profile(_PROFILE)
 
 # Those that need a Prefect server; it takes long to start, so one process has them all.
 WITH_PREFECT = tuple(
@@ -43,7 +44,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and _needs_cloud(item):
             item.add_marker(pytest.mark.slow)
+    _mark_all_but_samples(items)
     items.sort(key=lambda item: not item.nodeid.startswith("tests/flows/"))
+
+
+def _mark_all_but_samples(items: list[pytest.Item]) -> None:
+    """Mark the cases of a family as slow, but for as many as `sample(N)` says, evenly spread."""
+    families: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("sample") and not item.get_closest_marker("slow"):
+            families.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for family in families.values():
+        marker = family[0].get_closest_marker("sample")
+        assert marker
+        kept = {len(family) * number // marker.args[0] for number in range(marker.args[0])}
+        for number, item in enumerate(family):
+            if number not in kept:
+                item.add_marker(pytest.mark.slow)
 
 
 def _needs_cloud(item: pytest.Function) -> bool:

@@ -50,6 +50,12 @@ class FakeStore:
                 return None
             return written
 
+    def copy(self, key: str, new_key: str, size: int) -> None:
+        """Write an object under a second key."""
+        data = self.get(key)
+        assert len(data) == size
+        self.put(new_key, data)
+
     def stat(self, key: str) -> Stat | None:
         """Return the version of an object."""
         self._answer()

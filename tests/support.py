@@ -10,18 +10,26 @@ from typing import Any
 from unittest import mock
 
 import msgspec
+from hypothesis import settings
 
-from chatlake.backup.run import BackupReport
+from chatlake.backup.report import BackupReport
 from chatlake.bootstrap.backup import open_lake, run_backup
 from chatlake.bootstrap.observers import SilentObserver
 from chatlake.bootstrap.sources import jobs_for
 from chatlake.config import Settings, load_settings
 from chatlake.simulator import Running
 
+QUICK_EXAMPLES = 20
+"""How many examples of a property `make test` tries."""
 KEY = "sk-test-9f8e7d6c5b4a"
 KEY_VARIABLE = "CHATLAKE_TEST_KEY"
 NOW = 1_760_000_000
 """The simulator's present in tests, UTC seconds: their data are the same every day."""
+
+
+def examples(count: int) -> int:
+    """Return how many examples hypothesis tries where one is expensive: `count`, in CI."""
+    return count if settings.default.max_examples > QUICK_EXAMPLES else max(3, count // 3)
 
 
 def write_config(folder: Path, base_url: str, **source: Any) -> Path:

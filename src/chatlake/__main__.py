@@ -2,8 +2,9 @@
 
 import gc
 import os
-import signal
 import sys
+
+from chatlake import signals
 
 
 def run() -> int:
@@ -12,18 +13,18 @@ def run() -> int:
     A signal that comes while that is still being imported finds nothing to put away: the process
     ends at once, with the code that it would have later, and without a traceback.
     """
-    _end_at_signals()
+    signals.end_at_once()
     _open_closed_streams()
     gc.set_threshold(50_000)  # imports make many objects that stay: they are no garbage
-    from chatlake.cli import main, stopping, streams  # noqa: PLC0415 - not before signals are handled
+    from chatlake.cli import main, streams  # noqa: PLC0415 - not before signals are handled
 
     streams.watch()
-    stopping.raise_in_command()
+    signals.raise_in_command()
     try:
         code = main()
     finally:
         streams.settle()
-    _end_at_signals()  # all is put away: nothing may be raised while the interpreter ends
+    signals.end_at_once()  # all is put away: nothing may be raised while the interpreter ends
     return code
 
 
@@ -31,7 +32,7 @@ def _open_closed_streams() -> None:
     """Open what the caller has closed (`2>&-`): else the next file has its number.
 
     What is written for people would then go into that file. Standard output is opened to read,
-    so that writing to it still fails; nobody needs to know of a lost standard error.
+    so that writing to it still fails; a lost standard error is not reported.
     """
     for number, flags in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
         try:
@@ -39,12 +40,6 @@ def _open_closed_streams() -> None:
         except OSError:
             # The lowest number that is free: this one.
             os.set_inheritable(os.open(os.devnull, flags), True)
-
-
-def _end_at_signals() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # who started us may want it ignored
-            signal.signal(number, lambda number, _frame: os._exit(128 + number))
 
 
 if __name__ == "__main__":

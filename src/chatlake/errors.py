@@ -22,6 +22,7 @@
     ├── IncompleteExportError          exit 3   an export with --strict skipped something
     ├── LakeError                      exit 1   look at the lake
     │   ├── LakeNotFoundError                   no lake there yet: run a backup first
+    │   ├── NotInLakeError                      the lake does not have this completion
     │   ├── LakeMissingError                    there was one: mount it, or create a new one
     │   ├── LakeUnreachableError                its bucket does not answer, or does not let us in
     │   ├── LakeForbiddenError                  this user may not read it
@@ -238,6 +239,13 @@ class LakeNotFoundError(LakeError):
 
     kind = "no_lake"
     default_hint = "Run `chatlake backup` first, or check `lake` in the configuration."
+
+
+class NotInLakeError(LakeError):
+    """The lake has no such completion, or no such message of it."""
+
+    kind = "not_in_lake"
+    default_hint = "`chatlake search` finds conversations by their words."
 
 
 class LakeMissingError(LakeError):

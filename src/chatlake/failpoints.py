@@ -7,7 +7,7 @@ empty dictionary when nothing is armed.
 A test in the same process uses `active`; a test of a whole command sets the environment variable
 `CHATLAKE_FAILPOINT` to `NAME:kill`, `NAME:error` or `NAME:SIGINT+SIGTERM` (signals in turn; the
 point waits for each), with `:N` for the Nth time it is reached. That alone does nothing: the tests
-also set `CHATLAKE_TESTS=1`. So a variable left over in somebody's environment kills no backup.
+also set `CHATLAKE_TESTS=1`. So a variable that was left in an environment cannot kill a backup.
 """
 
 from __future__ import annotations
@@ -54,10 +54,22 @@ MAINTENANCE: Final[tuple[str, ...]] = (
 )
 """Points around the commits of a compaction, and after each file that a vacuum removes."""
 
-WORKERS: Final[tuple[str, ...]] = ("batch.started", "batch.written")
-"""Points of a batch in a worker's process: before it, and with files that nobody lists yet."""
+TIDYING: Final[tuple[str, ...]] = (
+    "tidying.started",
+    "tidying.removed",
+    "tidying.copied",
+    "tidying.moved",
+    "tidying.ended",
+)
+"""Points after a run's last catalogue: before the files, after each that goes or moves, after all.
 
-_ALL: Final = (*NAMES, *MAINTENANCE, *WORKERS)
+`tidying.copied` is in buckets alone, where a file is copied and then removed.
+"""
+
+WORKERS: Final[tuple[str, ...]] = ("batch.started", "batch.written")
+"""Points of a batch in a worker's process: before it, and with files that no commit lists yet."""
+
+_ALL: Final = (*NAMES, *MAINTENANCE, *TIDYING, *WORKERS)
 
 _SIGNAL_TAKEN_S: Final = 0.2  # the main thread has raised it, and the loop was told
 

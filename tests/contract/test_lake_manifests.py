@@ -241,3 +241,12 @@ def test_find_damage_names_every_old_manifest_too() -> None:
     assert len(lines) == 2
     assert manifests.manifest_path(3) in lines[0]
     assert manifests.manifest_path(7) in lines[1]
+
+
+def test_find_damage_names_a_checkpoint_that_nobody_needs() -> None:
+    """Opening reads neither it nor the commits before a later one, yet `verify` names it."""
+    storage = store(2 * CHECKPOINT_EVERY)
+    path = manifests.checkpoint_path(CHECKPOINT_EVERY)
+    storage.replace(path, b"{}")
+    (line,) = manifests.find_damage(storage)
+    assert path in line

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from chatlake.simulator import Scenario
 from chatlake.simulator.world import Filters, World
+from tests.support import examples
 
 NOW = 1_800_000_000
 EVERYTHING = Filters()
@@ -79,7 +80,7 @@ def test_two_of_five_neighbours_share_a_second() -> None:
     assert 0.37 < tied / 5000 < 0.46
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.integers(0, 10**12), st.integers(0, 2**64))
 def test_an_id_spells_its_index(index: int, seed: int) -> None:
     """Every id leads back to its index, and to no other with one character changed."""

@@ -13,7 +13,7 @@ import pytest
 from chatlake.simulator import Scenario, answers
 from chatlake.simulator.operations import get
 from chatlake.simulator.pages import list_completions, list_messages
-from chatlake.simulator.requests import Page, page
+from chatlake.simulator.requests import PageQuery, page
 from chatlake.simulator.world import World
 
 RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "recordings"
@@ -45,10 +45,10 @@ def world() -> World:
     return World(Scenario(completions=3000, now=1_800_000_000))
 
 
-def asked(query: bytes) -> Page:
+def asked(query: bytes) -> PageQuery:
     """The query as the list routes read it."""
     read = page(query)
-    assert isinstance(read, Page)
+    assert isinstance(read, PageQuery)
     return read
 
 

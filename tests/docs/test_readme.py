@@ -135,6 +135,7 @@ def shell(folder: Path) -> Iterator[Shell]:
         opened.close()
 
 
+@pytest.mark.slow
 def test_session_prints_what_the_readme_shows(tmp_path: Path) -> None:
     """Who pastes the session line by line sees the README's output."""
     with shell(tmp_path) as opened:

@@ -12,7 +12,8 @@ from typing import Any
 
 from chatlake.api.client import ApiClient
 from chatlake.backup.items import SourceJob
-from chatlake.backup.run import BackupReport, back_up, new_report
+from chatlake.backup.report import BackupReport, new_report
+from chatlake.backup.run import back_up
 from chatlake.bootstrap.backup import open_lake
 from chatlake.bootstrap.observers import SilentObserver
 from chatlake.bootstrap.sources import jobs_for

@@ -85,6 +85,7 @@ def right(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return live_through(tmp_path_factory.mktemp("right"), days)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "clock",
     [
@@ -177,6 +178,7 @@ def test_status_names_the_last_run_after_a_clock_that_was_ahead(
     assert [run.started_at[:4] for run in right.runs] == ["2026", "2107"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/Los_Angeles"])
 def test_another_time_zone_changes_nothing(server: Running, tmp_path: Path, zone: str) -> None:
     """Partitions, times and what SQL prints are in UTC on every host."""

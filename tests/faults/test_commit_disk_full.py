@@ -23,6 +23,7 @@ WRITING = [
 ]
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("name", WRITING)
 def test_full_at(tmp_path: Path, name: str) -> None:
     """The writer gets LakeUnwritableError; later, with room again, it goes on without a loss."""
@@ -46,6 +47,7 @@ def test_full_at(tmp_path: Path, name: str) -> None:
     assert list(manifests.find_damage(again.storage)) == []
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("name", [n for n in failpoints.NAMES if n.startswith("catalog.")])
 def test_a_catalogue_that_cannot_be_written_leaves_the_commit(tmp_path: Path, name: str) -> None:
     """The commit is durable before the catalogue: readers get it all the same."""
@@ -89,6 +91,7 @@ def test_the_same_process_goes_on_after_a_full_disk(tmp_path: Path) -> None:
         assert lake.state.number == 1
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("name", ["part.synced", "commit.started", "manifest.written"])
 def test_a_commit_that_failed_leaves_neither_figures_nor_cursor(tmp_path: Path, name: str) -> None:
     """The record of the run tells what is there, and the next run begins where the lake ends."""

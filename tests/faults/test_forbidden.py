@@ -64,6 +64,7 @@ def test_who_may_read_all_verifies_all(readable: Path) -> None:
     assert "all sound" in done.out
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "pattern",
     ["lake", "lake/manifests", "lake/manifests/0*1.json", "lake/completions",
@@ -102,6 +103,7 @@ def test_damage_is_told_beside_what_may_not_be_read(readable: Path) -> None:
     assert kinds[str(last.relative_to(readable / "lake"))] == "altered"
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "words", [("status",), ("sql", "FROM runs"), ("export", "raw", "--output", "-")]
 )

@@ -95,6 +95,7 @@ def forged(
     return forge
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("name", CHANGES)
 @pytest.mark.parametrize("value", NO_TIMES)
 def test_a_time_that_is_none_is_damage(
@@ -113,6 +114,7 @@ def test_a_time_that_is_none_is_damage(
     assert value in done.err
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("name", "value"),
     [("created_date", "someday"), ("created_date", ""), ("created_date", "20260101"),

@@ -60,6 +60,7 @@ def lines(path: Path) -> list[bytes]:
     return path.read_bytes().splitlines()
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("table", ["completions", "messages", "content_parts", "images"])
 @pytest.mark.parametrize("how", ["deleted", "truncated"])
 def test_a_lost_file_is_healed_by_the_next_run(
@@ -114,6 +115,7 @@ def test_an_altered_file_ends_the_run_and_is_healed_once_it_is_deleted(settings:
     assert verify(open_lake(settings)).findings == []
 
 
+@pytest.mark.slow
 def test_a_day_that_lost_all_but_its_parts_stays_readable(
     server: Running, settings: Settings, tmp_path: Path
 ) -> None:
@@ -139,6 +141,7 @@ def test_a_day_that_lost_all_but_its_parts_stays_readable(
     assert list(map(json.loads, lines(path))).count(bare) == len(ids)
 
 
+@pytest.mark.slow
 def test_a_lost_file_is_healed_after_a_killed_run(settings: Settings) -> None:
     """The run that has to close a killed one before it heals does both."""
     before = content(settings)
@@ -161,6 +164,7 @@ def test_a_lost_file_is_healed_after_a_killed_run(settings: Settings) -> None:
     assert rows(settings, "SELECT status FROM runs WHERE run_id = 'killed'") == [("interrupted",)]
 
 
+@pytest.mark.slow
 def test_a_lost_file_of_one_source_does_not_hinder_the_others(
     server: Running, tmp_path: Path
 ) -> None:
@@ -244,6 +248,7 @@ def test_lost_messages_that_the_source_no_longer_has_are_null_in_an_export(
     }
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("table", ["history", "message_history"])
 def test_what_is_in_the_lake_alone_is_not_said_to_be_fetched(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, table: str

@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 
 from chatlake.backup.ports import Rows
-from chatlake.backup.run import back_up, new_report
+from chatlake.backup.report import new_report
+from chatlake.backup.run import back_up
 from chatlake.backup.uninterrupted import to_its_end
 from chatlake.bootstrap.backup import open_lake
 from chatlake.bootstrap.observers import SilentObserver
@@ -205,6 +206,7 @@ def all_steps(prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     return steps.taken
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cancellations", [1, 2, 3])
 def test_cancelled_at_every_step(
     prepared: Prepared, all_steps: list[str], tmp_path: Path, cancellations: int
@@ -228,6 +230,7 @@ def test_cancelled_at_every_step(
             assert stored == prepared.ids, where
 
 
+@pytest.mark.slow
 def test_failing_at_every_step(prepared: Prepared, all_steps: list[str], tmp_path: Path) -> None:
     """A run that a step fails has an end in the ledger, also when it was ending already."""
     for number, name in enumerate(all_steps):
@@ -283,6 +286,7 @@ def test_work_is_let_to_its_end(cancellations: int, error: Exception | None) -> 
     assert seen == ["done", asyncio.CancelledError if error is None else LakeError]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("point", "code"),
     [

@@ -91,6 +91,7 @@ def _without_state(folder: Path) -> None:
     shutil.rmtree(folder / "state")
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_lake_that_was_there_is_not_begun_anew(
     chatlake: CommandLine, config: Path, loss: str
@@ -222,6 +223,7 @@ def test_notes_of_configurations_that_are_gone_go(chatlake: CommandLine, config:
     assert len(list((config.parent / "state" / "lakes").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_a_bucket_whose_prefix_was_emptied(config: Path, s3_lake: str) -> None:
     """In a bucket it is the same: what was there before is missed."""
     settings: Settings = in_bucket(_with_plain_lake(config), s3_lake)

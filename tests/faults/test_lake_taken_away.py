@@ -33,6 +33,7 @@ def stored(folder: Path) -> set[str]:
     return {name for (name,) in rows(settings, "SELECT completion_id FROM completions")}
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "take_away",
     [
@@ -89,6 +90,7 @@ def can_mount(tmp_path_factory: pytest.TempPathFactory) -> None:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("can_mount")
 def test_a_small_disk_that_fills_up(tmp_path: Path) -> None:
     """What was committed stays, the error says what to do, and with room the next run completes."""
@@ -124,6 +126,7 @@ def test_a_small_disk_that_fills_up(tmp_path: Path) -> None:
     assert stored(tmp_path) == names
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("can_mount")
 def test_a_lake_on_a_read_only_disk(tmp_path: Path) -> None:
     """A backup ends with one clear error; reading goes on: sql, status, verify and export."""

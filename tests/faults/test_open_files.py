@@ -44,6 +44,7 @@ def run(config: Path, words: Sequence[str], limit: int) -> subprocess.CompletedP
     )
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("limit", [8, 14, 24])
 @pytest.mark.parametrize(
     "words",

@@ -41,7 +41,7 @@ def equal_to_the_source(settings: Settings, server: Running) -> bool:
 def test_of_three_at_once_one_writes(server: Running, settings: Settings, tmp_path: Path) -> None:
     """The others end with exit code 8, name its host, process, start and run, and ask nothing."""
     server.set_faults(Faults(slow=1, slow_seconds=2, routes="messages"))
-    writer = start(tmp_path, "backup", "--json")
+    writer = start(tmp_path, "backup", "--json", whole=True)
     wait_for_messages(server, 1)
     others = [start(tmp_path, "backup", "--json", *more) for more in ([], ["--full"])]
     refused = [ended(other) for other in others]
@@ -65,6 +65,7 @@ def test_of_three_at_once_one_writes(server: Running, settings: Settings, tmp_pa
     assert asked["messages"] < COUNT * 1.1
 
 
+@pytest.mark.slow
 def test_three_that_start_in_the_same_instant(
     server: Running, settings: Settings, tmp_path: Path
 ) -> None:
@@ -78,6 +79,7 @@ def test_three_that_start_in_the_same_instant(
     assert len(rows(settings, "FROM runs")) == codes.count(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_committed", [False, True])
 def test_after_the_death_of_the_writer_the_next_takes_over_at_once(
     server: Running, settings: Settings, tmp_path: Path, *, has_committed: bool
@@ -89,7 +91,7 @@ def test_after_the_death_of_the_writer_the_next_takes_over_at_once(
     if has_committed:
         writer = start(tmp_path, "backup", env={failpoints.VARIABLE: "commit.applied:kill"})
     else:
-        writer = start(tmp_path, "backup")
+        writer = start(tmp_path, "backup", whole=True)
         wait_for_messages(server, 20)
         writer.send_signal(signal.SIGKILL)
     assert ended(writer).code == -signal.SIGKILL

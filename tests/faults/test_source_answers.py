@@ -47,6 +47,7 @@ def settings(server: Running, tmp_path: Path) -> Settings:
     return settings_for(tmp_path, server.base_url, pace=ONE_AT_A_TIME)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("fault", ["reset", *UNREADABLE, *REFUSED])
 def test_a_fault_that_passes_costs_nothing_but_requests(
     server: Running, settings: Settings, time: VirtualTime, fault: str
@@ -69,6 +70,7 @@ def test_a_fault_that_passes_costs_nothing_but_requests(
     check_equal(settings, server)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("server", [PAGES], indirect=True)
 @pytest.mark.parametrize("route", ["list", "messages"])
 def test_a_page_that_repeats_is_asked_for_again(
@@ -85,6 +87,28 @@ def test_a_page_that_repeats_is_asked_for_again(
     check_equal(settings, server)
 
 
+@pytest.mark.sample(1)
+@pytest.mark.parametrize("server", [PAGES], indirect=True)
+@pytest.mark.parametrize("route", ["list", "messages"])
+def test_a_page_that_repeats_uses_up_no_attempt(
+    server: Running, tmp_path: Path, time: VirtualTime, route: str
+) -> None:
+    """Where a fault of HTTP may not be retried at all, a page that repeats heals all the same."""
+    pace = ONE_AT_A_TIME | {"max_attempts": 1}
+    settings = settings_for(tmp_path, server.base_url, pace=pace)
+    server.set_faults(Faults(repeated_page=1, routes=route, at_most=ATTEMPTS))
+
+    report = backup_in(time, settings)
+
+    assert report.exit_code == 0
+    run = report.sources[0].run
+    assert run.retries == len(time.waits) == ATTEMPTS - 1
+    assert run.requests == server.stats()["total"]
+    assert run.rate_limited == 0
+    check_equal(settings, server)
+
+
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("server", [PAGES], indirect=True)
 @pytest.mark.parametrize("route", ["list", "messages"])
 def test_pages_that_overlap_double_nothing(
@@ -102,6 +126,7 @@ def test_pages_that_overlap_double_nothing(
     check_equal(settings, server)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("fault", "reason", "told"),
     [
@@ -137,6 +162,7 @@ def test_messages_that_stay_faulty_are_a_named_failure(
     check_equal(settings, server)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("server", "fault", "code"),
     [
@@ -200,6 +226,7 @@ def test_messages_that_are_all_reset_are_named_while_the_list_answers(
     check_equal(settings, server)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("fault", "pause", "route"),
     [

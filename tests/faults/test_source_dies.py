@@ -39,6 +39,7 @@ def check_revived(settings: Settings, revived: Running, whole: set[str]) -> None
     check_equal(settings, revived)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_dying_among_messages(tmp_path: Path, concurrency: int) -> None:
     """Exit code 6; what was fetched is committed, and the next run fetches just the rest."""
@@ -76,6 +77,7 @@ def test_dying_while_the_first_backup_lists(tmp_path: Path) -> None:
         check_revived(settings, revived, held.whole)
 
 
+@pytest.mark.slow
 def test_dying_while_a_full_sweep_lists(tmp_path: Path) -> None:
     """A list that ends in the middle says nothing about what it did not come to: no deletion."""
     with running(PAGES) as server:
@@ -95,6 +97,7 @@ def test_dying_while_a_full_sweep_lists(tmp_path: Path) -> None:
         check_equal(settings, revived)
 
 
+@pytest.mark.slow
 def test_dying_again_and_again_still_gets_everything(tmp_path: Path) -> None:
     """Each run gets on by what it fetched: after enough of them the lake equals the source."""
     whole: set[str] = set()

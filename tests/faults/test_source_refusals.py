@@ -31,6 +31,7 @@ def server() -> Iterator[Running]:
         yield server
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("style", "seconds", "waited"),
     [
@@ -86,6 +87,7 @@ def test_a_429_that_asks_for_more_than_give_up_after_ends_the_run_soon(
     check_equal(settings, server)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("fault", "remedy"),
     [
@@ -120,6 +122,7 @@ def test_a_refusal_for_good_in_the_middle_ends_the_run_at_once(
     check_equal(settings, server)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("fault", ["quota", "error_401", "error_403"])
 def test_a_refusal_that_passes_is_one_completions(
     server: Running, tmp_path: Path, fault: str

@@ -35,6 +35,7 @@ def _processes_with(text: bytes) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_storm_that_is_ended_leaves_no_process_and_no_file(
     tmp_path: Path, number: signal.Signals

@@ -77,6 +77,7 @@ def test_an_example_that_is_named_is_taken(checkout: Path, monkeypatch: pytest.M
     assert flow_settings(None).path == checkout / "chatlake.yaml"
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("script", ["backup.py", "maintain.py", "export_completions.py"])
 def test_a_script_in_a_checkout_refuses_the_example(script: str, *, checkout: Path) -> None:
     """At once, with exit code 4 and one clear line, though a key is in the environment."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import logging, sys
 from chatlake.bootstrap.loop import LoopThread
@@ -30,6 +32,7 @@ loop.close()
 """
 
 
+@pytest.mark.slow
 def test_a_log_that_nobody_reads_ends_no_thread() -> None:
     """The pipe of standard error breaks: the event loop that logs does its work to the end."""
     process = subprocess.Popen(

@@ -71,6 +71,7 @@ def test_a_backup_stores_everything_and_completes(
     assert sorted(rows(load_settings(config), query)) == sorted(truth)
 
 
+@pytest.mark.slow
 def test_a_second_backup_adds_nothing(config: Path, prefect_server: Prefect) -> None:
     """What is stored already is looked at, not fetched or written again."""
     run(backup, str(config))
@@ -84,6 +85,7 @@ def test_a_second_backup_adds_nothing(config: Path, prefect_server: Prefect) -> 
     assert part_files(load_settings(config)) == files
 
 
+@pytest.mark.slow
 def test_the_run_leaves_its_figures_and_its_log(config: Path, prefect_server: Prefect) -> None:
     """Artifacts have the figures and the progress, and the engine's log is in the run's log."""
     state = run(backup, str(config))
@@ -99,6 +101,7 @@ def test_the_run_leaves_its_figures_and_its_log(config: Path, prefect_server: Pr
     assert "openai: incremental backup begins" in prefect_server.logs(run_id(state))
 
 
+@pytest.mark.slow
 def test_failures_make_the_run_incomplete(
     server: Running, config: Path, prefect_server: Prefect
 ) -> None:
@@ -120,6 +123,7 @@ def test_failures_make_the_run_incomplete(
     assert len(stored_ids(config)) == COUNT
 
 
+@pytest.mark.slow
 def test_a_wrong_key_fails_with_the_reason(config: Path, prefect_server: Prefect) -> None:
     """A key that the service refuses ends the run at once, and the state says why."""
     with mock.patch.dict(os.environ, {KEY_VARIABLE: "sk-test-another-key"}):
@@ -133,6 +137,7 @@ def test_a_wrong_key_fails_with_the_reason(config: Path, prefect_server: Prefect
     assert "unauthorized" in prefect_server.artifacts(run_id(state))[REPORT_KEY]
 
 
+@pytest.mark.slow
 def test_an_error_in_a_task_ends_the_run_with_the_same_error(
     server: Running, config: Path, prefect_server: Prefect
 ) -> None:
@@ -157,6 +162,7 @@ def test_an_error_in_a_task_ends_the_run_with_the_same_error(
     assert stored == rows(settings, "SELECT count(*) FROM completions")
 
 
+@pytest.mark.slow
 def test_a_crashed_batch_is_tried_again_once(
     config: Path, prefect_server: Prefect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +175,7 @@ def test_a_crashed_batch_is_tried_again_once(
     assert crashes == []
 
 
+@pytest.mark.slow
 def test_a_batch_that_crashes_again_fails_the_run(
     config: Path, prefect_server: Prefect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +203,7 @@ def _crash(monkeypatch: pytest.MonkeyPatch, times: int) -> list[Exception]:
     return crashes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flow", "parameters"),
     [
@@ -224,6 +232,7 @@ def test_a_run_that_meets_another_one_is_skipped(
     assert stored_ids(config) == []
 
 
+@pytest.mark.slow
 def test_a_run_that_loses_its_lock_fails(config: Path, prefect_server: Prefect) -> None:
     """What had begun and is locked out half way is a failure, and notified."""
     taken = LakeLockedError("The lock of the lake was taken over by another run")
@@ -238,6 +247,7 @@ def test_a_run_that_loses_its_lock_fails(config: Path, prefect_server: Prefect) 
     assert [each["exit_code"] for each in address.posted] == [8]
 
 
+@pytest.mark.slow
 def test_a_wrong_configuration_fails_clearly(tmp_path: Path, prefect_server: Prefect) -> None:
     """A deployment whose configuration is invalid fails with the file and the key."""
     path = tmp_path / "chatlake.yaml"
@@ -251,6 +261,7 @@ def test_a_wrong_configuration_fails_clearly(tmp_path: Path, prefect_server: Pre
     assert error_of(state).exit_code == 4
 
 
+@pytest.mark.slow
 def test_just_these_completions(server: Running, config: Path, prefect_server: Prefect) -> None:
     """The messages of the ids asked for are in the lake, each once, and of no others."""
     asked = server.ids()[10:20]
@@ -261,6 +272,7 @@ def test_just_these_completions(server: Running, config: Path, prefect_server: P
     assert stored_ids(config) == sorted(asked)
 
 
+@pytest.mark.slow
 def test_ids_from_a_file(server: Running, config: Path, tmp_path: Path) -> None:
     """A file with one id a line stands for a list that is too long for a parameter."""
     asked = server.ids()[:70]
@@ -273,6 +285,7 @@ def test_ids_from_a_file(server: Running, config: Path, tmp_path: Path) -> None:
     assert stored_ids(config) == sorted(asked)
 
 
+@pytest.mark.slow
 def test_an_unknown_id_is_a_named_failure(
     server: Running, config: Path, prefect_server: Prefect
 ) -> None:
@@ -287,6 +300,7 @@ def test_an_unknown_id_is_a_named_failure(
     assert stored_ids(config) == sorted(asked[:3])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parameters", "expected"),
     [
@@ -308,6 +322,7 @@ def test_what_cannot_be_meant_is_refused(
     assert expected in error.message
 
 
+@pytest.mark.slow
 def test_several_sources_need_a_name(server: Running, config: Path) -> None:
     """Ids do not say whose they are: with two sources one has to be named."""
     document = msgspec.yaml.decode(config.read_bytes())
@@ -323,6 +338,7 @@ def test_several_sources_need_a_name(server: Running, config: Path) -> None:
     assert state.is_completed(), state.message
 
 
+@pytest.mark.slow
 def test_the_key_is_nowhere_in_prefect(
     server: Running,
     config: Path,

@@ -15,10 +15,10 @@ from chatlake.flows.liveness import (
     BOOT,
     HOST,
     MACHINE,
-    NO_PATIENCE,
+    NO_SILENCE,
     PROCESS,
     STARTED,
-    Patience,
+    SilenceAllowed,
     UnderWay,
     own_labels,
     why_dead,
@@ -40,7 +40,7 @@ def judged(
     has_started: bool = True,
     is_of_ours: bool = True,
     lake: str = LAKE,
-    patience: Patience = Patience(),  # noqa: B008 - frozen
+    patience: SilenceAllowed = SilenceAllowed(),  # noqa: B008 - frozen
 ) -> str | None:
     """Judge a run that has been under way for `age`."""
     run = UnderWay(has_started, NOW - age, attempt, labels or {}, is_of_ours)
@@ -77,7 +77,7 @@ def test_a_living_process_of_this_machine_lives(age: timedelta, *, locked: bool)
     labels = own_labels(LAKE, 1)
 
     assert judged(labels, age=age, locked=locked) is None
-    assert judged(labels, age=age, locked=locked, patience=NO_PATIENCE) is None
+    assert judged(labels, age=age, locked=locked, patience=NO_SILENCE) is None
 
 
 @pytest.mark.parametrize("locked", IS_WRITTEN)
@@ -104,7 +104,7 @@ def test_a_run_of_another_machine_is_dead_when_it_has_long_held_no_lock() -> Non
     labels = of_another_machine()
 
     assert judged(labels, age=14 * MINUTE) is None
-    assert judged(labels, age=14 * MINUTE, patience=NO_PATIENCE) is None
+    assert judged(labels, age=14 * MINUTE, patience=NO_SILENCE) is None
     assert "on nas does not write to the lake" in (judged(labels, age=16 * MINUTE) or "")
     assert judged(labels, age=DAY, locked=True) is None
     assert judged(labels, age=DAY, lake="/srv/another") is None
@@ -116,7 +116,7 @@ def test_a_run_that_said_nothing_of_itself_is_judged_by_the_lock_alone() -> None
     assert judged(age=16 * MINUTE) == "nobody writes to the lake"
     assert judged(age=16 * MINUTE, locked=True) is None
     assert judged(age=DAY, is_of_ours=False) is None
-    assert judged(age=timedelta(0), patience=NO_PATIENCE) == "nobody writes to the lake"
+    assert judged(age=timedelta(0), patience=NO_SILENCE) == "nobody writes to the lake"
 
 
 def test_labels_of_an_earlier_attempt_do_not_count() -> None:
@@ -130,7 +130,7 @@ def test_a_run_that_is_long_pending_is_dead() -> None:
     assert judged(has_started=False, age=59 * MINUTE) is None
     assert judged(has_started=False, age=61 * MINUTE) == "no process came to run it"
     assert judged(has_started=False, age=61 * MINUTE, is_of_ours=False) is not None
-    assert judged(has_started=False, age=timedelta(0), patience=NO_PATIENCE) is not None
+    assert judged(has_started=False, age=timedelta(0), patience=NO_SILENCE) is not None
 
 
 def test_where_the_kernel_says_nothing_the_lock_decides(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from chatlake.bootstrap.backup import open_lake
-from chatlake.bootstrap.stop_wish import SAME_WISH_S
 from chatlake.config import load_settings
 from chatlake.flows.defaults import DEFAULTS, set_defaults
+from chatlake.signals import SAME_WISH_S
 from chatlake.simulator import Faults, Running
 from tests.flows.prefect_server import COUNT, processes_with
 from tests.support import KEY, KEY_VARIABLE, rows
@@ -132,10 +132,10 @@ def test_a_signal_that_comes_twice_ends_a_flow_in_order(number: signal.Signals) 
     program = """if True:
         import sys, time
         from chatlake.errors import RunInterruptedError
-        from chatlake.flows.signals import raising_signals
+        from chatlake.signals import raising_stops
 
         try:
-            with raising_signals():
+            with raising_stops():
                 try:
                     print("up", flush=True)
                     time.sleep(60)

@@ -278,18 +278,34 @@ def test_cancellation_passes_and_frees_the_slot() -> None:
 
 
 def test_concurrency_is_kept() -> None:
-    """Never are more requests under way than `concurrency`."""
-    under_way: list[int] = []
+    """The server answers as many requests at once as `concurrency` permits, and never one more.
+
+    Two things hold to that: the pace (`tests/unit/test_pacing.py`) and the pool of connections.
+    """
 
     async def use(api: CompletionApi) -> None:
-        def read(body: bytes) -> None:
-            under_way.append(trial.api._pace._pace.in_flight)
-
-        await asyncio.gather(*(api.get_completion(read, str(n)) for n in range(100)))
+        await asyncio.gather(*(api.get_completion(bytes, str(n)) for n in range(100)))
 
     trial = Trial(
-        concurrency=4, sleep=asyncio.sleep, clock=lambda: asyncio.get_running_loop().time()
+        default=Answer(pause_s=0.02),
+        concurrency=4,
+        sleep=asyncio.sleep,
+        clock=lambda: asyncio.get_running_loop().time(),
     )
     trial.run(use)
-    assert len(under_way) == 100
-    assert max(under_way) <= 4
+    assert len(trial.server.seen) == 100
+    assert trial.server.most_pausing == 4
+
+
+def test_a_kept_connection_that_is_closed_is_not_asked_again_in_secret() -> None:
+    """The transport sends each request once: what the server saw is what the figures count."""
+
+    async def twice(api: CompletionApi) -> None:
+        await api.get_completion(bytes, "x")
+        await api.get_completion(bytes, "x")
+
+    trial = Trial(Answer(body=OK), DROP, max_attempts=1).run(twice)
+
+    assert isinstance(trial.error, errors.SourceUnreachableError | errors.RetriesExhaustedError)
+    assert "closed the connection without a response" in trial.error.message
+    assert len(trial.server.seen) == trial.api.figures.requests == 2

@@ -66,6 +66,7 @@ def listing(*completions: dict[str, Any]) -> Respond:
     return respond
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("created", [None, "2020", -5, 1e30])
 def test_a_completion_without_a_time_is_kept_and_hinders_nothing(
     tmp_path: Path, created: Any
@@ -308,6 +309,7 @@ def test_the_failure_of_one_source_does_not_stop_the_others(tmp_path: Path) -> N
     assert rows(settings, "SELECT status FROM runs WHERE source = 'gone'") == [("failed",)]
 
 
+@pytest.mark.slow
 def test_a_very_long_conversation_and_a_very_large_message_are_stored(tmp_path: Path) -> None:
     """5,000 messages in 50 pages, one of them with 30 MB of text, come back whole."""
     count, large = 5000, "x" * 30_000_000

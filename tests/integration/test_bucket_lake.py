@@ -48,6 +48,7 @@ def settings(server: Running, s3_lake: str, tmp_path: Path) -> Settings:
     return in_bucket(write_config(tmp_path, server.base_url), s3_lake)
 
 
+@pytest.mark.slow
 def test_every_command_works_there(
     chatlake: CommandLine, server: Running, cloud_lake: str, tmp_path: Path
 ) -> None:
@@ -85,6 +86,7 @@ def test_every_command_works_there(
         assert not [secret for secret in SECRETS if secret in done.out + done.err]
 
 
+@pytest.mark.slow
 def test_a_reader_writes_nothing(chatlake: CommandLine, s3: S3Server, settings: Settings) -> None:
     """`status`, `sql` and `export` only ask for objects."""
     backup(settings)
@@ -95,6 +97,7 @@ def test_a_reader_writes_nothing(chatlake: CommandLine, s3: S3Server, settings: 
     assert {method for method, _ in s3.requests} == {"GET", "HEAD"}
 
 
+@pytest.mark.slow
 def test_the_catalogue_is_for_other_programs(
     s3: S3Server, settings: Settings, tmp_path: Path
 ) -> None:
@@ -127,6 +130,7 @@ def test_what_is_asked_of_the_bucket_is_bounded(s3: S3Server, settings: Settings
     assert len(s3.requests) - opened <= 1 + 2 * files
 
 
+@pytest.mark.slow
 def test_a_connection_outlives_its_lake(s3: S3Server, settings: Settings) -> None:
     """Who keeps only the connection reads on; the temporary catalogue goes with it."""
     backup(settings)
@@ -161,6 +165,7 @@ def test_a_store_that_never_answers_is_not_waited_for_long(
         assert time.monotonic() - begun_at < 10
 
 
+@pytest.mark.slow
 def test_a_lost_object_is_named_and_healed(
     chatlake: CommandLine, s3: S3Server, settings: Settings
 ) -> None:

@@ -275,6 +275,7 @@ def test_a_damaged_or_newer_lake_ends_with_code_7(
     assert manifest.read_bytes() == damage
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_commits_what_was_fetched_and_the_next_run_completes(
     tmp_path: Path, number: signal.Signals, code: int

@@ -277,3 +277,20 @@ def test_a_damaged_footer_is_damage_however_duckdb_says_it(
     assert done.code == 7, done.err
     assert "chatlake verify" in done.err
     assert len(done.err.splitlines()) == 2
+
+
+@pytest.mark.parametrize("query", ["DESCRIBE completions", 'desc "Daily_Usage";'])
+def test_describe_says_what_each_column_means(chatlake: CommandLine, query: str) -> None:
+    """In the order of the view, with DuckDB's own columns before the comment."""
+    found = chatlake("sql", "--json", query).json
+    assert [row["column_name"] for row in found][:2] in (
+        ["source", "completion_id"],
+        ["source", "created_date"],
+    )
+    assert all(row["comment"] and row["column_type"] for row in found)
+
+
+def test_describe_of_a_query_is_duckdbs_own(chatlake: CommandLine) -> None:
+    """Only the views have comments."""
+    (row,) = chatlake("sql", "--json", "DESCRIBE SELECT 1 AS one").json
+    assert (row["column_name"], row.get("comment")) == ("one", None)

@@ -21,6 +21,7 @@ def _configuration(text: str) -> str:
     return "\n".join(line.removeprefix("  ") for line in lines[begin:end])
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_what_it_prints_can_be_pasted(tmp_path: Path, number: signal.Signals) -> None:
     """The configuration shown backs up what it serves; a signal ends it quietly."""

@@ -52,6 +52,7 @@ def a_part(folder: Path) -> Path:
     return min((folder / "lake/messages").rglob("*.parquet"))
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("place", "options"), [("new", ()), ("part", ()), ("part", ("--allow-files",))]
 )
@@ -89,6 +90,7 @@ def test_other_files_are_read_where_that_is_allowed(chatlake: CommandLine) -> No
     assert chatlake("sql", query, "--allow-files", "--json").json == [{"price": 1}]
 
 
+@pytest.mark.sample(15)
 @pytest.mark.parametrize("query", READING)
 def test_every_way_to_read_is_allowed(chatlake: CommandLine, query: str) -> None:
     """What analysts ask every day works, with words in strings, names and comments that write."""
@@ -158,6 +160,7 @@ def test_what_does_not_fit_into_memory_goes_to_a_folder_of_its_own(
         assert any(tmp_path.rglob("*"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not os.environ.get("CHATLAKE_OTHER_DUCKDB_PYTHON"),
     reason="CHATLAKE_OTHER_DUCKDB_PYTHON names no interpreter with another DuckDB",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pty
+import select
+import signal
 import stat
 import subprocess
 import sys
@@ -40,28 +42,46 @@ def test_questions_are_answered_in_turn_and_errors_end_only_themselves(folder: P
     assert not (folder / "x").exists()
 
 
-def test_a_terminal_has_a_history_that_only_its_owner_reads(folder: Path) -> None:
-    """What was typed is in a file of mode 0600 of the state's folder."""
+def test_a_terminal_asks_in_turn(folder: Path) -> None:
+    """A question takes lines; Ctrl-C ends a query that computes; the history is its owner's."""
     main, other = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "chatlake", "sql", "-i"],
-        cwd=folder, env=environment(CHATLAKE_STATE=str(folder / "state"), TERM="dumb"),
+        cwd=folder, env=environment(
+            CHATLAKE_STATE=str(folder / "state"), TERM="xterm", PAGER="cat",
+            PROMPT_TOOLKIT_NO_CPR="1",
+        ),
         stdin=other, stdout=other, stderr=other,
     )  # fmt: skip
     os.close(other)
     seen = b""
-    for wanted, typed in ((b"chatlake> ", b"SELECT 6 * 7;\n"), (b"42", b""), (b"> ", b"\\q\n")):
+    for wanted, typed in (
+        (b"chatlake>", b"SELECT 6\r"),
+        (b"...>", b"* 7;\r"),
+        (b"42", b""),
+        (b"chatlake>", b"SELECT sum(a.range * b.range) FROM range(100000000) a, range(99999) b;\r"),
+        (b"99999", b"WAIT"),
+        (b"interrupted", b""),
+        (b"chatlake>", b".tables\r"),
+        (b"tool_calls", b""),
+        (b"chatlake>", b"\x04"),
+    ):
         end = time.monotonic() + 60
         while wanted not in seen:
-            assert time.monotonic() < end, seen
-            seen += os.read(main, 1000)
+            assert time.monotonic() < end, (wanted, seen)
+            if select.select([main], [], [], 1)[0]:
+                seen += os.read(main, 1000)
         seen = seen.partition(wanted)[2]
-        os.write(main, typed)
+        if typed == b"WAIT":  # until the query runs; then Ctrl-C, as the terminal sends it
+            time.sleep(1)
+            process.send_signal(signal.SIGINT)
+        else:
+            os.write(main, typed)
     assert process.wait(60) == 0
     os.close(main)
 
-    history = folder / "state/sql-history"
-    assert "SELECT 6 * 7;" in history.read_text()
+    history = folder / "state/sql-questions"
+    assert "+SELECT 6\n+* 7;" in history.read_text()
     assert stat.S_IMODE(history.stat().st_mode) == 0o600
 
 

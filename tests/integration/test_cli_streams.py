@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from chatlake.simulator import Running, Scenario, running
-from tests.command_line import Ended, environment
+from tests import preloaded
+from tests.command_line import WHOLE, Ended, environment
 from tests.support import NOW, backup, rows, settings_for
 
 COUNT = 25
@@ -39,9 +40,9 @@ def stored(tmp_path_factory: pytest.TempPathFactory, server: Running) -> Path:
     return folder
 
 
-def shell(folder: Path, line: str) -> Ended:
+def shell(folder: Path, line: str, *, whole: bool = False) -> Ended:
     """Run a line of bash in which `chatlake` is this one; the code is that of the whole line."""
-    command = f"{shlex.quote(sys.executable)} -W error -m chatlake"
+    command = shlex.join(WHOLE if whole else preloaded.command())
     done = subprocess.run(
         ["bash", "-c", f'chatlake() {{ {command} "$@"; }}\n{line}'],
         cwd=folder,
@@ -59,6 +60,7 @@ def left_over(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir() if path.name.startswith("_")]
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     ("streams", "told"),
     [
@@ -87,6 +89,7 @@ def test_a_backup_is_stored_whatever_becomes_of_what_it_says(
     assert "unexpected" not in done.err
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("streams", ["2>&-", ">&-", pytest.param(">/dev/full", marks=needs_full)])
 def test_an_incomplete_backup_says_so_by_its_code(tmp_path: Path, streams: str) -> None:
     """The code is that of the work, not of the stream: 6 where the source cannot be reached."""
@@ -95,6 +98,7 @@ def test_an_incomplete_backup_says_so_by_its_code(tmp_path: Path, streams: str) 
     assert shell(tmp_path, f"chatlake backup {streams}").code == 6
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("command", ["compact", "vacuum --yes", "verify"])
 @pytest.mark.parametrize("streams", [">&-", pytest.param(">/dev/full", marks=needs_full)])
 def test_work_that_is_done_counts_more_than_its_report(
@@ -107,6 +111,7 @@ def test_work_that_is_done_counts_more_than_its_report(
     assert "cannot write standard output" in done.err
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     "command", ["status", "doctor --json", "--version", "sql 'FROM runs'", "sql 'FROM runs' --json",
                 "export raw --output -", "export raw --output /dev/stdout"],
@@ -124,6 +129,7 @@ def test_an_answer_that_cannot_be_given_is_a_failure(
     assert len(done.err.splitlines()) == 2
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     "command",
     [LONG, "sql 'FROM range(2000000)'", "export raw --output -", "export raw --output /dev/stdout",
@@ -137,6 +143,7 @@ def test_a_reader_who_has_seen_enough_is_no_error(stored: Path, command: str) ->
     assert "error" not in done.err.lower()
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     "line",
     [
@@ -174,6 +181,7 @@ def test_an_export_is_compressed_on_the_way(stored: Path) -> None:
     assert gzip.decompress((stored / "x.gz").read_bytes()).count(b"\n") == COUNT
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 @pytest.mark.parametrize("style", ["csv", "parquet"])
 def test_a_killed_export_leaves_nothing_that_the_next_does_not_remove(

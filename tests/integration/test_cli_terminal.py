@@ -72,6 +72,7 @@ def assert_nothing_acts(shown: str) -> None:
     assert not odd | (set(ODD) & set(shown) - set(map(chr, range(32, 127))))
 
 
+@pytest.mark.sample(4)
 @pytest.mark.usefixtures("lake")
 @pytest.mark.parametrize(
     "words",
@@ -137,6 +138,7 @@ def _rows(text: str) -> list[dict[str, Any]]:
 FORMULAS = ("=1+1", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "＋1", "－1", "＠x")
 
 
+@pytest.mark.sample(4)
 @pytest.mark.usefixtures("lake")
 @pytest.mark.parametrize("formula", FORMULAS)
 def test_csv_safe_holds_no_formula(chatlake: CommandLine, formula: str) -> None:

@@ -16,6 +16,7 @@ from tests.flows.prefect_server import processes_with
 MARK = "CHATLAKE_TEST_MARK"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_the_demo_shows_the_product(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
@@ -23,7 +24,7 @@ def test_the_demo_shows_the_product(
     """One command backs up with the Prefect flow, asks the lake, and leaves no process."""
     monkeypatch.setenv(MARK, str(tmp_path))
     monkeypatch.delenv("PREFECT_HOME", raising=False)
-    monkeypatch.setattr("chatlake.cli.demo.COMPLETIONS", 240)
+    monkeypatch.setattr("chatlake.cli.demo_place.COMPLETIONS", 240)
 
     code = main(["demo", "--directory", str(tmp_path / "demo")])
 
@@ -39,6 +40,7 @@ def test_the_demo_shows_the_product(
     assert processes_with(f"{MARK}={tmp_path}") == []
 
 
+@pytest.mark.slow
 def test_an_interrupted_demo_leaves_nothing(tmp_path: Path) -> None:
     """Ctrl-C while Prefect is starting: exit code 130, and every process is gone."""
     program = "from chatlake.cli import main; raise SystemExit(main())"

@@ -56,6 +56,7 @@ def test_a_later_access_is_for_new_files_only_and_doctor_says_so(
     assert [check.level for check in checked(place, after)] == ["ok"]
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o702])
 @pytest.mark.parametrize("inside", [".", "manifests", "completions"])
 def test_a_lake_that_others_can_write_to_is_a_warning(

@@ -85,6 +85,7 @@ def expected(sent: Iterable[Sent]) -> list[Any]:
     ]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "scenario",
     [
@@ -240,6 +241,7 @@ def test_a_selection_is_exported(
     assert all(len(line["messages"]) == 1 for line in lines)
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     "where",
     [
@@ -301,6 +303,7 @@ def test_a_file_appears_whole_or_not_at_all(lake: Lake, tmp_path: Path) -> None:
     assert {item.name for item in tmp_path.iterdir()} == {"lake", "out.jsonl"}
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("table", ["completions", "messages", "images"])
 @pytest.mark.parametrize("part", [4, 13])
 def test_altered_bytes_are_never_given_out_as_sent(

@@ -81,6 +81,7 @@ def test_a_whole_day_that_vanished_is_found(server: Running, settings: Settings)
     assert deleted(settings) == first_day
 
 
+@pytest.mark.slow
 def test_what_comes_back_is_not_deleted(server: Running, settings: Settings) -> None:
     """Missed once and seen again counts for nothing; marked and seen again is unmarked."""
     backup(settings)
@@ -101,6 +102,7 @@ def test_what_comes_back_is_not_deleted(server: Running, settings: Settings) -> 
     assert rows(settings, "SELECT count(*) FROM completions") == [(COUNT,)]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "fault",
     [

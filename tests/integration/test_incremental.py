@@ -22,6 +22,7 @@ def stored(settings: Settings, source: str = "openai") -> set[str]:
     return {name for (name,) in rows(settings, f"{IDS} WHERE source = '{source}'")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [100, 1500])
 def test_what_a_night_costs_does_not_depend_on_the_lake(tmp_path: Path, size: int) -> None:
     """150 new completions: a request for the messages of each, and a handful of list pages."""
@@ -42,6 +43,7 @@ def test_what_a_night_costs_does_not_depend_on_the_lake(tmp_path: Path, size: in
         assert stored(settings) == set(server.ids())
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("status", [400, 404])
 @pytest.mark.parametrize("left", [3, 0], ids=["some are left", "all are gone"])
 def test_a_cursor_that_was_deleted(tmp_path: Path, status: int, left: int) -> None:

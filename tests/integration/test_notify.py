@@ -105,6 +105,7 @@ def test_a_complete_backup_and_a_dry_run_are_not_posted(
     assert taking.posted == []
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("statuses", "tries"), [((500, 503, 200), 3), ((500,), 3), ((404,), 1), ((429, 200), 2)]
 )

@@ -24,6 +24,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("name", "is_private"),
     [("a\\b", False), ("a\\b", True), ("end\\", False), ("q'u\"o;te", False), ("[x]*?", False),

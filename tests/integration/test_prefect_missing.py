@@ -65,6 +65,7 @@ def script(name: str, config: Path, **variables: str) -> Ended:
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
+@pytest.mark.slow
 def test_without_prefect_what_needs_it_says_so(server: Running, tmp_path: Path) -> None:
     """`serve`, a script and a Secret block end with a line; `backup` needs no Prefect."""
     config = write_config(tmp_path, server.base_url)
@@ -72,12 +73,12 @@ def test_without_prefect_what_needs_it_says_so(server: Running, tmp_path: Path) 
 
     with without_prefect(tmp_path / "site") as variables:
         refused = [
-            ended(start(tmp_path, "serve", "--config", str(config), env=variables)),
-            ended(start(tmp_path, "backup", "--config", str(secret), env=variables)),
+            ended(start(tmp_path, "serve", "--config", str(config), env=variables, whole=True)),
+            ended(start(tmp_path, "backup", "--config", str(secret), env=variables, whole=True)),
             script("backup.py", config, **variables),
             script("maintain.py", config, **variables),
         ]
-        done = ended(start(tmp_path, "backup", "--config", str(config), env=variables))
+        done = ended(start(tmp_path, "backup", "--config", str(config), env=variables, whole=True))
 
     for each in refused:
         assert each.code == 1, each.err
@@ -97,7 +98,7 @@ def test_a_cluster_without_a_prefect_server_is_named_at_once(
     config = with_cluster(write_config(tmp_path, server.base_url), "tcp://127.0.0.1:9")
 
     refused = [
-        ended(start(tmp_path, "serve", "--config", str(config))),
+        ended(start(tmp_path, "serve", "--config", str(config), whole=True)),
         script("backup.py", config),
     ]
 
@@ -135,6 +136,7 @@ PREFECT_API_URL = "http://127.0.0.1:4200/api"
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_server")
 @pytest.mark.parametrize(
     ("file", "text", "expected"),

@@ -127,6 +127,7 @@ def ended_well(run: Ended) -> None:
     assert "[key]" in run.out + run.err
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("bad", BAD)
 def test_list_that_repeats_what_was_sent(chatlake: CommandLine, tmp_path: Path, bad: Any) -> None:
     """Commands, logs, the ledger and what is posted show no secret of a list that fails."""
@@ -153,6 +154,7 @@ def test_list_that_repeats_what_was_sent(chatlake: CommandLine, tmp_path: Path, 
     assert len(taking.posted) == 2
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("bad", BAD)
 def test_messages_that_repeat_what_was_sent(
     chatlake: CommandLine, tmp_path: Path, bad: Any

@@ -33,6 +33,7 @@ def server() -> Iterator[Running]:
         yield server
 
 
+@pytest.mark.sample(3)
 @both
 @pytest.mark.parametrize("tenths", [1, 3, 5, 8, 12, 18])
 def test_a_signal_after(
@@ -79,6 +80,7 @@ def test_a_signal_while_the_program_is_imported(tmp_path: Path, number: signal.S
     assert (done.returncode, done.stdout, done.stderr) == (CODES[number], "", "")
 
 
+@pytest.mark.sample(1)
 @both
 def test_a_signal_to_a_command_that_only_reads(
     server: Running, tmp_path: Path, number: signal.Signals

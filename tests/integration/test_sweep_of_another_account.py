@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import time_machine
 
-from chatlake.backup.run import BackupReport
+from chatlake.backup.report import BackupReport
 from chatlake.config import Settings
 from tests.integration.test_backup_odd_sources import answering
 from tests.support import backup, rows, settings_for
@@ -94,6 +94,7 @@ def stored(settings: Settings) -> set[str]:
 NOW = int(time.time())
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("nights", [0, 2])
 @pytest.mark.parametrize(
     ("before", "after"),
@@ -190,6 +191,7 @@ def test_what_expired_in_a_long_pause_is_marked(tmp_path: Path) -> None:
         assert marked(settings) == set(account("a", 30, first=0).created)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("retention", ["30d", "3650d"])
 def test_what_expires_night_by_night_is_marked(tmp_path: Path, retention: str) -> None:
     """Each run meets what the one before stored, so `retention` is not even needed."""
@@ -227,6 +229,7 @@ def test_everything_deleted_on_purpose_is_marked_once_it_would_have_expired(
         assert marked(settings) == set(account("a", 30, first=0).created)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("kept", ["a000", "a001", "a002"])
 def test_one_that_is_left_bears_witness(tmp_path: Path, kept: str) -> None:
     """In a lake of three, two deletions are found: the third says that it is the same account."""

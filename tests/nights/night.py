@@ -10,7 +10,7 @@ from typing import Any
 
 from pyarrow.parquet import ParquetFile
 
-from chatlake.backup.run import BackupReport
+from chatlake.backup.report import BackupReport
 from chatlake.bootstrap.backup import open_lake
 from chatlake.config import Settings
 from chatlake.lake import Lake

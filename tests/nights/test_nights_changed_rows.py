@@ -20,6 +20,7 @@ def metadata(nights: Nights) -> dict[str, dict[str, str]]:
     return {row["completion_id"]: dict(row["metadata"] or ()) for row in rows}
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("fault", [404, 403, 500, "reset", "html", 204])
 def test_new_metadata_is_stored_though_the_messages_fail(

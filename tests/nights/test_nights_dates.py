@@ -95,6 +95,7 @@ def test_the_future_row_in_an_early_place(nights: Nights, server: NightServer, t
     assert nights.deleted() == set()
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("created", [0, -5, None, "soon", True, 1e30, {"seconds": 5}, []])
 def test_unusable_times_cost_no_row_and_no_night(
     nights: Nights, server: NightServer, today: int, created: Any

@@ -34,6 +34,7 @@ def check_all_readable(nights: Nights, name: str, count: int = 3) -> None:
     assert nights.lost(*(f"question {index} of {name}" for index in range(count))) == []
 
 
+@pytest.mark.sample(2)
 @FULL
 @LEFT
 def test_a_stored_list_is_not_lost_to_a_shorter_one(

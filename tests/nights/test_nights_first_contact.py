@@ -14,6 +14,7 @@ from tests.nights.server import Fault, Habits, NightServer
 from tests.support import KEY, NOW, write_config
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("fault", [501, 405, 404, 403, 401, "quota", "redirect"])
 def test_the_oldest_are_refused_and_the_others_are_good(
     nights: Nights, server: NightServer, fault: Fault

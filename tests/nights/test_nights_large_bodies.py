@@ -53,6 +53,7 @@ TOO_LARGE_ANSWERS = {
 }
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("kind", TOO_LARGE_ANSWERS)
 @pytest.mark.parametrize("route", ["messages", "get"])
 def test_one_large_response_is_named(
@@ -77,6 +78,7 @@ def test_one_large_response_is_named(
     nights.check_holds_all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 def test_memory_stays_near_the_bound(nights: Nights, server: NightServer, encoding: str) -> None:
     """A small response that holds 200 MiB takes no more memory than the bound, thrice at once."""
@@ -134,6 +136,7 @@ def test_other_encodings_are_named(
     nights.check_holds_all(gaps=[bad])
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("chunk", [None, 1000])
 @pytest.mark.parametrize("status", [403, 404, 500])
 def test_a_large_refusal_is_read_in_part(

@@ -21,7 +21,7 @@ from chatlake.errors import LakeNotFoundError
 from chatlake.exports.raw import export_raw
 from chatlake.simulator import Running, Scenario, running
 from tests.flat import exact
-from tests.support import NOW, backup, rows, settings_for
+from tests.support import NOW, backup, examples, rows, settings_for
 
 COUNT = 30
 KEYS = {
@@ -218,7 +218,7 @@ def _by_id(records: Sequence[Any]) -> dict[str, Any]:
 
 
 # Shrinking would take minutes; a list of at most nine actions is read as it is.
-@settings(max_examples=8, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=examples(8), phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(_actions)
 def test_one_undisturbed_full_run_makes_the_lake_equal_to_the_source(
     actions: list[Grow | Edit | Delete | Hide | Run],

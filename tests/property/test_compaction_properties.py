@@ -19,6 +19,7 @@ from chatlake.lake.files.schema import JSON, SCHEMAS, TIME
 from chatlake.model.manifest import Manifest
 from chatlake.model.partitions import Partition
 from chatlake.storage.memory import MemoryStorage
+from tests.support import examples
 
 DAYS = [Partition("openai", "2026-01-02"), Partition("openai", "2026-01-03")]
 Content = dict[tuple[str, Partition], list[dict[str, Any]]]
@@ -72,7 +73,7 @@ def content(lake: Lake) -> Content:
 
 # Threads that other tests of this process have left may use `random` while values are drawn.
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module")
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(flushes(), st.booleans())
 def test_every_row_of_every_table_stays_as_it_is(
     added: list[tuple[str, Partition, dict[str, list[Any]]]], tiny_groups: bool

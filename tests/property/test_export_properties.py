@@ -16,13 +16,14 @@ from chatlake.model.partitions import Partition
 from chatlake.verify.run import verify
 from tests.flat import exact, rows_of
 from tests.property.test_flatten_properties import completions, distinct, messages
+from tests.support import examples
 
 conversations = st.tuples(completions, messages.map(distinct))
 
 
 # Many conversations in each example, for the lake costs more than they do. Shrinking is left to the
 # properties of flattening alone, which are quick.
-@settings(max_examples=5, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=examples(5), phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(st.lists(conversations, min_size=1, max_size=25))
 def test_what_was_sent_is_exported(sent: list[tuple[str, list[str]]]) -> None:
     """Every JSON value of every completion and message, odd ones too; and the lake is sound."""

@@ -102,6 +102,27 @@ def test_columns_that_do_not_fit_are_left_out_in_the_middle() -> None:
     assert "│ … │" in shown[0]
 
 
+def test_empty_columns_make_room_first_and_texts_stay() -> None:
+    """Of many columns those without a value go before any other, and a text goes last of all."""
+    headers = [f"c{i}" for i in range(12)]
+    layout = Layout(headers, [False] * 12, 110, texts=[i == 6 for i in range(12)])
+    row = [Cell("v" * 20) for _ in headers]
+    row[0] = row[11] = Cell("NULL", quiet=True)
+    row[6] = Cell("words that one would like to read")
+    list(lines(layout, [row, row], "", ""))
+    assert 6 in layout.shown
+    assert not {0, 11} & set(layout.shown)
+    assert len(layout.shown) < 10
+
+
+def test_a_column_with_one_value_is_not_empty() -> None:
+    """NULL in most rows does not hide it before others."""
+    layout = Layout(["a", "b", "c"], [False] * 3, 26)
+    null, value = Cell("NULL", quiet=True), Cell("v" * 9)
+    list(lines(layout, [[value, null, null], [value, null, value]], "", ""))
+    assert layout.shown == [0, 2]
+
+
 VALUES: list[tuple[Any, str, str]] = [
     (True, "true", "true"),
     (2**100, str(2**100), str(2**100)),

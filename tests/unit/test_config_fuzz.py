@@ -12,6 +12,7 @@ from chatlake.config import json_schema, parse_settings
 from chatlake.config.document import parse
 from chatlake.config.problems import key_path
 from chatlake.errors import ConfigurationError
+from tests.support import examples
 
 VALIDATOR = Draft202012Validator(json_schema())
 SECTIONS: list[tuple[str | int, ...]] = [
@@ -66,7 +67,7 @@ def _check(text: str) -> None:
         assert all(line.isprintable() for line in refusal.splitlines())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.sampled_from(SECTIONS), st.sampled_from(KEYS), VALUES)
 def test_any_value_of_any_key(section: tuple[str | int, ...], key: str, value: Any) -> None:
     """Any value under any key loads and suits the schema, or is refused by name."""
@@ -78,7 +79,7 @@ def test_any_value_of_any_key(section: tuple[str | int, ...], key: str, value: A
     _check(yaml.safe_dump(data, allow_unicode=True))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.text(alphabet="ab:{}[]&*!|>-?#%@`\"'\n\t $0", max_size=40) | st.text(max_size=40))
 def test_any_text(text: str) -> None:
     """Any text at all is a configuration or a ConfigurationError, never another exception."""

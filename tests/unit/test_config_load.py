@@ -148,6 +148,13 @@ CASES: list[tuple[str, str]] = [
     ("  select: {ids: [a, 5, b]}", "sources[0].select.ids[1]: got 5, expected a completion id: one word, in quotes"),
     ("  select: {metadata: {v: 2}}", "sources[0].select.metadata.v: got 2, expected text; put the value in quotes"),
     ("  select: {metadata: {v: " + "x" * 513 + "}}", "sources[0].select.metadata.v: got '" + "x" * 59 + "…', expected at most 512 characters"),
+    ("  select: {metadata: {'': v}}", "sources[0].select.metadata.: got 'v', expected a key of at least one character"),
+    ("  select: {metadata: {" + "k" * 65 + ": v}}", "sources[0].select.metadata." + "k" * 65 + ": got 'v', expected a key of at most 64 characters"),
+    ('  select: {metadata: {"\\ud800": v}}', "sources[0].select.metadata.\ufffd\ufffd\ufffd: got a value (not shown), expected valid Unicode text"),
+    ("  select: {metadata: {'[key]': 5}}", "sources[0].select.metadata.[key]: got 5, expected text; put the value in quotes"),
+    ("  select: {metadata: {" + ", ".join(f"k{n}: v" for n in range(17)) + "}}", "sources[0].select.metadata: got a mapping, expected at most 16 entries"),
+    ("  select: {metadata: [a]}", "sources[0].select.metadata: got a list, expected a mapping of names to texts"),
+    ("  select: {ids: {a: b}}", "sources[0].select.ids: got a mapping, expected a list of completion ids"),
     ("  select: {created_after: 20260101}", "sources[0].select.created_after: got 20260101, expected a date such as 2026-01-31"),
     ("  select: {created_after: 2026-02-30}", "sources[0].select.created_after: got '2026-02-30', expected a date such as 2026-01-31 or a time such as 2026-01-31T08:00:00Z; there is no such day or time"),
     ("  select: {created_after: 2026-02-02, created_before: 2026-02-02}", "sources[0].select.created_before: got '2026-02-02', expected a time later than created_after"),
@@ -250,7 +257,9 @@ def test_every_required_key_is_explained(
 def test_sources_must_not_be_empty(sources: str) -> None:
     """A configuration without sources has nothing to back up."""
     problem = _problem(f"version: 1\nlake: x\nsources: {sources}\n")
-    assert re.search(r":3: sources: got .*, expected (a list|at least one entry)$", problem.message)
+    assert re.search(
+        r":3: sources: got .*, expected (a list of sources|at least one entry)$", problem.message
+    )
 
 
 def test_newer_version_asks_for_an_upgrade() -> None:

@@ -106,6 +106,7 @@ def test_content_that_is_no_secret(file: Path, content: bytes, words: str) -> No
     assert SECRET not in message
 
 
+@pytest.mark.slow
 def test_largest_file(file: Path) -> None:
     """64 KiB are read."""
     file.write_bytes(b"x" * LARGEST_BYTES)

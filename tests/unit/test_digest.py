@@ -26,6 +26,12 @@ def test_key_order_and_white_space_do_not_count() -> None:
     assert len(digest(sent)) == DIGEST_BYTES
 
 
+def test_the_digest_is_the_one_that_lakes_hold() -> None:
+    """Another algorithm or length would find every stored completion changed."""
+    sent = {"id": "chatcmpl-a", "created": 1700000000, "metadata": {"b": "2", "a": "ü"}}
+    assert digest(sent).hex() == "4445c2684ffbe5ba8b5b18090d234ae6"
+
+
 def test_the_key_object_does_not_count() -> None:
     """Some servers leave it null in the list and send it by id (api-behaviour, Azure)."""
     sent = completion()

@@ -13,6 +13,7 @@ from chatlake import failpoints
 from chatlake.errors import LakeDamagedError, LakeUnwritableError
 from chatlake.lake import Lake, manifests
 from chatlake.lake.compacting import compact
+from chatlake.lake.files.replaced import replaced_path
 from chatlake.lake.vacuum import find_unlisted, remove
 from chatlake.model.manifest import Manifest
 from tests import lake_rows
@@ -51,10 +52,11 @@ def replaced_at(lake: Lake, moment: datetime) -> set[str]:
             set_time(lake, file.path, NOW - 30 * DAY)
             commit_at(lake, NOW - 30 * DAY, Manifest(added=[file]))
         old = set(lake.state.files) - before
+    with lake.lock():
         with time_machine.travel(moment, tick=False):
             compact(lake, "run")
         set_time(lake, manifests.manifest_path(lake.state.number), moment)
-    return old
+    return {replaced_path(path) for path in old}
 
 
 @pytest.fixture

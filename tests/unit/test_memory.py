@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 import pytest
 
-from chatlake.bootstrap.memory import sparing_memory
+from chatlake.bootstrap.sparing_memory import sparing_memory
 
 
 def test_garbage_is_collected_less_often_and_then_as_before() -> None:

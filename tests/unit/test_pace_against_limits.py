@@ -244,3 +244,25 @@ def test_limit_that_changes(later: float) -> None:
     figures = run(Pace(concurrency=32), ask, seconds=120, latency_s=0.02)
     assert figures.granted(80, 120) >= 0.95 * 40 * later
     assert figures.refused_share(80, 120) <= 0.01
+
+
+@pytest.mark.parametrize("limit", [None, 40.0])
+def test_configured_bound_below_the_limit(limit: float | None) -> None:
+    """A bound of 25 a second is used up to 98 %, and no second has more, whatever is permitted."""
+    ask = Bucket(limit, burst=limit).ask if limit else chance(0)
+    pace = Pace(concurrency=32, requests_per_minute=25 * 60)
+    figures = run(pace, ask, seconds=60, latency_s=0.05)
+    assert figures.granted(1, 60) >= 0.98 * 59 * 25
+    assert max(figures.granted(second, second + 1) for second in range(60)) <= 25 + 1
+    assert figures.refused_share(0, 60) == 0
+
+
+def test_shares_of_a_configured_bound() -> None:
+    """Four workers with a quarter each send together what the bound of 25 a second permits."""
+    granted = []
+    for worker in range(4):
+        pace = Pace(concurrency=32, requests_per_minute=25 * 60)
+        pace.use_share(0.25)
+        figures = run(pace, chance(0), seconds=60, latency_s=0.05, seed=worker)
+        granted.append(figures.granted(1, 60))
+    assert 0.98 * 59 * 25 <= sum(granted) <= 59 * 25 + 4

@@ -1,47 +1,43 @@
-"""Builds the wheel, installs it away from the sources, and backs up with what was installed.
+"""Builds the wheel, installs it as a user does, and tries commands and the flow of what it installed.
 
-The dependencies come from the environment that runs this; chatlake itself only from the wheel.
+`pip install WHEEL` resolves the ranges of pyproject.toml anew, without the lock: a range that admits
+a version with which chatlake does not work fails here, and not first on a user's machine. pip asks
+the package index that it is configured for.
 """
 
 from __future__ import annotations
 
+import csv
 import os
+import re
 import subprocess
 import sys
-import sysconfig
 import tempfile
+import time
 import venv
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+INSTALL_SECONDS = 600
+COMMAND_SECONDS = 180
+COMPLETIONS = 40
 
-TRY = """
-import os, pathlib, sys
-import chatlake, chatlake.flows
-place = pathlib.Path(chatlake.__file__).resolve()
-assert str(place).startswith(sys.prefix), f"not from the wheel: {place}"
-assert (place.parent / "py.typed").is_file()
-from chatlake.simulator import Faults, Scenario, running
-import subprocess
-config = pathlib.Path("chatlake.yaml")
-with running(Scenario(completions=40, seed=3, now=1_760_000_000), Faults()) as server:
-    config.write_text(
-        "version: 1\\nlake: lake\\nsources:\\n  - name: openai\\n"
-        f"    base_url: {server.base_url}\\n    api_key: ${{WHEEL_KEY}}\\n"
-    )
-    chatlake_command = [sys.executable, "-m", "chatlake"]
-    subprocess.run([*chatlake_command, "backup", "--json"], check=True)
-count = subprocess.run(
-    [*chatlake_command, "sql", "SELECT count(*) AS n FROM completions", "--format", "csv"],
-    check=True, capture_output=True, text=True,
-).stdout
-assert count.split() == ["n", "40"], count
+CONFIG = """\
+version: 1
+lake: {lake}
+sources:
+  - name: openai
+    base_url: {url}
+    api_key: ${{WHEEL_KEY}}
 """
 
 
 def main() -> None:
     """Build, install, try; a failing step ends the script with its error."""
+    began = time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         build = [sys.executable, "-m", "build", "--wheel", "--no-isolation"]
@@ -52,21 +48,101 @@ def main() -> None:
         _check_content(wheel)
         home = folder / "venv"
         venv.create(home, with_pip=True)
-        python = home / "bin" / "python"
-        pip = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel]
-        subprocess.run(pip, check=True, stderr=subprocess.DEVNULL)
-        # A path line brings in the dependencies, but not the editable chatlake beside them.
-        site = Path(sysconfig.get_path("purelib", vars={"base": str(home)}))
-        (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-        work = folder / "work"
+        install = ["-m", "pip", "install", "--quiet", "--no-compile", wheel]
+        _run([home / "bin" / "python", *install], INSTALL_SECONDS)
+        print(f"installed with all that it needs in {time.monotonic() - began:.0f} s", flush=True)
+        _Trial(home / "bin", folder / "work").run()
+
+
+class _Trial:
+    """What a user does first, with the programs in `programs`, in a folder of its own."""
+
+    def __init__(self, programs: Path, work: Path) -> None:
+        self._programs = programs
+        self._work = work
         work.mkdir()
-        environment = {**os.environ, "WHEEL_KEY": "sk-wheel", "PYTHONSAFEPATH": "1"}
-        environment["CHATLAKE_STATE"] = str(work / "state")
-        subprocess.run([python, "-c", TRY], check=True, cwd=work, env=environment)
-        version = subprocess.run(
-            [home / "bin" / "chatlake", "--version"], check=True, capture_output=True, text=True
-        ).stdout.strip()
-    print(f"the wheel works away from the sources: {version}")
+        mine = ("PYTHONPATH", "VIRTUAL_ENV", "PREFECT_API_URL", "PREFECT_API_KEY")
+        self._environment = {name: text for name, text in os.environ.items() if name not in mine}
+        self._environment |= {
+            "WHEEL_KEY": "sk-wheel",
+            "PYTHONSAFEPATH": "1",
+            "CHATLAKE_STATE": str(work / "state"),
+            "PREFECT_HOME": str(work / "prefect"),
+        }
+
+    def run(self) -> None:
+        """Ask for the version, back up by the command and by the flow, and count in both lakes."""
+        began = time.monotonic()
+        self._check_place()
+        version = self._output("chatlake", "--version").strip()
+        with self._simulator() as url:
+            self._configure(url, "by-command")
+            self._output("chatlake", "backup")
+            self._count_is(COMPLETIONS)
+            self._configure(url, "by-flow")
+            self._output("python", "-m", "chatlake.flows.backup", "--config", "chatlake.yaml")
+            self._count_is(COMPLETIONS)
+        self._output("chatlake", "verify")
+        took = time.monotonic() - began
+        print(f"the wheel works as pip installs it: {version}; tried in {took:.0f} s")
+
+    def _check_place(self) -> None:
+        program = "import chatlake, pathlib; print(pathlib.Path(chatlake.__file__).resolve())"
+        place = Path(self._output("python", "-c", program).strip())
+        if not place.is_relative_to(self._programs.parent.resolve()):
+            sys.exit(f"not from the wheel: {place}")
+
+    def _configure(self, url: str, lake: str) -> None:
+        (self._work / "chatlake.yaml").write_text(CONFIG.format(url=url, lake=lake))
+
+    def _count_is(self, expected: int) -> None:
+        query = "SELECT count(*) AS n, count(DISTINCT completion_id) AS ids FROM completions"
+        output = self._output("chatlake", "sql", query, "--format", "csv")
+        (row,) = csv.DictReader(output.splitlines())
+        if row != {"n": str(expected), "ids": str(expected)}:
+            sys.exit(f"expected {expected} completions in the lake, got {row}")
+
+    @contextmanager
+    def _simulator(self) -> Iterator[str]:
+        """Run `chatlake simulate` on a free port of loopback; yields its base URL."""
+        options = ["--port", "0", "--completions", str(COMPLETIONS), "--seed", "3"]
+        with subprocess.Popen(
+            [self._programs / "chatlake", "simulate", *options],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=self._work,
+            env=self._environment,
+        ) as process:
+            try:
+                assert process.stdout is not None
+                first = process.stdout.readline()
+                found = re.search(r"http://127\.0\.0\.1:[0-9]+/v1", first)
+                if found is None:
+                    sys.exit(f"expected the simulator's address, got {first!r}")
+                yield found[0]
+            finally:
+                process.terminate()
+
+    def _output(self, program: str, *arguments: str) -> str:
+        command = [self._programs / program, *arguments]
+        return _run(command, COMMAND_SECONDS, cwd=self._work, env=self._environment)
+
+
+def _run(
+    command: list[Path | str],
+    seconds: float,
+    *,
+    cwd: Path | None = None,
+    env: dict[str, str] | None = None,
+) -> str:
+    """The standard output of `command`; ends the script with all that it printed if it fails."""
+    ended = subprocess.run(
+        command, capture_output=True, text=True, timeout=seconds, cwd=cwd, env=env, check=False
+    )
+    if ended.returncode != 0:
+        shown = " ".join(map(str, command))
+        sys.exit(f"{shown}\nended with {ended.returncode}:\n{ended.stdout}{ended.stderr}")
+    return ended.stdout
 
 
 def _check_content(wheel: Path) -> None:
@@ -76,12 +152,15 @@ def _check_content(wheel: Path) -> None:
         for pattern in ("*.py", "*.sql", "py.typed")
         for path in (ROOT / "src").rglob(pattern)
     }
+    for folder in ("static", "templates"):
+        inside = (ROOT / "src" / "chatlake" / "web" / folder).iterdir()
+        sources |= {str(path.relative_to(ROOT / "src")) for path in inside}
     missing = sorted(sources - names)
     if missing:
         sys.exit(f"the wheel lacks {', '.join(missing)}")
     extra = sorted(name for name in names - sources if not name.startswith("chatlake-"))
     if extra:
-        sys.exit(f"the wheel holds what is no source: {', '.join(extra)}")
+        sys.exit(f"the wheel holds files that are not sources: {', '.join(extra)}")
 
 
 if __name__ == "__main__":

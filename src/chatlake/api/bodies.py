@@ -1,11 +1,12 @@
-"""Reading the body of a response: decoded piece by piece, and never more of it than is allowed.
+"""Reads the body of a response piece by piece, and never more of it than is allowed.
 
-A compressed body of one megabyte may hold a thousand. So what is counted is what comes out of the
-decoder, in pieces of 64 KiB, and reading ends where the bound is passed. What came over the wire is
-counted against the same bound. Of a refusal only the first 64 KiB are read.
+A compressed body of one megabyte can decode to a thousand. So the bytes that leave the decoder are
+counted, in pieces of 64 KiB, and reading ends when they exceed the bound. The bytes on the wire
+count against the same bound. Of a refusal, only the first 64 KiB are read.
 
-Large bodies take turns: two beyond 256 KiB at once, one beyond 64 MiB. So memory stays near the
-bound whatever many responses hold at once.
+Large bodies take turns: two beyond 256 KiB at once, one beyond 64 MiB. Before the greater part of a
+large body is read, `room` waits until the export can take it (`backup/export.py`). So memory stays
+near the bound, however many large responses arrive at once.
 """
 
 from __future__ import annotations

@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from chatlake.api.answers import exchange_failure, outcome_of, read_answer
 from chatlake.api.auth import request_headers
 from chatlake.api.pacing import PauseTooLongError, SharedPace
-from chatlake.api.retry import AskAgainError, GivenUpError, Kind, Patience, RetryPolicy
+from chatlake.api.retry import AskAgainError, Attempts, GivenUpError, Kind, RetryPolicy
 from chatlake.api.routes import (
     Routes,
     completion_route,
@@ -20,8 +21,8 @@ from chatlake.api.routes import (
     list_route,
     messages_route,
 )
-from chatlake.api.transport import Answer, ExchangeError, Failure, Wire
-from chatlake.backup.ports import MAX_BODY, RequestFigures, Room
+from chatlake.api.transport import Answer, ExchangeError, Wire
+from chatlake.backup.ports import MAX_BODY, PAGE_REASKS_S, RequestFigures, Room
 from chatlake.errors import (
     ChatlakeError,
     CompletionNotFoundError,
@@ -29,10 +30,7 @@ from chatlake.errors import (
     RetiredError,
     RetriesExhaustedError,
     SourceUnreachableError,
-    TooLargeError,
-    UnsettledError,
 )
-from chatlake.model.error_body import describe, read_refusal
 from chatlake.model.outside_text import DETAIL_LENGTH, note_secret, one_line
 from chatlake.model.pace import Outcome, Pace
 from chatlake.model.retry_after import rate_limit, retry_after_s
@@ -125,12 +123,13 @@ class ApiClient:
         order: str = "asc",
         model: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        take: Callable[[T], T] | None = None,
         hasty: bool = False,
     ) -> T:
         """GET /chat/completions; see `CompletionApi`."""
         parameters = list_parameters(after, limit, order, model=model, metadata=metadata)
         try:
-            return await self._get(read, list_route(), parameters, hasty=hasty)
+            return await self._get(read, list_route(), parameters, take=take, hasty=hasty)
         except CompletionNotFoundError as error:
             if after is None and self._routes.host.endswith(_AZURE):
                 retired = RetiredError(f"{error.message}; {_AZURE_RETIRED}")
@@ -153,6 +152,7 @@ class ApiClient:
         limit: int,
         settle: bool,
         room: Room | None = None,
+        take: Callable[[T], T] | None = None,
         hasty: bool = False,
     ) -> T:
         """GET /chat/completions/{id}/messages; see `CompletionApi`."""
@@ -163,6 +163,7 @@ class ApiClient:
             completion_id=completion_id,
             settle=settle,
             room=room,
+            take=take,
             hasty=hasty,
         )
 
@@ -179,32 +180,52 @@ class ApiClient:
         completion_id: str | None = None,
         settle: bool = False,
         room: Room | None = None,
+        take: Callable[[T], T] | None = None,
         hasty: bool = False,
     ) -> T:
         url = self._routes.url(route, parameters)
         # A list that stops answering is the source; one completion's silence is that one's alone.
         answers_before = self._answers if completion_id is None else 0
+        request_id = ""
 
-        async def attempt(patience: Patience) -> T:
-            answer = await self._send(url, route, patience, room)
-            return self._read(answer, read, route, completion_id, settle=settle)
+        async def attempt(attempts: Attempts) -> T:
+            nonlocal request_id
+            answer = await self._send(url, route, attempts, room)
+            request_id = answer.request_id
+            return read_answer(answer, read, route, completion_id, settle=settle)
 
-        try:
-            return await self._retries.run(attempt, hasty=hasty)
-        except GivenUpError as given_up:
-            error = self._last_word(given_up, answers_before)
-        raise error  # not from within `except`: what led to it may repeat an unscrubbed body
+        async def fetch(attempts: Attempts) -> T:
+            try:
+                return await self._retries.run(attempt, attempts, hasty=hasty)
+            except GivenUpError as given_up:
+                error = self._last_word(given_up, answers_before)
+            raise error  # not from within `except`: what led to it may repeat an unscrubbed body
 
-    async def _send(self, url: str, route: str, patience: Patience, room: Room | None) -> Answer:
+        # One budget for all requests for this page: asking again neither uses nor renews it.
+        attempts = Attempts(self._retries)
+        waits = iter(() if hasty else PAGE_REASKS_S)
+        while True:
+            page = await fetch(attempts)
+            if take is None:
+                return page
+            try:
+                return take(page)
+            except InvalidResponseError as error:
+                message = one_line(f"{route}: {error.message}")
+            wait_s = next(waits, None)
+            if wait_s is None or not await attempts.ask_again(wait_s, message):
+                raise InvalidResponseError(message, request_id=request_id)
+
+    async def _send(self, url: str, route: str, attempts: Attempts, room: Room | None) -> Answer:
         """Send one request when the pace permits: every request passes through here."""
         try:
-            ticket = await self._pace.start(waits_until=patience.ends_at)
+            ticket = await self._pace.start(waits_until=attempts.ends_at)
         except PauseTooLongError as pause:
             error = RetriesExhaustedError(f"{route}: the service asks all requests to wait")
             raise AskAgainError(Kind.REFUSED, error, retry_after_s=pause.seconds) from None
         outcome, pause_s, limit = Outcome.UNKNOWN, None, None
         self.figures.requests += 1
-        self.figures.retries += patience.note_sending()
+        self.figures.retries += attempts.note_sending()
         try:
             sent_at = time.monotonic()
             answer = await self._wire.get(url, room)
@@ -219,75 +240,17 @@ class ApiClient:
                     took_ms,
                     request_id,
                 )
-            outcome = _outcome(answer.status)
+            outcome = outcome_of(answer.status)
             limit = rate_limit(answer.headers)
             if outcome is not Outcome.ACCEPTED:
                 pause_s = retry_after_s(answer.headers, now=datetime.now(UTC))
             self.figures.rate_limited += answer.status == 429
         except ExchangeError as error:
             self._answers += error.answered
-            raise self._exchange_failure(error, route) from None
+            raise exchange_failure(error, route) from None
         finally:
             self._pace.finish(ticket, outcome, retry_after_s=pause_s, limit=limit)
         return answer
-
-    def _read(
-        self,
-        answer: Answer,
-        read: Callable[[bytes], T],
-        route: str,
-        completion_id: str | None,
-        *,
-        settle: bool,
-    ) -> T:
-        if not 200 <= answer.status < 300:
-            raise self._refusal(answer, route, completion_id, settle=settle)
-        if not answer.body or answer.body.isspace():
-            message = describe(route, answer.status, "an empty response", answer.request_id)
-            empty = InvalidResponseError(message, request_id=answer.request_id)
-            raise AskAgainError(Kind.UNREADABLE, empty)
-        try:
-            return read(answer.body)
-        except InvalidResponseError as error:
-            kind = type(error)
-            message = one_line(f"{route}: {error.message}")
-        # Outside of `except`: what led to it may repeat an unscrubbed body.
-        if issubclass(kind, TooLargeError):
-            raise TooLargeError(message, request_id=answer.request_id)
-        if issubclass(kind, UnsettledError):
-            unsettled = UnsettledError(message, request_id=answer.request_id, of_route=True)
-            raise AskAgainError(Kind.UNSETTLED, unsettled)
-        unreadable = InvalidResponseError(message, request_id=answer.request_id)
-        raise AskAgainError(Kind.UNREADABLE, unreadable)
-
-    def _refusal(
-        self, answer: Answer, route: str, completion_id: str | None, *, settle: bool
-    ) -> Exception:
-        refusal = read_refusal(
-            answer.status,
-            answer.headers,
-            answer.body,
-            route=route,
-            completion_id=completion_id,
-        )
-        if refusal.retryable:
-            wait_s = retry_after_s(answer.headers, now=datetime.now(UTC))
-            return AskAgainError(Kind.REFUSED, refusal.error, retry_after_s=wait_s)
-        if settle and isinstance(refusal.error, CompletionNotFoundError):
-            return AskAgainError(Kind.UNSETTLED, refusal.error)
-        return refusal.error
-
-    def _exchange_failure(self, error: ExchangeError, route: str) -> Exception:
-        message = one_line(f"{route}: {error.words}")
-        if error.failure is Failure.UNUSABLE_ADDRESS:
-            return SourceUnreachableError(message)
-        if error.failure is Failure.TOO_LARGE:
-            return TooLargeError(message, request_id=error.request_id)
-        if error.failure is Failure.BROKEN_ANSWER:
-            broken = InvalidResponseError(message, request_id=error.request_id)
-            return AskAgainError(Kind.UNREADABLE, broken)
-        lost = RetriesExhaustedError(message, request_id=error.request_id)
-        return AskAgainError(Kind.UNREACHABLE, lost)
 
     def _last_word(self, given_up: GivenUpError, answers_before: int) -> ChatlakeError:
         """Return the error of a request that was given up.
@@ -303,11 +266,3 @@ class ApiClient:
         if given_up.last.kind is Kind.UNREACHABLE and self._answers == answers_before:
             return SourceUnreachableError(message)
         return RetriesExhaustedError(message, request_id=error.request_id, status=error.status)
-
-
-def _outcome(status: int) -> Outcome:
-    if status == 429:
-        return Outcome.LIMITED
-    if status == 503:
-        return Outcome.OVERLOADED
-    return Outcome.ACCEPTED if status < 500 else Outcome.UNKNOWN

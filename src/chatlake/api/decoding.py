@@ -1,8 +1,8 @@
 """Content encodings: a body's bytes decoded piece by piece, never much of it at once.
 
-Every request asks for gzip or deflate, and one of the two is all that is decoded. A body that is
-encoded twice, or in another way, is refused: decoders behind each other let a few kilobytes grow
-without bound, and a decoder that is missing would give bytes that look like damage.
+Every request asks for gzip or deflate, and only these two are decoded. A body that is encoded
+twice, or in another way, is refused: decoders in a chain let a few kilobytes grow without bound,
+and undecoded bytes would look like damage.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Posts a notification. What cannot be posted is a warning: the run itself counts."""
+"""Posts a notification. A failed post is only a warning: it does not change how the run ends."""
 
 from __future__ import annotations
 

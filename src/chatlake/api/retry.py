@@ -5,9 +5,11 @@ Policy, by what went wrong:
     refused (408, 409, 425, 429, 5xx)   `max_attempts`, exponential waits
     no connection, broken off, time-out the same; while the source has never answered anything, only
                                         4 attempts over about 7 s: a wrong base_url or a missing
-                                        network is told to the person soon
+                                        network is reported early
     answer that cannot be read          4 attempts
-    404 of what was just listed         asked again after about 1, 2 and 4 s (late visibility)
+    page that breaks the paging rules   not retried here: the client asks for it again after 1, 2
+                                        and 4 s, which uses up none of these attempts
+    404 of what was just listed         retried after about 1, 2 and 4 s (late visibility)
 
 Waits double from 1 s to 60 s, jittered over their upper half: the sum of 8 attempts is then never
 below 61 s, so a minute of 503 is survived, which full jitter (from 0) would not ensure, and still
@@ -21,7 +23,7 @@ import enum
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import tenacity
 
@@ -67,6 +69,114 @@ class GivenUpError(Exception):
         self.why = why
 
 
+class Attempts:
+    """The attempts of one request: how often it was sent since when, and how it failed."""
+
+    def __init__(self, policy: RetryPolicy) -> None:
+        self.sent = 0
+        self.asked_again = 0
+        self.failures: Counter[Kind] = Counter()
+        self._policy = policy
+        self._begun_at: float | None = None
+
+    def note_sending(self) -> bool:
+        """Note that the request is sent now; return whether it had been sent before."""
+        if self._begun_at is None:
+            self._begun_at = self._policy.clock()
+        self.sent += 1
+        return self.sent > 1
+
+    def note_failure(self, state: tenacity.RetryCallState) -> None:
+        """Count a failure, before wait and stop ask for it."""
+        self.failures[failure_of(state).kind] += 1
+
+    async def ask_again(self, wait_s: float, why: str) -> bool:
+        """Wait before a page that broke the rules of paging is requested once more.
+
+        HTTP did its part, so the page uses up no attempt. False, at once, where the wait would end
+        after the time of giving up.
+        """
+        if wait_s > self.left_s:
+            return False
+        self.asked_again += 1
+        self._policy.on_wait(wait_s, why)
+        await self._policy.sleep(wait_s)
+        return True
+
+    def ends_at(self, now: float) -> float:
+        """Return the time of giving up, were it sent now at the latest."""
+        return (now if self._begun_at is None else self._begun_at) + self._policy.give_up_after_s
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until the time of giving up."""
+        now = self._policy.clock()
+        return self.ends_at(now) - now
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the first sending."""
+        return self._policy.give_up_after_s - self.left_s
+
+
+@dataclass(frozen=True, slots=True)
+class wait_as_asked(tenacity.wait.wait_base):  # noqa: N801 - tenacity's own are named so
+    """Wait as long as `Retry-After` says, else as `otherwise` does."""
+
+    otherwise: tenacity.wait.wait_base
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> float:
+        """Return seconds."""
+        return failure_of(retry_state).retry_after_s or self.otherwise(retry_state)
+
+
+@dataclass(frozen=True, slots=True)
+class wait_doubling(tenacity.wait.wait_base):  # noqa: N801
+    """Wait 1 s, 2 s, 4 s … up to a minute for failures of one kind, jittered over the upper half.
+
+    What is not visible yet is asked for after nearly the whole of it.
+    """
+
+    attempts: Attempts
+    random: Callable[[], float]
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> float:
+        """Return seconds."""
+        kind = failure_of(retry_state).kind
+        longest = min(_LONGEST_WAIT_S, 2.0 ** min(self.attempts.failures[kind] - 1, 10))
+        lowest = 0.9 if kind is Kind.UNSETTLED else 0.5
+        return longest * (lowest + (1 - lowest) * self.random())
+
+
+@dataclass(frozen=True, slots=True)
+class stop_after_attempts(tenacity.stop.stop_base):  # noqa: N801
+    """Stop after as many attempts as failures of their kind deserve, and after all of them."""
+
+    attempts: Attempts
+    policy: RetryPolicy
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
+        """Say whether there is no further attempt."""
+        failures, kind = self.attempts.failures, failure_of(retry_state).kind
+        attempted = self.attempts.sent - self.attempts.asked_again
+        answered_at_all = attempted - failures[Kind.UNSETTLED]
+        return (
+            failures[kind] >= self.policy.attempts(kind)
+            or answered_at_all >= self.policy.max_attempts
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class stop_before_late(tenacity.stop.stop_base):  # noqa: N801
+    """Stop where the wait would end after the time of giving up."""
+
+    attempts: Attempts
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
+        """Say whether there is no further attempt."""
+        return retry_state.upcoming_sleep > self.attempts.left_s
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How often and how long a request is tried; `give_up_after_s` counts from its first sending.
@@ -83,37 +193,36 @@ class RetryPolicy:
     has_answered: Callable[[], bool]
     on_wait: Callable[[float, str], None]
 
-    async def run(self, attempt: Callable[[Patience], Awaitable[T]], *, hasty: bool = False) -> T:
+    async def run(
+        self,
+        attempt: Callable[[Attempts], Awaitable[T]],
+        attempts: Attempts,
+        *,
+        hasty: bool = False,
+    ) -> T:
         """Call `attempt` until it returns; `hasty`: call it once only.
+
+        `attempts`: what was tried already counts, if the same request was called before.
 
         Only AskAgainError leads to another attempt, at last to GivenUpError; any other exception
         passes through.
         """
-        patience = Patience(self, hasty=hasty)
-        failed: AskAgainError | None = None
-        try:
-            return await attempt(patience)
-        except AskAgainError as failure:
-            failed = failure
+        is_late = stop_before_late(attempts)
+        enough = tenacity.stop_after_attempt(1) if hasty else stop_after_attempts(attempts, self)
 
-        # Nearly all end above: tenacity, which costs a fifth of a request's CPU, begins here.
-        async def repeat() -> T:
-            nonlocal failed
-            if failed is not None:
-                first, failed = failed, None
-                raise first
-            return await attempt(patience)
+        def give_up(state: tenacity.RetryCallState) -> NoReturn:
+            raise _given_up(attempts, failure_of(state), is_late=is_late(state))
 
         retrying = tenacity.AsyncRetrying(
             sleep=self.sleep,
-            wait=patience.wait_s,
-            stop=patience.is_over,
             retry=tenacity.retry_if_exception_type(AskAgainError),
-            before_sleep=patience.announce,
-            retry_error_callback=patience.give_up,
+            after=attempts.note_failure,
+            wait=wait_as_asked(wait_doubling(attempts, self.random)),
+            stop=enough | is_late,
+            before_sleep=self._announce,
+            retry_error_callback=give_up,
         )
-        result: T = await retrying(repeat)
-        return result
+        return await retrying(attempt, attempts)
 
     def attempts(self, kind: Kind) -> int:
         """Return how often a request is sent that fails in this way each time."""
@@ -123,78 +232,22 @@ class RetryPolicy:
             return min(_FIRST_CONTACT_ATTEMPTS, self.max_attempts)
         return self.max_attempts
 
-    def backoff_s(self, kind: Kind, failures: int) -> float:
-        """Return the wait after so many failures of this kind."""
-        longest = min(_LONGEST_WAIT_S, 2.0 ** min(failures - 1, 10))
-        lowest = 0.9 if kind is Kind.UNSETTLED else 0.5
-        return longest * (lowest + (1 - lowest) * self.random())
+    def _announce(self, state: tenacity.RetryCallState) -> None:
+        self.on_wait(state.upcoming_sleep, failure_of(state).error.message)
 
 
-class Patience:
-    """What is left of the policy for one request; tenacity asks it after each failure."""
-
-    def __init__(self, policy: RetryPolicy, *, hasty: bool = False) -> None:
-        self._policy = policy
-        self._hasty = hasty
-        self._failures: Counter[Kind] = Counter()
-        self._sent = 0
-        self._begun_at: float | None = None
-
-    def note_sending(self) -> bool:
-        """Note that the request is sent now; return whether it had been sent before."""
-        if self._begun_at is None:
-            self._begun_at = self._policy.clock()
-        self._sent += 1
-        return self._sent > 1
-
-    def ends_at(self, now: float) -> float:
-        """Return the time of giving up, were it sent now at the latest."""
-        begun_at = now if self._begun_at is None else self._begun_at
-        return begun_at + self._policy.give_up_after_s
-
-    def wait_s(self, state: tenacity.RetryCallState) -> float:
-        """Return the wait before the next attempt; called once after each failure."""
-        failure = _failure(state)
-        self._failures[failure.kind] += 1
-        return failure.retry_after_s or self._policy.backoff_s(
-            failure.kind, self._failures[failure.kind]
-        )
-
-    def is_over(self, state: tenacity.RetryCallState) -> bool:
-        """Whether there is no further attempt."""
-        kind = _failure(state).kind
-        answered_at_all = self._sent - self._failures[Kind.UNSETTLED]
-        return (
-            self._hasty
-            or self._failures[kind] >= self._policy.attempts(kind)
-            or answered_at_all >= self._policy.max_attempts
-            or self._would_be_late(state)
-        )
-
-    def announce(self, state: tenacity.RetryCallState) -> None:
-        """Tell of the wait that begins."""
-        self._policy.on_wait(state.upcoming_sleep, _failure(state).error.message)
-
-    def give_up(self, state: tenacity.RetryCallState) -> None:
-        """Raise GivenUpError."""
-        last = _failure(state)
-        now = self._policy.clock()
-        elapsed_s = 0.0 if self._begun_at is None else now - self._begun_at
-        times = "attempt" if self._sent == 1 else "attempts"
-        why = f"given up after {self._sent} {times} in {elapsed_s:.0f} s"
-        if last.retry_after_s and self._would_be_late(state):
-            left_s = max(0.0, self.ends_at(now) - now)
-            why += f": it asks to wait {last.retry_after_s:.0f} s, give_up_after ends in"
-            why += f" {left_s:.0f} s"
-        raise GivenUpError(last, why)
-
-    def _would_be_late(self, state: tenacity.RetryCallState) -> bool:
-        now = self._policy.clock()
-        return now + state.upcoming_sleep > self.ends_at(now)
-
-
-def _failure(state: tenacity.RetryCallState) -> AskAgainError:
+def failure_of(state: tenacity.RetryCallState) -> AskAgainError:
+    """Return the failure of the last attempt. TypeError where it is of another kind."""
     failure = state.outcome.exception() if state.outcome else None
     if not isinstance(failure, AskAgainError):
         raise TypeError(f"tenacity was to retry AskAgainError only, not {failure!r}")
     return failure
+
+
+def _given_up(attempts: Attempts, last: AskAgainError, *, is_late: bool) -> GivenUpError:
+    times = "attempt" if attempts.sent == 1 else "attempts"
+    why = f"given up after {attempts.sent} {times} in {attempts.elapsed_s:.0f} s"
+    if last.retry_after_s and is_late:
+        why += f": it asks to wait {last.retry_after_s:.0f} s, give_up_after ends in"
+        why += f" {max(0.0, attempts.left_s):.0f} s"
+    return GivenUpError(last, why)

@@ -94,24 +94,6 @@ class Answer:
         return request_id(self.headers.get("x-request-id", ""))
 
 
-class _Address(httpx.URL):
-    """An address that `api.routes` has encoded: it goes to the transport as it is."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __str__(self) -> str:
-        return self._text
-
-
-class _Get(httpx.Request):
-    """A GET to another address than `prepared`: nothing else of it is made anew."""
-
-    def __init__(self, address: str, prepared: httpx.Request) -> None:
-        self.__dict__.update(prepared.__dict__)
-        self.url = _Address(address)
-
-
 class Wire:
     """The connections to one source; open in the event loop that uses it, `aclose` at the end."""
 
@@ -130,16 +112,8 @@ class Wire:
     ) -> None:
         self._timeout_s = timeout_s
         self._bodies = BodyReader(max_body)
-        per_phase = {
-            "connect": min(timeout_s, _CONNECT_TIMEOUT_S),
-            "read": timeout_s,
-            "write": timeout_s,
-            "pool": timeout_s,
-        }
-        # The session carries the headers: prepared once, not with each request.
-        self._prepared = httpx.Request("GET", f"{scheme}://localhost")
-        self._prepared.headers = httpx.Headers()
-        self._prepared.extensions = {"timeout": per_phase}
+        timeout = httpx.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_TIMEOUT_S))
+        self._extensions = {"timeout": timeout.as_dict()}
         proxy = proxy_for(scheme, host, port, configured=proxy)
         is_encrypted = scheme == "https" or (proxy or "").lower().startswith("https")
         context = (
@@ -161,7 +135,9 @@ class Wire:
         response: httpx.Response | None = None
         try:
             async with asyncio.timeout(self._timeout_s) as deadline:
-                response = await self._transport.handle_async_request(_Get(url, self._prepared))
+                # The session carries the headers that all requests share.
+                request = httpx.Request("GET", url, extensions=self._extensions)
+                response = await self._transport.handle_async_request(request)
                 try:
                     headers = _lower_case(response.headers.raw)
                     if response.is_success:
@@ -181,9 +157,9 @@ class Wire:
                 raise
             words = self._words(failure, error)
         # Outside of `except`, since aiohttp's exceptions carry the request's headers, the key too.
-        request = request_id(response.headers.get("x-request-id", "")) if response else ""
+        named = request_id(response.headers.get("x-request-id", "")) if response else ""
         answered = response is not None
-        raise ExchangeError(failure, words, answered=answered, request_id=request)
+        raise ExchangeError(failure, words, answered=answered, request_id=named)
 
     async def aclose(self) -> None:
         """Close every connection; may be called twice."""
@@ -193,6 +169,8 @@ class Wire:
         if failure is Failure.TIMED_OUT and not isinstance(error, httpx.ConnectTimeout):
             return f"no complete response within {self._timeout_s:g} s"
         cause = error.__cause__ or error
+        if isinstance(cause, _LostError):
+            cause = cause.__cause__ or cause
         if isinstance(cause, aiohttp.ServerDisconnectedError):
             return "the server closed the connection without a response"
         if isinstance(error, aiohttp.ClientResponseError):
@@ -224,7 +202,7 @@ def _session_factory(
     context: ssl.SSLContext, connections: int, headers: httpx.Headers
 ) -> Callable[[], aiohttp.ClientSession]:
     def open_session() -> aiohttp.ClientSession:
-        session = aiohttp.ClientSession(
+        return aiohttp.ClientSession(
             headers=[(name.decode(), value.decode()) for name, value in headers.raw],
             connector=aiohttp.TCPConnector(
                 limit=connections, ssl=context, keepalive_timeout=_KEEPALIVE_S
@@ -233,10 +211,27 @@ def _session_factory(
             trust_env=False,
             max_line_size=_LONGEST_HEADER,
             max_field_size=_LONGEST_HEADER,
+            middlewares=(_send_once,),
         )
-        # aiohttp sends a GET again by itself when a kept connection was closed: a request that
-        # nobody counts and that passes the pace by. The one place that retries is `api.retry`.
-        session._retry_connection = False
-        return session
 
     return open_session
+
+
+class _LostError(aiohttp.ClientConnectionError):
+    """A connection that was lost; aiohttp's own error, the cause, would be retried."""
+
+
+async def _send_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Send a request once, whatever becomes of it.
+
+    aiohttp sends a GET again by itself when a kept connection was closed: a request that nobody
+    counts and that passes the pace by. The one place that retries is `api.retry`.
+    """
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise  # aiohttp does not retry these
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _LostError(str(error)) from error

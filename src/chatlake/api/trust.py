@@ -1,7 +1,7 @@
-"""Whose certificates are trusted: the configuration's file, else what the environment names.
+"""Which certificates are trusted: the configured file's, else those that the environment names.
 
 The first of these that is set counts: `tls.ca_file`, `SSL_CERT_FILE`, `SSL_CERT_DIR`,
-`REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`; without any, the certificates that come with httpx.
+`REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`. Without any, the certificates that come with httpx count.
 """
 
 from __future__ import annotations

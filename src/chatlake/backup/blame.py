@@ -1,17 +1,18 @@
-"""Whose error it is: one completion's, or the whole source's.
+"""Whether an error belongs to one completion or to the whole source.
 
-One completion that is always refused must not end the backup of the others, night after night. A
-source that refuses everything must end it, and not name ten thousand failures. So:
+One completion that is always refused must not end the backup of the others every night. But a
+source that refuses everything must end it, instead of producing ten thousand failures. So:
 
-    an open gap               every error is that gap's; whether the source is there, the list says
-    a listed completion       after a refusal, or a row of silences, the list is asked for one row:
-                              if it answers, the error is the completion's
-    an id that was given      the last completion that came is asked for again; if none came yet,
-                              the end of the ids decides
+    an open gap               every error belongs to that gap; the list shows later whether the
+                              source responds
+    a listed completion       after a refusal, or several silences in a row, the list is asked for
+                              one row: if it answers, the error belongs to the completion
+    an id that was given      the last completion that came is requested again; if none has come
+                              yet, the error ends the run
 
-The route of the messages as a whole may be missing or forbidden. That is concluded only of a source
-that has never given an input message, neither to this run nor to the lake, when several listed
-completions are answered so, the newest one among them.
+The whole route of the messages may be missing or forbidden. chatlake concludes this only if neither
+this run nor the lake has an input message of the source, and several listed completions, the newest
+among them, failed in the same way.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""Which stored completions came from one account, as far as the record of runs can tell.
+"""Which stored completions came from one account, as far as the record of runs shows it.
 
-A source's name can come to stand for another account: somebody changes its key, project or address.
-No list says whose it is, and each account answers 404 for the other's ids. But a run lists again
-what the run before it stored, as far back as `lookback`. So a run of the same account meets
-completions that the lake holds. A run that finds only strangers begins a new *stretch* of runs.
-It may be another account, or what earlier runs stored is all gone: a stretch alone does not say.
+A source's name can come to mean another account, when a user changes its key, project or address.
+A list does not name its account, and each account answers 404 for the other's ids. But each run
+lists again what the run before it stored, as far back as `lookback`. So a run of the same account
+meets completions that the lake holds. A run that finds only unknown completions begins a new
+*stretch* of runs. It may list another account, or everything that earlier runs stored has expired:
+the stretch alone does not show which.
 """
 
 from __future__ import annotations

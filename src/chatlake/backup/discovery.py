@@ -1,8 +1,9 @@
-"""Discovery: which completions are there, and which of them the lake does not hold yet.
+"""Discovery: which completions exist, and which of them the lake does not hold yet.
 
-The list is read ascending, from `lookback` behind the newest backed-up completion: what is done is
-then always a prefix of it. There is no time filter and no `updated_at` in the API, and a row can
-appear late, behind the newest one already seen; hence the lookback, and the digest.
+The list is read ascending, from `lookback` before the newest backed-up completion. So the finished
+part is always a prefix of the list. The API has no time filter and no `updated_at`, and a row can
+appear late, behind the newest one already seen. The lookback finds late rows, and the digest finds
+changed ones.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ import logging
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 
+from chatlake.backup.finished_prefix import FinishedPrefix
 from chatlake.backup.items import Asked, Listed, SourceJob
 from chatlake.backup.known import KnownCompletions
 from chatlake.backup.list_gaps import UNLISTED
 from chatlake.backup.list_requests import CLOCK_SLACK_S
 from chatlake.backup.listing import Listing
 from chatlake.backup.ports import CompletionApi, LakeStore
-from chatlake.backup.progress import FinishedPrefix
 from chatlake.model.digest import completion_digest
 from chatlake.model.manifest import Failure
 from chatlake.model.objects import Completion, latest_of_each

@@ -1,8 +1,14 @@
-"""Exporting: fetch the messages of what was found, flatten, and write part files.
+"""Exporting: fetch the messages of what was found, flatten them, and write part files.
 
-Many completions are fetched at once; rows gather in a buffer that is written when it holds
-`FLUSH_BYTES` or is `FLUSH_SECONDS` old. While a buffer is written the next one fills, and when that
-one is full too, fetching waits: memory is bounded whatever the size of the source.
+Memory stays bounded, whatever the size of the source:
+
+1. Many completions are fetched at once, and their rows go into one buffer.
+2. The buffer is written when it holds `FLUSH_BYTES` or is `FLUSH_SECONDS` old. Meanwhile the next
+   one fills, so there are at most two.
+3. When the next one is full too, `_room` makes the fetching of further completions wait.
+4. A large response needs as much memory as a buffer. So the client reads only its first 256 KiB,
+   and then awaits `room`, which returns when the buffer is not full and none is being written.
+5. The client does not read the connection meanwhile, so the server has to stop sending.
 """
 
 from __future__ import annotations
@@ -25,7 +31,7 @@ from chatlake.backup.blame import (
     forbids_all,
 )
 from chatlake.backup.fetching import MessageSource, get_completion, inputs_expected
-from chatlake.backup.items import Asked, Flush, Kind, Listed, Outcome, SourceJob
+from chatlake.backup.items import Asked, Flush, Listed, Outcome, OutcomeKind, SourceJob
 from chatlake.backup.kept_messages import keep_messages
 from chatlake.backup.known import KnownImages
 from chatlake.backup.ports import CompletionApi, LakeStore, StoredVersion
@@ -60,7 +66,7 @@ class Unasked(NamedTuple):
 
     completion_id: str
     created: int
-    kind: Kind
+    kind: OutcomeKind
 
 
 class Suspect(NamedTuple):
@@ -294,7 +300,7 @@ class Exporter:
         """Keep a completion and its replies: the source has no messages of any."""
         partition = Partition.of(self._job.name, item.completion.created)
         self._store_bare(item, partition)
-        kind: Kind = "new" if item.previous is None else "unchanged"
+        kind: OutcomeKind = "new" if item.previous is None else "unchanged"
         self._unasked.append(Unasked(item.completion.id, item.completion.created, kind))
         self._flush.outcomes.append(Outcome(item.completion.id, kind, partition, item.sequence))
 
@@ -396,7 +402,7 @@ class Exporter:
         partition: Partition | None = None,
         absent: bool = False,
         created: int | None = None,
-        instead_of: Kind | None = None,
+        instead_of: OutcomeKind | None = None,
     ) -> None:
         failures_logger.warning("%s: %s: %s", self._job.name, completion_id, error.message)
         now = format_time(datetime.now(UTC))

@@ -85,15 +85,17 @@ class MessageSource:
         pager = reading.pager
         while not pager.done:
             try:
-                reading.messages += await self._api.list_messages(
+                page = await self._api.list_messages(
                     reading.read,
                     completion_id,
                     after=pager.cursor,
                     limit=self._limit,
                     settle=settle and pager.cursor is None,
                     room=room,
+                    take=reading.take,
                     hasty=hasty,
                 )
+                reading.messages += page.items
             except StrandedError:
                 if not pager.step_back():
                     raise InvalidResponseError(
@@ -125,10 +127,11 @@ class _Reading:
         self._at_least = at_least
         self._short_readings = 0
         self._bytes_left = max_bytes
+        self._page_bytes = 0
         self._max_bytes = max_bytes
 
-    def read(self, body: bytes) -> list[Message]:
-        """Take a page. UnsettledError where it is too short, as often as that is worth asking.
+    def read(self, body: bytes) -> Page[Message]:
+        """Decode a page. UnsettledError where it is too short, as often as that is worth asking.
 
         TooLargeError where the messages together are larger than one response may be.
         """
@@ -144,9 +147,14 @@ class _Reading:
                 raise UnsettledError(
                     f"{len(page.items)} messages instead of at least {self._at_least}"
                 )
+        self._page_bytes = len(body)
+        return page
+
+    def take(self, page: Page[Message]) -> Page[Message]:
+        """Move on by a page, and return it with its new messages only; see `Pager.feed`."""
         fresh = self.pager.feed(page)
-        self._bytes_left -= len(body)
-        return fresh
+        self._bytes_left -= self._page_bytes
+        return Page(tuple(fresh), page.has_more)
 
     def _position(self) -> int:
         """Return the position of the next page's first message."""

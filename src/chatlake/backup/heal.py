@@ -1,8 +1,9 @@
 """Healing: when listed files are missing, fetch again what the source still has.
 
-A file that is gone, or has another size than the manifest says, is dropped from the list by a
-commit of its own; what it left half is marked as incomplete (no digest), so that this run, or the
-next if this one is killed, fetches it again. What the source no longer has stays as it is left.
+A commit of its own removes from the list every file that is missing or has another size than its
+manifest says. Rows that lost a part of their data are marked as incomplete (no digest). So this
+run, or the next one if this one is killed, fetches them again. If the source no longer has them,
+they stay as they are.
 """
 
 from __future__ import annotations

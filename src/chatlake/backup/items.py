@@ -1,4 +1,4 @@
-"""What a backup works on, and what became of it. Plain data: it may cross processes."""
+"""The items that a backup works on, and their results. Plain data that can cross processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chatlake.model.manifest import Failure, PartFile
 from chatlake.model.objects import Completion
 from chatlake.model.partitions import Partition
 
-Kind = Literal["new", "changed", "unchanged", "failed"]
+OutcomeKind = Literal["new", "changed", "unchanged", "failed"]
 Mode = Literal["incremental", "full", "ids"]
 
 
@@ -90,12 +90,12 @@ class Outcome(msgspec.Struct, frozen=True):
     """
 
     completion_id: str
-    kind: Kind
+    kind: OutcomeKind
     partition: Partition | None = None
     sequence: int | None = None
     failure: Failure | None = None
     absent: bool = False
-    instead_of: Kind | None = None
+    instead_of: OutcomeKind | None = None
     messages: int = 0
     content_parts: int = 0
     images: int = 0

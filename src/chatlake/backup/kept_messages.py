@@ -1,12 +1,12 @@
-"""Nothing that was said disappears: what becomes of stored messages when a completion has changed.
+"""What happens to stored messages when a completion has changed: none of them is lost.
 
 A completion whose metadata was edited is fetched again, its messages too, and its rows replaced. A
-server may then answer fewer messages than it did before, or others. So before rows are replaced,
-what is stored is compared with what has come:
+server may then return fewer messages than before, or others. So before rows are replaced, the
+stored messages are compared with the new ones:
 
     the messages could not be fetched    the stored messages stay; only the completion is replaced
-    everything stored has come again     the new rows replace the old ones
-    only less has come                   the stored messages stay; only the completion is replaced
+    all stored messages came again       the new rows replace the old ones
+    fewer came, and none that is new     the stored messages stay; only the completion is replaced
     some stored messages are missing,    the new rows replace the old ones, and those that would be
     and there are new ones               lost go to `message_history`
 """

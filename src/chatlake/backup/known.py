@@ -1,4 +1,14 @@
-"""What the lake already holds, read partition by partition and kept for the newest few."""
+"""What the lake already holds: the completions and images of the partitions that a run touches.
+
+1. A run asks for each listed completion whether the lake holds it, and in which version.
+2. The answer is in the files of the completion's day. They are read once, when the first
+   completion of that day is listed, and their ids and digests stay in memory.
+3. The list is ascending, so a run works on one day at a time, and on two around midnight. The
+   newest three partitions stay in memory, older ones are forgotten.
+4. A completion that is being fetched is not in the files yet. So `take` marks it as in hand, and a
+   second listing of it is recognised. A partition with completions in hand is not forgotten.
+5. Memory is bounded by the completions of a few days, not by the size of the lake.
+"""
 
 from __future__ import annotations
 

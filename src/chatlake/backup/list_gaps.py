@@ -1,7 +1,7 @@
-"""Rows that the list has and does not give: each is a named failure, and the rest is backed up.
+"""Rows that the list contains but does not return: each is a named failure, and the rest is stored.
 
-Such a row has no id to ask for, so its name is its place: the completion that it follows. A later
-run that reads the place without trouble closes the gap.
+Such a row has no id to ask for. So its name is its place, the completion that it follows. A later
+run that reads this place without an error closes the gap.
 """
 
 from __future__ import annotations

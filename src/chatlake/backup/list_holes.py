@@ -1,14 +1,14 @@
-"""Rows with which no page of a list can be fetched: what stands around them is read all the same.
+"""Rows that make every page with them fail: how the rows around them are read anyway.
 
-Such a row has no id to ask after. Four ways lead to its neighbours, tried in this order:
+Such a row has no id to ask for. Four ways lead to its neighbours, tried in this order:
 
-    smaller pages            up to the row before it
-    after the row before     a cursor that goes by time skips all that share its second
-    from the other end       down to the row behind it
-    nothing                  what lies between is a named gap, whose length nobody knows
+    smaller pages            read up to the row before it
+    after the row before     a cursor that goes by time skips all rows of its second
+    from the other end       read back to the row behind it
+    none of these            the rows in between are one named gap of unknown length
 
-A smaller page must show a row that is known along with one that is not: without the known one, a
-cursor by time would skip rows unseen.
+A smaller page must show a known row together with an unknown one. Otherwise a cursor that goes by
+time could skip rows unnoticed.
 """
 
 from __future__ import annotations

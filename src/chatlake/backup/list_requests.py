@@ -63,7 +63,9 @@ class ListRequests:
             nonlocal is_again
             # What cannot be read is worth another request; a row that stays so is left out.
             is_lenient, is_again = is_again, True
-            page = read_readable_completions(body) if is_lenient else read_completion_page(body)
+            return read_readable_completions(body) if is_lenient else read_completion_page(body)
+
+        def take(page: ListedPage) -> ListedPage:
             fresh = pager.feed(page)
             self.gaps.note_malformed(page, cursor)
             return Page(tuple(fresh), page.has_more, malformed=page.malformed)
@@ -75,6 +77,7 @@ class ListRequests:
             order=order,
             model=self._job.model,
             metadata=self._job.metadata,
+            take=take,
             hasty=hasty,
         )
         self.has_answered = True

@@ -1,16 +1,16 @@
-"""Listing: the pages of a source's list, read to their end through all that hinders it.
+"""Listing: reads the pages of a source's list to the end, whatever goes wrong on the way.
 
-The list is read ascending from a completion that the lake holds. What may go wrong on the way, and
-what is done about it:
+The list is read ascending from a completion that the lake holds. These are the errors on the way,
+and what happens then:
 
-    the cursor is unknown         an older one is taken, at last the beginning
+    the cursor is unknown         older ones are tried, finally the beginning
     the limit is refused          smaller ones are tried
     a row cannot be read          it is named, and the rest of its page is used
-    a page cannot be fetched      what stands around the bad row is read (`list_holes`), and the
+    a page cannot be fetched      the rows around the bad one are read (`list_holes`), and its
                                   place is named
     the server ignores the order  everything is listed
 
-An error ends the list only where none of this helps.
+An error ends the list only if none of this helps.
 """
 
 from __future__ import annotations

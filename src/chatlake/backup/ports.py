@@ -1,4 +1,4 @@
-"""What the backup needs from the outside: an API, a lake, somebody to tell how it goes."""
+"""What the backup needs from outside: an API, a lake, and an observer that reports progress."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ Columns = dict[str, list[Any]]
 
 MAX_BODY: Final = 512 << 20
 """Bytes of one response, and of all messages of one completion, unless configured otherwise."""
+
+PAGE_REASKS_S: Final = (1.0, 2.0, 4.0)
+"""Seconds to wait before each further request for a page that breaks the rules of paging."""
 
 Room = Callable[[], Awaitable[None]]
 """Returns when there is room in memory for a large body."""
@@ -66,8 +69,15 @@ class CompletionApi(Protocol):
 
     Each call sends one GET (again where the retry policy says so) and returns what `read` makes of
     the body. `read` may raise InvalidResponseError; the request is then sent again, a few times.
+    Since it may be called several times, it only decodes.
+
+    `take` gets the page that `read` returned, after the retries have ended, and its result is
+    returned. It may raise InvalidResponseError: the page breaks the rules of paging, and is asked
+    for again after `PAGE_REASKS_S`. Such a request counts as a retry in `figures`, but not towards
+    the attempts of the retry policy. Any other exception of `take` passes through.
+
     Raises AccountError, SourceUnreachableError or CompletionError (see chatlake.errors). `hasty`:
-    a request that fails is not sent again.
+    the request is sent only once.
     """
 
     figures: RequestFigures
@@ -81,6 +91,7 @@ class CompletionApi(Protocol):
         order: str = "asc",
         model: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        take: Callable[[T], T] | None = None,
         hasty: bool = False,
     ) -> T:
         """GET /chat/completions."""
@@ -99,6 +110,7 @@ class CompletionApi(Protocol):
         limit: int,
         settle: bool,
         room: Room | None = None,
+        take: Callable[[T], T] | None = None,
         hasty: bool = False,
     ) -> T:
         """GET /chat/completions/{id}/messages, ascending.

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
@@ -21,6 +19,7 @@ from chatlake.backup.heal import heal
 from chatlake.backup.items import Asked, Flush, Listed, SourceJob
 from chatlake.backup.known import KnownCompletions, KnownImages
 from chatlake.backup.ports import CompletionApi, LakeStore, Observer
+from chatlake.backup.report import BackupReport, SourceReport
 from chatlake.backup.schedule import with_due_sweep
 from chatlake.backup.sweep import Sweep, SweepResult, sweeps_everything
 from chatlake.backup.uninterrupted import is_cancelled, to_its_end
@@ -30,7 +29,7 @@ from chatlake.errors import (
     CompletionError,
     SourceUnreachableError,
 )
-from chatlake.model.manifest import Failure, Manifest, SourceRun, format_time
+from chatlake.model.manifest import Manifest, SourceRun, format_time
 from chatlake.model.outside_text import one_line
 
 logger = logging.getLogger(__name__)
@@ -40,57 +39,6 @@ OpenApi = Callable[[SourceJob], AbstractAsyncContextManager[CompletionApi]]
 """Opens the API of a source, to be closed by the context manager."""
 Strategy = Callable[[SourceJob, str], ExportItems]
 """Another way to export than in this process: (job, run id) -> export of items."""
-
-
-@dataclass(slots=True)
-class SourceReport:
-    """What a run did for one source. `error`: what ended it early, if anything did."""
-
-    run: SourceRun
-    failures: list[Failure] = field(default_factory=list)
-    error: ChatlakeError | None = None
-
-
-@dataclass(slots=True)
-class BackupReport:
-    """What a run did. `seconds`: wall time. `stopped_by`: the signal that ended it, if one did.
-
-    `new_lake`: whether the lake had no commit before.
-    """
-
-    run_id: str
-    started_at: str
-    lake: str
-    dry_run: bool = False
-    seconds: float = 0.0
-    sources: list[SourceReport] = field(default_factory=list)
-    stopped_by: int | None = None
-    new_lake: bool = False
-
-    @property
-    def status(self) -> str:
-        """The worst status of the sources, where something was stored at least incomplete."""
-        statuses = {source.run.status for source in self.sources}
-        if "interrupted" in statuses or self.stopped_by is not None:
-            return "interrupted"
-        if "failed" in statuses:
-            return "failed" if statuses == {"failed"} else "incomplete"
-        return "incomplete" if "incomplete" in statuses else "complete"
-
-    @property
-    def exit_code(self) -> int:
-        """0 complete, 3 with named failures, else the code of the first error or the signal."""
-        if self.stopped_by is not None:
-            return 128 + self.stopped_by
-        for source in self.sources:
-            if source.error is not None:
-                return source.error.exit_code
-        return 0 if self.status == "complete" else 3
-
-
-def new_run_id() -> str:
-    """Return an id for a run: sortable by its start, unique."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
 
 
 async def back_up(
@@ -131,11 +79,6 @@ def _close_killed_runs(lake: LakeStore, run_id: str) -> None:
     if killed:
         runs = [msgspec.structs.replace(run, status="interrupted") for run in killed]
         lake.commit(Manifest(run_id=run_id, runs=runs))
-
-
-def new_report(lake: str, *, dry_run: bool = False) -> BackupReport:
-    """Return the report of a run that begins now."""
-    return BackupReport(new_run_id(), format_time(datetime.now(UTC)), lake, dry_run)
 
 
 class _SourceBackup:

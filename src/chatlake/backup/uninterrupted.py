@@ -1,4 +1,4 @@
-"""Work that no cancellation cuts short: a commit under way is never left half way."""
+"""Work that a cancellation does not interrupt: a commit that has begun is always finished."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Puts the parts together: from settings to a running backup. The only package that knows all."""
+"""Builds a running backup from settings. The only package that knows all the others."""

@@ -7,7 +7,7 @@ from collections.abc import Container
 from datetime import UTC, datetime
 from typing import Final
 
-from chatlake.backup.run import BackupReport
+from chatlake.backup.report import BackupReport
 from chatlake.errors import LakeError
 from chatlake.lake.compacting import compact
 from chatlake.lake.lake import Lake

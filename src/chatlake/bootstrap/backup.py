@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
-import threading
 from collections.abc import Iterator, Sequence
-from types import FrameType
 
+from chatlake import signals
 from chatlake.backup.items import SourceJob
 from chatlake.backup.ports import Observer
-from chatlake.backup.run import BackupReport, Strategy, back_up, new_report
+from chatlake.backup.report import BackupReport, new_report
+from chatlake.backup.run import Strategy, back_up
 from chatlake.bootstrap.after_run import compact_after
 from chatlake.bootstrap.known_lakes import find_lake, remember_lake
-from chatlake.bootstrap.memory import sparing_memory
 from chatlake.bootstrap.notify import notifying
 from chatlake.bootstrap.opened import open_lake
 from chatlake.bootstrap.runtime import Runtime, forget_runtime, share_runtime
 from chatlake.bootstrap.secrets import load_prefect_secret
-from chatlake.bootstrap.stop_wish import Heard, StopWish
+from chatlake.bootstrap.sparing_memory import sparing_memory
 from chatlake.config import Settings
 from chatlake.errors import (
     ChatlakeError,
     LakeNotFoundError,
     RunInterruptedError,
-    RunTerminatedError,
 )
 from chatlake.lake.lake import Lake
 from chatlake.storage.memory import MemoryStorage
@@ -108,35 +105,17 @@ def _opened(settings: Settings) -> Lake | None:
 def _interruptible(report: BackupReport) -> Iterator[None]:
     """Turn SIGINT and SIGTERM into an early end that the report names.
 
-    One that says the same again changes nothing, a later one ends the process at once (StopWish).
-    Elsewhere than in the main thread signals are not ours to handle.
+    Outside the main thread signals are not ours to handle (`signals.raising_stops`).
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
 
-    wish = StopWish()
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        heard = wish.heard()
-        if heard is Heard.AT_ONCE:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        if heard is not Heard.FIRST:
-            return
+    def note(number: int) -> None:
         report.stopped_by = number
-        raise (RunTerminatedError if number == signal.SIGTERM else RunInterruptedError)(
-            "stopped by a signal"
-        )
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        with signals.raising_stops(note):
+            yield
     except Exception as error:
         # DuckDB turns what the handler raises during a query into an error of its own.
         is_stop = isinstance(error, RunInterruptedError) or not isinstance(error, ChatlakeError)
         if report.stopped_by is None or not is_stop:
             raise
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,8 +1,8 @@
 """Remembers, outside the lake, that there is one: a disk that is not mounted looks like no lake.
 
-One small file for each lake, in the user's folder for such things (`$XDG_STATE_HOME`, by default
-`~/.local/state`; `CHATLAKE_STATE` names another). It is a help and no more: where it cannot be
-written or read, a backup does as if there were none.
+One small file for each lake, in the user's state folder (`$XDG_STATE_HOME`, by default
+`~/.local/state`; `CHATLAKE_STATE` names another). The note is optional: if it cannot be written or
+read, a backup continues without it.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Runs what keeps a lake in shape: compaction and vacuum, each alone under the lake's lock."""
+"""Runs compaction and vacuum, each alone under the lake's lock."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from chatlake.backup.run import new_run_id
-from chatlake.bootstrap.memory import sparing_memory
+from chatlake.backup.report import new_run_id
+from chatlake.bootstrap.sparing_memory import sparing_memory
 from chatlake.lake.compacting import CompactionReport, Progress, compact
 from chatlake.lake.lake import Lake
 from chatlake.lake.vacuum import Unlisted, find_unlisted, remove
@@ -22,6 +22,15 @@ def compact_lake(lake: Lake, progress: Progress | None = None) -> CompactionRepo
 def unlisted_now(lake: Lake, older_than: timedelta) -> Unlisted:
     """Return what a vacuum would remove and keep. LakeDamagedError."""
     return find_unlisted(lake, older_than, lake.storage.now())
+
+
+def tidy_lake(lake: Lake) -> None:
+    """Clear the tables' folders of what is not listed, as every writer does at its end.
+
+    LakeLockedError, LakeUnwritableError.
+    """
+    with lake.lock(new_run_id()):
+        pass
 
 
 def vacuum_lake(lake: Lake, older_than: timedelta) -> tuple[list[StoredFile], Unlisted]:

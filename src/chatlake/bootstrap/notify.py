@@ -1,4 +1,4 @@
-"""Tells the address of `notify` when a backup or a maintenance did not end well."""
+"""Posts to the address of `notify` when a backup or a maintenance did not end well."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from chatlake.api.notify import post_notification
-from chatlake.backup.figures import source_figures
-from chatlake.backup.run import BackupReport
+from chatlake.backup.report import BackupReport, source_figures
 from chatlake.bootstrap.secrets import load_prefect_secret
 from chatlake.config import Settings
 from chatlake.config.references import without_keys

@@ -1,4 +1,4 @@
-"""An observer that says nothing."""
+"""An observer that reports nothing."""
 
 from __future__ import annotations
 

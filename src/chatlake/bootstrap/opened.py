@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from chatlake.config import Settings
 from chatlake.lake.lake import Lake
+from chatlake.model.prices import Price
 
 
 def open_lake(settings: Settings, *, create: bool = False) -> Lake:
     """Open the configured lake. LakeNotFoundError where there is none and `create` is False."""
-    lake = Lake.open(settings.lake_location, access=settings.access, create=create)
+    prices = [Price(**dict(entry)) for entry in settings.prices]
+    lake = Lake.open(settings.lake_location, access=settings.access, create=create, prices=prices)
     lake.follow_move()
     return lake

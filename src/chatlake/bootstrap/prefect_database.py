@@ -2,8 +2,8 @@
 
 Every Prefect server brings its database up to its own version as it starts, and none can go back.
 A server that chatlake starts has a database of its own, so that another Prefect on this machine,
-which a user upgrades for other reasons, never changes it. Prefect's own answer to a database of a
-later version is an endless wait: it is recognised before the server starts.
+which a user upgrades for other reasons, never changes it. With a database of a later version
+Prefect would wait endlessly, so chatlake recognises one before the server starts.
 """
 
 from __future__ import annotations

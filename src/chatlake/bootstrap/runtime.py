@@ -22,9 +22,9 @@ from chatlake.backup.items import Flush, SourceJob
 from chatlake.backup.known import KnownCompletions, KnownImages
 from chatlake.backup.ports import CompletionApi, Observer, RequestFigures
 from chatlake.bootstrap.loop import LoopThread
-from chatlake.bootstrap.memory import sparing_memory
 from chatlake.bootstrap.observers import SilentObserver
 from chatlake.bootstrap.sources import new_client
+from chatlake.bootstrap.sparing_memory import sparing_memory
 from chatlake.config import Settings
 from chatlake.errors import LakeNotFoundError
 from chatlake.lake.lake import Lake

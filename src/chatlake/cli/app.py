@@ -9,12 +9,18 @@ import typer
 
 from chatlake import __version__
 from chatlake.cli import (
+    ask,
     backup,
+    browse,
     compact,
     doctor,
     export,
+    files,
     init,
+    ledger,
+    search,
     serve,
+    show,
     simulate,
     sql,
     status,
@@ -82,6 +88,13 @@ app.command("backup", epilog=backup.EXAMPLES)(backup.backup)
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("status", epilog=status.EXAMPLES)(status.status)
 app.command("sql", epilog=sql.EXAMPLES)(sql.sql)
+app.command("files", epilog=files.EXAMPLES)(files.files)
+app.command("ask", epilog=ask.EXAMPLES)(ask.ask)
+app.command("show", epilog=show.EXAMPLES)(show.show)
+app.command("search", epilog=search.EXAMPLES)(search.search)
+app.command("runs", epilog=ledger.RUNS_EXAMPLES)(ledger.runs)
+app.command("failures", epilog=ledger.FAILURES_EXAMPLES)(ledger.failures)
+app.command("browse", epilog=browse.EXAMPLES)(browse.browse)
 app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
 app.command("compact", epilog=compact.EXAMPLES)(compact.compact)
 app.command("vacuum", epilog=vacuum.EXAMPLES)(vacuum.vacuum)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chatlake.backup.figures import source_figures
-from chatlake.backup.run import BackupReport
+from chatlake.backup.report import BackupReport, source_figures
 from chatlake.errors import ChatlakeError, RunInterruptedError, RunTerminatedError
 from chatlake.model.outside_text import strike_out
 

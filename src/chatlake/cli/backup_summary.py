@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from chatlake.backup.items import SourceJob
-from chatlake.backup.run import BackupReport, SourceReport
-from chatlake.bootstrap.backup import open_lake
+from chatlake.backup.report import BackupReport, SourceReport
+from chatlake.bootstrap.opened import open_lake
 from chatlake.cli.backup_json import status
 from chatlake.cli.output import note, paint, printable, say, show_error, warn
 from chatlake.cli.table import Cell, Layout, lines
@@ -43,10 +43,7 @@ def show_summary(report: BackupReport) -> None:
     if report.dry_run:
         text, style = "Dry run, nothing was written. A backup would do this", "bold"
     runs = [source.run for source in report.sources]
-    say(
-        f"{paint(text, style)}: {count(sum(run.listed for run in runs), 'completion')} "
-        f"in {duration(report.seconds)}"
-    )
+    say(f"{paint(text, style)}: {_headline_figure(runs)} in {duration(report.seconds)}")
     if runs:
         say()
         _show_figures(report)
@@ -59,6 +56,19 @@ def show_summary(report: BackupReport) -> None:
         say(f"Note: created a new lake at {report.lake}")
     for run in runs:
         say(f"{run.source}: {_requests(run)}")
+
+
+def _headline_figure(runs: Sequence[SourceRun]) -> str:
+    """Return how many completions were listed; those that the lake had already as what they are."""
+    listed, unchanged = (
+        sum(getattr(run, name) for run in runs) for name in ("listed", "unchanged")
+    )
+    text = count(listed, "completion")
+    if not unchanged:
+        return text
+    if unchanged == listed:
+        return f"{text} checked again, unchanged,"
+    return f"{text}, {count(unchanged)} of them checked again, unchanged,"
 
 
 def _requests(run: SourceRun) -> str:

@@ -22,7 +22,7 @@ _OWNERS: Final = frozenset({".lock", "verified.json"})
 def access_checks(place: Path, access: Access) -> Iterator[Check]:
     """Compare the modes of what lies in a lake with `access`, which is for new files only.
 
-    Whoever can write to a lake can change a backup, and the hashes with it.
+    Anyone who can write to a lake can change a backup together with its hashes.
     """
     modes = dict(_modes(place))
     written = [path for path, mode in modes.items() if mode & _OTHERS_WRITE]

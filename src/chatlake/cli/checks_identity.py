@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from chatlake.bootstrap.backup import open_lake
+from chatlake.bootstrap.opened import open_lake
 from chatlake.cli.checks import Check, warning
 from chatlake.cli.words import count
 from chatlake.config import Settings

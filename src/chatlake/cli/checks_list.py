@@ -17,7 +17,7 @@ from chatlake.model.moments import seconds_of
 from chatlake.model.objects import Malformed, read_completion_page, read_readable_completions
 
 _UNITS: Final = ((1e17, "nanoseconds"), (1e14, "microseconds"), (1e11, "milliseconds"))
-"""From which number on a time of our days is no number of seconds: that would be the year 5138."""
+"""From this number on, a time is not in seconds: that would be the year 5138."""
 _UNSAFE: Final = frozenset(" /?#%\\\"'<>")
 _LONGEST_ID: Final = 200
 _SKEW: Final = timedelta(hours=1)

@@ -15,7 +15,7 @@ from chatlake.errors import ChatlakeError
 
 
 def runner_checks(settings: Settings) -> Iterator[Check]:
-    """Look whether its library is there, somebody listens at its address, and Prefect stays."""
+    """Check its library, its address, and that Prefect's server is permanent."""
     runner = settings.runner
     if runner.kind not in {"dask", "ray"}:
         return

@@ -75,7 +75,7 @@ async def _routes(source: Source, held: Holdings, first_ids: list[str]) -> list[
 
 
 def _impatient(source: Source) -> Source:
-    """Return the source with few and short attempts: somebody waits for the answer."""
+    """Return the source with few and short attempts: a user waits for the answer."""
     pace = source.pace.model_copy(
         update={
             "timeout": min(source.pace.timeout, _LONGEST_ANSWER),

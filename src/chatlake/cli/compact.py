@@ -22,13 +22,13 @@ EXAMPLES = examples("chatlake compact", "chatlake compact --json")
 def compact(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Merge small files: the fewer files, the faster the queries.
 
-    Rows do not change, and readers are not disturbed: the old files stay until `chatlake vacuum`
+    Rows do not change. The old files move to `replaced/` in the lake until `chatlake vacuum`
     removes them. Every backup merges some files at its end; this merges all. Exit codes: 0 done,
     7 a file is damaged (it and the files beside it stay as they are, all others are merged),
     8 locked by another run, 130 or 143 interrupted (what was merged stays merged).
     """
-    from chatlake.bootstrap.backup import open_lake  # noqa: PLC0415
     from chatlake.bootstrap.maintenance import compact_lake  # noqa: PLC0415
+    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.cli.bytes_shown import bytes_shown  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
 
@@ -85,4 +85,4 @@ def _show(lake: Lake, report: CompactionReport) -> None:
         f"Merged {count(report.merged, 'file')} ({size(report.merged_bytes)}) into "
         f"{count(report.added)} ({size(report.added_bytes)}) in {duration(report.seconds)}; {left}"
     )
-    say("The old files stay for queries that still read them; chatlake vacuum removes them")
+    say("The old files lie in replaced/ for readers that need them; chatlake vacuum removes them")

@@ -9,7 +9,8 @@ from contextlib import suppress
 
 import typer
 
-from chatlake.cli import stopping, streams
+from chatlake import signals
+from chatlake.cli import streams
 from chatlake.cli.app import app
 from chatlake.cli.logs import set_up_logging
 from chatlake.cli.output import show_error, write_json
@@ -39,21 +40,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(words)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Who read our output has enough of it (`| head`): nothing to say, and nobody to say it to.
+        # The reader of our output has ended (`| head`): there is nothing to report.
         streams.drop_output()
-        return stopping.exit_code() or 0
+        return signals.stopped_with() or 0
     except streams.OutputLostError as lost:
         streams.drop_output()
         message = f"cannot write standard output: {lost.strerror}"
         return _ended(ChatlakeError(message, hint=_OUTPUT_HINT), as_json=False)
     except KeyboardInterrupt:
-        return _ended(_stopped(RunInterruptedError.exit_code), as_json=as_json)
+        code = signals.stopped_with() or RunInterruptedError.exit_code
+        return _ended(_stopped(code), as_json=as_json)
     except SystemExit as stop:
         if stop.code != RunTerminatedError.exit_code:
             raise
         return _ended(_stopped(RunTerminatedError.exit_code), as_json=as_json)
     except Exception as problem:  # noqa: BLE001 - everything ends here, as one or two lines
-        by_signal = stopping.exit_code()
+        by_signal = signals.stopped_with()
         error = _as_error(problem) if by_signal is None else _stopped(by_signal)
         code = _ended(error, as_json=as_json)
         if debug:

@@ -137,7 +137,7 @@ def _shared() -> list[inspect.Parameter]:
 
 def opened_lake(config: Path | None, selection: Selection) -> Lake:
     """Open the lake of the configuration; UsageError for a source that neither of them knows."""
-    from chatlake.bootstrap.backup import open_lake  # noqa: PLC0415
+    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
 
     settings = load_settings(config)

@@ -14,6 +14,7 @@ from chatlake.model.outside_text import strike_out
 from chatlake.model.terminal_text import printable, printable_json, printable_lines
 
 __all__ = [
+    "detail",
     "note",
     "paint",
     "printable",
@@ -35,6 +36,12 @@ def say(text: str = "") -> None:
 def note(text: str) -> None:
     """Write a line to standard error; of what a terminal obeys only colours."""
     print(printable_lines(text), file=sys.stderr, flush=True)
+
+
+def detail(text: str) -> None:
+    """Write a dim line to standard output at once, indented below the step that it belongs to."""
+    say(f"     {paint(text, 'dim')}")
+    sys.stdout.flush()
 
 
 def warn(text: str, hint: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Texts of errors that nobody foresaw, without anything that may be a key."""
+"""Texts of unexpected errors, without anything that may be a key."""
 
 from __future__ import annotations
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from typing import Annotated
 
 import typer
 
+from chatlake import signals
 from chatlake.cli.options import ConfigOption, examples
 from chatlake.cli.output import note
 
@@ -78,5 +78,5 @@ def serve(
     words = [str(settings.path), *(["--port", str(port)] if port else []), "--name", name]
     sys.stdout.flush()
     # A signal while the other program starts is not lost: it comes when that can take it.
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    signals.hold_back_stops()
     os.execv(sys.executable, [sys.executable, "-m", "chatlake.flows.serve", *words])  # noqa: S606

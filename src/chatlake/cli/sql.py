@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from chatlake.cli.options import ConfigOption, JsonOption, examples
+from chatlake.cli.sql_choices import Format, format_of
 from chatlake.errors import UsageError
 
 EXAMPLES = examples(
@@ -22,17 +22,6 @@ EXAMPLES = examples(
     "chatlake sql -i",
     "chatlake sql 'SHOW TABLES'",
 )
-
-
-class Format(StrEnum):
-    """How a result is written."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
-    jsonl = "jsonl"
-    markdown = "markdown"
-    parquet = "parquet"
 
 
 def sql(
@@ -86,28 +75,26 @@ def sql(
     DESCRIBE, SHOW, SUMMARIZE and EXPLAIN. A query reads no file outside the lake. An error in the
     SQL ends with exit code 2.
     """
-    if as_json and style not in (None, Format.json):
-        raise UsageError(f"--json and --format {style} exclude each other", hint="Give one.")
+    chosen = format_of(style, as_json=as_json, output=output)
+    interactive = interactive or (query is None and sys.stdin.isatty() and not as_json)
     if query is None and not interactive:
-        raise UsageError("missing argument 'query'", hint="See `chatlake sql --help`.")
+        raise UsageError(
+            "missing argument 'query'",
+            hint="On a terminal `chatlake sql` asks for it; - reads it from standard input.",
+        )
     if interactive and (query is not None or output is not None or as_json):
         raise UsageError(
             "-i excludes QUERY, --output and --json", hint="See `chatlake sql --help`."
         )
-    style = Format.json if as_json else style or Format.table
-    if csv_safe and style is not Format.csv:
+    if csv_safe and chosen is not Format.csv:
         raise UsageError("--csv-safe is for CSV", hint="Add --format csv.")
-    if style is Format.parquet and output is None and sys.stdout.isatty():
-        raise UsageError(
-            "Parquet is not for a terminal", hint="Add --output FILE, or redirect the output."
-        )
-    from chatlake.bootstrap.backup import open_lake  # noqa: PLC0415
+    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.cli.sql_answer import open_for_questions  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
 
     text = sys.stdin.read() if query == "-" else query
-    writer = "csv-safe" if csv_safe else style.value
-    beside = output if style is Format.parquet else None
+    writer = "csv-safe" if csv_safe else chosen.value
+    beside = output if chosen is Format.parquet else None
     with open_for_questions(
         open_lake(load_settings(config)), allow_files=allow_files, beside=beside
     ) as questions:

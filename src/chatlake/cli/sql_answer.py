@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
+from typing import Final, TypeVar
 
 import duckdb
 
+from chatlake import signals
+from chatlake.cli.pager import paged_output
 from chatlake.cli.sql_formats import WRITERS, Result, Row, unique, write_table
 from chatlake.cli.sql_statements import errors_explained
 from chatlake.errors import UsageError
 from chatlake.exports.output import folder_beside, open_export
+from chatlake.lake.catalog.duckdb_files import has_moved
 from chatlake.lake.catalog.only_reading import Question, checked_question, confine
 from chatlake.lake.catalog.views import VIEWS, quoted
 from chatlake.lake.lake import Lake
 
-_ROWS_AT_ONCE = 1000
+_ROWS_AT_ONCE: Final = 1000
+_ATTEMPTS: Final = 3
+_DESCRIBE: Final = re.compile(r'\s*DESC(?:RIBE)?\s+"?(\w+)"?\s*', re.IGNORECASE)
+
+Answer = TypeVar("Answer")
 
 
 @contextmanager
@@ -31,38 +39,53 @@ def open_for_questions(
 
     `allow_files`: a query may read other files too. LakeError.
     """
-    with folder_beside(beside) as folder, closing(lake.connect()) as connection:
-        confine(connection, lake.location, temporary=folder, allow_files=allow_files)
-        yield Questions(lake, connection, Path(folder))
+    with folder_beside(beside) as folder:
+        questions = Questions(lake, Path(folder), allow_files=allow_files)
+        with closing(questions):
+            yield questions
 
 
-@dataclass(frozen=True, slots=True)
 class Questions:
     """The views of a lake, open to be asked."""
 
-    lake: Lake
-    connection: duckdb.DuckDBPyConnection
-    folder: Path
+    def __init__(self, lake: Lake, folder: Path, *, allow_files: bool) -> None:
+        self.lake = lake
+        self.folder = folder
+        self._allow_files = allow_files
+        self.connection = self._connect()
 
-    def answer(self, query: str, style: str, output: Path | None) -> None:
+    def close(self) -> None:
+        """Let go of the views."""
+        self.connection.close()
+
+    def interrupt(self) -> None:
+        """End the query that is being run."""
+        self.connection.interrupt()
+
+    def answer(self, query: str, style: str, output: Path | None, *, paged: bool = False) -> None:
         """Write the answer to a query in one of the formats, to a file or standard output.
 
-        UsageError for SQL that is wrong or does more than read.
+        `paged`: a table goes through the user's pager. UsageError for SQL that is wrong or does
+        more than read.
         """
-        with errors_explained(self.lake.location, VIEWS):
+        with (
+            errors_explained(self.lake.location, VIEWS),
+            signals.telling_of_stops(self.interrupt),
+        ):
             question = checked_question(self.connection, query)
             if style == "parquet":
                 self._write_parquet(question, output)
                 return
-            result = _run(self.connection, question.text)
+            asked = _with_comments(question.text)
+            result = self._asked(lambda connection: _run(connection, asked))
             if style == "table" and question.is_plan:
                 style = "plan"
             if style == "table" and output is None:
                 # What is redirected stays whole: only a terminal has an edge.
                 terminal = sys.stdout.isatty()
-                write_table(
-                    result, sys.stdout, shutil.get_terminal_size().columns if terminal else None
-                )
+                width = shutil.get_terminal_size().columns if terminal else None
+                with paged_output() if paged else nullcontext(sys.stdout) as stream:
+                    write_table(result, stream, width, stream if paged else None)
                 return
             with open_export(output, is_json=style in ("json", "jsonl")) as file:
                 if style == "table":
@@ -80,20 +103,60 @@ class Questions:
         with open_export(output, is_json=False) as file:
             path = self.folder / "result.parquet"
             options = "FORMAT parquet, COMPRESSION zstd"
-            self.connection.execute(
-                f"COPY (\n{question.text}\n) TO {quoted(str(path))} ({options})"
-            )
+            copy = f"COPY (\n{question.text}\n) TO {quoted(str(path))} ({options})"
+            self._asked(lambda connection: connection.execute(copy))
             with path.open("rb") as written:
                 shutil.copyfileobj(written, file)
 
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        connection = self.lake.connect()
+        confine(
+            connection,
+            self.lake.location,
+            temporary=str(self.folder),
+            allow_files=self._allow_files,
+        )
+        return connection
+
+    def _asked(self, ask: Callable[[duckdb.DuckDBPyConnection], Answer]) -> Answer:
+        """Ask the views; open them again if a run has moved a file away since they were opened."""
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                return ask(self.connection)
+            except duckdb.Error as error:
+                if not left or not has_moved(error, self.lake.location):
+                    raise
+            self.connection.close()
+            self.connection = self._connect()
+        raise AssertionError("unreachable")
+
+
+def _with_comments(text: str) -> str:
+    """Return DESCRIBE of a view with the comments of its columns, which DuckDB leaves out."""
+    match = _DESCRIBE.fullmatch(text)
+    if match is None or match[1].lower() not in VIEWS:
+        return text
+    return f"""
+        SELECT d.*, c.comment
+        FROM (DESCRIBE {match[1]}) AS d
+        LEFT JOIN duckdb_columns() AS c
+            ON c.column_name = d.column_name AND c.database_name = 'lake'
+            AND c.schema_name = 'main' AND c.table_name = lower({quoted(match[1])})
+        ORDER BY c.column_index
+    """  # noqa: S608 - the name is one of ours
+
 
 def _run(connection: duckdb.DuckDBPyConnection, query: str) -> Result:
+    """Run a query up to its first rows: every file is found by then, or an error says so."""
     connection.execute(query)
     description = connection.description or []
     names = unique(str(column[0]) for column in description)
-    return Result(names, [str(column[1]) for column in description], _rows(connection))
+    first = connection.fetchmany(_ROWS_AT_ONCE)
+    return Result(names, [str(column[1]) for column in description], _rows(connection, first))
 
 
-def _rows(connection: duckdb.DuckDBPyConnection) -> Iterator[Row]:
-    while rows := connection.fetchmany(_ROWS_AT_ONCE):
+def _rows(connection: duckdb.DuckDBPyConnection, first: Sequence[Row]) -> Iterator[Row]:
+    rows = first
+    while rows:
         yield from rows
+        rows = connection.fetchmany(_ROWS_AT_ONCE)

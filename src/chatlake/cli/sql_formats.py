@@ -128,8 +128,27 @@ def _markdown(text: str) -> str:
     return printable(text)
 
 
-def write_table(result: Result, output: TextIO, width: int | None) -> None:
-    """Write a table for people, with the number of rows below; `width` is the terminal's."""
+def write_line(result: Result, output: BinaryIO) -> None:
+    """Write each row as lines of `column = value`, with an empty line between two rows."""
+    width = max((len(name) for name in result.names), default=0)
+    before = ""
+    for row in result.rows:
+        output.write(before.encode())
+        before = "\n"
+        for name, value in zip(result.names, row, strict=True):
+            text = "NULL" if value is None else as_text(value)
+            first, *rest = text.splitlines() or [""]
+            output.write(f"{printable(name):>{width}} = {printable(first)}\n".encode())
+            output.writelines(f"{'':{width}}   {printable(line)}\n".encode() for line in rest)
+
+
+def write_table(
+    result: Result, output: TextIO, width: int | None, footer: TextIO | None = None
+) -> None:
+    """Write a table for people; `width` is the terminal's.
+
+    The number of rows goes to `footer`, by default standard error.
+    """
     ascii_only = "utf" not in (output.encoding or "").lower()
     counted = 0
 
@@ -140,13 +159,14 @@ def write_table(result: Result, output: TextIO, width: int | None) -> None:
             yield [_cell(value) for value in row]
 
     right = [result.is_number(index) for index in range(len(result.names))]
-    layout = Layout([printable(name) for name in result.names], right, width, ascii_only)
+    texts = [kind == "VARCHAR" for kind in result.types]
+    layout = Layout([printable(name) for name in result.names], right, width, ascii_only, texts)
     dim, end = ("\x1b[2m", "\x1b[0m") if shows_colours(output) else ("", "")
     output.writelines(line + "\n" for line in lines(layout, cells(), dim, end))
     hidden = len(layout.headers) - len(layout.shown)
     columns = f", {len(layout.shown)} of {len(layout.headers)} columns shown" if hidden else ""
     output.flush()
-    print(f"({counted:,} row{'' if counted == 1 else 's'}{columns})", file=sys.stderr)
+    print(f"({counted:,} row{'' if counted == 1 else 's'}{columns})", file=footer or sys.stderr)
 
 
 def _cell(value: Any) -> Cell:
@@ -161,6 +181,7 @@ def write_plan(result: Result, output: BinaryIO) -> None:
 WRITERS: Final[dict[str, Callable[[Result, BinaryIO], None]]] = {
     "csv": write_csv,
     "csv-safe": write_csv_safe,
+    "line": write_line,
     "json": write_json,
     "jsonl": write_jsonl,
     "markdown": write_markdown,

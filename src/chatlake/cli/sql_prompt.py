@@ -1,103 +1,133 @@
-"""`chatlake sql -i`: one question after the other, with history and completion on a terminal.
+"""`chatlake sql` on a terminal: one question after the other.
 
-A question ends with `;`, the prompt with Ctrl-D.
+A question may take several lines and ends with `;`. Words that begin with a dot are for the prompt
+itself. Without a terminal (`chatlake sql -i < FILE`) the questions are read line by line.
 """
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Callable
 from typing import Final
 
-from chatlake.bootstrap.known_lakes import state_folder
-from chatlake.cli.output import note, show_error
+from chatlake import signals
+from chatlake.cli.output import note, say, show_error
 from chatlake.cli.sql_answer import Questions
-from chatlake.errors import ChatlakeError
-from chatlake.lake.catalog.views import VIEWS
+from chatlake.errors import ChatlakeError, UsageError
+from chatlake.lake.catalog.views import VIEWS, quoted
 
-_FIRST: Final = "chatlake> "
-_NEXT: Final = "     ...> "
-_HISTORY: Final = "sql-history"
-_LINES_KEPT: Final = 1000
-_WORDS: Final = (*VIEWS, "SELECT", "FROM", "WHERE", "GROUP BY ALL", "ORDER BY", "LIMIT",
-                 "DESCRIBE", "SUMMARIZE", "SHOW TABLES", "PIVOT", "EXPLAIN")  # fmt: skip
+_HELP: Final = """\
+End a question with ; and press Enter. Ctrl-C drops a line or stops a question.
+.tables          the views, and what one row of each is
+.schema [VIEW]   the columns of a view, or of all
+.ask [NAME]      a ready question, or their names
+.help            this text
+.quit            leave, as Ctrl-D does"""
+_TABLES: Final = """
+SELECT view_name AS "view", comment AS one_row_is
+FROM duckdb_views()
+WHERE database_name = 'lake' AND schema_name = 'main' AND NOT internal
+ORDER BY view_name
+"""
+_SCHEMA: Final = """
+SELECT table_name AS "view", column_name AS "column", data_type AS "type", comment AS meaning
+FROM duckdb_columns()
+WHERE database_name = 'lake' AND schema_name = 'main' {of_one}
+ORDER BY table_name, column_index
+"""
+_LEAVE: Final = (".quit", ".exit", "\\q")
+
+Ask = Callable[[], str]
+"""Returns the next question; raises EOFError at the end and KeyboardInterrupt for Ctrl-C."""
 
 
 def ask_in_turn(questions: Questions, style: str) -> None:
     """Answer what is typed until its end; an error in one question ends only that one."""
-    is_terminal = sys.stdin.isatty()
-    with _interruptible(), _history(state_folder() if is_terminal else None):
-        while (query := _typed(is_terminal=is_terminal)) is not None:
+    on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    if on_terminal:
+        from chatlake.cli.sql_editor import editor  # noqa: PLC0415 - it takes a while to import
+
+        ask = editor(questions.connection)
+        note("Ask in SQL and end with ;  (.help for help, Ctrl-D to leave)")
+    else:
+        ask = _piped
+    with signals.interruptible():
+        while (typed := _next(ask)) is not None:
             try:
-                if query.strip("; \n"):
-                    questions.answer(query, style, None)
-                    sys.stdout.flush()
+                _answer(questions, typed, style, paged=on_terminal)
+                sys.stdout.flush()
             except KeyboardInterrupt:
                 note("interrupted")
             except ChatlakeError as error:
                 show_error(error.message, error.hint)
 
 
-def _typed(*, is_terminal: bool) -> str | None:
-    """Return the next question, of one or more lines; None at the end."""
-    lines: list[str] = []
+def _next(ask: Ask) -> str | None:
     while True:
         try:
-            prompt = (_NEXT if lines else _FIRST) if is_terminal else ""
-            lines.append(input(prompt))
-        except EOFError:
-            if is_terminal:
-                note("")
-            return "\n".join(lines) if lines else None
+            typed = ask().strip()
         except KeyboardInterrupt:
-            note("")
-            lines.clear()
             continue
-        if lines in (["\\q"], [".quit"]):
+        except EOFError:
             return None
-        if lines[-1].rstrip().endswith(";"):
-            return "\n".join(lines)
+        return None if typed in _LEAVE else typed
 
 
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C end a question inside the block, and not the command."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _answer(questions: Questions, typed: str, style: str, *, paged: bool) -> None:
+    if typed.startswith("."):
+        query = _of_the_prompt(*typed.rstrip(";").split())
+        style = "table"
+    else:
+        query = typed if typed.strip("; \n") else ""
+    if query:
+        questions.answer(query, style, None, paged=paged)
 
 
-@contextmanager
-def _history(folder: Path | None) -> Iterator[None]:
-    """Keep what was typed in a file that only its owner may read; complete words with Tab."""
-    if folder is None:
-        yield
-        return
-    import readline  # noqa: PLC0415 - it changes the terminal
-
-    readline.set_completer(_completed)
-    readline.parse_and_bind("tab: complete")
-    readline.set_history_length(_LINES_KEPT)
-    file = folder / _HISTORY
-    with suppress(OSError):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        file.chmod(0o600)
-        readline.read_history_file(file)
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            readline.write_history_file(file)
-            file.chmod(0o600)
+def _of_the_prompt(word: str, *rest: str) -> str:
+    """Return the query of a word with a dot; empty where its answer is shown already."""
+    match (word, *rest):
+        case (".help",):
+            say(_HELP)
+        case (".tables",):
+            return _TABLES
+        case (".schema",):
+            return _SCHEMA.format(of_one="")
+        case (".schema", view):
+            if view.lower() not in VIEWS:
+                raise UsageError(f"there is no view {view!r}", hint=f"Views: {', '.join(VIEWS)}.")
+            return _SCHEMA.format(of_one=f"AND table_name = {quoted(view.lower())}")
+        case (".ask", *words):
+            return _ready(words)
+        case _:
+            raise UsageError(f"{word} with {len(rest)} words is not known", hint=".help lists all.")
+    return ""
 
 
-def _completed(start: str, number: int) -> str | None:
-    found = [word for word in _WORDS if word.lower().startswith(start.lower())]
-    return found[number] if number < len(found) else None
+def _ready(words: list[str]) -> str:
+    from chatlake.lake.catalog.ready_questions import ready_question, ready_questions  # noqa: PLC0415
+
+    if not words:
+        for question in ready_questions().values():
+            say(f"{question.name:15} {question.description}")
+        return ""
+    name, *options = words
+    if len(options) % 2 or not all(option.startswith("--") for option in options[::2]):
+        raise UsageError("expected .ask NAME [--OPTION VALUE]…", hint="Try .ask usage")
+    given = {
+        option.removeprefix("--"): value
+        for option, value in zip(options[::2], options[1::2], strict=True)
+    }
+    return ready_question(name).sql(given)
+
+
+def _piped() -> str:
+    """Return the lines of standard input up to one that ends with `;`."""
+    lines: list[str] = []
+    for line in sys.stdin:
+        lines.append(line)
+        text = "".join(lines).strip()
+        if text.endswith(";") or (text.startswith((".", "\\")) and len(lines) == 1):
+            return text
+    if not lines:
+        raise EOFError
+    return "".join(lines)

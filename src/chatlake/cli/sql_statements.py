@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -11,7 +12,7 @@ from typing import Final
 import duckdb
 
 from chatlake.errors import ChatlakeError, LakeDamagedError, UsageError
-from chatlake.lake.catalog.duckdb_files import raised_while_reading
+from chatlake.lake.catalog.duckdb_files import has_moved, raised_while_reading
 
 _MISSING_TABLE: Final = re.compile(r"Table with name (\S+) does not exist")
 _OF_THE_QUERY: Final = (
@@ -22,6 +23,18 @@ _OF_THE_QUERY: Final = (
 )
 # Damage inside of a file, which DuckDB does not name; so is an error without a class of its own.
 _OF_A_FILE: Final = re.compile(r"Invalid Input Error: .*(Parquet|stats size|Invalid unicode)")
+# What people look for, and the API does not keep.
+_NOT_STORED: Final = re.compile(
+    r'(?:column|Table with name|Column with name) "?(?:'
+    r"(?P<time>\w*(?:latency|duration|elapsed|response_time|ttft)\w*)"
+    r"|(?P<money>\w*(?:price|cost|dollar|usd)\w*))",
+    re.IGNORECASE,
+)
+_WHY_NOT_STORED: Final = {
+    "time": "The API does not store how long a completion took, nor the times of messages.",
+    "money": "The API does not store prices. List yours under `prices:` in the configuration "
+    "(the view costs), or join a file: --allow-files.",
+}
 _FILES_HINT: Final = "--allow-files lets a query read files outside the lake."
 _OUTSIDE: Final = re.compile(r'Cannot access (?:file|directory) "(.*)" - file system operations')
 
@@ -31,7 +44,10 @@ def errors_explained(location: str, views: Sequence[str]) -> Iterator[None]:
     """Turn DuckDB's errors into UsageError (exit 2), or LakeDamagedError for a file of the lake."""
     try:
         yield
-    except duckdb.InterruptException:
+    except (duckdb.InterruptException, RuntimeError) as error:
+        # DuckDB makes a RuntimeError of what a signal's handler raised while a query ran.
+        if isinstance(error, RuntimeError) and str(error) != "Query interrupted":
+            raise
         raise KeyboardInterrupt from None
     except UnicodeDecodeError as error:
         raise LakeDamagedError(f"a text of the lake was altered: {error}") from error
@@ -39,23 +55,49 @@ def errors_explained(location: str, views: Sequence[str]) -> Iterator[None]:
         if raised := raised_while_reading(error):
             raise raised from error
         text = str(error)
-        if outside := _OUTSIDE.search(text):
-            raise UsageError(
-                f"chatlake sql reads only the lake, not {outside[1]}", hint=_FILES_HINT
-            ) from error
+        if unread := _not_read(error, location):
+            raise unread from error
         message = _before_the_quotation(text)
         if location in text.partition("\n\nLINE")[0]:
             raise LakeDamagedError(message) from error
         if type(error) is duckdb.Error or _OF_A_FILE.match(text):
             raise LakeDamagedError(f"a file of the lake cannot be read: {message}") from error
         if isinstance(error, _OF_THE_QUERY):
-            raise UsageError(message, hint=_hint(error, text, views)) from error
+            raise UsageError(
+                message + _quotation(text), hint=_not_stored(text) or _hint(error, text, views)
+            ) from error
         raise ChatlakeError(message) from error
+
+
+def _not_read(error: duckdb.Error, location: str) -> ChatlakeError | None:
+    """Return what it means that DuckDB did not open a file: missing in the lake, or outside."""
+    text = str(error)
+    if has_moved(error, location):
+        path = next(iter(re.findall(r'"([^"]+?\.parquet)', text)), text)
+        return LakeDamagedError(f"a file of the lake is missing: {path}")
+    if outside := _OUTSIDE.search(text):
+        return UsageError(f"chatlake sql reads only the lake, not {outside[1]}", hint=_FILES_HINT)
+    return None
 
 
 def _before_the_quotation(text: str) -> str:
     """Return what DuckDB says before it quotes the query, on one line."""
     return " ".join(text.partition("\n\nLINE")[0].partition("\nDid you mean")[0].split())
+
+
+def _quotation(text: str) -> str:
+    """Return the line of the query that DuckDB quotes, and its caret below the place.
+
+    For a person at a terminal: programs get an error in one line and its hint.
+    """
+    _, found, quoted = text.partition("\n\nLINE ")
+    return f"\nLINE {quoted.rstrip()}" if found and sys.stderr.isatty() else ""
+
+
+def _not_stored(text: str) -> str:
+    """Return why there is no such column, for what many look for; else nothing."""
+    found = _NOT_STORED.search(text)
+    return _WHY_NOT_STORED[found.lastgroup or ""] if found else ""
 
 
 def _hint(error: duckdb.Error, text: str, views: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """
     from datetime import UTC, datetime  # noqa: PLC0415
 
-    from chatlake.bootstrap.backup import open_lake  # noqa: PLC0415
+    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.cli.status_dates import times_in  # noqa: PLC0415
     from chatlake.cli.status_facts import gather  # noqa: PLC0415
     from chatlake.cli.status_json import status_document  # noqa: PLC0415

@@ -1,7 +1,7 @@
-"""When a source's completions were created, as far as that can be believed.
+"""When a source's completions were created, as far as the source's dates are plausible.
 
-The source says when: a `created` may lie in the future, or may be no time at all. One such row must
-not make a lake look fresh for ever, so what lies in the future is counted apart and gives no age.
+A source may send a `created` that lies in the future or is not a time. One such row must not make a
+lake look fresh for ever. So rows in the future are counted separately and do not set the age.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import msgspec
 
 from chatlake.cli.status_dates import SKEW, Dates, ReadTimes, future_run
 from chatlake.config import Settings, Source
+from chatlake.lake.files.replaced import listed_path
 from chatlake.model.manifest import Cursor, Failure, LakeState, SourceRun, parse_time
 from chatlake.model.tables import COMPLETIONS
 from chatlake.storage.interface import LockHolder, StoredFile
@@ -51,6 +52,7 @@ class StatusFacts:
     """The whole lake; `runs` newest first, `holder` writes to it now, `now` is UTC.
 
     `unlisted_files`, `unlisted_bytes`: what lies there and no manifest lists; None if not counted.
+    `replaced_files`, `replaced_bytes`: how much of that lies below `replaced/`.
     """
 
     commit: int
@@ -60,11 +62,19 @@ class StatusFacts:
     now: datetime
     unlisted_files: int | None = None
     unlisted_bytes: int | None = None
+    replaced_files: int | None = None
+    replaced_bytes: int | None = None
 
     def count_unlisted(self, files: Iterable[StoredFile]) -> None:
         """Take note of the files that no manifest lists."""
-        sizes = [file.size for file in files]
-        self.unlisted_files, self.unlisted_bytes = len(sizes), sum(sizes)
+        unlisted = list(files)
+        self.unlisted_files, self.unlisted_bytes = _figures(unlisted)
+        moved = [file for file in unlisted if file.path != listed_path(file.path)]
+        self.replaced_files, self.replaced_bytes = _figures(moved)
+
+
+def _figures(files: list[StoredFile]) -> tuple[int, int]:
+    return len(files), sum(file.size for file in files)
 
 
 def gather(
@@ -87,7 +97,7 @@ def gather(
 
 
 def _as_seen_now(run: SourceRun, holder: LockHolder | None) -> SourceRun:
-    """Return the run; one that says it is running, while nobody holds the lock, was killed."""
+    """Return the run; one that is marked as running, while the lock is free, was killed."""
     if run.status != "running" or (holder is not None and holder.run_id in ("", run.run_id)):
         return run
     return msgspec.structs.replace(run, status="killed")

@@ -23,6 +23,7 @@ def status_document(location: str, facts: StatusFacts) -> dict[str, Any]:
         "commit": facts.commit,
         "complete": all(not source.gaps for source in facts.sources),
         "unlisted": {"files": facts.unlisted_files, "bytes": facts.unlisted_bytes},
+        "replaced": {"files": facts.replaced_files, "bytes": facts.replaced_bytes},
         "locked_by": None if holder is None else msgspec.to_builtins(holder),
         "sources": [_source(source, facts.now) for source in facts.sources],
         "runs": [msgspec.to_builtins(run) for run in facts.runs[:_RUNS]],

@@ -23,9 +23,7 @@ def show_status(location: str, facts: StatusFacts) -> None:
     octets = sum(source.bytes for source in facts.sources)
     files = sum(source.files for source in facts.sources)
     say(f"{paint(location, 'bold')}: {size(octets)} in {count(files, 'file')}")
-    if facts.unlisted_files:
-        unlisted = f"{size(facts.unlisted_bytes or 0)} in {count(facts.unlisted_files, 'file')}"
-        say(f"In addition, {unlisted} that no manifest lists: see chatlake vacuum")
+    _show_unlisted(facts)
     if facts.holder is not None:
         say(f"A backup is running: {facts.holder}")
     for source in facts.sources:
@@ -33,6 +31,21 @@ def show_status(location: str, facts: StatusFacts) -> None:
         _show_source(source, facts.now)
     say()
     _show_runs(facts.runs)
+
+
+def _show_unlisted(facts: StatusFacts) -> None:
+    replaced, moved = facts.replaced_files or 0, facts.replaced_bytes or 0
+    others, octets = (facts.unlisted_files or 0) - replaced, (facts.unlisted_bytes or 0) - moved
+    if replaced:
+        say(
+            f"In addition, {size(moved)} in {count(replaced, 'replaced file')}, kept for readers "
+            "until chatlake vacuum"
+        )
+    if others:
+        say(
+            f"In addition, {size(octets)} in {count(others, 'file')} that no manifest lists: "
+            "the next command that writes moves them away"
+        )
 
 
 def _show_source(source: SourceFacts, now: datetime) -> None:
@@ -43,7 +56,7 @@ def _show_source(source: SourceFacts, now: datetime) -> None:
     else:
         say(
             f"{paint(source.name, 'bold')}: {count(rows[COMPLETIONS], 'completion')}, "
-            f"{count(rows[MESSAGES], 'message')}, {count(rows[IMAGES], 'image')}, "
+            f"{count(rows[MESSAGES], 'message')}, {count(rows[IMAGES], 'stored image')}, "
             f"{size(source.bytes)} in {count(source.files, 'file')}{left_over}"
         )
     oldest, newest = source.dates.oldest, source.dates.newest

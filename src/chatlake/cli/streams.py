@@ -1,8 +1,8 @@
-"""The standard streams of this process: closed, full, or read by somebody who has gone.
+"""The standard streams of this process: closed, full, or a pipe whose reader has ended.
 
-What a command was asked to do counts more than what it says of it. So a standard error that takes
-nothing is no error at all. A standard output that takes nothing ends a command whose work is its
-output; one whose work is done (a backup) says so in a line, and ends with the code of its work.
+The work of a command counts more than its messages. So a standard error that cannot be written is
+ignored. A standard output that cannot be written ends a command whose work is its output. A command
+that has done its work (a backup) warns in one line, and ends with the exit code of that work.
 """
 
 from __future__ import annotations

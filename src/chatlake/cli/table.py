@@ -27,12 +27,15 @@ class Layout:
     """Which columns are shown, and how wide. `total_columns`: how many there are.
 
     `width` is the terminal's, None where nothing is cut. `ascii_only`: no lines but `-`, `|`, `+`.
+    `texts`: which columns may hold text to read. In a narrow terminal columns without a value go
+    first, then those in the middle, and texts last.
     """
 
     headers: Sequence[str]
     right: Sequence[bool]
     width: int | None = None
     ascii_only: bool = False
+    texts: Sequence[bool] = ()
     shown: list[int] = field(default_factory=list)
     widths: list[int] = field(default_factory=list)
 
@@ -47,14 +50,40 @@ class Layout:
             return
         wanted = [min(width, _WIDEST) for width in self.widths]
         self.widths = list(wanted)
+        order = self._dispensable(rows)
+        while order and self._is_empty(order[0], rows) and self._taken() > self.width:
+            self.shown.remove(order.pop(0))
         self._narrow(self.width, _READABLE)
-        while len(self.shown) > _FEW and self._taken() > self.width:
-            del self.shown[len(self.shown) // 2]  # the middle: both ends tell most
+        while order and len(self.shown) > _FEW and self._taken() > self.width:
+            self.shown.remove(order.pop(0))
         self._narrow(self.width, _NARROWEST)
         while len(self.shown) > 1 and self._taken() > self.width:
-            del self.shown[len(self.shown) // 2]
+            self.shown.remove(order.pop(0))
         for i in self.shown:
             self.widths[i] += max(0, min(wanted[i] - self.widths[i], self.width - self._taken()))
+
+    def _dispensable(self, rows: Sequence[Sequence[Cell]]) -> list[int]:
+        """Return the columns in the order in which they are left out."""
+        empty = [i for i in self.shown if self._is_empty(i, rows)]
+        texts = [i for i in self.shown if i not in empty and self._is_text(i, rows)]
+        others = [i for i in self.shown if i not in empty and i not in texts]
+        order = empty[::-1]
+        for rest in (others, texts):
+            while rest:
+                order.append(rest.pop(len(rest) // 2))  # the middle: both ends tell most
+        return order
+
+    def _is_empty(self, index: int, rows: Sequence[Sequence[Cell]]) -> bool:
+        return bool(rows) and all(row[index].quiet for row in rows)
+
+    def _is_text(self, index: int, rows: Sequence[Sequence[Cell]]) -> bool:
+        return (
+            bool(self.texts)
+            and self.texts[index]
+            and any(
+                " " in row[index].text and cell_len(row[index].text) > _READABLE for row in rows
+            )
+        )
 
     def _taken(self) -> int:
         gap = 0 if len(self.shown) == len(self.headers) else 4

@@ -48,12 +48,13 @@ def vacuum(
     """Remove files that no manifest lists: replaced files, and files that killed runs left.
 
     Shows what it would remove, and asks first. It removes no data of the lake and no manifest.
-    Queries and exports that started before the files were replaced may still read them;
-    --older-than gives them time. Exit codes: 0 done, 7 a manifest is damaged (nothing was removed),
+    Exports that started before the files were replaced may still read them; --older-than gives
+    them time. Younger files in the tables' folders move to `replaced/`, so that a glob over the
+    folders counts right. Exit codes: 0 done, 7 a manifest is damaged (nothing was removed),
     8 locked by another run.
     """
-    from chatlake.bootstrap.backup import open_lake  # noqa: PLC0415
-    from chatlake.bootstrap.maintenance import unlisted_now, vacuum_lake  # noqa: PLC0415
+    from chatlake.bootstrap.maintenance import tidy_lake, unlisted_now, vacuum_lake  # noqa: PLC0415
+    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
 
     age = _age(older_than)
@@ -65,6 +66,8 @@ def vacuum(
         note(f"About to remove {_told(found.removable)}")
         if yes or not _is_asked() or _confirmed():
             removed, found = vacuum_lake(lake, age)
+    elif not dry_run and not found.is_tidy:
+        tidy_lake(lake)
     named = found.removable if dry_run else removed
     with after_the_work():
         if as_json:

@@ -40,7 +40,7 @@ def verify(
     checked when. Exit codes: 0 no damage, 7 damage (each file is named, with what to do), 1 this
     user may not read the whole lake.
     """
-    from chatlake.bootstrap.backup import open_lake  # noqa: PLC0415
+    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.cli.bytes_shown import bytes_shown  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
     from chatlake.errors import ChatlakeError  # noqa: PLC0415

@@ -6,8 +6,9 @@ from chatlake.config.load import find_settings_file, load_settings, parse_settin
 from chatlake.config.notify import NotifyAddress
 from chatlake.config.references import SecretLoader, SecretReference
 from chatlake.config.schema import json_schema
+from chatlake.config.select import Select
 from chatlake.config.settings import Runner, Schedule, Settings
-from chatlake.config.source import Pace, Select, Source
+from chatlake.config.source import Pace, Source
 from chatlake.config.template import template, write_template
 
 __all__ = [

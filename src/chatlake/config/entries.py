@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from chatlake.config.fields import Leaf, text_of
+from chatlake.config.fields import EMPTY_IS_DEFAULT, Leaf, text_of
 from chatlake.config.ids import ID_PATTERN, is_id
 from chatlake.config.references import (
     ENV_NAME,
@@ -117,15 +118,6 @@ def _parameter(name: str, value: object) -> str | SecretReference:
     return _sent(name, value)
 
 
-def _metadata(name: str, value: object) -> str:
-    text = text_of(value, "text")
-    if not 1 <= len(name) <= 64:
-        raise ValueError("expected a key of 1 to 64 characters")
-    if len(text) > 512:
-        raise ValueError("expected at most 512 characters")
-    return text
-
-
 def _headers(value: object) -> dict[str, str | SecretReference]:
     read: dict[str, str | SecretReference] = _mapping(_header, "a mapping of header names")(value)
     seen: dict[str, str] = {}
@@ -137,27 +129,11 @@ def _headers(value: object) -> dict[str, str | SecretReference]:
     return read
 
 
-def _pairs(value: object) -> dict[str, str]:
-    read: dict[str, str] = _mapping(_metadata, "a mapping of metadata keys to values")(value)
-    if len(read) > 16:
-        raise ValueError("expected at most 16 pairs, as many as a completion can have")
-    return read
-
-
-def _ids(value: object) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    if not isinstance(value, list | tuple):
-        raise ValueError("expected a list of completion ids")
-    expected = "expected a completion id: one word"
-    bad = [
-        ((index,), expected + ("" if isinstance(item, str) else ", in quotes"))
-        for index, item in enumerate(value)
-        if not (isinstance(item, str) and is_id(item))
-    ]
-    if bad:
-        raise entries_error(*bad)
-    return tuple(dict.fromkeys(str(item) for item in value))
+def _id(value: object) -> str:
+    if isinstance(value, str) and is_id(value):
+        return str(value)
+    quotes = "" if isinstance(value, str) else ", in quotes"
+    raise ValueError(f"expected a completion id: one word{quotes}")
 
 
 def _dump(entries: dict[str, Any]) -> dict[str, str]:
@@ -188,19 +164,17 @@ QUERY = Leaf(
     _dump,
     expands=False,
 )
-METADATA = Leaf(
-    _pairs,
-    {
-        "type": ["object", "null"],
-        "maxProperties": 16,
-        "propertyNames": {"minLength": 1, "maxLength": 64},
-        "additionalProperties": {"type": "string", "maxLength": 512},
-    },
-    expands=False,
-)
-IDS = Leaf(
-    _ids,
-    {"type": ["array", "null"], "items": {"type": "string", "pattern": ID_PATTERN}},
-    list,
-    expands=False,
-)
+Metadata = Annotated[
+    dict[
+        Annotated[str, Field(min_length=1, max_length=64)],
+        Annotated[str, Field(strict=True, max_length=512)],
+    ],
+    Field(max_length=16),  # as many pairs as a completion can have
+    EMPTY_IS_DEFAULT,
+]
+Ids = Annotated[
+    tuple[Annotated[str, Leaf(_id, {"type": "string", "pattern": ID_PATTERN}, expands=False)], ...],
+    Field(title="completion ids"),
+    AfterValidator(lambda ids: tuple(dict.fromkeys(ids))),
+    EMPTY_IS_DEFAULT,
+]

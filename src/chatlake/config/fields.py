@@ -1,7 +1,9 @@
 """The kinds of values that the configuration holds: what each accepts, and its JSON Schema.
 
-A `Leaf` stands in `Annotated[type, Leaf(...)]`. Its `check` turns what YAML gave into the value
-that the program uses, or raises ValueError with a text that begins with "expected".
+Choices and bounds are pydantic's own (`Literal`, `Field(ge=…, le=…)`); `EXPANDS` beside them lets
+the file say `${NAME}` instead. Kinds that pydantic does not know have a `Leaf`, which stands in
+`Annotated[type, Leaf(...)]`. Its `check` turns what YAML gave into the value that the program
+uses, or raises ValueError with a text that begins with "expected".
 """
 
 from __future__ import annotations
@@ -12,14 +14,19 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticUseDefault, core_schema
 
 from chatlake.config import durations, sizes
 from chatlake.config.references import Text
-from chatlake.config.suggestions import did_you_mean
 
 _REFERENCE_SCHEMA = {"type": "string", "pattern": r"\$\{[^{}]+\}"}
+
+
+class Section(BaseModel):
+    """What all parts of the configuration have in common: frozen, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,44 +84,6 @@ def words(expected: str, pattern: str, *, expands: bool = True, never: Sequence[
     return Leaf(check, schema, expands=expands)
 
 
-def whole_number(lowest: int, highest: int) -> Leaf:
-    """A whole number between two bounds, both included."""
-
-    def check(value: object) -> int:
-        if isinstance(value, Text) and value.isdecimal():
-            value = int(value) if len(value) < 20 else None  # it came out of the environment
-        if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
-            raise ValueError(f"expected a whole number from {lowest} to {highest}")
-        return value
-
-    return Leaf(check, {"type": "integer", "minimum": lowest, "maximum": highest})
-
-
-def yes_or_no() -> Leaf:
-    """True or false."""
-
-    def check(value: object) -> bool:
-        if isinstance(value, Text) and value in ("true", "false"):
-            return value == "true"  # it came out of the environment
-        if not isinstance(value, bool):
-            raise ValueError("expected true or false")
-        return value
-
-    return Leaf(check, {"enum": [True, False]})
-
-
-def choice(*options: str) -> Leaf:
-    """One of a few words."""
-
-    def check(value: object) -> str:
-        if isinstance(value, str) and value in options:
-            return str(value)
-        listed = ", ".join(options[:-1]) + " or " + options[-1]
-        raise ValueError(f"expected {listed}{did_you_mean(value, options)}")
-
-    return Leaf(check, {"enum": list(options)})
-
-
 def duration(*, zero: bool = False) -> Leaf:
     """A duration; `zero` permits `0s`."""
 
@@ -137,6 +106,12 @@ def duration(*, zero: bool = False) -> Leaf:
     return Leaf(check, schema, durations.format_duration)
 
 
+def duration_field(default: str, description: str) -> Any:
+    """The field of a duration; the JSON Schema shows `default` as it is written here."""
+    value = durations.parse_duration(default)
+    return Field(default=value, description=description, json_schema_extra={"default": default})
+
+
 def size() -> Leaf:
     """A size in bytes."""
 
@@ -151,29 +126,13 @@ def size() -> Leaf:
     return Leaf(check, schema, sizes.format_size)
 
 
-def format_version(known: int) -> Leaf:
-    """The version of the file's format; a newer one asks for a newer chatlake."""
-
-    def check(value: object) -> int:
-        if isinstance(value, int) and not isinstance(value, bool):
-            if value == known:
-                return value
-            if value > known:
-                raise ValueError(f"expected {known}, the newest known here; upgrade chatlake")
-        raise ValueError(f"expected {known}")
-
-    return Leaf(check, {"const": known}, expands=False)
-
-
 class EmptyIsDefault:
-    """Marks a section that is as if left out when its key stands there with nothing under it."""
+    """Marks a key that is as if left out when it stands there with nothing under it."""
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(
-            lambda value: {} if value is None else value, handler(source)
-        )
+        return core_schema.no_info_before_validator_function(_default_of_empty, handler(source))
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
@@ -181,4 +140,35 @@ class EmptyIsDefault:
         return {"anyOf": [handler(schema), {"type": "null"}]}
 
 
+class Expands:
+    """Marks a choice, a number or a truth value that may also be written `${NAME}`."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(_from_environment, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        inner = handler(schema)
+        return {"anyOf": [*inner.get("anyOf", [inner]), _REFERENCE_SCHEMA]}
+
+
+def _default_of_empty(value: Any) -> Any:
+    if value is None:
+        raise PydanticUseDefault
+    return value
+
+
+def _from_environment(value: Any) -> Any:
+    """The number or truth value in a text that came out of the environment."""
+    if isinstance(value, Text):
+        if value.isdecimal() and len(value) < 20:
+            return int(value)
+        return {"true": True, "false": False}.get(value, value)
+    return value
+
+
 EMPTY_IS_DEFAULT = EmptyIsDefault()
+EXPANDS = Expands()

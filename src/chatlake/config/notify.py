@@ -1,4 +1,4 @@
-"""The address that hears of backups that went wrong. Whoever knows it may post there: a secret."""
+"""The address to which failed backups are posted: a secret, because it lets anyone post there."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class NotifyAddress:
         return "an address" if self.reference is None else str(self.reference)
 
     def resolve(self, secret_loader: SecretLoader | None = None) -> str:
-        """Return the address. ConfigurationError, without showing it, for what is none."""
+        """Return the address. ConfigurationError, without the value, if it is not an address."""
         if self.reference is None:
             return self._literal
         url = self.reference.resolve(secret_loader)

@@ -7,7 +7,10 @@ import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, ValidationInfo
 
 from chatlake.config.fields import Leaf, text_of
 from chatlake.config.references import SECRET_PATTERN, SecretReference, Text
@@ -103,6 +106,16 @@ def _path(value: object) -> Path:
     return Path(text)
 
 
+def absolute(folder: Path, path: str) -> str:
+    """`path`, with `~` expanded, absolute from `folder`; `..` by name, as a shell's cd does."""
+    return os.path.abspath(folder / os.path.expanduser(path))  # noqa: PTH100, PTH111  links stay
+
+
+def _from_folder(path: Path, info: ValidationInfo) -> Path:
+    folder = (info.context or {}).get("folder", Path())
+    return Path(absolute(folder, str(path)))
+
+
 def check_shell(value: object, text: str) -> None:
     """Refuse what only a shell would replace: else it names a folder `$HOME`, literally."""
     found = _SHELL_SYNTAX.search(text)
@@ -132,7 +145,11 @@ BASE_URL = Leaf(
     },
 )
 LAKE = Leaf(_lake, {"type": "string", "pattern": LAKE_PATTERN})
-PATH = Leaf(_path, {"type": "string", "minLength": 1, "not": {"pattern": _SHELL}}, str)
+File = Annotated[
+    Path,
+    Leaf(_path, {"type": "string", "minLength": 1, "not": {"pattern": _SHELL}}, str),
+    AfterValidator(_from_folder),
+]
 
 
 def _secret(value: object) -> SecretReference:

@@ -12,21 +12,18 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from chatlake.config.document import Document, Location
+from chatlake.config.expected import expected
 from chatlake.config.references import Text, without_keys
 from chatlake.config.settings import Settings
 from chatlake.config.suggestions import did_you_mean
 from chatlake.errors import ConfigurationError
 
 _MOST = 20
+_UNKNOWN = object()
 _HIDDEN = ("api_key", "headers", "query", "notify")
-_PLAIN = {
-    "missing": "this key is required and missing",
-    "model_type": "expected a mapping",
-    "tuple_type": "expected a list",
-}
-_OTHER = "expected another value"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +52,23 @@ def from_validation(error: ValidationError, document: Document) -> Iterator[Prob
     """The problems in `error`, which arose from `document.data`."""
     for entry in error.errors(include_url=False, include_input=False):
         location = tuple(entry["loc"])
-        context = entry.get("ctx", {})
         if entry["type"] == "extra_forbidden":
             yield Problem(location, document.line(location), _unknown_key(location))
         elif entry["type"] == "missing":
-            yield Problem(location, document.line(location), _PLAIN["missing"])
+            text = "this key is required and missing"
+            yield Problem(location, document.line(location), text)
         elif entry["type"] == "entries":
-            for below, text in context["entries"]:
+            for below, text in entry["ctx"]["entries"]:
                 yield _wrong((*location, *below), text, document)
         else:
-            text = (
-                str(context["error"]) if "error" in context else _PLAIN.get(entry["type"], _OTHER)
+            is_key = location[-1:] == ("[key]",) and not isinstance(
+                _value_at(location[:-1], document), dict
             )
+            location = location[:-1] if is_key else location
+            value = _value_at(location, document)
+            if entry["type"] == "too_short" and value:
+                continue  # pydantic does not count entries that have errors of their own
+            text = expected(entry, _field(location), value, is_key=is_key)
             yield _wrong(location, text, document)
 
 
@@ -85,15 +87,23 @@ def _wrong(location: Location, text: str, document: Document) -> Problem:
     return Problem(location, document.line(location), f"got {_shown(location, document)}, {text}")
 
 
-def _shown(location: Location, document: Document) -> str:
+def _value_at(location: Location, document: Document) -> Any:
     value: Any = document.data
     for step in location:
-        value = value[step]
+        try:
+            value = value[step]
+        except (LookupError, TypeError):  # a key that is not Unicode: pydantic shows another one
+            return _UNKNOWN
+    return value
+
+
+def _shown(location: Location, document: Document) -> str:
+    value = _value_at(location, document)
     if value is None:
         return "nothing"
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
-    if any(step in _HIDDEN for step in location):
+    if value is _UNKNOWN or any(step in _HIDDEN for step in location):
         return "a value (not shown)"
     if not isinstance(value, str):
         return str(value).lower()
@@ -116,6 +126,17 @@ def _unknown_key(location: Location) -> str:
             f"under {where}" if where else "at the top level"
         )
     return "unknown key" + (did_you_mean(key, own) or f"; expected one of {', '.join(own)}")
+
+
+def _field(location: Location) -> FieldInfo | None:
+    """The field that holds the value at `location`: its own, or that of the list around it."""
+    sections = dict(_sections(Settings, ()))
+    place = tuple(step for step in location if isinstance(step, str))
+    for end in range(len(place), 0, -1):
+        section = sections.get(place[: end - 1])
+        if section is not None:
+            return section.model_fields.get(place[end - 1])
+    return None
 
 
 def _sections(

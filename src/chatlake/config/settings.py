@@ -10,10 +10,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, model_validator
 
 from chatlake.config import entries, places, schedules
-from chatlake.config.fields import EMPTY_IS_DEFAULT, choice, format_version, whole_number, words
+from chatlake.config.fields import EMPTY_IS_DEFAULT, EXPANDS, Section, words
 from chatlake.config.notify import NOTIFY, NotifyAddress
+from chatlake.config.prices import Price
 from chatlake.config.references import SecretLoader
-from chatlake.config.source import Section, Source, absolute
+from chatlake.config.source import Source
 from chatlake.config.suggestions import did_you_mean
 from chatlake.errors import ConfigurationError, UsageError
 
@@ -37,14 +38,13 @@ class Schedule(Section):
 class Runner(Section):
     """Where the Prefect flows run the batches of a backup."""
 
-    kind: Annotated[
-        Literal["threads", "processes", "dask", "ray"],
-        choice("threads", "processes", "dask", "ray"),
-    ] = Field(default="threads", description="Prefect's task runner.")
-    workers: Annotated[int, whole_number(1, 1024)] = Field(
+    kind: Annotated[Literal["threads", "processes", "dask", "ray"], EXPANDS] = Field(
+        default="threads", description="Prefect's task runner."
+    )
+    workers: Annotated[int, Field(strict=True, ge=1, le=1024), EXPANDS] = Field(
         default=2, description="Batches at once."
     )
-    batch_size: Annotated[int, whole_number(1, 100_000)] = Field(
+    batch_size: Annotated[int, Field(strict=True, ge=1, le=100_000), EXPANDS] = Field(
         default=500, description="Completions in one batch."
     )
     address: Annotated[str, words("the address of a cluster, host:port", _ADDRESS)] | None = Field(
@@ -64,7 +64,7 @@ class Runner(Section):
 class Settings(Section):
     """The whole configuration, as `load_settings` returns it."""
 
-    version: Annotated[Literal[1], format_version(VERSION)] = Field(
+    version: Annotated[int, Field(strict=True, ge=VERSION, le=VERSION)] = Field(
         description="The version of this file's format."
     )
     lake: Annotated[str, places.LAKE] = Field(
@@ -72,7 +72,7 @@ class Settings(Section):
         examples=["data/lake", "s3://bucket/lake"],
     )
     sources: tuple[Source, ...] = Field(
-        description="What to back up.", json_schema_extra={"minItems": 1}
+        title="sources", min_length=1, description="What to back up."
     )
     schedule: Schedule = Field(default=Schedule(), description="When `chatlake serve` backs up.")
     notify: Annotated[NotifyAddress, NOTIFY] | None = Field(
@@ -82,11 +82,14 @@ class Settings(Section):
         "this file.",
         examples=["${SLACK_URL}"],
     )
-    access: Annotated[Literal["private", "group"], choice("private", "group")] = Field(
+    access: Annotated[Literal["private", "group"], EXPANDS] = Field(
         default="private", description="Who may read the lake: private 0700/0600, group 0750/0640."
     )
     runner: Annotated[Runner, EMPTY_IS_DEFAULT] = Field(
         default=Runner(), description="Where the Prefect flows run the batches."
+    )
+    prices: tuple[Price, ...] = Field(
+        default=(), description="What tokens cost, for the view `costs`. chatlake knows no prices."
     )
     _path: Path = PrivateAttr(Path("chatlake.yaml"))
 
@@ -96,8 +99,6 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _sources(self) -> Settings:
-        if not self.sources:
-            raise entries.entries_error((("sources",), "expected at least one entry"))
         names = [source.name for source in self.sources]
         again = [index for index, name in enumerate(names) if name in names[:index]]
         if again:
@@ -113,7 +114,7 @@ class Settings(Section):
     @property
     def lake_location(self) -> str:
         """The lake's absolute path, or its URL without a slash at the end."""
-        return self.lake if "://" in self.lake else absolute(self._path.parent, self.lake)
+        return self.lake if "://" in self.lake else places.absolute(self._path.parent, self.lake)
 
     def source(self, name: str) -> Source:
         """The source of this name; raises UsageError, naming those there are."""
@@ -131,7 +132,7 @@ class Settings(Section):
     ) -> None:
         """Resolve `notify` and every secret of `sources` (names; all by default), and forget them.
 
-        Raises one ConfigurationError, a line for each that cannot be had.
+        Raises one ConfigurationError, a line for each that cannot be read.
         """
         problems = []
         chosen = self.sources if sources is None else [self.source(name) for name in sources]

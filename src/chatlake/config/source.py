@@ -1,4 +1,4 @@
-"""One source: its address, its key, what of it is backed up, and how fast.
+"""One source: its address, its key, and how fast to send requests to it.
 
 Every field's description also stands in the JSON Schema that editors show. Durations are
 `timedelta`, instants are aware and in UTC, paths are absolute.
@@ -6,128 +6,43 @@ Every field's description also stands in the JSON Schema that editors show. Dura
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from collections.abc import Mapping
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import ConfigDict, Field, model_validator
 
 from chatlake.config import entries, places
-from chatlake.config.durations import parse_duration
 from chatlake.config.fields import (
     EMPTY_IS_DEFAULT,
-    choice,
+    EXPANDS,
+    Section,
     duration,
+    duration_field,
     size,
-    whole_number,
     words,
-    yes_or_no,
 )
-from chatlake.config.ids import IdList, read_ids, unique_ids
 from chatlake.config.references import SecretLoader, SecretReference, Text
+from chatlake.config.select import Select
 from chatlake.config.sizes import parse_size
-from chatlake.errors import ConfigurationError
-
-
-def _duration(default: str, description: str) -> Any:
-    value = parse_duration(default)
-    return Field(default=value, description=description, json_schema_extra={"default": default})
-
-
-class Section(BaseModel):
-    """What all parts of the configuration have in common: frozen, no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class Select(Section):
-    """Which completions of a source to back up; empty means all."""
-
-    ids: Annotated[tuple[str, ...], entries.IDS] = Field(
-        default=(), description="Only these completions.", examples=[["chatcmpl-abc123"]]
-    )
-    ids_file: Annotated[Path, places.PATH] | None = Field(
-        default=None,
-        description="A file with one completion id per line; its path is relative to this file.",
-        examples=["ids.txt"],
-    )
-    model: Annotated[str, words("the name of a model", r"^\S(.*\S)?$")] | None = Field(
-        default=None, description="Only completions of this model.", examples=["gpt-4o"]
-    )
-    metadata: Annotated[dict[str, str], entries.METADATA] = Field(
-        default={},
-        description="Only completions with all of these pairs.",
-        examples=[{"team": "search"}],
-    )
-    created_after: Annotated[datetime, places.INSTANT] | None = Field(
-        default=None,
-        description="Only completions created at this time or later (UTC without offset).",
-        examples=["2026-01-31", "2026-01-31T08:00:00Z"],
-    )
-    created_before: Annotated[datetime, places.INSTANT] | None = Field(
-        default=None,
-        description="Only completions created before this time (UTC without offset).",
-        examples=["2026-02-28"],
-    )
-
-    @field_validator("ids_file")
-    @classmethod
-    def _absolute(cls, path: Path | None, info: ValidationInfo) -> Path | None:
-        folder = (info.context or {}).get("folder", Path())
-        return None if path is None else Path(absolute(folder, str(path)))
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Select:
-        after, before = self.created_after, self.created_before
-        if after is not None and before is not None and after >= before:
-            problem = "expected a time later than created_after"
-            raise entries.entries_error((("created_before",), problem))
-        return self
-
-    def fingerprint(self) -> str:
-        """16 hexadecimal digits that change when model, metadata or a time bound changes.
-
-        The lists of ids do not enter: they select by themselves, beside the listing.
-        """
-        bounds = [at and at.isoformat() for at in (self.created_after, self.created_before)]
-        text = json.dumps([self.model, sorted(self.metadata.items()), bounds])
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-    def chosen_ids(self) -> IdList | None:
-        """`ids` and those in `ids_file`, or None if neither key is used: then all are meant.
-
-        Raises ConfigurationError if the file is unreadable or holds something else.
-        """
-        if self.ids_file is None:
-            return IdList(self.ids) if self.ids else None
-        read = read_ids(self.ids_file, error=ConfigurationError)
-        both = unique_ids((*self.ids, *read.ids))
-        return IdList(both.ids, both.duplicates + read.duplicates)
 
 
 class Pace(Section):
     """How fast to send requests to a source, and how long to retry."""
 
-    concurrency: Annotated[int, whole_number(1, 1024)] = Field(
+    concurrency: Annotated[int, Field(strict=True, ge=1, le=1024), EXPANDS] = Field(
         default=32, description="The most requests at once."
     )
-    requests_per_minute: Annotated[int, whole_number(1, 1_000_000)] | None = Field(
-        default=None,
-        description="The most requests a minute; null: as fast as the service allows.",
+    requests_per_minute: Annotated[int | None, Field(strict=True, ge=1, le=1_000_000), EXPANDS] = (
+        Field(
+            default=None,
+            description="The most requests a minute; null: as fast as the service allows.",
+        )
     )
-    timeout: Annotated[timedelta, duration()] = _duration("60s", "How long one request may take.")
+    timeout: Annotated[timedelta, duration()] = duration_field(
+        "60s", "How long one request may take."
+    )
     max_body: Annotated[int, size()] = Field(
         default=parse_size("512MiB"),
         description="How large one decoded response may be. A larger one is a named failure. A "
@@ -135,10 +50,10 @@ class Pace(Section):
         examples=["512MiB", "2GiB"],
         json_schema_extra={"default": "512MiB"},
     )
-    max_attempts: Annotated[int, whole_number(1, 100)] = Field(
+    max_attempts: Annotated[int, Field(strict=True, ge=1, le=100), EXPANDS] = Field(
         default=8, description="How often to try one request before it counts as a failure."
     )
-    give_up_after: Annotated[timedelta, duration()] = _duration(
+    give_up_after: Annotated[timedelta, duration()] = duration_field(
         "15m", "How long to retry one request before it counts as a failure."
     )
 
@@ -155,18 +70,12 @@ _ENCRYPTED: dict[str, Any] = {
 class Tls(Section):
     """Which certificates to trust."""
 
-    ca_file: Annotated[Path, places.PATH] | None = Field(
+    ca_file: places.File | None = Field(
         default=None,
         description="A file of certificates (PEM) to trust instead of the usual ones, relative to "
         "this file; null: what SSL_CERT_FILE, SSL_CERT_DIR or REQUESTS_CA_BUNDLE name, if set.",
         examples=["company-ca.pem"],
     )
-
-    @field_validator("ca_file")
-    @classmethod
-    def _absolute(cls, path: Path | None, info: ValidationInfo) -> Path | None:
-        folder = (info.context or {}).get("folder", Path())
-        return None if path is None else Path(absolute(folder, str(path)))
 
 
 class Source(Section):
@@ -194,11 +103,11 @@ class Source(Section):
         "Never the key itself.",
         examples=["${OPENAI_API_KEY}", "file:/run/secrets/openai-key", "secret:openai-key"],
     )
-    auth: Annotated[Literal["bearer", "api-key"], choice("bearer", "api-key")] = Field(
+    auth: Annotated[Literal["bearer", "api-key"], EXPANDS] = Field(
         default="bearer",
         description="How the key is sent: `Authorization: Bearer`, or `api-key` (Azure).",
     )
-    allow_http: Annotated[bool, yes_or_no()] = Field(
+    allow_http: Annotated[bool, Field(strict=True), EXPANDS] = Field(
         default=False,
         description="true: send the key unencrypted over http:// to another machine. To this "
         "machine that is always allowed.",
@@ -216,17 +125,17 @@ class Source(Section):
     select: Annotated[Select, EMPTY_IS_DEFAULT] = Field(
         default=Select(), description="Which completions to back up; by default all."
     )
-    lookback: Annotated[timedelta, duration(zero=True)] = _duration(
+    lookback: Annotated[timedelta, duration(zero=True)] = duration_field(
         "24h", "How far before the newest backed-up completion each run starts to list."
     )
-    full_sweep_every: Annotated[timedelta, duration()] | None = _duration(
+    full_sweep_every: Annotated[timedelta, duration()] | None = duration_field(
         "7d", "How often a run lists everything again to find changes; null: only with --full."
     )
-    retention: Annotated[timedelta, duration()] = _duration(
+    retention: Annotated[timedelta, duration()] = duration_field(
         "30d",
         "How long the source keeps completions; for warnings, and to know what expired.",
     )
-    images: Annotated[Literal["store", "reference"], choice("store", "reference")] = Field(
+    images: Annotated[Literal["store", "reference"], EXPANDS] = Field(
         default="store",
         description="store: keep embedded images; reference: keep links and hashes only.",
     )
@@ -274,8 +183,8 @@ class Source(Section):
     def resolved_texts(self) -> set[str]:
         """What references to variables stand for in `headers`, `query` and `base_url`'s path.
 
-        The secrets of `secrets` are not among them. The host of `base_url` is none: it stands in
-        messages that would say nothing without it.
+        The secrets of `secrets` are not among them. Neither is the host of `base_url`, because
+        messages would say nothing without it.
         """
         sent = [*self.headers.values(), *self.query.values()]
         found = {value for text in sent if isinstance(text, Text) for value in text.resolved}
@@ -300,8 +209,3 @@ def _resolved(
         name: value.resolve(secret_loader) if isinstance(value, SecretReference) else value
         for name, value in sent.items()
     }
-
-
-def absolute(folder: Path, path: str) -> str:
-    """`path`, with `~` expanded, absolute from `folder`; `..` by name, as a shell's cd does."""
-    return os.path.abspath(folder / os.path.expanduser(path))  # noqa: PTH100, PTH111  links stay

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from chatlake.config.expected import bounds, choices
+from chatlake.config.settings import Runner
+from chatlake.config.source import Pace, Source
 from chatlake.errors import UsageError
 
 FILE_NAME = "chatlake.yaml"
@@ -29,7 +32,7 @@ sources:                        # required: at least one
     # file:/run/secrets/KEY a file, secret:NAME a Prefect Secret block. Each run reads the key
     # again, and never stores it.
     api_key: ${OPENAI_API_KEY}
-    auth: bearer                # bearer | api-key (Azure OpenAI)
+    auth: bearer                # @AUTH@ (Azure OpenAI)
     allow_http: false           # true: send the key unencrypted to another machine over http://
 
     # Extra headers and parameters for every request. If one carries a secret, use a reference.
@@ -54,7 +57,7 @@ sources:                        # required: at least one
     images: store               # store | reference (keep links and hashes, not the bytes)
 
     pace:
-      concurrency: 32           # most requests at once (1 to 1024)
+      concurrency: 32           # most requests at once (@AT_ONCE@)
       requests_per_minute: null # your own limit; null: as fast as the service allows
       timeout: 60s              # for one request
       max_body: 512MiB          # for one decoded response; a larger one is a named failure
@@ -88,16 +91,31 @@ notify: null                    # the address is a secret: use a reference
 access: private                 # private: 0700/0600 | group: 0750/0640, so the group can read
 
 runner:                         # where the Prefect flows run
-  kind: threads                 # threads | processes | dask | ray
+  kind: threads                 # @KIND@
   workers: 2                    # batches at once
   batch_size: 500               # completions in one batch
   address: null                 # of a Dask or Ray cluster; null: a local cluster
+
+# What tokens cost, for the view costs. These numbers are invented: take yours from your contract,
+# and note where and when you looked. A changed price is another entry with a later valid_from.
+prices: []
+# prices:
+#   - model: invented-model-*     # the longest pattern that fits decides
+#     valid_from: 2026-01-01      # a UTC day
+#     input: 1.11                 # dollars a million prompt tokens
+#     cached_input: 0.11          # of those out of the cache; null: as input
+#     output: 2.22                # dollars a million completion tokens
 """
 
 
 def template(lake: str = "data/lake") -> str:
     """The commented configuration, with every key; it loads as it is."""
-    return _TEMPLATE.replace("@LAKE@", lake)
+    return (
+        _TEMPLATE.replace("@LAKE@", lake)
+        .replace("@AUTH@", " | ".join(choices(Source.model_fields["auth"])))
+        .replace("@KIND@", " | ".join(choices(Runner.model_fields["kind"])))
+        .replace("@AT_ONCE@", " to ".join(bounds(Pace.model_fields["concurrency"])))
+    )
 
 
 def write_template(path: Path = Path(FILE_NAME)) -> Path:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import duckdb
 
 from chatlake.errors import LakeError
+from chatlake.exports.selection import ATTEMPTS
 from chatlake.lake.catalog.build import empty_file_of
+from chatlake.lake.catalog.duckdb_files import has_moved
 from chatlake.lake.catalog.views import reader
 from chatlake.lake.files.parts import open_part
+from chatlake.lake.files.replaced import url_of_listed
 from chatlake.lake.files.unaltered import require_unaltered
 from chatlake.lake.lake import Lake
 from chatlake.model.manifest import PartFile
@@ -23,6 +26,8 @@ from chatlake.model.tables import COMPLETIONS, MESSAGES
 
 _SLICE_BYTES: Final = 256 << 20  # about 450 MB of memory
 _ROWS_AT_ONCE: Final = 256
+
+Answer = TypeVar("Answer")
 
 # Oldest first; among those of one second an order that does not depend on how the lake is cut
 # into files, so that two exports of the same data are the same bytes.
@@ -73,10 +78,10 @@ ORDER BY place, position
 class Conversation:
     """One completion as stored: texts with references in place of images.
 
-    `raw` is None where a lost file left the messages alone, whose number nobody knows then.
-    `message_count` is None too where the messages could not be had; `held` is how many there are of
-    them in the lake. `messages` gives, once, what
-    `/messages` sent, in order; None for each reply that it did not send.
+    `raw` is None if a lost file left only the messages; then their number is unknown.
+    `message_count` is also None if the messages could not be fetched; `held` is how many of them
+    the lake holds. `messages` gives, once, what `/messages` sent, in order; None for each reply
+    that it did not send.
     """
 
     partition: Partition
@@ -98,19 +103,42 @@ def read_conversations(lake: Lake, connection: duckdb.DuckDBPyConnection) -> Ite
         files = _files_of_the_day(lake, day, sources)
         for file in files:
             require_unaltered(lake.storage, file)
-        # The views name the files of every day, and DuckDB looks each of them up for each query.
-        tables = {
-            table: reader([empty, *(_url(lake, file) for file in files if file.table == table)])
-            for table, empty in empties.items()
-        }
-        connection.execute(_NUMBER_A_DAY.format(**tables), {"day": day})
-        (count,) = connection.execute("SELECT count(*) FROM day").fetchall()[0]
+        tables = _Tables(lake, files, empties)
+        count = _number_a_day(connection, tables, day)
         step = _completions_at_once(lake, files)
         for first in range(0, count, step):
             places = {"first": first, "last": first + step - 1}
             rows = _read_slice(connection, tables, day, places)
             for _, conversation in groupby(rows, key=itemgetter(0)):
                 yield _conversation(conversation, day)
+
+
+class _Tables:
+    """The tables of one day as expressions that read their files, wherever these lie by now.
+
+    The views name the files of every day, and DuckDB looks each of them up for each query.
+    """
+
+    def __init__(self, lake: Lake, files: list[PartFile], empties: dict[str, str]) -> None:
+        self._lake = lake
+        self._files = files
+        self._empties = empties
+
+    def ask(self, question: Callable[[dict[str, str]], Answer]) -> Answer:
+        """Ask by the names of the tables; again if a run has moved a file meanwhile."""
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                return question(self._names())
+            except duckdb.Error as error:
+                if not left or not has_moved(error, self._lake.location):
+                    raise
+        raise AssertionError("unreachable")
+
+    def _names(self) -> dict[str, str]:
+        return {
+            table: reader([empty, *(_url(self._lake, f) for f in self._files if f.table == table)])
+            for table, empty in self._empties.items()
+        }
 
 
 def _conversation(rows: Iterator[tuple[Any, ...]], day: date) -> Conversation:
@@ -120,9 +148,16 @@ def _conversation(rows: Iterator[tuple[Any, ...]], day: date) -> Conversation:
     return Conversation(partition, completion_id, message_count, held, raw, messages)
 
 
+def _number_a_day(connection: duckdb.DuckDBPyConnection, tables: _Tables, day: date) -> int:
+    """Put what is selected of a day in order, and return how many completions these are."""
+    tables.ask(lambda names: connection.execute(_NUMBER_A_DAY.format(**names), {"day": day}))
+    (count,) = connection.execute("SELECT count(*) FROM day").fetchall()[0]
+    return int(count)
+
+
 def _read_slice(
     connection: duckdb.DuckDBPyConnection,
-    tables: dict[str, str],
+    tables: _Tables,
     day: date,
     places: dict[str, Any],
 ) -> Iterator[tuple[Any, ...]]:
@@ -131,9 +166,16 @@ def _read_slice(
     for low, high in connection.execute(_SPAN, places).fetchall():
         condition += " AND created_at BETWEEN $low AND $high"
         parameters |= {"low": low, "high": high}
-    result = connection.execute(_READ_A_SLICE.format(condition=condition, **tables), parameters)
-    while rows := result.fetchmany(_ROWS_AT_ONCE):
+
+    def first_rows(names: dict[str, str]) -> list[tuple[Any, ...]]:
+        # They are sorted, so whoever has the first has read every file.
+        sql = _READ_A_SLICE.format(condition=condition, **names)
+        return connection.execute(sql, parameters).fetchmany(_ROWS_AT_ONCE)
+
+    rows = tables.ask(first_rows)
+    while rows:
         yield from rows
+        rows = connection.fetchmany(_ROWS_AT_ONCE)
 
 
 def _files_of_the_day(lake: Lake, day: date, sources: list[str]) -> list[PartFile]:
@@ -144,7 +186,7 @@ def _files_of_the_day(lake: Lake, day: date, sources: list[str]) -> list[PartFil
 
 
 def _url(lake: Lake, file: PartFile) -> str:
-    url = lake.storage.url(file.path)
+    url = url_of_listed(lake.storage, file.path)
     if url is None:
         raise LakeError(f"DuckDB cannot read {lake.location}")
     return url

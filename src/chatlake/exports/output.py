@@ -187,7 +187,7 @@ def _claim(handle: int) -> None:
 
 
 def _remove_stale(folder: Path) -> None:
-    """Remove what a killed process left in a folder: nobody marks it as in use."""
+    """Remove what a killed process left in a folder: no process marks it as in use."""
     with suppress(OSError):
         for entry in list(os.scandir(folder)):
             if entry.name.startswith(_PREFIX) and entry.name.endswith(_SUFFIX):

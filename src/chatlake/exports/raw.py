@@ -9,14 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-import duckdb
-
 from chatlake.exports.conversations import Conversation, read_conversations
 from chatlake.exports.missing_messages import MissingMessages
 from chatlake.exports.narrowing import Selection, chosen
 from chatlake.exports.output import open_export
 from chatlake.exports.report import ExportReport
-from chatlake.exports.selection import unreadable
+from chatlake.exports.selection import reading
 from chatlake.exports.stored_images import StoredImages
 from chatlake.lake.lake import Lake
 from chatlake.model.image_references import restore_references
@@ -88,11 +86,9 @@ def export_raw(
         open_export(output, is_json=True) as file,
     ):
         export = _RawExport(lake, file)
-        try:
+        with reading(lake):
             for conversation in read_conversations(lake, connection):
                 export.write(conversation)
-        except duckdb.Error as error:
-            raise unreadable(error) from error
         return export.finished()
 
 

@@ -6,18 +6,23 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from typing import Final
 
 import duckdb
 
 from chatlake.errors import ChatlakeError, LakeDamagedError, UsageError
-from chatlake.lake.catalog.duckdb_files import raised_while_reading
+from chatlake.lake.catalog.duckdb_files import has_moved, raised_while_reading
 from chatlake.lake.catalog.only_reading import confine, require_condition
 from chatlake.lake.catalog.views import quoted
+from chatlake.lake.files.replaced import replaced_path
 from chatlake.lake.lake import Lake
 
 _KEYS = "SELECT source, completion_id, created_date FROM completions"
+ATTEMPTS: Final = 3
+"""How often a lake is read whose files another run moves meanwhile."""
+
 # The condition stands below the first line of each statement.
-_PLACE = re.compile(r"^LINE (\d+): (.*)\n( *\^)", re.MULTILINE)
+_PLACE: Final = re.compile(r"^LINE (\d+): (.*)\n( *\^)", re.MULTILINE)
 # Each thread holds a part of a row group; two read a lake as fast as a disk writes.
 _SETTINGS = ("SET memory_limit = '1GB'", "SET threads = 2")
 
@@ -34,27 +39,51 @@ def selected(
     condition = "true" if where is None else _checked(where)
     names = ", ".join(map(quoted, sources or ()))
     of_source = "true" if sources is None else f"list_contains([{names}]::VARCHAR[], source)"
-    with (
-        tempfile.TemporaryDirectory(prefix="chatlake-") as folder,
-        closing(lake.connect()) as connection,
-    ):
-        for setting in _SETTINGS:
-            connection.execute(setting)
-        # What is read of a day is what the newest commit lists, which the views may not show yet.
-        files = [lake.storage.url(file.path) for file in lake.state.files.values()]
-        confine(connection, lake.location, temporary=folder, also=filter(None, files))
-        try:
-            if where is not None:
-                require_condition(connection, where)
-            # The line break ends a comment. `condition` was checked, the names are quoted.
-            connection.execute(
-                f"CREATE TEMP TABLE selected AS {_KEYS} WHERE {of_source} AND (\n{condition}\n)"
-            )
-        except duckdb.Error as error:
-            if where is None or ".parquet" in str(error) or raised_while_reading(error):
-                raise unreadable(error) from error
-            raise _misunderstood(where, error) from error
-        yield connection
+    # The line break ends a comment. `condition` is checked, the names are quoted.
+    keys = f"CREATE TEMP TABLE selected AS {_KEYS} WHERE {of_source} AND (\n{condition}\n)"
+    with tempfile.TemporaryDirectory(prefix="chatlake-") as folder:
+        for left in reversed(range(ATTEMPTS)):
+            with closing(_open(lake, folder)) as connection:
+                try:
+                    if where is not None:
+                        require_condition(connection, where)
+                    connection.execute(keys)
+                except duckdb.Error as error:
+                    if left and has_moved(error, lake.location):
+                        continue
+                    if where is None or ".parquet" in str(error) or raised_while_reading(error):
+                        raise unreadable(error) from error
+                    raise _misunderstood(where, error) from error
+                yield connection
+                return
+
+
+def _open(lake: Lake, folder: str) -> duckdb.DuckDBPyConnection:
+    connection = lake.connect()
+    for setting in _SETTINGS:
+        connection.execute(setting)
+    # What is read of a day is what the newest commit lists, which the views may not show yet; and
+    # a run that ends meanwhile may move it.
+    paths = [path for path in lake.state.files for path in (path, replaced_path(path))]
+    urls = [lake.storage.url(path) for path in paths]
+    confine(connection, lake.location, temporary=folder, also=filter(None, urls))
+    return connection
+
+
+@contextmanager
+def reading(lake: Lake) -> Iterator[None]:
+    """Turn what goes wrong while a lake is read into what it means for the user."""
+    try:
+        yield
+    except (duckdb.Error, LakeDamagedError) as error:
+        if lake.was_rewritten():
+            raise ChatlakeError(
+                "another run has merged the files that were being read",
+                hint="Run the command again.",
+            ) from error
+        if isinstance(error, duckdb.Error):
+            raise unreadable(error) from error
+        raise
 
 
 def unreadable(error: duckdb.Error) -> ChatlakeError:

@@ -6,8 +6,7 @@ import logging
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from chatlake.backup.figures import FIGURES
-from chatlake.backup.run import BackupReport
+from chatlake.backup.report import FIGURES, BackupReport
 from chatlake.errors import ChatlakeError, LakeLockedError
 from chatlake.model.manifest import SourceRun
 from chatlake.model.markup import as_cell, code

@@ -1,4 +1,4 @@
-"""A batch: one Prefect task's worth of completions, and how many that should be."""
+"""A batch: the completions of one Prefect task, and how many they should be."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Exporting in batches: the engine's work, mapped to tasks that cost something each.
+"""Exporting in batches: maps the engine's work to tasks, each of which has a cost.
 
-Items are gathered into batches, a bounded number of batches is under way, and each is committed as
+Items are gathered into batches, a bounded number of batches runs at once, and each is committed as
 soon as it has ended. Knows nothing of Prefect: `Submit` starts a batch, wherever that runs.
 """
 

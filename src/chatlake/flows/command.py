@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from chatlake import signals
 from chatlake.bootstrap.prefect_database import own_database, require_known_database
 from chatlake.bootstrap.prefect_password import temporary_server_guarded
 from chatlake.bootstrap.runners import require_extra, require_lasting_server, require_prefect
 from chatlake.bootstrap.secrets import needs_prefect_secrets
 from chatlake.bootstrap.sources import jobs_for
 from chatlake.config import Settings
-from chatlake.errors import ChatlakeError, RunInterruptedError, RunTerminatedError
+from chatlake.errors import ChatlakeError, RunInterruptedError
 from chatlake.flows.configuration import flow_settings
 from chatlake.flows.jobs import job_for_ids
 from chatlake.flows.session import in_own_session
@@ -128,7 +127,7 @@ def _run(
 
 def _run_flow(settings: Settings, start: Callable[[Settings], State[Any]]) -> int:
     # Prefect's server is stopped at exit: a plain SIGTERM would leave it behind.
-    signal.signal(signal.SIGTERM, _terminated)
+    signals.raise_terminated()
     try:
         with _own_server(settings):
             state = _tagged(start, settings)
@@ -193,7 +192,3 @@ def _told(error: ChatlakeError) -> int:
     if error.hint:
         print(error.hint, file=sys.stderr)
     return error.exit_code
-
-
-def _terminated(_number: int, _frame: FrameType | None) -> None:
-    raise RunTerminatedError("terminated")

@@ -2,12 +2,13 @@
 
 A worker starts flows in a checkout, where `config/chatlake.yaml` is the commented example. It is a
 valid configuration, so a deployment that names none would back up into the checkout, with whatever
-key the worker has. Somebody at a terminal sees that; at night nobody does. The example is known by
-its values: comments and spelling do not matter, and one changed value makes it your own.
+key the worker has. A user at a terminal would notice that, but not at night. The example is
+recognised by its values: comments and spelling do not matter, and one changed value makes it your
+own.
 
-A run of `chatlake serve` takes the configuration that is served, and no other. Else whoever reaches
-its Prefect server could name one of his own in a parameter, with his own server as `base_url`, and
-have the key sent there.
+A run of `chatlake serve` takes the configuration that is served, and no other. Otherwise anyone
+with access to its Prefect server could name another configuration in a parameter, with another
+server as `base_url`, and receive the key there.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """A run's log on its standard error, which may end before the run does.
 
 A worker reads what its runs print. When it is killed, the next line of the log breaks a pipe. Rich,
-which prints for Prefect, answers that with SystemExit in whichever thread has logged: the event
-loop of the backup would end in silence, and the run would wait for it without end, with the lock
-of the lake in its hand. The run has better things to do than to print, so such lines are dropped.
+which prints for Prefect, then raises SystemExit in the thread that logged. The event loop of the
+backup would end silently, and the run would wait for it forever while it holds the lock of the
+lake. So such lines are dropped.
 """
 
 from __future__ import annotations

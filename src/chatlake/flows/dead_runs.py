@@ -1,7 +1,7 @@
 """Closes the runs that a kill, a power loss or a lost worker has left as Running in Prefect.
 
 Every start of `chatlake serve` and every start of a flow run looks for them. What a dead run had
-committed is in the lake, and the next run continues from there; only Prefect has to be told.
+committed is in the lake, and the next run continues from there; only Prefect's record is wrong.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from chatlake.config import Settings
 from chatlake.errors import ChatlakeError
 from chatlake.flows.liveness import (
     ATTEMPT,
-    NO_PATIENCE,
-    Patience,
+    NO_SILENCE,
+    SilenceAllowed,
     UnderWay,
     own_labels,
     why_dead,
@@ -56,7 +56,7 @@ def begin_run(settings: Settings) -> None:
             me = client.read_flow_run(UUID(str(this_run.id)))
             client.update_flow_run_labels(me.id, own_labels(settings.lake_location, me.run_count))
             siblings = [] if me.deployment_id is None else [me.deployment_id]
-            _close(client, settings, siblings, Patience(), but=me.id)
+            _close(client, settings, siblings, SilenceAllowed(), but=me.id)
     except Exception as error:  # noqa: BLE001 - what is in the lake counts
         logger.warning("cannot ask Prefect for dead runs: %s", type(error).__name__)
 
@@ -64,14 +64,14 @@ def begin_run(settings: Settings) -> None:
 def close_runs_of(settings: Settings, deployments: Collection[UUID]) -> None:
     """Close dead runs, as the process that alone runs these deployments and has begun none yet."""
     with get_client(sync_client=True) as client:
-        _close(client, settings, deployments, NO_PATIENCE)
+        _close(client, settings, deployments, NO_SILENCE)
 
 
 def _close(
     client: SyncPrefectClient,
     settings: Settings,
     deployments: Collection[UUID],
-    patience: Patience,
+    patience: SilenceAllowed,
     *,
     but: UUID | None = None,
 ) -> None:
@@ -93,7 +93,7 @@ def _close(
             settings.lake_location,
             datetime.now(UTC),
             is_written,
-            patience if is_of_ours else Patience(),
+            patience if is_of_ours else SilenceAllowed(),
         )
         # It may have ended while this looked for its process: then it has another state by now.
         if why is not None and client.read_flow_run(run.id).state_id == run.state_id:

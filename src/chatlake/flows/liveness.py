@@ -1,10 +1,10 @@
-"""Whether the process of a flow run lives: what a run writes down of it, and how that is read.
+"""Whether the process of a flow run is alive: what a run records, and how later runs read it.
 
-Prefect goes on to call a run Running when its process was killed, until somebody says otherwise.
+Prefect shows a run as Running after its process was killed, until something sets another state.
 A run therefore labels itself with its machine, process and lake, and later runs read that. On the
-same machine the labels decide alone: the process lives or it does not. From another machine nobody
-sees it. But a run that lives soon holds the lock of its lake: if that is free long after the run's
-start, the run is dead.
+same machine the labels are enough: the process is alive or it is not. Another machine cannot see
+it. But a live run soon holds the lock of its lake. If the lock is free long after the run's start,
+the run is dead.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Labels = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class SilenceAllowed:
     """How long a run may go without a sign of life.
 
     `running`: without the lake's lock; a run that waits for a cluster's workers needs ten minutes.
@@ -45,7 +45,7 @@ class Patience:
     pending: timedelta = timedelta(hours=1)
 
 
-NO_PATIENCE: Final = Patience(timedelta(0), timedelta(0))
+NO_SILENCE: Final = SilenceAllowed(timedelta(0), timedelta(0))
 """For runs that only the process that asks could have started."""
 
 
@@ -81,7 +81,7 @@ def why_dead(
     lake: str,
     now: datetime,
     is_written: Callable[[], bool],
-    patience: Patience,
+    patience: SilenceAllowed,
 ) -> str | None:
     """Say why a run is dead; None where it lives, or where that cannot be told yet.
 
@@ -114,7 +114,7 @@ def _why_gone_elsewhere(
     was = f"process {labels.get(PROCESS)} on {labels.get(HOST)}"
     if _is_of_an_earlier_boot(labels):
         return None if is_written() else f"{was} is gone: that machine has restarted"
-    is_dead = since >= Patience().running and not is_written()
+    is_dead = since >= SilenceAllowed().running and not is_written()
     return f"{was} does not write to the lake" if is_dead else None
 
 

@@ -1,4 +1,4 @@
-"""What a batch leaves whose worker died each time: each completion is named, none forgotten."""
+"""The result of a batch whose workers all died: every completion in it is a named failure."""
 
 from __future__ import annotations
 

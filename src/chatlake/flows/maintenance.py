@@ -8,10 +8,11 @@ from datetime import UTC, date, datetime, timedelta
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed
 
-from chatlake.backup.run import new_report
-from chatlake.bootstrap.backup import open_lake
+from chatlake import signals
+from chatlake.backup.report import new_report
 from chatlake.bootstrap.maintenance import compact_lake, vacuum_lake
 from chatlake.bootstrap.notify import notifying
+from chatlake.bootstrap.opened import open_lake
 from chatlake.config import Settings
 from chatlake.config.references import without_keys
 from chatlake.errors import (
@@ -31,7 +32,6 @@ from chatlake.flows.maintenance_report import (
     leave_maintenance_skipped,
 )
 from chatlake.flows.run import failed_state
-from chatlake.flows.signals import raising_signals
 from chatlake.flows.skipped import skipped_state
 from chatlake.model.outside_text import one_line
 from chatlake.verify.run import Subset, storage_of, verify_storage
@@ -56,7 +56,7 @@ def maintain_in_flow(config: str | None) -> State[None]:
         begin_run(settings)
         report = new_report(settings.lake_location)
         with notifying(settings, report, command="maintenance"):
-            with raising_signals():
+            with signals.raising_stops():
                 done = _maintain(settings, slice_of(datetime.now(UTC).date()))
             _require_soundness(done)
     except _FoundDamageError as damage:

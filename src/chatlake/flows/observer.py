@@ -1,4 +1,4 @@
-"""What a run's log says while it goes on."""
+"""What the log of a run says while it is running."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A Prefect server for as long as chatlake serves, where the user has none.
+"""A Prefect server that runs as long as `chatlake serve`, if the user has none.
 
-It answers this user alone: it has a password of its own. And it is known by a name of its own,
-which only it can tell: whatever else listens on the port, another `chatlake serve` that started at
-the same moment or another user's program, is not taken for it.
+It has a password, so only this user can use it. It also has a random name, which only this server
+knows. So chatlake does not mistake another program on the port for it, such as another
+`chatlake serve` that started at the same moment.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
 from chatlake.backup.items import SourceJob
-from chatlake.backup.run import BackupReport, new_report
+from chatlake.backup.report import BackupReport, new_report
 from chatlake.bootstrap.backup import run_backup
 from chatlake.bootstrap.notify import notifying
 from chatlake.config import Settings

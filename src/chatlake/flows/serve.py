@@ -1,15 +1,16 @@
 """`chatlake serve`, behind its arguments: `python -m chatlake.flows.serve CONFIG [--port N] …`.
 
-A process of its own: Prefect takes seconds to import, and what is wrong is said before that.
+A process of its own: Prefect takes seconds to import, so errors are reported before that.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from pathlib import Path
+
+from chatlake import signals
 
 
 def main() -> int:
@@ -25,7 +26,8 @@ def main() -> int:
 
 
 def _serve(config: Path, port: int | None, name: str) -> int:
-    _end_at_signals()  # Prefect is still to be imported, and nothing to be put away
+    # Prefect is still to be imported, and there is nothing to put away.
+    signals.end_at_once(even_ignored=True)
     from chatlake.bootstrap.loop import LoopThread  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
     from chatlake.errors import ChatlakeError  # noqa: PLC0415
@@ -33,7 +35,6 @@ def _serve(config: Path, port: int | None, name: str) -> int:
     from chatlake.flows.defaults import hear_engine  # noqa: PLC0415
     from chatlake.flows.deployments import deployments_of, runner_deployment  # noqa: PLC0415
     from chatlake.flows.serving import serve  # noqa: PLC0415
-    from chatlake.flows.signals import raising_signals  # noqa: PLC0415
 
     try:
         settings = load_settings(config)
@@ -42,7 +43,7 @@ def _serve(config: Path, port: int | None, name: str) -> int:
         deployments = [runner_deployment(each, settings) for each in served]
         hear_engine()
         # Not in the main thread, whose signals Prefect's runner would take.
-        with raising_signals():
+        with signals.raising_stops():
             LoopThread().run(serve(settings, served, deployments, port))
     except ChatlakeError as error:
         for line in (
@@ -54,12 +55,6 @@ def _serve(config: Path, port: int | None, name: str) -> int:
     return 0
 
 
-def _end_at_signals() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _frame: os._exit(128 + number))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
-
-
 if __name__ == "__main__":
-    _end_at_signals()
+    signals.end_at_once(even_ignored=True)
     raise SystemExit(main())

@@ -1,4 +1,4 @@
-"""The Prefect server that workers in other processes tell of their tasks."""
+"""The Prefect server to which workers in other processes report their tasks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A session of its own for a run and the Prefect server that is started for it.
 
-A terminal sends Ctrl-C to every process of its foreground group: the server would be gone before
-the run could tell it how it ended. And whatever becomes of the run, no server may stay behind.
+A terminal sends Ctrl-C to every process of its foreground group: the server would end before
+the run could report its state. And however the run ends, no server may stay behind.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
-from types import FrameType
+from collections.abc import Callable
 
-from chatlake.bootstrap.stop_wish import Heard, StopWish
+from chatlake import signals
 
-_FORWARDED = {
+_PASSED_ON = {
     signal.SIGINT: signal.SIGINT,
     signal.SIGTERM: signal.SIGTERM,
     signal.SIGHUP: signal.SIGTERM,  # the terminal was closed
@@ -26,35 +25,23 @@ def in_own_session(work: Callable[[], int]) -> int:
     """Do `work` in a process of its own session; returns the exit code.
 
     A signal goes on to that process, which ends in order. A second one, seconds later, ends it and
-    all that it has started at once (StopWish). Call it while this process has no other thread. In
-    the new process it returns what `work` returns, to be passed on to the exit.
+    all that it has started at once (`signals.pass_on`). Call it while this process has no other
+    thread. In the new process it returns what `work` returns, to be passed on to the exit.
     """
     sys.stdout.flush()
     sys.stderr.flush()
     # A signal between the fork and the handlers would be lost: it waits until they are set.
-    waiting = signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
-    process = os.fork()
-    if process == 0:
-        os.setsid()
-        signal.pthread_sigmask(signal.SIG_SETMASK, waiting)
-        return work()
-    return _watched(process, waiting)
+    with signals.held_back(*_PASSED_ON):
+        process = os.fork()
+        if process == 0:
+            os.setsid()
+        else:
+            signals.pass_on(process, _PASSED_ON)
+    return _ended(process) if process else work()
 
 
-def _watched(process: int, unblocked: Iterable[int]) -> int:
-    wish = StopWish()
-
-    def forward(number: int, _frame: FrameType | None) -> None:
-        heard = wish.heard()
-        with contextlib.suppress(ProcessLookupError):
-            if heard is Heard.FIRST:
-                os.kill(process, _FORWARDED[signal.Signals(number)])
-            elif heard is Heard.AT_ONCE:
-                os.killpg(process, signal.SIGKILL)
-
-    for number in _FORWARDED:
-        signal.signal(number, forward)
-    signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
+def _ended(process: int) -> int:
+    """Wait for the process, end what it has left, and return its exit code."""
     _, status = os.waitpid(process, 0)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process, signal.SIGKILL)

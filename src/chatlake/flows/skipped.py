@@ -1,4 +1,4 @@
-"""How a flow run ends that finds another one writing to the lake: skipped, which is no failure.
+"""How a flow run ends if another one is writing to the lake: Skipped, which is not a failure.
 
 The lake has one writer, and its own lock decides which run that is. The second run has nothing to
 do: the first one does the work, and reports how it ends.

@@ -1,7 +1,7 @@
 """Compaction of a lake: merges small files, some at a time, each time in one commit.
 
-A commit adds the new files and removes the old ones from the list. The old ones stay on the disk,
-so whoever reads an older commit is not disturbed; `vacuum` removes them later.
+A commit adds the new files and removes the old ones from the list. The old ones move away when the
+run ends (`tidying`), where readers of an older commit find them; `vacuum` removes them later.
 """
 
 from __future__ import annotations

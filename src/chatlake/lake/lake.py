@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import socket
@@ -20,13 +21,15 @@ from chatlake.errors import (
     LakeNotFoundError,
     LakeUnwritableError,
 )
-from chatlake.lake import manifests
+from chatlake.lake import manifests, tidying
 from chatlake.lake.catalog.build import connect
 from chatlake.lake.catalog.keeper import CatalogKeeper
 from chatlake.lake.files import message_versions, parts, rewriting, versions
+from chatlake.lake.files.replaced import FOLDER as REPLACED
 from chatlake.lake.files.schema import SCHEMAS
 from chatlake.model.manifest import LakeState, Manifest, PartFile, format_time
 from chatlake.model.partitions import Partition
+from chatlake.model.prices import Price
 from chatlake.model.tables import COMPLETIONS, IMAGES, MISSED
 from chatlake.storage.folder import Access
 from chatlake.storage.interface import TEMPORARY_SUFFIX, LockHolder, Storage, StoredFile
@@ -34,6 +37,8 @@ from chatlake.storage.opening import storage_at
 
 if TYPE_CHECKING:
     import duckdb
+
+logger = logging.getLogger(__name__)
 
 _PARTITION: Final = re.compile(r"[/\\](source|created_date)=")
 # DuckDB takes a backslash as it is, but for a separator where the path is a glob.
@@ -43,13 +48,20 @@ _UNREADABLE: Final = re.compile(r"\\.*[*?\[]|[*?\[].*\\")
 class Lake:
     """The lake on one storage, and what its newest manifest lists (`backup.ports.LakeStore`)."""
 
-    def __init__(self, storage: Storage) -> None:
-        """Load the state. LakeDamagedError, LakeFormatError (see `manifests.load_state`)."""
+    def __init__(self, storage: Storage, prices: Sequence[Price] = ()) -> None:
+        """Load the state; `prices` are for the view `costs`.
+
+        LakeDamagedError, LakeFormatError (see `manifests.load_state`).
+        """
         self.storage = storage
         self.location = storage.location
         self._state = manifests.load_state(storage)
-        self._catalog = CatalogKeeper(storage)
+        self._catalog = CatalogKeeper(storage, prices)
         self._holds_lock = False
+        # Of the files that this process has listed: those that no catalogue has shown yet, and
+        # those that it has replaced before one did.
+        self._unshown: set[str] = set()
+        self._never_shown: set[str] = set()
 
     @classmethod
     def open(
@@ -58,12 +70,14 @@ class Lake:
         *,
         access: Access = "private",
         create: bool = False,
+        prices: Sequence[Price] = (),
     ) -> Lake:
         """Open the lake in a folder or bucket; with `create`, make it if there is none.
 
-        `access` is who may read what this process writes into a folder. LakeNotFoundError without a
-        lake; LakeDamagedError, LakeFormatError; with `create` LakeUnwritableError;
-        ConfigurationError for a URL that `storage_at` refuses.
+        `access` says which users may read what this process writes into a folder; `prices` are for
+        the view `costs`. Raises LakeNotFoundError without a lake; LakeDamagedError,
+        LakeFormatError; with `create` LakeUnwritableError; ConfigurationError for a URL that
+        `storage_at` refuses.
         """
         storage = storage_at(location, access)
         if _PARTITION.search(storage.location):
@@ -76,7 +90,7 @@ class Lake:
                 f"{storage.location}: DuckDB cannot read a path with a backslash and one of * ? [",
                 hint="Put the lake in folders with other names.",
             )
-        lake = cls(storage)
+        lake = cls(storage, prices)
         if lake.state.number or any(
             next(storage.list(folder), None) for folder in ("schema", manifests.FOLDER)
         ):
@@ -99,7 +113,7 @@ class Lake:
     def create(self) -> None:
         """Write what a lake without commits has: the empty files that every view reads.
 
-        The catalogue comes with the first run's commits, or when somebody asks for it.
+        The catalogue comes with the first run's commits, or on request.
         """
         self._catalog.write_empty_files()
 
@@ -116,12 +130,16 @@ class Lake:
     def lock(self, run_id: str = "") -> Iterator[None]:
         """Be the only writer inside the block, on the newest state; LakeLockedError if another is.
 
-        At its end the catalogue shows the last commit.
+        At its end the catalogue shows the last commit, and the tables' folders hold what that
+        lists and nothing else (see `tidying`).
         """
         with self.storage.lock(_this_process(run_id)):
             self._holds_lock = True
+            self._unshown.clear()
+            self._never_shown.clear()
             try:
                 self.refresh()
+                tidying.put_back(self.storage, self._state)
                 manifests.restore_checkpoints(
                     self.storage, newest=self._state.number, chatlake=__version__
                 )
@@ -130,9 +148,9 @@ class Lake:
                 except BaseException:
                     # The reason why the run ended matters more than a catalogue that lags behind.
                     with suppress(LakeError):
-                        self.refresh_catalog(force=True)
+                        self._end()
                     raise
-                self.refresh_catalog(force=True)
+                self._end()
             finally:
                 self._holds_lock = False
 
@@ -248,6 +266,8 @@ class Lake:
         try:
             # Applied as read back: the caller may go on changing its figures.
             self._state.apply(manifests.append_commit(self.storage, manifest))
+            self._unshown.update(file.path for file in manifest.added)
+            self._never_shown |= self._unshown.intersection(manifest.removed)
         except BaseException as error:
             if not isinstance(error, CommitConflictError):
                 # It may have its name although a later step failed: what is there counts.
@@ -268,7 +288,8 @@ class Lake:
 
         The caller holds the lock.
         """
-        self._catalog.refresh(self._state, force=force)
+        if self._catalog.refresh(self._state, force=force):
+            self._unshown.clear()
 
     def catalog_is_current(self) -> bool:
         """Say whether the catalogue shows `state`, at the place where the lake now is."""
@@ -302,12 +323,32 @@ class Lake:
         return connection
 
     def leftovers(self) -> Iterator[StoredFile]:
-        """Yield the files that no manifest lists: temporary, removed, or of a killed run."""
+        """Yield the files that no manifest lists: temporary, replaced, or of a killed run."""
         for file in self.storage.list():
             folder, _, name = file.path.rpartition("/")
-            is_data = folder.partition("/")[0] in SCHEMAS and file.path not in self._state.files
+            top = folder.partition("/")[0]
+            is_data = top == REPLACED or (top in SCHEMAS and file.path not in self._state.files)
             if is_data or (name.startswith("_") and name.endswith(TEMPORARY_SUFFIX)):
                 yield file
+
+    def was_rewritten(self) -> bool:
+        """Say whether commits since `state` have replaced files of it: they may be gone."""
+        with suppress(LakeError):
+            return not self._state.files.keys() <= manifests.load_state(self.storage).files.keys()
+        return False
+
+    def _end(self) -> None:
+        """Swap in the last catalogue, then tidy: what an old one shows stays where it is."""
+        self.refresh_catalog(force=True)
+        try:
+            tidying.tidy(self.storage, self._state, self._never_shown)
+        except LakeError as error:
+            # All is committed: this alone fails no run, and the next one tries again.
+            logger.warning(
+                "replaced files still lie beside their successors, so programs that read the "
+                "Parquet files directly count them too: %s",
+                error.message,
+            )
 
     def _may_swap(self) -> bool:
         # A reader does not take the lock, which would turn a backup away, but leaves the catalogue

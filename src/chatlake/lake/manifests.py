@@ -116,7 +116,7 @@ def ensure_checkpoint(storage: Storage, state: LakeState, *, chatlake: str) -> N
 def restore_checkpoints(storage: Storage, *, newest: int, chatlake: str) -> None:
     """Write each checkpoint up to commit `newest` that is missing, where the commits still tell it.
 
-    One that a killed run has not come to, or that somebody removed.
+    It may be missing because a run was killed before it, or because it was removed.
     """
     _, checkpoints = _numbers(storage)
     lost = set(range(CHECKPOINT_EVERY, newest + 1, CHECKPOINT_EVERY)) - checkpoints

@@ -1,8 +1,9 @@
-"""Vacuum: removes files that belong to no state of the lake that somebody may still read.
+"""Vacuum: removes files that no reader can need any more.
 
-Two ages count, and both have to be past: a file that was written lately may belong to a commit that
-is still to come, and one that was replaced lately may be read through an older catalogue. A time to
-come (a clock that was ahead) is not past either. Manifests are never removed.
+Two times count, and both must be old enough. A file that was written recently may belong to a
+commit that is not made yet. A file that was replaced recently may still be read through an older
+catalogue. A time in the future (from a clock that was ahead) is not old enough either. Manifests
+are never removed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from datetime import datetime, timedelta
 
 from chatlake import failpoints
 from chatlake.lake import manifests
+from chatlake.lake.files.replaced import listed_path
+from chatlake.lake.files.schema import SCHEMAS
 from chatlake.lake.lake import Lake
 from chatlake.storage.interface import TEMPORARY_SUFFIX, Storage, StoredFile
 
@@ -27,6 +30,14 @@ class Unlisted:
     removable: list[StoredFile] = field(default_factory=list)
     kept: list[StoredFile] = field(default_factory=list)
 
+    @property
+    def is_tidy(self) -> bool:
+        """Whether no unlisted Parquet file lies in a table's folder, where a glob counts it."""
+        return not any(
+            file.path.partition("/")[0] in SCHEMAS and file.path.endswith(".parquet")
+            for file in (*self.removable, *self.kept)
+        )
+
 
 def find_unlisted(lake: Lake, older_than: timedelta, now: datetime) -> Unlisted:
     """Divide what the lake does not list, by whether it has been so since `now` - `older_than`.
@@ -39,7 +50,7 @@ def find_unlisted(lake: Lake, older_than: timedelta, now: datetime) -> Unlisted:
     found = Unlisted()
     for file in lake.leftovers():
         if file.path.endswith(_OURS):  # whatever else lies there is not ours
-            is_young = file.modified_at > moment or file.path in lately
+            is_young = file.modified_at > moment or listed_path(file.path) in lately
             (found.kept if is_young else found.removable).append(file)
     return found
 
@@ -58,5 +69,6 @@ def remove(storage: Storage, files: Iterable[StoredFile]) -> list[StoredFile]:
 
 
 def by_folder(files: Iterable[StoredFile]) -> Counter[str]:
-    """Return how many files lie below each table's folder (or another of the lake's folders)."""
-    return Counter(file.path.partition("/")[0] for file in files if "/" in file.path)
+    """Return how many files belong to each table, or lie in another of the lake's folders."""
+    paths = (listed_path(file.path) for file in files)
+    return Counter(path.partition("/")[0] for path in paths if "/" in path)

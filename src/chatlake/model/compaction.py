@@ -1,8 +1,8 @@
 """Compaction: which part files to merge, decided by the list of files alone.
 
-Small files cost: each query opens every one. Merging costs too: it writes the same bytes again, and
-the files that it replaces stay on the disk until `vacuum`. So a file is merged as soon as that is
-cheap beside what has come since, and once more when its day is over:
+Small files are costly, because each query opens every one. Merging is costly, too: it writes the
+same bytes again, and the replaced files stay on the disk until `vacuum`. So a file is merged when
+that is cheap compared with what was added since, and once more when its day is over:
 
 - A file of half the target or more is left alone for good.
 - Of the smaller ones, the smallest are merged, up to the largest one that is no more than `ratio`
@@ -91,7 +91,7 @@ def _worth_it(small: Sequence[PartFile], ratio: int | None) -> list[PartFile]:
 
 
 def _packed(files: Sequence[PartFile], target: int) -> Iterator[Merge]:
-    """Divide files into merges of at most `target` bytes; a file alone is none."""
+    """Divide files into merges of at most `target` bytes; a single file is not a merge."""
     pack: list[PartFile] = []
     size = 0
     for file in files:

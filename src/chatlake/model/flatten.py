@@ -75,7 +75,7 @@ def flatten(
     `keep_images`: whether the lake will hold the images; without, none stays in `raw` either.
     `digest`: that of the completion, where the caller has it already.
 
-    `messages` are the objects of `/messages`, oldest first; None where they could not be had: the
+    `messages` are the objects of `/messages`, oldest first; None if they could not be fetched: the
     completion then has its replies only, and no digest, so that the next run tries again.
     """
     replies = read_replies(completion)
@@ -258,7 +258,7 @@ def _json_column(key: str, text: bytes, within: SentObject) -> str | None:
 
 
 def _invalid_argument_calls(tool_calls: bytes) -> list[int] | None:
-    """Return the positions of the tool calls whose arguments are no JSON; None: there is none.
+    """Return the positions of the tool calls whose arguments are not JSON; None without any.
 
     Decided here, because DuckDB takes more for JSON than RFC 8259 does.
     """

@@ -67,7 +67,7 @@ def is_data_url(url: str) -> bool:
 
 
 def decode_data_url(url: str) -> EmbeddedImage | None:
-    """Decode a data URL (RFC 2397); None where it is none, empty, or cannot be decoded."""
+    """Decode a data URL (RFC 2397); None if it is not one, is empty or cannot be decoded."""
     match = _DATA_URL.match(url)
     if match is None:
         return None

@@ -92,7 +92,7 @@ class SourceRun(msgspec.Struct, kw_only=True):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """A completion that could not be had (yet): the gap has a name, and is tried again."""
+    """A completion that could not be fetched (yet): a named gap, which is tried again."""
 
     source: str
     completion_id: str
@@ -112,7 +112,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, kw_only=True):
-    """One commit. `resolved`: the failures (source, completion id) that are none any more."""
+    """One commit. `resolved`: the failures (source, completion id) that it closes."""
 
     format: int = FORMAT
     number: int = 0
@@ -224,7 +224,7 @@ def parse_time(text: str) -> datetime:
 def false_value(document: Manifest | Checkpoint) -> str | None:
     """Return what a document says that no chatlake writes: a time, a day or a figure; else None.
 
-    Its SHA-256 tells accidents; who writes a document by hand writes a matching one.
+    Its SHA-256 shows accidents, not forgeries: a forger can write a matching one.
     """
     files = document.added if isinstance(document, Manifest) else document.files
     told = chain(map(_false_of_file, files), _false_moments(document), _false_seconds(document))

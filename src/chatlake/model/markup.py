@@ -1,7 +1,7 @@
-"""Text from outside within Markdown and chats: as code, so that nothing of it acts.
+"""Text from outside within Markdown and chats: quoted as code, so that its markup has no effect.
 
 A failure's detail is what a server wrote. As Markdown it could be a link, or an image whose address
-tells a stranger who reads it; in a chat it could call everybody. As code it is only read.
+reports the reader to a stranger. In a chat it could notify everybody. As code it is plain text.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def chat_code(text: str) -> str:
     """Return text as code in a chat.
 
     Chats know one backtick only, and some read `<…>` as a link or a call even within code. So what
-    would end the code, or call somebody, is replaced by what looks like it.
+    would end the code, or notify a user, is replaced by a look-alike.
     """
     text = one_line(text).translate(_CHAT)
     return f"`{text}`" if text else ""

@@ -1,7 +1,7 @@
 """When a completion was created, in whatever unit its server writes it.
 
 The API documents whole UTC seconds. Other servers send milliseconds or finer, fractions, or a date
-as text; the size of a number tells its unit, for no completion is older than a century.
+as text; the size of a number shows its unit, because no completion is older than a century.
 """
 
 from __future__ import annotations

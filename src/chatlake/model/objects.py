@@ -181,7 +181,7 @@ def read_message_page(body: bytes, completion_id: str = "", position: int = 0) -
 
 
 def read_completion(body: bytes) -> Completion:
-    """Decode the answer of `GET /chat/completions/{id}`; InvalidResponseError where it is none."""
+    """Decode the answer of `GET /chat/completions/{id}`; InvalidResponseError if it is not one."""
     return _completion(_checked(read_sent(body), "a completion"))
 
 
@@ -253,7 +253,7 @@ def _page(items: tuple[T, ...], page: _Page, malformed: tuple[Malformed, ...] = 
         ids = {item.id for item in items}  # type: ignore[attr-defined]
         token = None if last_id in ids else last_id
     if token is None and malformed and not items:
-        token = last_id or malformed[-1].id  # the server knows the row, though nobody can read it
+        token = last_id or malformed[-1].id  # the server knows the row, though it cannot be read
     if token is not None and has_more is None:
         has_more = True
     return Page(items, has_more, last_id, token, malformed)

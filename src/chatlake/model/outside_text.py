@@ -5,8 +5,8 @@ token in the id that it gives a request. So may the exception of a library. Such
 the lake's ledger, Prefect and people's terminals, and all of it passes through here first. What
 users have stored does not: completions and messages stay as the service sent them.
 
-A secret is remembered for the whole process as soon as it is read, since nobody knows in which
-text it will come back. It is found
+A secret is remembered for the whole process as soon as it is read, because it may come back
+in any text. It is found
 
 - as it is, percent-encoded, escaped as in JSON or HTML, or in a mixture of these;
 - in base64, by itself or within something longer, as `Authorization: Basic` has it;

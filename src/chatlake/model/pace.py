@@ -1,9 +1,10 @@
-"""The pace of one source: when the next request may leave. Pure: clock values are passed in.
+"""The pace of one source: when the next request may be sent. Pure: clock values are passed in.
 
-Four things hold a request back: a free slot (`concurrency`, reached in a few round trips from 18,
-so that the first limit met refuses few requests), a pause that the service asked for
-(`Retry-After` holds all requests of the source), the rate that was found (`RateFinder`), and the
-configured upper bound. What a limit took in during a pause is caught up with after it.
+Four things hold a request back: the number of requests at once (`concurrency`, which starts at 18
+and grows in a few round trips, so that the first limit refuses few requests), a pause that the
+service asked for (`Retry-After` holds all requests of the source), the rate that was found
+(`RateFinder`), and the configured upper bound. After a pause, chatlake may send the requests that
+the limit would have allowed meanwhile.
 """
 
 from __future__ import annotations

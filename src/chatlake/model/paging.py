@@ -23,25 +23,19 @@ A page that was refused leaves the state as it was, so the same page may be aske
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import islice
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from chatlake.errors import InvalidResponseError
 from chatlake.model.objects import Page
+from chatlake.model.trail import PAGE_LIMIT, HasId, Trail
 
-PAGE_LIMIT = 100  # more is undocumented (api-behaviour)
-_REMEMBERED = 10 * PAGE_LIMIT
-_TRAIL = 2 * PAGE_LIMIT
+__all__ = ["PAGE_LIMIT", "Pager", "StrandedError"]
+
 _USUAL_LIMITS = frozenset({10, 20, 25, 50})
 """Sizes at which servers cap a page, whatever limit they were asked for."""
 
 
-class _HasId(Protocol):
-    @property
-    def id(self) -> str: ...
-
-
-T = TypeVar("T", bound=_HasId)
+T = TypeVar("T", bound=HasId)
 
 
 class StrandedError(Exception):
@@ -83,7 +77,6 @@ class Pager(Generic[T]):
         self.limit = limit
         self.hidden_after: list[T] = []
         self._second = second
-        self._is_cursor = is_cursor
         self._checks_caps = checks_caps
         self._from_beginning = after is None
         self._by_time = False
@@ -93,8 +86,7 @@ class Pager(Generic[T]):
         self._claims_more = False
         self._at: T | None = None  # the item that the cursor names
         self._tried: set[str] = set() if after is None else {after}
-        self._recent: dict[str, None] = {}
-        self._trail: list[T] = []
+        self._trail = Trail(second, is_cursor)
         self._largest = 0
         self._steps = 1
 
@@ -110,7 +102,7 @@ class Pager(Generic[T]):
 
     def has_seen(self, item_id: str) -> bool:
         """Whether one of the last thousand items has this id."""
-        return item_id in self._recent
+        return self._trail.has_seen(item_id)
 
     def feed(self, page: Page[T]) -> list[T]:
         """Take a page; return its items that the last thousand before it did not hold.
@@ -122,17 +114,18 @@ class Pager(Generic[T]):
         if not page.items:
             return self._feed_empty(page)
         expected = self._expected
+        hides: list[T] = []
         shares_second = expected is not None and self._shares_second(expected)
-        if self._begins_again(page.items):
+        if self._at is not None and self._trail.begins_again(page.items, self._at):
             raise StrandedError
         if expected is not None and all(item.id != expected.id for item in page.items):
             if shares_second:
                 if not self._by_time and self._turn_to_time():
                     return []
-                self.hidden_after.append(expected)
+                hides.append(expected)
         elif shares_second:
             self._by_time = False
-        fresh = self._fresh(page.items)
+        fresh = self._trail.fresh(page.items)
         more = self._is_more(page, fresh)
         step = self._next(page, fresh) if more else None
         if more and step is None and self._is_end_of_all(page.items, fresh):
@@ -141,7 +134,8 @@ class Pager(Generic[T]):
             raise InvalidResponseError(
                 f"the service repeats the page that ends with {page.items[-1].id}"
             )
-        self._remember(page.items)
+        self.hidden_after += hides
+        self._trail.remember(page.items)
         self._claims_more = page.has_more is True
         self._largest = max(self._largest, len(page.items))
         self._steps = 1
@@ -156,7 +150,7 @@ class Pager(Generic[T]):
 
         False where that was asked for already.
         """
-        last = next((item for item in reversed(self._trail) if self._is_cursor(item)), None)
+        last = self._trail.last_cursor()
         if last is None or last.id in self._tried:
             return False
         self.done = False
@@ -165,9 +159,10 @@ class Pager(Generic[T]):
 
     def ask_after_last(self) -> bool:
         """Go on after the very last item, asked for or not; False where none can be asked after."""
-        if not self._trail or not self._is_cursor(self._trail[-1]):
+        last = self._trail.last_cursor()
+        if last is None or not self._trail.ends_with(last):
             return False
-        self._go(self._trail[-1], None)
+        self._go(last, None)
         return True
 
     def ask_for_known(self, *, earlier_second: bool = False) -> bool:
@@ -175,27 +170,20 @@ class Pager(Generic[T]):
 
         `earlier_second`: go back to an earlier second, as a cursor by time has to.
         """
-        last = len(self._trail) - 1
-        places = [
-            place
-            for place in range(last)
-            if self._is_cursor(self._trail[place])
-            and not (earlier_second and self._second(self._trail[place]) == self._second_at(last))
-        ]
-        if not places:
+        place = self._trail.before_last(earlier_second=earlier_second)
+        if place is None:
             return False
-        at, expected = self._trail[places[-1] : places[-1] + 2]
+        at, expected = place
         self._go(at, expected)
         self._tried.discard(expected.id)
         return True
 
     def step_back(self) -> bool:
         """Go on after an older item, each time twice as far back; False where there is none."""
-        while len(self._trail) > self._steps + 1:
+        while len(self._trail.items) > self._steps + 1:
             self._steps *= 2
-            place = max(0, len(self._trail) - 1 - self._steps)
-            item = self._trail[place]
-            if self._is_cursor(item) and item.id not in self._tried:
+            item = self._trail.back_by(self._steps)
+            if item is not None and item.id not in self._tried:
                 self._go(item, None)
                 return True
         return False
@@ -257,36 +245,19 @@ class Pager(Generic[T]):
         """Return the next cursor and the item that must follow it; None where nothing is left."""
         if page.next_cursor is not None and page.next_cursor not in self._tried:
             return page.next_cursor, None
-        for at, expected in self._options([*self._trail, *fresh]):
+        for at, expected in self._trail.places(fresh, by_time=self._by_time):
             if at.id not in self._tried:
                 return at, expected
         return None
 
-    def _options(self, items: Sequence[T]) -> list[tuple[T, T | None]]:
-        """Return the cursors to go on from, the best first, each with the item after it."""
-        usable = [place for place in range(len(items)) if self._is_cursor(items[place])]
-        if not usable:
-            return []
-        last = usable[-1]
-        after_last = items[last + 1] if last + 1 < len(items) else None
-        options: list[tuple[T, T | None]] = []
-        if self._by_time:
-            second = self._second(items[-1])
-            earlier = [p for p in usable if self._second(items[p]) != second]
-            if earlier:
-                options.append((items[earlier[-1]], items[earlier[-1] + 1]))
-        if len(usable) > 1:
-            options.append((items[usable[-2]], items[usable[-2] + 1]))
-        options.append((items[last], after_last))
-        return options
-
     def _turn_to_time(self) -> bool:
         """Take the cursor for a time: go on from an earlier second; False where there is none."""
         self._by_time = True
-        if not self._trail:
+        places = self._trail.places((), by_time=True)
+        if not places:
             return False
-        at, expected = self._options(self._trail)[0]
-        if at.id in self._tried or self._second(at) == self._second(self._trail[-1]):
+        at, expected = places[0]
+        if at.id in self._tried or self._second(at) == self._second(self._trail.items[-1]):
             return False
         self._go(at, expected)
         return True
@@ -298,43 +269,11 @@ class Pager(Generic[T]):
         self._expected = expected
         self._tried.add(self.cursor)
 
-    def _fresh(self, items: Sequence[T]) -> list[T]:
-        fresh: list[T] = []
-        by_id: dict[str, list[T]] = {}
-        for item in items:
-            same = by_id.setdefault(item.id, [])
-            if item.id not in self._recent and item not in same:
-                same.append(item)
-                fresh.append(item)
-        return fresh
-
-    def _remember(self, items: Sequence[T]) -> None:
-        known = self._recent
-        self._trail += [item for item in items if item.id not in known]
-        del self._trail[:-_TRAIL]
-        known |= dict.fromkeys(item.id for item in items)
-        for item_id in list(islice(known, max(0, len(known) - _REMEMBERED))):
-            del known[item_id]
-
     def _is_behind_last(self) -> bool:
         """Whether the cursor is the very last item: nothing is known to follow it."""
-        return self._at is not None and self._trail[-1:] == [self._at]
-
-    def _second_at(self, place: int) -> int | None:
-        return self._second(self._trail[place])
+        return self._trail.ends_with(self._at)
 
     def _shares_second(self, expected: T) -> bool:
         if self._at is None:
             return False
         return self._second(self._at) == self._second(expected)
-
-    def _begins_again(self, items: Sequence[T]) -> bool:
-        """Whether a page starts the list again instead of following its cursor."""
-        if self._at is None or any(item.id == self._at.id for item in items):
-            return False
-        seconds = [self._second(item) for item in (self._trail[0], self._trail[-1], self._at)]
-        first, last, at = seconds
-        begin = self._second(items[0])
-        if first is None or last is None or at is None or begin is None or first == last:
-            return False
-        return begin < at if first < last else begin > at

@@ -1,13 +1,13 @@
-"""How the rate grows between two refusals: three curves, one for each degree of knowledge.
+"""How the rate grows between two refusals: three curves, for three degrees of knowledge.
 
-    free        no limit was ever met: grows with every answer
-    searching   a limit was met and not measured: doubles every so often
-    tuned       a limit was measured: begins a margin below it, rises to it, stays near it, and then
-                probes above it with growing steps, until the next refusal measures again (the
-                cubic curve of RFC 9438, in the rate instead of the window)
+    free        no limit was met yet: the rate grows with every answer
+    searching   a limit was met but not measured: the rate doubles at fixed intervals
+    tuned       a limit was measured: the rate begins a margin below it, rises to it, stays near it,
+                and then probes above it with growing steps, until the next refusal measures again
+                (the cubic curve of RFC 9438, applied to the rate instead of the window)
 
-Growth counts the time in which requests were really granted: an idle source does not run up a rate
-that nobody has tried.
+Only time in which requests were granted counts for growth. So an idle source does not raise the
+rate to a value that was never tried.
 """
 
 from __future__ import annotations

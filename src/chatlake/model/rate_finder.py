@@ -1,17 +1,18 @@
 """Finding the rate that a service allows, from its refusals alone.
 
-The routes of stored completions send no rate headers, so the limit is met first and kept to then.
-The idea: a service that refuses a request for its rate has nothing left at that moment. Between two
-refusals it has therefore granted just what it refills, and requests granted / seconds between is
-the limit itself: whatever the latency and the burst, and the more exact the further apart.
+The routes of stored completions send no rate headers, so only a refusal shows the limit.
 
-At the first refusal nothing is sent until the requests under way are answered: all their refusals
-are one event. The search that follows begins at what they were granted, and ends with the second
-refusal, which gives the first measure (`RateCurve` has what happens in between).
-
-Some refusals are not about the rate: a gateway that refuses one in fifty whatever is asked of it.
-They are known by going on, soon, after each of several decreases in a row. They are then ignored
-for some seconds, at the rate that held before them, and put to the test again.
+1. A service that refuses a request for its rate has nothing left at that moment.
+2. So between two refusals it has granted exactly what it refills. The limit is the number of
+   granted requests, divided by the seconds between the refusals. This holds for any latency and
+   any burst, and is more exact the further the refusals are apart.
+3. After the first refusal nothing is sent until the running requests have ended. All refusals
+   among them count as one event.
+4. The search then starts at the rate that was granted to those requests. The second refusal ends
+   it and gives the first measure. `RateCurve` describes how the rate grows in between.
+5. Some refusals do not depend on the rate, such as those of a gateway that refuses one request in
+   fifty. They continue soon after each of several decreases in a row. The finder then returns to
+   the rate before those decreases, ignores refusals for some seconds, and tests them again.
 """
 
 from __future__ import annotations

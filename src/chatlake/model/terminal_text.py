@@ -1,4 +1,4 @@
-"""Text from strangers on a terminal: shown as what it is, never obeyed.
+"""Text from outside on a terminal: control characters are shown, not executed.
 
 Control characters move the cursor, change the window's title or worse; C1 ones (U+0080 to U+009F)
 do the same on many terminals; marks of direction let a text read as another one.

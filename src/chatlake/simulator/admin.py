@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgspec
 from starlette.applications import Starlette
@@ -17,68 +17,83 @@ from starlette.routing import Route
 
 from chatlake.errors import UsageError
 from chatlake.simulator.faults import Faults
+from chatlake.simulator.mischief import Mischief
 from chatlake.simulator.operations import checked_metadata
-
-if TYPE_CHECKING:
-    from chatlake.simulator.app import Simulator
+from chatlake.simulator.statistics import Statistics
+from chatlake.simulator.world import World
 
 ADMIN_PREFIX = "/_simulator/"
 _LINES_AT_ONCE = 100
 
-Action = Callable[["Simulator", dict[str, Any]], dict[str, Any]]
+
+class Administered(Protocol):
+    """What these routes look at and change: the simulator that answers the other routes."""
+
+    world: World
+    statistics: Statistics
+    mischief: Mischief
+
+    def set_faults(self, faults: Faults) -> None:
+        """Replace the faults; their counts begin anew."""
+
+    def report(self) -> dict[str, Any]:
+        """Return statistics, and the faults and oddities that happened."""
 
 
-def _index(simulator: Simulator, asked: dict[str, Any]) -> int:
+Action = Callable[[Administered, dict[str, Any]], dict[str, Any]]
+
+
+def _index(simulator: Administered, asked: dict[str, Any]) -> int:
     found = simulator.world.index_of(str(asked.get("id", "")))
     if found is None:
         raise ValueError(f"no completion has the id {asked.get('id')!r}")
     return found
 
 
-def grow(simulator: Simulator, asked: dict[str, Any]) -> dict[str, Any]:
+def grow(simulator: Administered, asked: dict[str, Any]) -> dict[str, Any]:
     """`{"n": 5}` adds that many completions, created now."""
     return {"ids": simulator.world.grow(msgspec.convert(asked.get("n", 1), int))}
 
 
-def edit(simulator: Simulator, asked: dict[str, Any]) -> dict[str, Any]:
+def edit(simulator: Administered, asked: dict[str, Any]) -> dict[str, Any]:
     """`{"id": …, "metadata": {…}}` replaces the metadata."""
     simulator.world.edit(_index(simulator, asked), checked_metadata(asked.get("metadata")))
     return {"edited": asked["id"]}
 
 
-def delete(simulator: Simulator, asked: dict[str, Any]) -> dict[str, Any]:
+def delete(simulator: Administered, asked: dict[str, Any]) -> dict[str, Any]:
     """`{"id": …}` deletes it."""
     simulator.world.delete(_index(simulator, asked))
     return {"deleted": asked["id"]}
 
 
-def hide(simulator: Simulator, asked: dict[str, Any]) -> dict[str, Any]:
+def hide(simulator: Administered, asked: dict[str, Any]) -> dict[str, Any]:
     """`{"id": …}` makes it invisible until it is revealed: a late row."""
     simulator.world.hide(_index(simulator, asked))
     return {"hidden": asked["id"]}
 
 
-def reveal(simulator: Simulator, asked: dict[str, Any]) -> dict[str, Any]:
+def reveal(simulator: Administered, asked: dict[str, Any]) -> dict[str, Any]:
     """`{"id": …}` shows it again."""
     simulator.world.reveal(_index(simulator, asked))
     return {"revealed": asked["id"]}
 
 
-def date(simulator: Simulator, asked: dict[str, Any]) -> dict[str, Any]:
+def date(simulator: Administered, asked: dict[str, Any]) -> dict[str, Any]:
     """`{"id": …, "created": 1760054380}` gives it another time (UTC seconds); null: none."""
     created = msgspec.convert(asked.get("created"), int | None)
     simulator.world.date(_index(simulator, asked), created)
     return {"dated": asked["id"]}
 
 
-def shrink(simulator: Simulator, asked: dict[str, Any]) -> dict[str, Any]:
+def shrink(simulator: Administered, asked: dict[str, Any]) -> dict[str, Any]:
     """`{"id": …, "keep": 1}` answers only its first messages from now on."""
     keep = msgspec.convert(asked.get("keep", 0), int)
     simulator.world.oddities.shrink(_index(simulator, asked), keep)
     return {"shrunk": asked["id"]}
 
 
-def refuse(simulator: Simulator, asked: dict[str, Any]) -> dict[str, Any]:
+def refuse(simulator: Administered, asked: dict[str, Any]) -> dict[str, Any]:
     """`{"id": …, "status": 403, "routes": ["messages"]}` refuses it on these routes."""
     routes = msgspec.convert(asked.get("routes", ["messages"]), list[str])
     way = asked.get("status", 403)
@@ -86,7 +101,7 @@ def refuse(simulator: Simulator, asked: dict[str, Any]) -> dict[str, Any]:
     return {"refused": asked["id"]}
 
 
-def malform(simulator: Simulator, asked: dict[str, Any]) -> dict[str, Any]:
+def malform(simulator: Administered, asked: dict[str, Any]) -> dict[str, Any]:
     """`{"id": …, "kind": "no-id", "routes": ["list", "get"], "position": 0}` spoils it there."""
     routes = msgspec.convert(asked.get("routes", ["list", "get"]), list[str])
     position = msgspec.convert(asked.get("position", 0), int)
@@ -95,13 +110,13 @@ def malform(simulator: Simulator, asked: dict[str, Any]) -> dict[str, Any]:
     return {"malformed": asked["id"]}
 
 
-def restore(simulator: Simulator, asked: dict[str, Any]) -> dict[str, Any]:
+def restore(simulator: Administered, asked: dict[str, Any]) -> dict[str, Any]:
     """`{"id": …}` ends what was set with refuse, malform and shrink."""
     simulator.world.oddities.restore(_index(simulator, asked))
     return {"restored": asked["id"]}
 
 
-def faults(simulator: Simulator, asked: dict[str, Any]) -> dict[str, Any]:
+def faults(simulator: Administered, asked: dict[str, Any]) -> dict[str, Any]:
     """`{"reset": 0.1, …}` replaces all faults; `{}` ends them."""
     simulator.set_faults(faults_of(asked))
     return {"faults": dataclasses.asdict(simulator.mischief.faults)}
@@ -115,7 +130,7 @@ def faults_of(values: dict[str, Any]) -> Faults:
     return msgspec.convert(values, Faults)
 
 
-def reset(simulator: Simulator, _asked: dict[str, Any]) -> dict[str, Any]:
+def reset(simulator: Administered, _asked: dict[str, Any]) -> dict[str, Any]:
     """`{}` counts from zero again."""
     simulator.statistics.reset()
     return {}
@@ -126,7 +141,7 @@ _ACTIONS: tuple[Action, ...] = (
 )  # fmt: skip
 
 
-def admin_app(simulator: Simulator) -> Starlette:
+def admin_app(simulator: Administered) -> Starlette:
     """The admin routes of one simulator."""
 
     async def stats(_request: Request) -> Response:
@@ -147,7 +162,7 @@ def admin_app(simulator: Simulator) -> Starlette:
     )
 
 
-def _endpoint(simulator: Simulator, action: Action) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(simulator: Administered, action: Action) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
             asked = msgspec.json.decode(await request.body() or b"{}", type=dict[str, Any])
@@ -158,7 +173,7 @@ def _endpoint(simulator: Simulator, action: Action) -> Callable[[Request], Await
     return endpoint
 
 
-async def _truth(simulator: Simulator) -> AsyncIterator[bytes]:
+async def _truth(simulator: Administered) -> AsyncIterator[bytes]:
     lines: list[bytes] = []
     for record in simulator.world.truth():
         lines.append(record)

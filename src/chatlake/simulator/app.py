@@ -21,7 +21,7 @@ from chatlake.simulator.dice import Dice
 from chatlake.simulator.faults import Faults
 from chatlake.simulator.limiter import Bucket, Headers
 from chatlake.simulator.mischief import Mischief
-from chatlake.simulator.requests import MAX_LIMIT, Page, Route, page, route
+from chatlake.simulator.requests import MAX_LIMIT, PageQuery, Route, page, route
 from chatlake.simulator.scenario import Scenario
 from chatlake.simulator.statistics import Statistics
 from chatlake.simulator.wire import Receive, Send
@@ -209,7 +209,7 @@ class Simulator:
         if scenario.max_page is not None:
             largest = scenario.max_page if scenario.strict_limit else sys.maxsize
         asked = page(query, largest)
-        if not isinstance(asked, Page):
+        if not isinstance(asked, PageQuery):
             return asked
         if found.name == "list":
             return pages.list_completions(self.world, asked, fault)

@@ -6,7 +6,7 @@ import struct
 from datetime import UTC, datetime
 
 from chatlake.simulator import tasks
-from chatlake.simulator.conversation import KINDS, Conversation
+from chatlake.simulator.conversation import KINDS, Talk
 from chatlake.simulator.reply import reply
 from chatlake.simulator.scenario import Created
 
@@ -101,7 +101,7 @@ def created_member(seconds: int, form: Created) -> bytes:
     return b'"created":%b,' % value
 
 
-def completion(talk: Conversation, *, created: bytes, metadata: bytes) -> bytes:
+def completion(talk: Talk, *, created: bytes, metadata: bytes) -> bytes:
     """The stored completion: `created` as `created_member` writes it, `metadata` as JSON."""
     roll = talk.roll
     answer = reply(talk)

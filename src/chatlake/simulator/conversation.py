@@ -27,7 +27,7 @@ _LONG_BELOW = _EMPTY_BELOW + 328
 
 
 @dataclass(slots=True)
-class Conversation:
+class Talk:
     """What all messages of one completion share.
 
     `kind` names the task, `pattern` is how many messages make one turn (4 with tools),
@@ -69,7 +69,7 @@ class Conversation:
         return template % (self.slots | numbers)
 
 
-def conversation(completion_id: bytes, roll: bytes, scenario: Scenario) -> Conversation:
+def conversation(completion_id: bytes, roll: bytes, scenario: Scenario) -> Talk:
     """The frame of a conversation: kind, language and length, without any text.
 
     Bytes 45 to 63 of `roll` decide it; the ones before are spelled in ids and seed, and serve
@@ -91,7 +91,7 @@ def conversation(completion_id: bytes, roll: bytes, scenario: Scenario) -> Conve
     count = (turns - 1) * pattern + last + with_system
     if rare < _EMPTY_BELOW:
         turns, count, with_image = 1, 0, False
-    return Conversation(
+    return Talk(
         completion_id=completion_id,
         roll=roll,
         kind=kind,
@@ -118,7 +118,7 @@ def _compiled(text: str) -> bytes:
     return compiled(text)
 
 
-def tool_of(talk: Conversation, turn: int) -> tuple[bytes, bytes, bytes]:
+def tool_of(talk: Talk, turn: int) -> tuple[bytes, bytes, bytes]:
     """Name, arguments template and result template of the tool that `turn` needs."""
     if (talk.roll[62] + turn) & 1:
         return b"get_weather", _compiled(tasks.WEATHER_ARGUMENTS), _compiled(tasks.WEATHER_RESULT)

@@ -24,7 +24,7 @@ class Faults:
     faults for the same order of requests.
     """
 
-    error_401: float = _rate("401 invalid_api_key in the middle of it (rate)")
+    error_401: float = _rate("401 invalid_api_key during a run (rate)")
     error_403: float = _rate("403, a permission is missing (rate)")
     error_500: float = _rate("500 server_error as JSON (rate)")
     error_502: float = _rate("502 with an HTML body from the edge (rate)")
@@ -33,9 +33,9 @@ class Faults:
     error_429: float = _rate("429 rate_limit_exceeded or slow_down (rate)")
     quota: float = _rate("429 insufficient_quota, which retrying does not help (rate)")
     reset: float = _rate("connection reset before the response (rate)")
-    truncated: float = _rate("body ends half way, connection closed (rate)")
-    slow: float = _rate("half of the body, a pause of `slow_seconds`, the rest (rate)")
-    drip: float = _rate("the body a byte at a time, `slow_seconds` after each (rate)")
+    truncated: float = _rate("the connection closes after half of the body (rate)")
+    slow: float = _rate("sends half of the body, waits `slow_seconds`, sends the rest (rate)")
+    drip: float = _rate("sends the body byte by byte, with `slow_seconds` after each (rate)")
     hang: float = _rate("no response until the client goes away (rate)")
     invalid_json: float = _rate("200 with a body that is not JSON (rate)")
     wrong_types: float = _rate("200 with JSON whose fields have wrong types (rate)")
@@ -56,11 +56,14 @@ class Faults:
         },
     )
     refused_routes: str = field(
-        default="messages", metadata={"help": "on these routes, with commas: get,messages"}
+        default="messages",
+        metadata={"help": "which routes refuse them, separated by commas: get,messages"},
     )
     shrunk: float = _rate("share of edited completions that have one message left, or none, 0 to 1")
     malformed_rows: float = _rate("share of completions that are malformed, 0 to 1")
-    malformed_messages: float = _rate("share of completions whose first message is, 0 to 1")
+    malformed_messages: float = _rate(
+        "share of completions whose first message is malformed, 0 to 1"
+    )
     malformed_as: MalformedAs = field(
         default="mixed",
         metadata={"help": "how they are malformed; mixed: each in its own way"},
@@ -83,7 +86,8 @@ class Faults:
     )
     slow_seconds: float = field(default=1.0, metadata={"help": "the pause of `slow` and of `drip`"})
     routes: str = field(
-        default="", metadata={"help": "only these routes, with commas: list,get,messages [all]"}
+        default="",
+        metadata={"help": "only these routes, separated by commas: list,get,messages [all]"},
     )
     at_most: int | None = field(
         default=None, metadata={"help": "how many faults in all, then none [no end]"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chatlake.simulator import pictures, tasks
-from chatlake.simulator.conversation import Conversation, tool_of
+from chatlake.simulator.conversation import Talk, tool_of
 
 _MESSAGE = b'{"id":"%b-%d","role":"%b","content":%b,"content_parts":%b,"name":%b}'
 _TEXT_PART = b'{"type":"text","text":"%b","image_url":null,"input_audio":null,"file":null}'
@@ -14,7 +14,7 @@ _IMAGE_PART = (
 _DETAILS = (b"null", b"null", b'"auto"', b'"low"', b'"high"')
 
 
-def message(talk: Conversation, position: int) -> bytes:
+def message(talk: Talk, position: int) -> bytes:
     """Message `position` of the conversation, as the API writes it (keys in its order)."""
     if talk.with_system and position == 0:
         return _plain(talk, 0, b"system", talk.fill(talk.script.system, 0))
@@ -28,7 +28,7 @@ def message(talk: Conversation, position: int) -> bytes:
     return _plain(talk, position, b"assistant", talk.fill(talk.turn(turn)[1], turn))
 
 
-def _from_user(talk: Conversation, position: int, turn: int) -> bytes:
+def _from_user(talk: Talk, position: int, turn: int) -> bytes:
     roll = talk.roll
     if talk.odd_text and roll[(position + 8) & 63] < 24:
         return _plain(talk, position, b"user", tasks.ODD_TEXTS[roll[9] % len(tasks.ODD_TEXTS)])
@@ -40,13 +40,13 @@ def _from_user(talk: Conversation, position: int, turn: int) -> bytes:
     return _plain(talk, position, b"user", text)
 
 
-def _plain(talk: Conversation, position: int, role: bytes, text: bytes) -> bytes:
+def _plain(talk: Talk, position: int, role: bytes, text: bytes) -> bytes:
     name = b'"customer_%d"' % talk.roll[10] if role == b"user" and talk.roll[11] < 5 else b"null"
     content = b'"%b"' % text
     return _MESSAGE % (talk.completion_id, position, role, content, b"null", name)
 
 
-def _in_parts(talk: Conversation, position: int, parts: list[bytes], joined: bytes) -> bytes:
+def _in_parts(talk: Talk, position: int, parts: list[bytes], joined: bytes) -> bytes:
     return _MESSAGE % (
         talk.completion_id,
         position,
@@ -57,7 +57,7 @@ def _in_parts(talk: Conversation, position: int, parts: list[bytes], joined: byt
     )
 
 
-def _with_images(talk: Conversation, position: int, turn: int) -> bytes:
+def _with_images(talk: Talk, position: int, turn: int) -> bytes:
     roll = talk.roll
     pairs = talk.script.pictures
     text = talk.fill(pairs[roll[12] % len(pairs)][0], turn)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from chatlake.simulator import answers
 from chatlake.simulator.answers import Answer
-from chatlake.simulator.requests import Page
+from chatlake.simulator.requests import PageQuery
 from chatlake.simulator.scenario import Scenario
 from chatlake.simulator.world import World
 
@@ -23,7 +23,7 @@ class _Cursor:
     place: int | None
 
 
-def list_completions(world: World, asked: Page, fault: str | None = None) -> Answer:
+def list_completions(world: World, asked: PageQuery, fault: str | None = None) -> Answer:
     """`GET /chat/completions`: newest first unless asked otherwise [rec]."""
     scenario = world.scenario
     if scenario.list_status != 200:
@@ -52,7 +52,7 @@ def list_completions(world: World, asked: Page, fault: str | None = None) -> Ans
 
 
 def list_messages(
-    world: World, completion_id: str, asked: Page, fault: str | None = None
+    world: World, completion_id: str, asked: PageQuery, fault: str | None = None
 ) -> Answer:
     """`GET /chat/completions/{id}/messages`: in the order of the conversation [rec]."""
     index = world.find(completion_id)
@@ -85,7 +85,7 @@ def list_messages(
 
 
 def _cursor(
-    asked: Page, place: int | None, scenario: Scenario, fault: str | None
+    asked: PageQuery, place: int | None, scenario: Scenario, fault: str | None
 ) -> _Cursor | None:
     """Where to begin; None for an unknown cursor. `place`: where the row of that id is."""
     after = asked.after
@@ -110,11 +110,11 @@ def _position(message_id: str, completion_id: str, count: int) -> int | None:
     return int(digits)
 
 
-def _limit(asked: Page, scenario: Scenario) -> int:
+def _limit(asked: PageQuery, scenario: Scenario) -> int:
     return asked.limit if scenario.max_page is None else min(asked.limit, scenario.max_page)
 
 
-def _unknown_after(world: World, asked: Page) -> Answer:
+def _unknown_after(world: World, asked: PageQuery) -> Answer:
     scenario = world.scenario
     if scenario.unknown_after == 200:
         world.oddities.counts["unknown_after"] += 1
@@ -122,7 +122,7 @@ def _unknown_after(world: World, asked: Page) -> Answer:
     return answers.unknown_after(asked.after or "", scenario.unknown_after)
 
 
-def _hollow(asked: Page, cursor: _Cursor) -> Answer:
+def _hollow(asked: PageQuery, cursor: _Cursor) -> Answer:
     """A page of which a server filtered every row away: its `last_id` leads on all the same."""
     place = _BEGINNING if cursor.place is None else str(cursor.place)
     name = (asked.after or place).encode("utf-8", "replace")
@@ -133,7 +133,7 @@ def _page(
     rows: list[bytes],
     names: list[bytes],
     places: list[int],
-    asked: Page,
+    asked: PageQuery,
     scenario: Scenario,
     *,
     more: bool,

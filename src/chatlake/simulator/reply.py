@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chatlake.simulator import tasks
-from chatlake.simulator.conversation import Conversation, tool_of
+from chatlake.simulator.conversation import Talk, tool_of
 from chatlake.simulator.templates import compiled
 
 _CHOICE = (
@@ -23,7 +23,7 @@ _CUSTOM_INPUT = compiled(tasks.CUSTOM_INPUT)
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class WrittenReply:
     """`choices` as JSON, the first choice's `content` as JSON, and which tools were offered."""
 
     choices: bytes
@@ -31,7 +31,7 @@ class Reply:
     tools: str
 
 
-def reply(talk: Conversation) -> Reply:
+def reply(talk: Talk) -> WrittenReply:
     """The reply to the last turn of `talk`: text, tool calls, a refusal, or a cut text."""
     roll = talk.roll
     if talk.calls_tool and talk.count:
@@ -57,16 +57,16 @@ def reply(talk: Conversation) -> Reply:
         )
         choices = b",".join((choices, *others))
     tools = "functions" if talk.kind == "tools" else ""
-    return Reply(choices, content, tools)
+    return WrittenReply(choices, content, tools)
 
 
-def _tool_reply(talk: Conversation) -> Reply:
+def _tool_reply(talk: Talk) -> WrittenReply:
     roll = talk.roll
     turn = talk.turns - 1
     call_id = roll[20:32].hex().encode()
     if roll[60] < 16:
         calls = _CUSTOM_CALL % (talk.fill(_CUSTOM_INPUT, turn), call_id)
-        return Reply(_choice_of(calls), b"null", "custom")
+        return WrittenReply(_choice_of(calls), b"null", "custom")
     name, arguments, _ = tool_of(talk, turn)
     if roll[60] >= 246:
         name, arguments = b"lookup_order", _BROKEN
@@ -74,7 +74,7 @@ def _tool_reply(talk: Conversation) -> Reply:
     if roll[60] & 15 == 0:
         second, template, _ = tool_of(talk, turn + 1)
         calls += b"," + _FUNCTION_CALL % (second, talk.fill(template, turn), call_id[::-1])
-    return Reply(_choice_of(calls), b"null", "functions")
+    return WrittenReply(_choice_of(calls), b"null", "functions")
 
 
 def _choice_of(calls: bytes) -> bytes:

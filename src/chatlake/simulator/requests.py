@@ -47,7 +47,7 @@ def route(method: str, path: str, query: bytes) -> Route | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PageQuery:
     """What a list or messages request asks for; `order` is empty when it was not given."""
 
     after: str | None
@@ -56,7 +56,7 @@ class Page:
     filters: Filters
 
 
-def page(query: bytes, largest: int = MAX_LIMIT) -> Page | Answer:
+def page(query: bytes, largest: int = MAX_LIMIT) -> PageQuery | Answer:
     """The query of a list, or the 400 that it earns: a `limit` above `largest` is one.
 
     Metadata filters are `metadata[key]=value`, brackets raw or percent-encoded.
@@ -81,7 +81,7 @@ def page(query: bytes, largest: int = MAX_LIMIT) -> Page | Answer:
             model = value
         elif key.startswith("metadata[") and key.endswith("]"):
             metadata.append((key[len("metadata[") : -1], value))
-    return Page(after, limit, order, Filters(model, tuple(metadata)))
+    return PageQuery(after, limit, order, Filters(model, tuple(metadata)))
 
 
 def _limit_error(limit: int, largest: int) -> Answer:

@@ -73,7 +73,7 @@ class Scenario:
     )
     lacks: str = field(
         default="",
-        metadata={"help": "routes that the server does not have, with commas: list,get,messages"},
+        metadata={"help": "routes that the server lacks, separated by commas: list,get,messages"},
     )
     lacks_status: int = field(
         default=404, metadata={"help": "status of these routes: 404, 405, 410 or 501"}
@@ -88,9 +88,9 @@ class Scenario:
     cursors: Cursors = field(
         default="exact",
         metadata={
-            "help": "what the list does with `after`: exact goes on behind that row; time goes on "
-            "with the next second, as older OGX; opaque takes only the `last_id` of a page, which "
-            "is no row's id"
+            "help": "how the list reads `after`: exact continues behind that row; time continues "
+            "with the next second, as older OGX; opaque accepts only the `last_id` of a page, "
+            "which is not the id of a row"
         },
     )
     newest_first: bool = field(

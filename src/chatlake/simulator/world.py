@@ -13,7 +13,7 @@ import msgspec
 
 from chatlake.simulator import ogx
 from chatlake.simulator.completion import completion, created_member, metadata_of, model_of
-from chatlake.simulator.conversation import Conversation, conversation
+from chatlake.simulator.conversation import Talk, conversation
 from chatlake.simulator.dice import Dice, identifier
 from chatlake.simulator.messages import message
 from chatlake.simulator.oddities import Oddities
@@ -157,7 +157,7 @@ class World:
 
     # What is answered
 
-    def _talk(self, index: int) -> Conversation:
+    def _talk(self, index: int) -> Talk:
         roll = self._dice.roll(index)
         return conversation(identifier(index, roll), roll, self.scenario)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -152,17 +152,33 @@ class LocalStorage:
         """Return this machine's time."""
         return datetime.now(UTC)
 
+    def move(self, moves: Mapping[str, str]) -> None:
+        """Give files other paths, and remove folders left empty; one that is absent is left out.
+
+        Each folder is flushed once, however many files of it move.
+        """
+        folders: set[Path] = set()
+        for old, new in moves.items():
+            source, target = self._at(old), self._at(new)
+            with _writing(target):
+                self._require_lock_in_place()
+                self._make_folder(target.parent)
+                with suppress(FileNotFoundError):
+                    source.rename(target)
+            failpoints.reach("tidying.moved")
+            folders |= {source.parent, target.parent}
+        for folder in sorted(folders):
+            with _writing(folder), suppress(FileNotFoundError):
+                _sync_folder(folder)
+            self._remove_if_empty(folder)
+
     def delete(self, path: str) -> None:
         """Remove a file, and folders that it leaves empty; nothing happens if it is absent."""
         target = self._at(path)
         with _writing(target):
             self._require_lock_in_place()
             target.unlink(missing_ok=True)
-        folder = target.parent
-        with suppress(OSError):  # the first that is not empty
-            while folder != self._root:
-                folder.rmdir()
-                folder = folder.parent
+        self._remove_if_empty(target.parent)
 
     def local_path(self, path: str) -> str | None:
         """Return the absolute path."""
@@ -224,6 +240,12 @@ class LocalStorage:
             temporary.unlink(missing_ok=True)
             raise
         return temporary
+
+    def _remove_if_empty(self, folder: Path) -> None:
+        with suppress(OSError):  # the first that is not empty
+            while folder != self._root:
+                folder.rmdir()
+                folder = folder.parent
 
     def _make_folder(self, folder: Path) -> None:
         if folder.is_dir():

@@ -1,9 +1,9 @@
 """The lock of a lake in a folder: `flock` on `.lock`, which the kernel frees when its holder dies.
 
-The file holds who has the lock, for the message to the one who is refused; it is never removed,
-since a removed file that somebody still locks would let a third one in. Only its owner may open it,
-whatever `access` says: whoever can read a file can lock it, and would keep every backup out. The
-readers of a group see who writes in `.writer`.
+The file names the process that holds the lock, for the message to a second one. It is never
+removed: if a process still locked a removed file, another one could lock a new file. Only the owner
+may open it, whatever `access` says, because anyone who can read a file can lock it and so block
+every backup. Readers of the group see the writing process in `.writer`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ LakeError (reading).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -86,6 +86,14 @@ class Storage(Protocol):
 
     def now(self) -> datetime:
         """Return the time (UTC) by the clock that gives files the time of their last change."""
+        ...
+
+    def move(self, moves: Mapping[str, str]) -> None:
+        """Give files other paths, old -> new; one that is absent is left out.
+
+        Stopped at any instant, a file has its old path, its new one, or both. What had the new
+        path before is replaced. No folder is left empty by it.
+        """
         ...
 
     def delete(self, path: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import BinaryIO
@@ -75,6 +75,13 @@ class MemoryStorage:
     def now(self) -> datetime:
         """Return this machine's time."""
         return datetime.now(UTC)
+
+    def move(self, moves: Mapping[str, str]) -> None:
+        """Give files other paths; one that is absent is left out."""
+        with self._mutex:
+            for old, new in moves.items():
+                if checked(old) in self._files:
+                    self._files[checked(new)] = self._files.pop(old)
 
     def delete(self, path: str) -> None:
         """Remove a file; nothing happens if it is absent."""

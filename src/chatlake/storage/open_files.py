@@ -1,4 +1,4 @@
-"""Too many open files: a limit of this process or machine, and never damage of a lake."""
+"""Too many open files: a limit of this process or machine, not damage of a lake."""
 
 from __future__ import annotations
 

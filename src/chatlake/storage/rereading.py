@@ -1,8 +1,8 @@
-"""A storage that reads again: a passing fault of the disk or the network is no damage."""
+"""A storage that reads again: a temporary fault of disk or network is not taken for damage."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import BinaryIO, Final, TypeVar
@@ -70,6 +70,10 @@ class RereadingStorage:
     def open_output(self, path: str) -> AbstractContextManager[BinaryIO]:
         """Write a large new file."""
         return self._storage.open_output(path)
+
+    def move(self, moves: Mapping[str, str]) -> None:
+        """Give files other paths."""
+        self._storage.move(moves)
 
     def delete(self, path: str) -> None:
         """Remove a file."""

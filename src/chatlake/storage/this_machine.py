@@ -1,4 +1,4 @@
-"""Which machine and process this is, so that a lock left by a dead one can be told.
+"""Which machine and process this is, so that a lock of a dead one is recognised.
 
 Only where the kernel says so (Linux): there a process is known by the boot of its machine, its
 namespace (a container has its own process numbers), its number and its start.

@@ -1,1 +1,1 @@
-"""Verification: every file of a lake read again, and what is not as it was written."""
+"""Verification: reads every file of a lake again and finds what changed since it was written."""

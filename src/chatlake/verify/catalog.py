@@ -1,4 +1,4 @@
-"""The catalogue and the empty files: derived, so never a loss, but readers look there first."""
+"""The catalogue and the empty files: derived, so nothing is lost, but readers need them."""
 
 from __future__ import annotations
 

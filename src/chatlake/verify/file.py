@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from chatlake.errors import LakeDamagedError, LakeError, LakeForbiddenError
 from chatlake.lake.files.parts import day_range, open_part
+from chatlake.lake.files.replaced import open_listed, size_of_listed
 from chatlake.lake.files.schema import SCHEMAS
 from chatlake.model.manifest import PartFile, format_time, parse_time
 from chatlake.model.tables import (
@@ -75,7 +76,7 @@ def check_bytes(
         read = 0
         digest = hashlib.sha256()
         try:
-            with storage.open_input(file.path) as stream:
+            with open_listed(storage, file.path) as stream:
                 while chunk := stream.read(_CHUNK):
                     digest.update(chunk)
                     read += len(chunk)
@@ -114,7 +115,7 @@ def read_keys(
         except FileProblemError as error:
             return _finding(file, error.kind, str(error))
         except LakeDamagedError as error:
-            if storage.size(file.path) is None:
+            if size_of_listed(storage, file.path) is None:
                 return missing(file)
             if not left:
                 path, problem = split_message(storage, error.message)

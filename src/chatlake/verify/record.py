@@ -1,7 +1,7 @@
 """`verified.json`: which files a verification has read, and when, so that it can go in parts.
 
-It is no part of the lake's format: where it is missing or damaged, nothing was checked yet. Like a
-manifest it begins with its own SHA-256.
+It is not part of the lake's format. If it is missing or damaged, every file counts as unchecked.
+Like a manifest it begins with its own SHA-256.
 """
 
 from __future__ import annotations

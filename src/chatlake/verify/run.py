@@ -1,4 +1,4 @@
-"""Verification: reads every file of a lake again and names what is not as it was written.
+"""Verification: reads every file of a lake again and names what has changed since it was written.
 
 Nothing is changed but `verified.json`, which remembers what was checked when. Memory is bounded:
 files are hashed in chunks, rows are compared some partitions at a time by their keys, images are
@@ -28,6 +28,8 @@ from chatlake.errors import (
 )
 from chatlake.lake import manifests
 from chatlake.lake.catalog.build import CATALOG
+from chatlake.lake.files.replaced import FOLDER as REPLACED
+from chatlake.lake.files.replaced import listed_path
 from chatlake.lake.lake import Lake
 from chatlake.model.manifest import LakeState, PartFile
 from chatlake.model.partitions import Partition
@@ -231,7 +233,7 @@ class _Verification:
             findings += self._data_findings(state, chosen, checked)
         finally:
             # Interrupted, it remembers how far it came.
-            findings = self._still_listed(findings)
+            findings = [*self._still_listed(findings), *self._moved_away(state)]
             checked -= {finding.path for finding in findings if finding.kind == "forbidden"}
             self._remember(state, record, checked, findings)
         self._report.findings += findings
@@ -303,6 +305,20 @@ class _Verification:
                 return findings
             findings = [f for f in findings if f.kind != "missing" or f.path in listed]
         return findings
+
+    def _moved_away(self, state: LakeState) -> Iterator[Finding]:
+        """Name what is listed and lies below `replaced/` alone: the views miss it."""
+        away = {listed_path(file.path) for file in self._storage.list(REPLACED)}
+        if away.isdisjoint(state.files):
+            return
+        try:
+            listed = manifests.load_state(self._storage).files
+        except LakeError:
+            return
+        for path in sorted(away & listed.keys()):
+            if self._storage.size(path) is None:
+                problem = f"is listed, and lies below {REPLACED}/ instead"
+                yield Finding(path, problem, "Run `chatlake compact` to put it back.", "misplaced")
 
     def _remember(
         self, state: LakeState, record: Record | None, checked: set[str], findings: list[Finding]

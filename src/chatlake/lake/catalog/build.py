@@ -1,18 +1,18 @@
 """`catalog.duckdb`: views over exactly the files that one commit lists.
 
-It is built beside and swapped by rename: who reads the old one keeps the old commit, who opens it
-anew sees the new commit, and nobody a mix. It holds absolute paths, because DuckDB resolves
-relative ones from the reader's working directory; `ledger.lake` says which place and which commit
-it was built for, so that a moved lake is noticed.
+It is built beside the old one and replaces it by rename. Queries that started earlier keep reading
+the old commit, and a newly opened catalogue shows the new commit, never a mix. It holds absolute
+paths, because DuckDB resolves relative ones from the reader's working directory; `ledger.lake` says
+which place and which commit it was built for, so that a moved lake is noticed.
 """
 
 from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
@@ -21,7 +21,7 @@ import duckdb
 from chatlake import __version__, failpoints
 from chatlake.errors import LakeDamagedError, LakeError, LakeUnwritableError
 from chatlake.lake.catalog.duckdb_files import let_read, raised_while_reading
-from chatlake.lake.catalog.ledger import ledger_tables
+from chatlake.lake.catalog.ledger import ledger_tables, prices_table
 from chatlake.lake.catalog.views import (
     VIEWS,
     column_descriptions,
@@ -34,6 +34,7 @@ from chatlake.lake.catalog.views import (
 from chatlake.lake.files.parts import empty_file
 from chatlake.lake.files.schema import SCHEMAS
 from chatlake.model.manifest import FORMAT, LakeState
+from chatlake.model.prices import Price, fingerprint
 from chatlake.storage.interface import Storage
 from chatlake.storage.open_files import too_many_open
 
@@ -49,17 +50,25 @@ _SETTINGS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class CatalogStamp:
-    """What a catalogue was built for and by: the lake's place, commit, format; the version."""
+    """What a catalogue was built for and by: the lake's place, commit, format; the version.
+
+    Stamps with other `prices` are equal: only `is_current` tells them apart.
+    """
 
     location: str
     number: int
     format: int = FORMAT
     chatlake: str = __version__
+    prices: str = field(default="", compare=False)
 
     @classmethod
-    def of(cls, storage: Storage, number: int) -> Self:
+    def of(cls, storage: Storage, number: int, prices: Sequence[Price] = ()) -> Self:
         """Return the stamp of a catalogue that this chatlake builds there for this commit."""
-        return cls(storage.location, number)
+        return cls(storage.location, number, prices=fingerprint(prices))
+
+    def is_current(self, other: CatalogStamp | None) -> bool:
+        """Say whether another catalogue is the same, its prices included."""
+        return other == self and other.prices == self.prices
 
 
 def connect(path: str, storage: Storage | None = None) -> duckdb.DuckDBPyConnection:
@@ -103,7 +112,7 @@ def read_stamp(path: str) -> CatalogStamp | None:
             return None
         with closing(connect(path)) as connection:
             row = connection.execute(
-                "SELECT location, number, format, chatlake FROM ledger.lake"
+                "SELECT location, number, format, chatlake, prices FROM ledger.lake"
             ).fetchone()
     except (OSError, duckdb.Error):
         return None
@@ -126,10 +135,13 @@ def empty_file_of(connection: duckdb.DuckDBPyConnection, table: str) -> str:
     return re.sub(r"\[([*?\[])\]", r"\1", found.replace("''", "'"))
 
 
-def build_catalog(storage: Storage, state: LakeState, empties: Storage) -> bytes:
+def build_catalog(
+    storage: Storage, state: LakeState, empties: Storage, prices: Sequence[Price] = ()
+) -> bytes:
     """Return a catalogue with all views over the files of `state`, as the bytes of its file.
 
-    `empties` holds the empty files (see `empty_path`): every view needs one file at least.
+    `prices` are those that the view `costs` reckons with. `empties` holds the empty files (see
+    `empty_path`): every view needs one file at least.
     LakeUnwritableError if there is no room for temporary files, LakeDamagedError if a listed file
     is missing.
     """
@@ -145,7 +157,7 @@ def build_catalog(storage: Storage, state: LakeState, empties: Storage) -> bytes
     try:
         with tempfile.TemporaryDirectory(prefix="chatlake-") as folder:
             path = Path(folder) / CATALOG
-            _build(str(path), storage, state, readers)
+            _build(str(path), storage, state, readers, prices)
             data = path.read_bytes()
     except OSError as error:
         if limit := too_many_open(error):
@@ -160,8 +172,14 @@ def build_catalog(storage: Storage, state: LakeState, empties: Storage) -> bytes
     return data
 
 
-def _build(path: str, storage: Storage, state: LakeState, readers: dict[str, str]) -> None:
-    stamp = CatalogStamp.of(storage, state.number)
+def _build(
+    path: str,
+    storage: Storage,
+    state: LakeState,
+    readers: dict[str, str],
+    prices: Sequence[Price],
+) -> None:
+    stamp = CatalogStamp.of(storage, state.number, prices)
     empties = {empty_path(table): empty_file(table) for table in SCHEMAS}
     with closing(duckdb.connect(config=dict(_SETTINGS))) as connection:
         let_read(connection, storage, empties)
@@ -172,10 +190,11 @@ def _build(path: str, storage: Storage, state: LakeState, readers: dict[str, str
         run("CREATE SCHEMA ledger")
         run(
             "CREATE TABLE ledger.lake "
-            "(location VARCHAR, number BIGINT, format INTEGER, chatlake VARCHAR)"
+            "(location VARCHAR, number BIGINT, format INTEGER, chatlake VARCHAR, prices VARCHAR)"
         )
-        run("INSERT INTO ledger.lake VALUES (?, ?, ?, ?)", astuple(stamp))
-        for name, rows in ledger_tables(state).items():
+        run("INSERT INTO ledger.lake VALUES (?, ?, ?, ?, ?)", astuple(stamp))
+        tables = {**ledger_tables(state), "prices": prices_table(prices)}
+        for name, rows in tables.items():
             connection.register("ledger_rows", rows)
             run(f"CREATE TABLE ledger.{name} AS FROM ledger_rows")
             connection.unregister("ledger_rows")

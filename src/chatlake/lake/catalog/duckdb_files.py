@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 _STOPPED: Final = re.compile(
     r"^(KeyboardInterrupt|SystemExit|RunInterruptedError|RunTerminatedError): ?(.*)$", re.MULTILINE
 )
+# Confined, DuckDB takes a file that is not there for a folder, and may not look into that.
+_MISSED: Final = re.compile(
+    r"\.parquet.*No such file|No files found.*\.parquet|\.parquet/\*\*/\*\.parquet", re.DOTALL
+)
 _RAISED: Final = re.compile(r"(?:^|[\s.])(Lake\w*Error): ([^\n]+)")
 
 
@@ -38,6 +42,16 @@ def let_read(
         from chatlake.lake.catalog.lake_files import LakeFiles  # noqa: PLC0415 - fsspec is only for buckets
 
         connection.register_filesystem(LakeFiles(storage, known))
+
+
+def has_moved(error: Exception, location: str) -> bool:
+    """Say whether DuckDB missed a file of the lake at `location`, which may have been replaced.
+
+    A run that ends moves replaced files away, and a catalogue from before names them where they
+    were. Opened again the lake shows them where they are; what is lost is missed again.
+    """
+    text = str(error).partition("\n\nLINE")[0]
+    return location in text and _MISSED.search(text) is not None
 
 
 def raised_while_reading(error: Exception) -> LakeError | None:

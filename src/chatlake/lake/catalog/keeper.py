@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from chatlake.errors import LakeError
@@ -14,6 +14,7 @@ from chatlake.lake.catalog.build import CATALOG, CatalogStamp, build_catalog, em
 from chatlake.lake.files.parts import empty_file
 from chatlake.lake.files.schema import SCHEMAS
 from chatlake.model.manifest import LakeState
+from chatlake.model.prices import Price
 from chatlake.storage.folder import LocalStorage
 from chatlake.storage.interface import Storage
 from chatlake.storage.local_copy import local_copy
@@ -26,8 +27,9 @@ _EXPECTED_S: Final = 0.25  # what the first takes: a short run writes one, at it
 class CatalogKeeper:
     """Keeps one lake's catalogue true to its state; does nothing where DuckDB cannot read."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, prices: Sequence[Price] = ()) -> None:
         self._storage = storage
+        self._prices = prices
         self._took_s = _EXPECTED_S
         self._ended_at = time.monotonic()
         self._private: LocalStorage | None = None
@@ -54,8 +56,8 @@ class CatalogKeeper:
 
     def is_current(self, state: LakeState) -> bool:
         """Say whether the lake's catalogue shows this commit, at the place where the lake is."""
-        expected = CatalogStamp.of(self._storage, state.number)
-        return self._stamp() == expected and self._has_empty_files()
+        expected = CatalogStamp.of(self._storage, state.number, self._prices)
+        return expected.is_current(self._stamp()) and self._has_empty_files()
 
     def is_usable(self) -> bool:
         """Say whether it shows some commit at the place where the lake is."""
@@ -81,26 +83,28 @@ class CatalogKeeper:
 
     def refresh(
         self, state: LakeState, *, force: bool, may_swap: Callable[[], bool] = lambda: True
-    ) -> None:
+    ) -> bool:
         """Swap in a catalogue of `state`, unless it is there; without `force` not too often.
 
         `may_swap` is asked before the lake is touched, and again when the catalogue is built.
+        Returns whether it was swapped in.
         """
         if self._storage.url(CATALOG) is None:
-            return
+            return False
         begun_at = time.monotonic()
         if not force and self._took_s > _SHARE * (begun_at - self._ended_at):
-            return
+            return False
         if self.is_current(state) or not may_swap():
-            return
+            return False
         self.write_empty_files()
-        data = build_catalog(self._storage, state, self._storage)
+        data = build_catalog(self._storage, state, self._storage, self._prices)
         if not may_swap():
-            return
+            return False
         self._storage.replace(CATALOG, data)
-        self._swapped_in = CatalogStamp.of(self._storage, state.number)
+        self._swapped_in = CatalogStamp.of(self._storage, state.number, self._prices)
         self._ended_at = time.monotonic()
         self._took_s = self._ended_at - begun_at
+        return True
 
     def build_privately(self, state: LakeState) -> str:
         """Return the path of a catalogue of `state` in a folder that goes with this process."""
@@ -113,7 +117,8 @@ class CatalogKeeper:
             for table in SCHEMAS:
                 _write_empty_file(self._private, table)
         if self._private_number != state.number:
-            self._private.replace(CATALOG, build_catalog(self._storage, state, self._private))
+            data = build_catalog(self._storage, state, self._private, self._prices)
+            self._private.replace(CATALOG, data)
             self._private_number = state.number
         return f"{self._private.location}/{CATALOG}"
 

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Final
 from fsspec import AbstractFileSystem
 
 from chatlake.errors import LakeDamagedError
+from chatlake.lake.files.replaced import open_listed, read_listed, size_of_listed
 from chatlake.storage.bucket.remote_input import READ_AHEAD_BYTES
 from chatlake.storage.interface import Storage
 
@@ -28,7 +29,7 @@ class LakeFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
     cachable = False  # fsspec would hand out one lake's for another's
 
     def __init__(self, storage: Storage, known: Mapping[str, bytes] | None = None) -> None:
-        """`known`: what some files hold, by path, so that nobody asks for them."""
+        """`known`: what some files hold, by path, so that these are not requested."""
         super().__init__()
         self.protocol = storage.location.partition("://")[0]
         self._storage = storage
@@ -43,7 +44,7 @@ class LakeFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
     def exists(self, path: str, **_: Any) -> bool:
         """Say whether the file is there."""
         inner = self._within(path)
-        return inner in self._known or self._storage.size(inner) is not None
+        return inner in self._known or size_of_listed(self._storage, inner) is not None
 
     def open(self, path: str, mode: str = "rb", **_: Any) -> BinaryIO:
         """Open a file to read. LakeDamagedError if it is missing; LakeError."""
@@ -54,10 +55,10 @@ class LakeFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
             return io.BytesIO(self._known[inner])
         try:
             if self.size(path) > READ_AHEAD_BYTES:
-                return self._storage.open_input(inner)
+                return open_listed(self._storage, inner)
             # DuckDB opens a file two or three times for one query, to plan and to read.
             data = self._recent.pop(inner, None)
-            self._recent[inner] = data = self._storage.read(inner) if data is None else data
+            self._recent[inner] = data = read_listed(self._storage, inner) if data is None else data
             for other in list(self._recent)[:-RECENT_FILES]:
                 self._recent.pop(other, None)
             return io.BytesIO(data)
@@ -70,7 +71,7 @@ class LakeFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
         if inner in self._known:
             return len(self._known[inner])
         if path not in self._sizes:
-            size = self._storage.size(inner)
+            size = size_of_listed(self._storage, inner)
             if size is None:
                 raise LakeDamagedError(f"{path} is missing")
             self._sizes[path] = size

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import astuple
 from typing import Any, Final, cast
 
 import pyarrow as pa
 
 from chatlake.lake.files.schema import COUNT, REAL, TEXT, TIME
 from chatlake.model.manifest import LakeState, parse_time
+from chatlake.model.prices import Price
 
 _RUNS: Final[tuple[tuple[str, pa.DataType, str], ...]] = (
     ("run_id", TEXT, "Id of the run."),
@@ -48,11 +51,23 @@ _FAILURES: Final[tuple[tuple[str, pa.DataType, str], ...]] = (
     ("attempts", COUNT, "Runs that have tried."),
 )
 
+_PRICE_COLUMNS: Final[tuple[tuple[str, pa.DataType], ...]] = (
+    ("model", TEXT), ("valid_from", pa.date32()), ("input", REAL), ("cached_input", REAL),
+    ("output", REAL),
+)  # fmt: skip
+_PRICES: Final = pa.schema([pa.field(name, kind) for name, kind in _PRICE_COLUMNS])
+
 LEDGER: Final[dict[str, pa.Schema]] = {
     name: pa.schema([pa.field(n, kind, metadata={"description": d}) for n, kind, d in columns])
     for name, columns in (("runs", _RUNS), ("failures", _FAILURES))
 }
 """Ledger table -> Arrow schema; each field's metadata holds its `description`."""
+
+
+def prices_table(prices: Sequence[Price]) -> pa.Table:
+    """Return prices as a table, for the view `costs`."""
+    columns = zip(*map(astuple, prices), strict=True) if prices else [[] for _ in _PRICES]
+    return pa.table([list(column) for column in columns], schema=_PRICES)
 
 
 def ledger_tables(state: LakeState) -> dict[str, pa.Table]:

@@ -22,6 +22,7 @@ from pytz import UnknownTimeZoneError
 
 from chatlake import __version__
 from chatlake.errors import LakeDamagedError
+from chatlake.lake.files.replaced import open_listed
 from chatlake.lake.files.schema import FEW_VALUED_COLUMNS, ID_COLUMNS, JSON, SCHEMAS, TIME
 from chatlake.model.manifest import FORMAT, PartFile, format_time
 from chatlake.model.partitions import Partition
@@ -144,7 +145,7 @@ def open_part(
     """Open a part file, or a copy of it; LakeDamagedError names it if missing or unreadable."""
     try:
         with (
-            storage.open_input(path) if copy is None else nullcontext(copy) as file,
+            open_listed(storage, path) if copy is None else nullcontext(copy) as file,
             pq.ParquetFile(file, page_checksum_verification=True) as part,
         ):
             yield part

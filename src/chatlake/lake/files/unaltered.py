@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from chatlake.errors import LakeDamagedError, LakeUnwritableError
 from chatlake.lake.files.parts import open_part
+from chatlake.lake.files.replaced import open_listed, read_listed
 from chatlake.model.manifest import PartFile
 from chatlake.storage.bucket.remote_input import READ_AHEAD_BYTES
 from chatlake.storage.interface import Storage
@@ -64,9 +65,9 @@ def require_unaltered(storage: Storage, file: PartFile, copy: BinaryIO | None = 
 def _chunks(storage: Storage, file: PartFile) -> Iterator[bytes]:
     try:
         if file.bytes <= READ_AHEAD_BYTES:
-            yield storage.read(file.path)  # without asking for its size first
+            yield read_listed(storage, file.path)  # without asking for its size first
             return
-        with storage.open_input(file.path) as data:
+        with open_listed(storage, file.path) as data:
             while chunk := data.read(_CHUNK_BYTES):
                 yield chunk
     except FileNotFoundError as error:

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, ClassVar, Final
+from urllib.parse import urljoin
 
 import aiohttp
 import gcsfs.core
@@ -72,7 +73,7 @@ class GcsStore:
 
     def put(self, key: str, data: Buffer) -> None:
         """Write an object, a large one in parts."""
-        self.filesystem.pipe_file(key, data, chunksize=PART_BYTES, timeout=upload_s(data))
+        self.filesystem.pipe_file(key, data, chunksize=PART_BYTES, timeout=upload_s(len(data)))
 
     def put_if(self, key: str, data: bytes, version: str | None) -> str | None:
         """Write an object whose generation is `version` (None: that is absent)."""
@@ -80,7 +81,7 @@ class GcsStore:
         try:
             answer = self.filesystem.call(
                 "POST",
-                f"{self.filesystem._location}/upload/storage/v1/b/{bucket}/o",
+                urljoin(self.filesystem.base, f"/upload/storage/v1/b/{bucket}/o"),
                 uploadType="multipart",
                 ifGenerationMatch=_ABSENT if version is None else version,
                 headers={"Content-Type": f"multipart/related; boundary={_BOUNDARY}"},
@@ -91,6 +92,10 @@ class GcsStore:
         except FileExistsError:  # what gcsfs makes of 412
             return None
         return str(answer["generation"])
+
+    def copy(self, key: str, new_key: str, size: int) -> None:
+        """Write an object under a second key; Google does it by itself."""
+        self.filesystem.cp_file(key, new_key, timeout=upload_s(size))
 
     def stat(self, key: str) -> Stat | None:
         """Return the generation of an object; None if it is absent."""

@@ -1,8 +1,8 @@
 """The lock of a lake in an object store: a lease, which its holder renews and others may take over.
 
-`lock.json` says who holds it. It is only ever written by compare and swap, so of several who want
-it one gets it; it is never deleted, a free one says so. A lease that was not renewed for its length
-is over. How long that is, the store's own clock says: those of the machines may differ.
+`lock.json` names the holder. It is written only by compare and swap, so only one of several runs
+gets it. It is never deleted; a free lease says that it is free. A lease expires if it is not
+renewed for its length. The store's own clock counts, because those of the machines may differ.
 """
 
 from __future__ import annotations

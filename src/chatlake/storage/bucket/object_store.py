@@ -94,6 +94,10 @@ class ObjectStore(Protocol):
         """
         ...
 
+    def copy(self, key: str, new_key: str, size: int) -> None:
+        """Write an object of this size under a second key, new or in place of another."""
+        ...
+
     def stat(self, key: str) -> Stat | None:
         """Return the version of an object; None if it is absent."""
         ...
@@ -111,9 +115,9 @@ class ObjectStore(Protocol):
         ...
 
 
-def upload_s(data: Buffer) -> float:
-    """Return what the upload of an object takes at most, in seconds."""
-    return ANSWER_S * (1 + len(data) // PART_BYTES)
+def upload_s(size: int) -> float:
+    """Return what the upload of an object of `size` bytes takes at most, in seconds."""
+    return ANSWER_S * (1 + size // PART_BYTES)
 
 
 def time_of(headers: Mapping[str, str]) -> datetime:

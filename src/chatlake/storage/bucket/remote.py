@@ -10,7 +10,7 @@ import io
 import mmap
 import os
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO, Final, cast
@@ -149,6 +149,24 @@ class RemoteStorage:
             stat = self._store.stat(self._key(LOCK))
         # An answer's time is cut to the second, an object's need not be.
         return datetime.now(UTC) if stat is None else stat.now + timedelta(seconds=1)
+
+    def move(self, moves: Mapping[str, str]) -> None:
+        """Give files other paths; one that is absent is left out.
+
+        Stores know no rename: each is copied, and removed when the copy has its size.
+        """
+        for old, new in moves.items():
+            size = self.size(old)
+            if size is None:
+                continue
+            with self._writing(new):
+                self._require_lease()
+                self._store.copy(self._key(old), self._key(new), size)
+            failpoints.reach("tidying.copied")
+            if self.size(new) != size:
+                raise LakeUnwritableError(f"{self.location}/{new} is not whole after a copy")
+            self.delete(old)
+            failpoints.reach("tidying.moved")
 
     def delete(self, path: str) -> None:
         """Remove a file; nothing happens if it is absent."""

@@ -82,7 +82,7 @@ class S3Store:
 
     def put(self, key: str, data: Buffer) -> None:
         """Write an object, a large one in parts."""
-        self.filesystem.pipe_file(key, data, chunksize=PART_BYTES, timeout=upload_s(data))
+        self.filesystem.pipe_file(key, data, chunksize=PART_BYTES, timeout=upload_s(len(data)))
 
     def put_if(self, key: str, data: bytes, version: str | None) -> str | None:
         """Write an object whose ETag is `version` (None: that is absent)."""
@@ -112,6 +112,10 @@ class S3Store:
             else:
                 return str(answer["ETag"])
         raise AssertionError("unreachable")
+
+    def copy(self, key: str, new_key: str, size: int) -> None:
+        """Write an object under a second key; S3 does it by itself."""
+        self.filesystem.cp_file(key, new_key, timeout=upload_s(size))
 
     def stat(self, key: str) -> Stat | None:
         """Return the ETag of an object; None if it is absent."""

@@ -3,5 +3,6 @@ CREATE VIEW metadata AS
 SELECT
     source, completion_id, created_at, model,
     unnest(map_keys(metadata)) AS key,
-    unnest(map_values(metadata)) AS value
+    unnest(map_values(metadata)) AS value,
+    created_date
 FROM completions;

@@ -1,4 +1,4 @@
-"""How far the ascending list is done without a gap."""
+"""Up to where the ascending list is finished without a gap."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""How a long run uses memory: given back when it is free, and looked through seldom.
+"""Settings for the memory of a long run: free memory is returned, and garbage collection is rare.
 
-Bodies with images come and go by the megabyte. glibc raises its threshold for blocks of their own
-with the first of them that is freed, and keeps the later ones in heaps that never shrink; Arrow's
-own allocator keeps what it once had. Without both, the peak of a backup of 200 completions, half of
-them with images of up to 8 MB, fell from 386 to 290 MB.
+Bodies with images come and go by the megabyte. When the first large block is freed, glibc raises
+its threshold for separate blocks and puts later ones into heaps that never shrink. Arrow's own
+allocator also keeps what it once had. With both turned off, the peak of a backup of 200
+completions, half of them with images of up to 8 MB, fell from 386 to 290 MB.
 
-Rows that wait to be written are many objects without a cycle among them: the garbage collector
-looked through them again and again, a sixth of a run's CPU.
+Rows that wait to be written are many objects without cycles. The garbage collector looked through
+them again and again, which took a sixth of a run's CPU.
 """
 
 from __future__ import annotations

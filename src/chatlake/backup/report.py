@@ -1,0 +1,78 @@
+"""What a run says of itself: for each source its figures and failures, and one status for all."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from chatlake.errors import ChatlakeError
+from chatlake.model.manifest import Failure, SourceRun, format_time
+
+FIGURES = (
+    "listed", "new", "changed", "unchanged", "deleted", "failed", "messages", "content_parts",
+    "images", "requests", "retries", "rate_limited",
+)  # fmt: skip
+"""The figures of a run, by the names that reports, notifications and pages show."""
+
+
+@dataclass(slots=True)
+class SourceReport:
+    """What a run did for one source. `error`: what ended it early, if anything did."""
+
+    run: SourceRun
+    failures: list[Failure] = field(default_factory=list)
+    error: ChatlakeError | None = None
+
+
+@dataclass(slots=True)
+class BackupReport:
+    """What a run did. `seconds`: wall time. `stopped_by`: the signal that ended it, if one did.
+
+    `new_lake`: whether the lake had no commit before.
+    """
+
+    run_id: str
+    started_at: str
+    lake: str
+    dry_run: bool = False
+    seconds: float = 0.0
+    sources: list[SourceReport] = field(default_factory=list)
+    stopped_by: int | None = None
+    new_lake: bool = False
+
+    @property
+    def status(self) -> str:
+        """The worst status of the sources, where something was stored at least incomplete."""
+        statuses = {source.run.status for source in self.sources}
+        if "interrupted" in statuses or self.stopped_by is not None:
+            return "interrupted"
+        if "failed" in statuses:
+            return "failed" if statuses == {"failed"} else "incomplete"
+        return "incomplete" if "incomplete" in statuses else "complete"
+
+    @property
+    def exit_code(self) -> int:
+        """0 complete, 3 with named failures, else the code of the first error or the signal."""
+        if self.stopped_by is not None:
+            return 128 + self.stopped_by
+        for source in self.sources:
+            if source.error is not None:
+                return source.error.exit_code
+        return 0 if self.status == "complete" else 3
+
+
+def new_run_id() -> str:
+    """Return an id for a run: sortable by its start, unique."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
+
+
+def new_report(lake: str, *, dry_run: bool = False) -> BackupReport:
+    """Return the report of a run that begins now."""
+    return BackupReport(new_run_id(), format_time(datetime.now(UTC)), lake, dry_run)
+
+
+def source_figures(run: SourceRun) -> dict[str, Any]:
+    """Return the figures of one source as JSON values."""
+    return {"name": run.source, **{figure: getattr(run, figure) for figure in FIGURES}}

@@ -1,0 +1,135 @@
+"""`chatlake ask`: the ready questions."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chatlake.cli.options import ConfigOption, JsonOption, examples
+from chatlake.cli.output import note, say, write_json
+from chatlake.cli.sql_choices import Format, format_of
+
+if TYPE_CHECKING:
+    from chatlake.lake.catalog.ready_questions import ReadyQuestion
+
+EXAMPLES = examples(
+    "chatlake ask",
+    "chatlake ask usage --since 2026-11-01",
+    "chatlake ask by-key --key team --format csv --output teams.csv",
+    "chatlake ask refusals --show-sql",
+)
+
+
+def ask(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", help="The question; without it, all are listed.", show_default=False
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    *,
+    since: Annotated[
+        str | None, typer.Option(metavar="DATE", help="The first day, in UTC.", show_default=False)
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="DATE", help="The last day, in UTC.", show_default=False)
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only this source.", show_default=False)
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="Only this model; % stands for any text.", show_default=False
+        ),
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="A metadata key.", show_default=False)
+    ] = None,
+    words: Annotated[
+        str | None, typer.Option(metavar="WORDS", help="Words to find.", show_default=False)
+    ] = None,
+    shortest: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="The least number of characters.", show_default=False),
+    ] = None,
+    limit: Annotated[
+        str | None, typer.Option(metavar="N", help="The most rows to show.", show_default=False)
+    ] = None,
+    style: Annotated[
+        Format | None,
+        typer.Option(
+            "--format", metavar="|".join(Format), help="As in `chatlake sql`.", show_default="table"
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Write to this file.")
+    ] = None,
+    show_sql: Annotated[
+        bool, typer.Option("--show-sql", help="Print the SQL, and do not run it.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer a ready question about the lake.
+
+    Without a name it lists the questions and the options that each takes. --show-sql prints the
+    SQL, which you can change and give to `chatlake sql`.
+    """
+    from chatlake.lake.catalog.ready_questions import ready_question, ready_questions  # noqa: PLC0415
+
+    if name is None:
+        _list(list(ready_questions().values()), as_json=as_json)
+        return
+    options = {
+        "since": since, "until": until, "source": source, "model": model, "key": key,
+        "words": words, "shortest": shortest, "limit": limit,
+    }  # fmt: skip
+    given = {option: value for option, value in options.items() if value is not None}
+    query = ready_question(name).sql(given)
+    if show_sql:
+        say(query)
+        return
+    chosen = format_of(style, as_json=as_json, output=output)
+    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
+    from chatlake.cli.sql_answer import open_for_questions  # noqa: PLC0415
+    from chatlake.config import load_settings  # noqa: PLC0415
+
+    beside = output if chosen is Format.parquet else None
+    with open_for_questions(open_lake(load_settings(config)), beside=beside) as questions:
+        questions.answer(query, chosen.value, output)
+
+
+def _list(questions: list[ReadyQuestion], *, as_json: bool) -> None:
+    if as_json:
+        write_json(
+            [
+                {
+                    "name": question.name,
+                    "description": question.description,
+                    "parameters": [
+                        {
+                            "name": parameter.name,
+                            "kind": parameter.kind.lower(),
+                            "default": parameter.default,
+                            "required": parameter.is_needed,
+                            "description": parameter.description,
+                        }
+                        for parameter in question.parameters
+                    ],
+                }
+                for question in questions
+            ]
+        )
+        return
+    for question in questions:
+        takes = " ".join(
+            f"--{each.name}" if each.is_needed else f"[--{each.name}]"
+            for each in question.parameters
+        )
+        say(f"{question.name}\n    {question.description}\n    {takes}")
+    if sys.stdout.isatty():
+        note("\nTry: chatlake ask usage")

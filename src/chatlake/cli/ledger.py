@@ -1,0 +1,95 @@
+"""`chatlake runs` and `chatlake failures`: the ledger, newest first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from chatlake.cli.options import ConfigOption, JsonOption, examples
+from chatlake.cli.sql_choices import Format, format_of
+
+RUNS_EXAMPLES = examples("chatlake runs", "chatlake runs --limit 100 --format csv")
+FAILURES_EXAMPLES = examples("chatlake failures", "chatlake failures --json")
+
+_RUNS: Final = """
+SELECT started_at, source, mode, status, round(seconds, 1) AS seconds, listed, new, changed,
+    unchanged, deleted, failed, messages, content_parts, images, requests, retries, rate_limited,
+    files_added, bytes_added, healed_files, error, run_id
+FROM runs
+{where}
+ORDER BY started_at DESC, source
+LIMIT {limit}
+"""
+_FAILURES: Final = """
+SELECT source, completion_id, reason, detail, attempts, first_attempt_at, last_attempt_at,
+    created_at, request_id, run_id
+FROM failures
+{where}
+ORDER BY last_attempt_at DESC, source, completion_id
+LIMIT {limit}
+"""
+
+SourceOption = Annotated[
+    str | None,
+    typer.Option("--source", metavar="NAME", help="Only this source.", show_default=False),
+]
+FormatOption = Annotated[
+    Format | None,
+    typer.Option(
+        "--format", metavar="|".join(Format), help="As in `chatlake sql`.", show_default="table"
+    ),
+]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", metavar="FILE", help="Write to this file.")
+]
+
+
+def runs(
+    config: ConfigOption = None,
+    source: SourceOption = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="The most rows to show.")] = 20,
+    style: FormatOption = None,
+    output: OutputOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the last backups, newest first: what each found, stored, and how it ended."""
+    chosen = format_of(style, as_json=as_json, output=output)
+    query = _RUNS.format(where=_where(source), limit=limit)
+    _answer(query, config, chosen, output)
+
+
+def failures(
+    config: ConfigOption = None,
+    source: SourceOption = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="The most rows to show.")] = 1000,
+    style: FormatOption = None,
+    output: OutputOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the completions that could not be fetched yet, with the reason for each.
+
+    The next backup tries them again. A completion leaves the list once it is stored.
+    """
+    chosen = format_of(style, as_json=as_json, output=output)
+    query = _FAILURES.format(where=_where(source), limit=limit)
+    _answer(query, config, chosen, output)
+
+
+def _where(source: str | None) -> str:
+    from chatlake.lake.catalog.views import quoted  # noqa: PLC0415
+
+    return "" if source is None else f"WHERE source = {quoted(source)}"
+
+
+def _answer(query: str, config: Path | None, style: Format, output: Path | None) -> None:
+    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
+    from chatlake.cli.sql_answer import open_for_questions  # noqa: PLC0415
+    from chatlake.config import load_settings  # noqa: PLC0415
+
+    beside = output if style is Format.parquet else None
+    with open_for_questions(open_lake(load_settings(config)), beside=beside) as questions:
+        questions.answer(query, style.value, output)

@@ -1,0 +1,206 @@
+"""`chatlake search`: conversations that hold some words, newest first."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chatlake.cli.options import ConfigOption, JsonOption, examples
+from chatlake.cli.output import note, paint, printable, say, write_json
+from chatlake.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chatlake.lake.catalog.excerpts import Excerpt, Summary
+    from chatlake.lake.catalog.search import Found, Listed
+
+EXAMPLES = examples(
+    "chatlake search refund",
+    "chatlake search '\"where is my order\"' --since 2026-11-01",
+    "chatlake search invoice --model gpt-4o --limit 5 --json",
+)
+
+
+def search(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="WORDS",
+            help="Words that one message must all hold; upper and lower case are the same. "
+            "Words in double quotes must stand side by side.",
+            show_default=False,
+        ),
+    ],
+    config: ConfigOption = None,
+    *,
+    since: Annotated[
+        str | None, typer.Option(metavar="DATE", help="The first day, in UTC.", show_default=False)
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="DATE", help="The last day, in UTC.", show_default=False)
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only this source.", show_default=False)
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Only this model.", show_default=False)
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, max=1000, help="The most conversations to show.")
+    ] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """Find conversations by their words, newest first.
+
+    Looks into texts, refusals and tool calls. It reads the newest day, then ever longer spans of
+    older days until it has found enough, and says which days it has not read.
+    """
+    from chatlake.lake.catalog.search import Selection, terms  # noqa: PLC0415
+
+    # Each argument of the shell is one text: quotes within it, and words without.
+    wanted = tuple(term for word in words for term in terms(word))
+    if not wanted:
+        raise UsageError("there are no words to search for", hint="Try: chatlake search refund")
+    selection = Selection(
+        words=wanted,
+        source=source,
+        model=model,
+        since=_day("--since", since),
+        until=_day("--until", until),
+    )
+    found, shown = _find(selection, config, limit)
+    if as_json:
+        write_json(_document(found, shown))
+        return
+    for row, summary in zip(found.rows, shown, strict=True):
+        _show(row, summary, wanted)
+    _tell(found)
+
+
+def _day(option: str, text: str | None) -> date | None:
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{option}: expected a date such as 2026-01-31, got {text!r}", hint="Correct the value."
+        ) from None
+
+
+def _find(selection: Any, config: Any, limit: int) -> tuple[Found, list[Summary]]:
+    from chatlake import signals  # noqa: PLC0415
+    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
+    from chatlake.cli.sql_answer import open_for_questions  # noqa: PLC0415
+    from chatlake.cli.sql_statements import errors_explained  # noqa: PLC0415
+    from chatlake.config import load_settings  # noqa: PLC0415
+    from chatlake.lake.catalog.excerpts import summaries  # noqa: PLC0415
+    from chatlake.lake.catalog.search import find, stored_days  # noqa: PLC0415
+    from chatlake.lake.catalog.views import VIEWS  # noqa: PLC0415
+
+    lake = open_lake(load_settings(config))
+    with open_for_questions(lake) as questions:
+        connection = questions.connection
+
+        def ask(query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+            return connection.execute(query, parameters).fetchall()
+
+        spans = 0
+
+        def on_window(newest: date, oldest: date) -> None:
+            nonlocal spans
+            spans += 1
+            if spans > 2:  # the newest days take no time worth a word
+                note(paint(f"searching {oldest} to {newest} …", "dim"))
+
+        with (
+            errors_explained(lake.location, VIEWS),
+            signals.telling_of_stops(connection.interrupt),
+        ):
+            days = [day for day, _ in stored_days(ask)]
+            found = find(ask, days, selection, count=limit, on_window=on_window)
+            by_place = summaries(ask, found.rows, selection.words)
+    return found, [by_place[row.place] for row in found.rows]
+
+
+def _show(row: Listed, summary: Summary, words: Sequence[str]) -> None:
+    when = _moment(row)
+    where = "" if row.hit is None else f"#{row.hit}"
+    facts = " · ".join((when, row.source, printable(row.model or "no model")))
+    say(f"{paint(printable(row.completion_id) + where, 'bold')}  {paint(facts, 'dim')}")
+    excerpt = summary.hit or summary.question or summary.reply
+    if excerpt is not None:
+        say(f"  {printable(excerpt.role)}: {_marked(excerpt, words)}")
+    say()
+
+
+def _marked(excerpt: Excerpt, words: Sequence[str]) -> str:
+    pieces = (
+        paint(printable(text), "yellow") if is_hit else printable(text)
+        for text, is_hit in excerpt.pieces(words)
+    )
+    before, after = "…" * excerpt.cut_before, "…" * excerpt.cut_after
+    return f"{before}{''.join(pieces)}{after}".replace(r"\n", " ")
+
+
+def _moment(row: Listed) -> str:
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from chatlake.cli.words import moment  # noqa: PLC0415
+
+    if row.created_us is None:
+        return str(row.day)
+    return moment(datetime.fromtimestamp(row.created_us / 1_000_000, UTC))
+
+
+def _tell(found: Found) -> None:
+    from chatlake.cli.words import count  # noqa: PLC0415
+
+    total = count(len(found.rows), "conversation")
+    if found.oldest is None:
+        note("Nothing to search: there are no completions in these days.")
+    elif found.next_place is None:
+        note(f"{total} found in all {count(found.days_looked_at, 'day')} with completions")
+    else:
+        left = count(found.days_left, "older day")
+        note(f"{total} shown, and there are more: see --limit. {left} not searched.")
+
+
+def _document(found: Found, shown: Sequence[Summary]) -> dict[str, Any]:
+    def text(excerpt: Excerpt | None) -> str | None:
+        return None if excerpt is None else excerpt.text
+
+    return {
+        "completions": [
+            {
+                "source": row.source,
+                "completion_id": row.completion_id,
+                "created_at": _iso(row),
+                "created_date": str(row.day),
+                "model": row.model,
+                "message_index": row.hit,
+                "role": None if summary.hit is None else summary.hit.role,
+                "excerpt": text(summary.hit),
+                "question": text(summary.question),
+                "reply": text(summary.reply),
+                "deleted": row.is_deleted,
+            }
+            for row, summary in zip(found.rows, shown, strict=True)
+        ],
+        "newest_day": None if found.newest is None else str(found.newest),
+        "oldest_day": None if found.oldest is None else str(found.oldest),
+        "days_searched": found.days_looked_at,
+        "days_not_searched": found.days_left,
+        "complete": found.next_place is None,
+    }
+
+
+def _iso(row: Listed) -> str | None:
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from chatlake.cli.sql_values import as_text  # noqa: PLC0415
+
+    if row.created_us is None:
+        return None
+    return as_text(datetime.fromtimestamp(row.created_us / 1_000_000, UTC))

@@ -1,0 +1,332 @@
+"""While nobody writes, a table's folder holds what the newest manifest lists, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from chatlake import failpoints
+from chatlake.bootstrap.maintenance import compact_lake, tidy_lake, vacuum_lake
+from chatlake.errors import ChatlakeError, LakeUnwritableError
+from chatlake.exports.raw import export_raw
+from chatlake.lake import Lake
+from chatlake.lake.compacting import compact
+from chatlake.lake.files.replaced import replaced_path
+from chatlake.lake.files.schema import SCHEMAS
+from chatlake.model.manifest import Manifest
+from chatlake.storage.memory import MemoryStorage
+from chatlake.verify.run import verify
+from tests import lake_rows
+from tests.command_line import CommandLine
+from tests.forked import killed
+from tests.lake_writer import commit
+from tests.support import write_config
+
+FORMAT_1 = Path(__file__).parents[1] / "fixtures" / "lake_format_1" / "lake"
+WEEK = timedelta(days=7)
+QUERY = "SELECT completion_id, message_id, raw::VARCHAR FROM messages ORDER BY ALL"
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """A lake with three small commits that catalogues have shown, beside a configuration."""
+    write_config(tmp_path, "http://127.0.0.1:1/v1")
+    lake = Lake.open(tmp_path / "lake", create=True)
+    for key in "abc":
+        with lake.lock():
+            commit(lake, key)
+    return lake
+
+
+def globbed(lake: Lake | Path) -> set[str]:
+    """Return what plain globs over the tables' folders find."""
+    place = Path(lake.location) if isinstance(lake, Lake) else lake
+    return {
+        path.relative_to(place).as_posix()
+        for table in SCHEMAS
+        for path in (place / table).rglob("*.parquet")
+    }
+
+
+def listed(lake: Lake) -> set[str]:
+    """Return what the newest manifest lists."""
+    return set(Lake.open(lake.location).state.files)
+
+
+def replaced(lake: Lake) -> set[str]:
+    """Return the files below `replaced/`."""
+    return {file.path for file in lake.storage.list("replaced")}
+
+
+def answer(lake: Lake) -> list[tuple[object, ...]]:
+    """Ask the views."""
+    with Lake.open(lake.location).connect() as connection:
+        return connection.execute(QUERY).fetchall()
+
+
+def write_and_merge(lake: Lake) -> None:
+    """Commit three completions and merge their files, in one run."""
+    with lake.lock("run"):
+        for key in "abc":
+            commit(lake, key)
+        compact(lake, "run")
+
+
+def test_replaced_files_move_under_the_same_path(lake: Lake) -> None:
+    """Globs find the listed files; the others lie below `replaced/` until vacuum's grace is over."""
+    before = globbed(lake)
+    compact_lake(lake)
+    assert globbed(lake) == listed(lake)
+    assert replaced(lake) == {replaced_path(path) for path in before}
+    assert vacuum_lake(lake, WEEK)[0] == []
+    assert {file.path for file in vacuum_lake(lake, timedelta(0))[0]} == {
+        replaced_path(path) for path in before
+    }
+    assert not (Path(lake.location) / "replaced").exists()
+    assert verify(lake).findings == []
+
+
+def test_what_no_catalogue_has_shown_goes_at_once(tmp_path: Path) -> None:
+    """Written and merged within one run: nobody needs it, so it takes no room."""
+    lake = Lake.open(tmp_path / "lake", create=True)
+    write_and_merge(lake)
+    assert globbed(lake) == listed(lake)
+    assert len(listed(lake)) == 2
+    assert list(lake.leftovers()) == []
+
+
+def test_what_a_catalogue_of_the_run_itself_has_shown_stays(tmp_path: Path) -> None:
+    """Another reader may have opened that: it finds the files below `replaced/`."""
+    lake = Lake.open(tmp_path / "lake", create=True)
+    with lake.lock("run"):
+        commit(lake, "a")
+        lake.refresh_catalog(force=True)
+        shown = set(lake.state.files)
+        commit(lake, "b")
+        compact(lake, "run")
+    assert replaced(lake) == {replaced_path(path) for path in shown}
+    assert globbed(lake) == listed(lake)
+
+
+POINTS = [
+    "manifest.linked",
+    "commit.applied",
+    "catalog.written",
+    "catalog.swapped",
+    "tidying.started",
+    "tidying.moved",
+    "tidying.ended",
+]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_at(lake: Lake, point: str) -> None:
+    """The rows stay the same for every reader, and the next run leaves the folders exact."""
+    expected = answer(lake)
+    killed(lake.location, "--compact", at=point, environment=os.environ)
+
+    assert answer(lake) == expected
+    assert verify(Lake.open(lake.location)).findings == []
+    again = Lake.open(lake.location)
+    tidy_lake(again)
+    assert globbed(again) == listed(again)
+    assert len(listed(again)) == 2
+    assert answer(again) == expected
+
+
+def test_killed_between_two_files_that_go(tmp_path: Path) -> None:
+    """What no catalogue has shown is gone in part: the next run moves the rest away."""
+    lake = Lake.open(tmp_path / "lake", create=True)
+    with (
+        failpoints.active("tidying.removed", KeyboardInterrupt()),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        write_and_merge(lake)
+    assert len(globbed(lake) - listed(lake)) == 5
+    tidy_lake(lake)
+    assert globbed(lake) == listed(lake)
+
+
+def test_leftovers_of_a_killed_writer_leave_the_folders_with_the_next_run(lake: Lake) -> None:
+    """Parts that no manifest ever listed, of both tables: moved, since a commit may be under way."""
+    killed(lake.location, "d", at="commit.started", environment=os.environ)
+    orphans = globbed(lake) - listed(lake)
+    assert len(orphans) == 2
+    with lake.lock():
+        commit(lake, "e")
+    assert globbed(lake) == listed(lake)
+    assert replaced(lake) == {replaced_path(path) for path in orphans}
+
+
+def test_a_listed_file_that_was_moved_away_comes_back(lake: Lake) -> None:
+    """A commit that came while another run tidied: the file is named, and put back by the next run."""
+    expected, path = answer(lake), min(listed(lake))
+    lake.storage.move({path: replaced_path(path)})
+
+    report = verify(lake)
+    assert [(finding.path, finding.kind) for finding in report.findings] == [(path, "misplaced")]
+    tidy_lake(lake)
+    assert globbed(lake) == listed(lake)
+    assert answer(lake) == expected
+    assert verify(lake).findings == []
+
+
+def test_the_folders_of_an_old_lake_are_tidied(tmp_path: Path) -> None:
+    """Format 1 as its first version left it: replaced files beside listed ones."""
+    place = Path(shutil.copytree(FORMAT_1, tmp_path / "lake"))
+    lake = Lake.open(place)
+    with lake.lock():
+        compact(lake, "old")
+        merged = globbed(lake) - set(lake.state.files)
+    for path in replaced(lake):  # as it was before: beside their successors
+        lake.storage.move({path: path.removeprefix("replaced/")})
+    assert globbed(lake) - listed(lake) >= merged
+    assert merged
+
+    write_config(tmp_path, "http://127.0.0.1:1/v1")
+    vacuum_lake(lake, WEEK)
+    assert globbed(lake) == listed(lake)
+    assert verify(lake).findings == []
+
+
+def test_vacuum_tidies_when_nothing_is_old_enough_to_go(chatlake: CommandLine, lake: Lake) -> None:
+    """The command alone is enough; a dry run changes nothing."""
+    (orphan,) = lake.write_parts({
+        ("completions", lake_rows.DAY): lake_rows.columns(
+            "completions", [lake_rows.completion("z")]
+        )
+    })  # fmt: skip
+    assert chatlake("vacuum", "--dry-run").code == 0
+    assert orphan.path in globbed(lake)
+    assert chatlake("vacuum").code == 0
+    assert globbed(lake) == listed(lake)
+    assert lake.storage.size(replaced_path(orphan.path))
+
+
+def test_readers_find_what_has_moved_under_them(lake: Lake, tmp_path: Path) -> None:
+    """An export and a verification that began before a compaction go on with their own commit."""
+    before = tmp_path / "before.jsonl"
+    export_raw(lake, before)
+    old = Lake.open(lake.location)
+    compact_lake(lake)
+    assert old.missing_files() != []
+    for file in old.state.files.values():
+        assert old.stored_versions(file.partition)
+    assert verify(old).findings == []
+    assert not old.state.files.keys() <= listed(lake)
+
+
+def test_an_export_goes_on_when_files_move_while_it_reads(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two steps of it a compaction replaces every file, and the same bytes come out."""
+    export_raw(lake, tmp_path / "before.jsonl")
+    from chatlake.exports import conversations
+
+    real, moved = conversations._completions_at_once, []
+
+    def merge_first(*given: object) -> int:
+        if not moved:
+            moved.append(True)
+            compact_lake(Lake.open(lake.location))
+        return real(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(conversations, "_completions_at_once", merge_first)
+    export_raw(Lake.open(lake.location), tmp_path / "after.jsonl")
+    assert moved
+    assert (tmp_path / "after.jsonl").read_bytes() == (tmp_path / "before.jsonl").read_bytes()
+
+
+def test_an_export_whose_files_are_gone_says_to_run_it_again(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Merged and vacuumed while it read: that is no damage, and the file is not written."""
+    from chatlake.exports import conversations
+
+    real = conversations._files_of_the_day
+
+    def vacuum_first(*given: object) -> object:
+        other = Lake.open(lake.location)
+        compact_lake(other)
+        vacuum_lake(other, timedelta(0))
+        return real(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(conversations, "_files_of_the_day", vacuum_first)
+    with pytest.raises(ChatlakeError, match="merged") as caught:
+        export_raw(Lake.open(lake.location), tmp_path / "out.jsonl")
+    assert caught.value.exit_code == 1
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_a_prompt_that_is_open_goes_on(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
+    """The second question comes after a compaction: the views are opened again, unnoticed."""
+    from chatlake.cli.sql_answer import open_for_questions
+
+    with open_for_questions(Lake.open(lake.location)) as questions:
+        questions.answer(QUERY, "csv", None)
+        first = capsys.readouterr().out
+        compact_lake(lake)
+        questions.answer(QUERY, "csv", None)
+    assert capsys.readouterr().out == first
+    assert len(first.splitlines()) == 7
+
+
+def test_a_move_that_is_refused_fails_no_run(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All is committed: the run warns, and the next one moves the files."""
+
+    def refuse(*_: object) -> None:
+        raise LakeUnwritableError("Permission denied")
+
+    monkeypatch.setattr(lake.storage, "move", lambda moves: refuse() if moves else None)
+    compact_lake(lake)
+    assert "Permission denied" in caplog.text
+    assert globbed(lake) > listed(lake)
+    monkeypatch.undo()
+    tidy_lake(lake)
+    assert globbed(lake) == listed(lake)
+
+
+def test_nothing_moves_while_the_old_catalogue_stays(lake: Lake) -> None:
+    """No room for the new catalogue: the old one still names its files, so they stay there."""
+    before = globbed(lake)
+    full = LakeUnwritableError("No space left")
+    with (
+        failpoints.active("catalog.written", full, nth=1),
+        pytest.raises(LakeUnwritableError),
+        lake.lock(),
+    ):
+        compact(lake, "run")
+    assert before < globbed(lake)
+    tidy_lake(lake)
+    assert globbed(lake) == listed(lake)
+
+
+def test_a_place_without_a_catalogue_is_tidy_too() -> None:
+    """Nothing was ever shown there: what a run replaces of its own goes."""
+    lake = Lake(MemoryStorage())
+    with lake.lock():
+        for key in "ab":
+            commit(lake, key)
+        compact(lake, "run")
+        lake.commit(Manifest())
+    assert {file.path for file in lake.storage.list("completions")} <= lake.state.files.keys()
+    assert list(lake.storage.list("replaced")) == []
+
+
+def test_status_tells_replaced_files_from_others(chatlake: CommandLine, lake: Lake) -> None:
+    """Room that vacuum frees later, and what a killed writer left beside listed files."""
+    compact_lake(lake)
+    killed(lake.location, "d", at="commit.started", environment=os.environ)
+    document = chatlake("status", "--json").json
+    assert document["replaced"]["files"] == 6
+    assert document["unlisted"]["files"] == 8
+    assert document["replaced"]["bytes"] < document["unlisted"]["bytes"]
+    text = chatlake("status").out
+    assert "in 6 replaced files, kept for readers until chatlake vacuum" in text
+    assert "in 2 files that no manifest lists" in text
