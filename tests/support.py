@@ -29,7 +29,7 @@ NOW = 1_760_000_000
 
 def examples(count: int) -> int:
     """Return how many examples hypothesis tries where one is expensive: `count`, in CI."""
-    return count if settings.default.max_examples > QUICK_EXAMPLES else max(3, count // 3)
+    return count if settings.default.max_examples > QUICK_EXAMPLES else max(2, count // 3)
 
 
 def write_config(folder: Path, base_url: str, **source: Any) -> Path:

@@ -171,8 +171,9 @@ def telling_of_stops(tell: Callable[[], None]) -> Iterator[None]:
 
     Python runs a handler only when a library returns to it, and a query may compute for hours
     without that. The interpreter writes the signal's number to a descriptor at once, though, where
-    a thread reads it. The handler runs as usual, once the library has stopped. Outside the main
-    thread signals are not ours: nothing is told.
+    a thread reads it. The handler runs as usual, once the library has stopped. If the block has not
+    ended 10 seconds later, the process ends: nothing else could end it. Outside the main thread
+    signals are not ours: `tell` is not called.
     """
     import socket  # noqa: PLC0415 - the program handles signals before it imports these
     import threading  # noqa: PLC0415
@@ -183,10 +184,17 @@ def telling_of_stops(tell: Callable[[], None]) -> Iterator[None]:
     reading, writing = socket.socketpair()
     writing.setblocking(False)  # the interpreter asks for it
 
+    alarms: list[threading.Timer] = []
+
     def watch() -> None:
         while numbers := reading.recv(64):
-            if any(number in _STOPS for number in numbers):
-                tell()
+            for number in numbers:
+                if number in _STOPS and not alarms:
+                    alarm = threading.Timer(_GRACE_S, os._exit, [128 + number])
+                    alarm.daemon = True
+                    alarm.start()  # before `tell`, which may be what does not come back
+                    alarms.append(alarm)
+                    tell()
 
     thread = threading.Thread(target=watch, name="chatlake-signals", daemon=True)
     thread.start()
@@ -197,6 +205,8 @@ def telling_of_stops(tell: Callable[[], None]) -> Iterator[None]:
         signal.set_wakeup_fd(before)
         writing.close()
         thread.join()
+        for alarm in alarms:
+            alarm.cancel()
         reading.close()
 
 

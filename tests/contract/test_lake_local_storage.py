@@ -33,6 +33,7 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
     os.umask(before)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("access", "folder", "file"), [("private", 0o700, 0o600), ("group", 0o750, 0o640)]
 )

@@ -83,7 +83,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prepared]:
         yield before, server, content(undisturbed)
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "point", [*failpoints.NAMES, *(f"part.renamed:kill:{n}" for n in (2, 4, 7, 12))]
 )

@@ -133,7 +133,7 @@ def test_killed_at(s3: S3Server, prepared: dict[str, str], s3_lake: str, name: s
         assert lake.storage.size(manifests.checkpoint_path(CHECKPOINT_EVERY))
 
 
-@pytest.mark.sample(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMPACTION)
 def test_a_compaction_killed_at(
     s3: S3Server, prepared: dict[str, str], s3_lake: str, name: str

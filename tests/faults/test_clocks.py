@@ -150,6 +150,7 @@ def test_a_clock_that_jumps_during_a_run_changes_nothing(server: Running, tmp_pa
     assert (again.new, again.changed, again.files_added) == (0, 0, 0)
 
 
+@pytest.mark.slow
 def test_full_sweeps_come_again_after_a_clock_that_was_ahead(
     server: Running, tmp_path: Path
 ) -> None:

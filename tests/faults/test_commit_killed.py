@@ -77,7 +77,7 @@ def whole(*stored: str) -> dict[str, list[str]]:
     return {"completions": sorted(stored), "messages": sorted(stored * 2)}
 
 
-@pytest.mark.sample(8)
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("name", failpoints.NAMES)
 def test_killed_at(prepared: Path, tmp_path: Path, name: str) -> None:
     """Readers see the commit whole or not at all; the next run goes on; leftovers can go."""

@@ -107,6 +107,7 @@ def test_a_compaction_killed_at(small: Lake, point: str) -> None:
     assert verify(lake).findings == []
 
 
+@pytest.mark.slow
 def test_a_vacuum_killed_half_way(small: Lake) -> None:
     """Some files are gone, and none that is listed."""
     compact_lake(small)
@@ -118,6 +119,7 @@ def test_a_vacuum_killed_half_way(small: Lake) -> None:
     assert verify(again).findings == []
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("stop", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)], ids=["130", "143"]
 )
@@ -293,6 +295,7 @@ def test_a_damaged_file_does_not_fail_a_backup(
     assert len(files.table_files("messages")) == 2
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("point", ["part.written", "manifest.written"])
 def test_a_full_disk_leaves_the_lake_as_it_was(small: Lake, point: str) -> None:
     """The error says what to do; nothing is lost, no temporary file stays, and it can go on."""

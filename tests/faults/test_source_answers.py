@@ -196,6 +196,7 @@ def test_a_list_that_stays_faulty_ends_the_run_without_a_loss(
     check_equal(settings, server)
 
 
+@pytest.mark.slow
 def test_a_source_that_resets_every_connection_is_unreachable(
     server: Running, settings: Settings, time: VirtualTime
 ) -> None:
@@ -211,6 +212,7 @@ def test_a_source_that_resets_every_connection_is_unreachable(
     check_equal(settings, server)
 
 
+@pytest.mark.slow
 def test_messages_that_are_all_reset_are_named_while_the_list_answers(
     server: Running, settings: Settings, time: VirtualTime
 ) -> None:
@@ -253,6 +255,7 @@ def test_a_body_that_is_too_slow_is_asked_for_again(
     check_equal(settings, server)
 
 
+@pytest.mark.slow
 def test_a_body_that_drips_for_ever_is_a_named_failure(
     server: Running, tmp_path: Path, time: VirtualTime
 ) -> None:

@@ -39,7 +39,7 @@ def check_revived(settings: Settings, revived: Running, whole: set[str]) -> None
     check_equal(settings, revived)
 
 
-@pytest.mark.sample(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_dying_among_messages(tmp_path: Path, concurrency: int) -> None:
     """Exit code 6; what was fetched is committed, and the next run fetches just the rest."""

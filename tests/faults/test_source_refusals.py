@@ -155,6 +155,7 @@ def test_an_account_without_the_list_is_told_of_ids(chatlake: CommandLine, tmp_p
         check_equal(settings, server)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_a_storm_of_503_of_a_minute_is_survived(tmp_path: Path, concurrency: int) -> None:
     """Every request that meets it is asked again until it is over: nothing fails, all is stored."""
@@ -175,6 +176,7 @@ def test_a_storm_of_503_of_a_minute_is_survived(tmp_path: Path, concurrency: int
         check_equal(settings, server)
 
 
+@pytest.mark.slow
 def test_a_storm_of_503_without_an_end_leaves_what_was_stored(tmp_path: Path) -> None:
     """The service is given up in bounded time: exit code 6, and the next run completes."""
     time = VirtualTime()

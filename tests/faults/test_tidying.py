@@ -123,6 +123,7 @@ POINTS = [
 ]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("point", POINTS)
 def test_killed_at(lake: Lake, point: str) -> None:
     """The rows stay the same for every reader, and the next run leaves the folders exact."""

@@ -133,6 +133,7 @@ def test_without_a_terminal_vacuum_says_what_it_removes_and_does(
     assert chatlake("vacuum", "--older-than", "0s").out.startswith("Nothing to remove")
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(("answer", "removes"), [("y\n", True), ("\n", False), ("", False)])
 def test_on_a_terminal_vacuum_asks(
     chatlake: CommandLine, lake: Lake, monkeypatch: pytest.MonkeyPatch, answer: str, removes: bool

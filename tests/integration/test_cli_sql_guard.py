@@ -52,32 +52,38 @@ def a_part(folder: Path) -> Path:
     return min((folder / "lake/messages").rglob("*.parquet"))
 
 
-@pytest.mark.sample(1)
 @pytest.mark.parametrize(
-    ("place", "options"), [("new", ()), ("part", ()), ("part", ("--allow-files",))]
+    ("place", "options", "each"),
+    [
+        ("new", (), 6),
+        pytest.param("new", (), 1, marks=pytest.mark.slow),
+        pytest.param("part", (), 1, marks=pytest.mark.slow),
+        pytest.param("part", ("--allow-files",), 1, marks=pytest.mark.slow),
+    ],
 )
 def test_nothing_that_does_more_than_read_is_done(
-    chatlake: CommandLine, folder: Path, place: str, options: tuple[str, ...]
+    chatlake: CommandLine, folder: Path, place: str, options: tuple[str, ...], each: int
 ) -> None:
     """Exit code 2, and no byte of the lake or beside it changes, whatever the statement hides."""
     file = {"new": folder / "stolen", "part": a_part(folder)}[place]
     before = everything(folder)
 
-    for query in WRITING:
+    for query in WRITING[::each]:
         done = chatlake("sql", query.format(file=file), *options)
         assert (done.code, done.out) == (2, ""), query
         assert 1 <= len(done.err.splitlines()) <= 2, done.err
         assert everything(folder) == before, query
 
 
-def test_a_query_reads_nothing_but_the_lake(chatlake: CommandLine, folder: Path) -> None:
+@pytest.mark.sample(1)
+@pytest.mark.parametrize("name", ["prices.csv", "prices.parquet", "not-there.csv"])
+def test_a_query_reads_nothing_but_the_lake(chatlake: CommandLine, folder: Path, name: str) -> None:
     """Exit code 2 and the option that allows it; nothing of the file is shown."""
-    for name in ("prices.csv", "prices.parquet", "not-there.csv"):
-        for query in OUTSIDE:
-            done = chatlake("sql", query.format(file=folder / name), "--format", "json")
-            assert (done.code, done.out) == (2, ""), query
-            assert "--allow-files" in done.err, (query, done.err)
-            assert "gpt-4o" not in done.err
+    for query in OUTSIDE:
+        done = chatlake("sql", query.format(file=folder / name), "--format", "json")
+        assert (done.code, done.out) == (2, ""), query
+        assert "--allow-files" in done.err, (query, done.err)
+        assert "gpt-4o" not in done.err
 
 
 def test_other_files_are_read_where_that_is_allowed(chatlake: CommandLine) -> None:

@@ -242,7 +242,7 @@ def test_what_another_export_is_writing_stays(stored: Path, tmp_path: Path) -> N
 
     assert done.code == 0, done.err
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "state") == [
-        held.name, other.name, "raw.jsonl"
+        held.name, other.name, "raw.jsonl", "raw.jsonl.report.json"
     ]  # fmt: skip
 
 

@@ -149,6 +149,7 @@ def test_a_part_says_that_it_is_one(chatlake: CommandLine, folder: Path) -> None
     assert done.out.startswith(f"{-(-count // 4)} of {count} files, ")
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("subset", ["5/4", "0/4", "4", "x/y"])
 def test_a_wrong_subset_is_wrong_usage(chatlake: CommandLine, subset: str) -> None:
     """Exit code 2, and what is expected."""

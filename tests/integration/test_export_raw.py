@@ -216,6 +216,7 @@ def test_images_are_found_in_their_own_source_and_day(lake: Lake, tmp_path: Path
     assert (tmp_path / "out.jsonl").read_text().count(URL) == 4
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     ("options", "found"),
     [

@@ -61,6 +61,7 @@ def test_two_sweeps_that_both_miss_it_mark_a_completion_deleted(
     assert rows(settings, "SELECT count(*) FROM completions") == [(COUNT,)]
 
 
+@pytest.mark.slow
 def test_a_whole_day_that_vanished_is_found(server: Running, settings: Settings) -> None:
     """A partition of which the list shows nothing is missed as well."""
     backup(settings)
@@ -102,7 +103,7 @@ def test_what_comes_back_is_not_deleted(server: Running, settings: Settings) -> 
     assert rows(settings, "SELECT count(*) FROM completions") == [(COUNT,)]
 
 
-@pytest.mark.sample(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [
@@ -137,6 +138,7 @@ def test_an_empty_list_is_no_deletion(tmp_path: Path, server: Running, settings:
     assert deleted(settings) == set()
 
 
+@pytest.mark.slow
 def test_a_filtered_sweep_marks_nothing(
     tmp_path: Path, server: Running, settings: Settings
 ) -> None:

@@ -66,6 +66,7 @@ def test_a_cursor_that_was_deleted(tmp_path: Path, status: int, left: int) -> No
     assert rows(settings, "FROM failures") == []
 
 
+@pytest.mark.slow
 def test_a_cursor_that_is_deleted_while_the_list_is_read(tmp_path: Path) -> None:
     """The page after a completion that has just gone is asked for after an older one."""
     with running(Scenario(completions=500, seed=8, now=NOW, latency_ms=5)) as server:
@@ -130,6 +131,7 @@ def test_each_source_has_its_own_selection_and_cursor(tmp_path: Path) -> None:
     assert runs["two"].listed < 30
 
 
+@pytest.mark.slow
 def test_a_selection_that_was_widened_in_time_is_backfilled(tmp_path: Path) -> None:
     """An earlier `created_after` brings what lies before the cursor; a later one removes nothing."""
     with running(Scenario(completions=150, seed=4, days=6, now=NOW)) as server:

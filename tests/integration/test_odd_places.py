@@ -61,6 +61,7 @@ def test_a_lake_works_wherever_it_lies(
         "chatlake.yaml",
         "lake",
         "raw.jsonl",
+        "raw.jsonl.report.json",
         "runs.parquet",
     ]
 

@@ -168,7 +168,7 @@ def check(recorded: Recorded, folder: Path, *, page_size: int) -> None:
     assert images == [(json.dumps([item["messages"] for item in sent]).count('"data:image/'),)]
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_recording_comes_out_unchanged(file: Path, tmp_path: Path) -> None:
     """Completions and messages of one session, by way of HTTP and the lake."""

@@ -33,7 +33,7 @@ def server() -> Iterator[Running]:
         yield server
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(1)
 @both
 @pytest.mark.parametrize("tenths", [1, 3, 5, 8, 12, 18])
 def test_a_signal_after(

@@ -146,6 +146,7 @@ def test_what_the_other_account_deletes_is_marked(tmp_path: Path) -> None:
         assert marked(settings) == {"b007"}
 
 
+@pytest.mark.slow
 def test_a_deletion_that_a_sweep_saw_before_counts_when_the_account_is_back(
     tmp_path: Path,
 ) -> None:
@@ -164,6 +165,7 @@ def test_a_deletion_that_a_sweep_saw_before_counts_when_the_account_is_back(
         assert not marked(settings) & first.created.keys()
 
 
+@pytest.mark.slow
 def test_a_lake_that_an_earlier_sweep_has_misjudged_is_not_marked(tmp_path: Path) -> None:
     """What a sweep remembered as missed is not marked by one without a witness."""
     first = account("a", 10, first=NOW - DAY)
@@ -178,6 +180,7 @@ def test_a_lake_that_an_earlier_sweep_has_misjudged_is_not_marked(tmp_path: Path
         assert marked(settings) == set()
 
 
+@pytest.mark.slow
 def test_what_expired_in_a_long_pause_is_marked(tmp_path: Path) -> None:
     """Nothing that was stored is listed any more, all of it is older than `retention`: it is gone."""
     old = account("a", 30, first=NOW - 90 * DAY)
@@ -211,6 +214,7 @@ def test_what_expires_night_by_night_is_marked(tmp_path: Path, retention: str) -
         assert expected
 
 
+@pytest.mark.slow
 def test_everything_deleted_on_purpose_is_marked_once_it_would_have_expired(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -242,6 +246,7 @@ def test_one_that_is_left_bears_witness(tmp_path: Path, kept: str) -> None:
         assert marked(settings) == everything - {kept}
 
 
+@pytest.mark.slow
 def test_a_first_backup_in_two_pieces_is_one_stretch(tmp_path: Path) -> None:
     """What an interrupted run stored may all be deleted: the run that went on knew it."""
     server = account("a", 10, first=NOW - DAY)
@@ -256,6 +261,7 @@ def test_a_first_backup_in_two_pieces_is_one_stretch(tmp_path: Path) -> None:
         assert marked(settings) == set(first)
 
 
+@pytest.mark.slow
 def test_completions_without_a_time_are_judged_by_when_they_were_seen(tmp_path: Path) -> None:
     """Without a `created` they are no older than their first sight: another account marks none."""
     first, other = Account({"x": -1, "y": -1}), Account({"z": -1})

@@ -106,6 +106,7 @@ def test_the_views_show_them_after_a_vacuum(nights: Nights, server: NightServer)
     assert nights.unreadable(*said) == []
 
 
+@pytest.mark.sample(1)
 @FULL
 def test_the_history_keeps_both_versions(nights: Nights, server: NightServer, full: bool) -> None:
     """The completion's edit is in `completion_history` beside its first version."""

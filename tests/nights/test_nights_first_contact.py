@@ -102,6 +102,7 @@ def test_a_malformed_row_that_repeats_the_key_is_not_kept(
     assert KEY not in "".join(failure.detail for failure in nights.lake().state.failures.values())
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("good", [60, 150])
 def test_messages_that_come_after_all(nights: Nights, server: NightServer, good: int) -> None:
     """What was stored without messages until then is named, and asked for by the next night."""

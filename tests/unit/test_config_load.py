@@ -336,6 +336,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.sample(3)
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_too_many_values_are_refused(bomb: str) -> None:

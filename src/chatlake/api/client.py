@@ -44,7 +44,7 @@ _AZURE_RETIRED = "Azure OpenAI retired stored completions on 2026-10-15"
 
 
 def _ignore(seconds: float, why: str) -> None:
-    """Tell nobody."""
+    """Ignore the wait: the default of `on_wait`."""
 
 
 class ApiClient:

@@ -226,8 +226,8 @@ async def _send_once(
 ) -> aiohttp.ClientResponse:
     """Send a request once, whatever becomes of it.
 
-    aiohttp sends a GET again by itself when a kept connection was closed: a request that nobody
-    counts and that passes the pace by. The one place that retries is `api.retry`.
+    aiohttp sends a GET again by itself when a kept connection was closed: such a request is
+    not counted and ignores the pace. The one place that retries is `api.retry`.
     """
     try:
         return await handler(request)

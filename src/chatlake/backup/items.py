@@ -84,9 +84,9 @@ class Asked(msgspec.Struct, frozen=True):
 class Outcome(msgspec.Struct, frozen=True):
     """What became of one completion, and how many rows it gave.
 
-    `partition` is None where the completion itself could not be had. `absent`: the source says that
-    it has no such completion, which was a gap before. `instead_of`: how this run counted the same
-    completion before it knew better.
+    `partition` is None where the completion itself could not be fetched. `absent`: the source
+    says that it has no such completion, which was a gap before. `instead_of`: how this run
+    counted the same completion before it knew better.
     """
 
     completion_id: str

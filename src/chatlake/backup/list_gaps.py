@@ -96,7 +96,7 @@ class ListGaps:
 
 
 def list_error(error: ChatlakeError) -> ChatlakeError:
-    """Return what an error means for the list: there it is no single completion that is lost."""
+    """Return what an error means for the list: there, more than a single completion is lost."""
     if not isinstance(error, CompletionError):
         return error
     message = f"the list of completions cannot be fetched: {error.message}"

@@ -183,7 +183,7 @@ class LakeStore(Protocol):
         """Return the present versions of these completions as rows of the table `history`.
 
         A version that was found gone at the source gives a second row. Versions without a digest
-        (messages never had) are none. None where there are no rows.
+        (messages never fetched) do not count. None where there are no rows.
         """
         ...
 

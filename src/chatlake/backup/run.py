@@ -74,7 +74,7 @@ async def back_up(
 
 
 def _close_killed_runs(lake: LakeStore, run_id: str) -> None:
-    """Mark runs that were killed as interrupted: nobody else can be running, we hold the lock."""
+    """Mark killed runs as interrupted: no other can be active while this one has the lock."""
     killed = [run for run in lake.state.runs.values() if run.status == "running"]
     if killed:
         runs = [msgspec.structs.replace(run, status="interrupted") for run in killed]

@@ -118,7 +118,7 @@ class Sweep:
         withheld = missed.keys() - counted
         result.withheld += len(withheld)
         deleted = counted & before
-        # What is withheld stays as it was: for it, this sweep is none.
+        # What is withheld stays as it was: this sweep does not count for it.
         remembered = (counted - before) | (withheld & before)
         if deleted:
             added, removed = self._lake.mark_deleted(partition, deleted, now)

@@ -22,7 +22,7 @@ def compact_after(lake: Lake, report: BackupReport, before: Container[str]) -> N
     """Merge what the run has made small, then other small files; the run holds the lake's lock.
 
     `before`: the files that were listed when the run began. Nothing that goes wrong here is the
-    run's failure: what it has fetched is committed, and `verify` is who names damage.
+    run's failure: what it has fetched is committed, and `verify` names damage.
     """
     if any(isinstance(source.error, LakeError) for source in report.sources):
         return

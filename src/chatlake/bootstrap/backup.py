@@ -46,7 +46,7 @@ def run_backup(
     SIGINT and SIGTERM (in the main thread) end it early: what was fetched is committed, and the
     report says so. ConfigurationError, LakeLockedError and other LakeErrors are raised:
     LakeMissingError where something says that there was a lake, unless `new_lake` is set. The
-    address of `notify` is told of what did not end well.
+    address of `notify` gets a message when a run did not end well.
     """
     report = new_report(settings.lake_location, dry_run=dry_run)
     with notifying(settings, report):

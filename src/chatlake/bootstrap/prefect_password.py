@@ -31,7 +31,7 @@ def chosen_password() -> str | None:
 
 
 def new_password() -> str:
-    """Return `user:password` in the form of Prefect's auth strings; nobody can guess it."""
+    """Return `user:password` in the form of Prefect's auth strings; it cannot be guessed."""
     return f"{USER}:{secrets.token_urlsafe(24)}"
 
 

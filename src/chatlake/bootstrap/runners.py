@@ -52,7 +52,7 @@ def no_lasting_server(runner: Runner) -> ConfigurationError:
 
 
 def require_cluster(runner: Runner) -> None:
-    """Raise ChatlakeError where nobody listens at the address of the configured cluster."""
+    """Raise ChatlakeError where nothing listens at the address of the configured cluster."""
     if runner.address is None:
         return
     parts = urlsplit(runner.address if "://" in runner.address else f"//{runner.address}")

@@ -35,7 +35,7 @@ def browse(
     pages are on loopback, for you alone: open the address that the command prints. They only read,
     and load nothing from elsewhere. On SIGINT or SIGTERM it stops.
     """
-    from chatlake.bootstrap.backup import open_lake  # noqa: PLC0415
+    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
     from chatlake.web.browse.server import BrowseServer  # noqa: PLC0415
 

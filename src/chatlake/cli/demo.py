@@ -94,8 +94,11 @@ def _ask(place: Place) -> None:
 
 def _tell_what_next(place: Place) -> None:
     program, folder = _program(), _shown_path(place.folder)
+    config = f"--config {_shown_path(place.config)}"
     for what, how in (
-        ("ask it yourself", f"{program} sql --config {_shown_path(place.config)} 'SHOW TABLES'"),
+        ("read in a browser", f"{program} browse {config}"),
+        ("ready questions", f"{program} ask {config}"),
+        ("ask it yourself", f"{program} sql {config} 'SHOW TABLES'"),
         ("with any DuckDB", f"duckdb -readonly {folder}/lake/catalog.duckdb"),
         ("see the files", f"find {folder}/lake"),
         ("back up again", f"{program} demo --directory {folder}"),

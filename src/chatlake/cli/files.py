@@ -36,7 +36,7 @@ def files(
     For each: rows, bytes, partition (source and UTC day), and the absolute path or the URL. While
     no run is writing, a plain glob over the table's folder finds the same files.
     """
-    from chatlake.bootstrap.backup import open_lake  # noqa: PLC0415
+    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
     from chatlake.config.suggestions import did_you_mean  # noqa: PLC0415
     from chatlake.model.tables import COLUMNS  # noqa: PLC0415

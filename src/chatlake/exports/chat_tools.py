@@ -73,7 +73,7 @@ def _is_name(value: Any) -> bool:
 def require_answers(messages: list[Json]) -> None:
     """Raise SkippedError unless each call is answered once before the next other message.
 
-    `messages` end with the reply, whose calls nobody has answered yet.
+    `messages` end with the reply, whose calls have no results yet.
     """
     open_calls: set[str] = set()
     for message in messages:

@@ -18,7 +18,7 @@ class MissingMessages:
         self._versions: dict[str, StoredVersion] = {}
 
     def of(self, conversation: Conversation) -> bool:
-        """Whether messages are known to be missing; LakeDamagedError where nobody knows of it."""
+        """Whether messages are known to be missing; LakeDamagedError if no record explains it."""
         count = conversation.message_count
         if conversation.raw is None:
             return not conversation.held

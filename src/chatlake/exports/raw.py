@@ -54,6 +54,8 @@ class RawExportReport:
             written=self.completions,
             files=[{"path": Path(output).name, **lines}],
             more={
+                "completions": self.completions,
+                "bytes": self.bytes,
                 "without_messages": self.without_messages,
                 "without_completion": self.without_completion,
                 "missing_images": self.missing_images,

@@ -21,7 +21,7 @@ _SIGNATURES = (
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A piece of a message: a text, an image with its bytes, or a link, which nobody follows.
+    """A piece of a message: a text, an image with its bytes, or a link, which is not followed.
 
     `text` is the text, the link, or JSON; `missing` is an image of which the lake has no bytes.
     """
@@ -76,7 +76,7 @@ def kind_of(data: bytes) -> tuple[str, str] | None:
 
 
 def pretty(text: str) -> str:
-    """Return a text of JSON on several lines; as it is where it is no JSON."""
+    """Return a text of JSON on several lines; unchanged where it is not JSON."""
     try:
         return as_pretty(json.loads(text))
     except (ValueError, RecursionError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 if __name__ == "__main__":
-    # As `python -m`: a wrong configuration is told before Prefect is imported, which takes seconds.
+    # As `python -m`: a wrong configuration is reported before the slow import of Prefect.
     # And the flow is always the one of the package, never a second one of the module `__main__`.
     from chatlake.flows.command import backup_command
 

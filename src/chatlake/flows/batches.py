@@ -204,7 +204,7 @@ async def _next(queue: asyncio.Queue[Item | None], deadline: float | None) -> It
 
 
 async def _ended(task: asyncio.Task[None]) -> None:
-    """Wait for a task that was cancelled or is about to end; its error is told elsewhere."""
+    """Wait for a task that was cancelled or is about to end; its error is reported elsewhere."""
     await asyncio.wait({task})
     if not task.cancelled():
         task.exception()

@@ -17,7 +17,7 @@ from prefect.logging.handlers import PrefectConsoleHandler
 
 
 class Outlived(io.TextIOBase):
-    """Writes to a stream for as long as somebody reads it; then to nobody."""
+    """Writes to a stream for as long as it has a reader; then drops the text."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -43,7 +43,7 @@ class Outlived(io.TextIOBase):
 
 
 def outlive_console() -> None:
-    """Let no handler of Prefect's end this process's threads when nobody reads any more."""
+    """Let no handler of Prefect's end this process's threads when the reader has gone."""
     names = list(logging.root.manager.loggerDict)
     for logger in (logging.getLogger(), *map(logging.getLogger, names)):
         for handler in logger.handlers:

@@ -13,7 +13,7 @@ DEFAULTS = {
     # Without an API address a server is started for the run; a fresh home takes it half a minute.
     "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
-    # Nobody is told that chatlake runs here: neither by that server nor by the client.
+    # Neither that server nor the client reports that chatlake runs here.
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     # The engine logs with the standard library; this brings its messages into the runs' logs.

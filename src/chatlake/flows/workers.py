@@ -179,7 +179,7 @@ def new_workers(runner: Runner) -> Workers:
 
 def _set_ray_defaults(runner: Runner) -> None:
     """Set what Ray reads when it is imported; whatever the user has set stays."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told that it runs here
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray does not report that it runs here
     if runner.address is None:
         # A cluster of this machine alone listens on loopback alone, as Ray does elsewhere.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")

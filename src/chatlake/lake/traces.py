@@ -14,7 +14,7 @@ from chatlake.storage.opening import storage_at
 def traces_of_lake(location: str) -> str | None:
     """Say what tells of a lake at a place that has no commit; None where nothing does.
 
-    Files of a first run that was killed before its first commit are no such thing.
+    Files of a first run that was killed before its first commit do not count.
     """
     if "://" not in location and (link := _dangling(Path(location))) is not None:
         return f"{link} is a link to {link.readlink()}, which does not exist"

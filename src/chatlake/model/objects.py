@@ -220,7 +220,7 @@ def read_choices(
 
 
 def read_parts(array: SentObject) -> list[tuple[PartFields, SentObject]]:
-    """Decode an array of content parts; none where it is no array.
+    """Decode an array of content parts; an empty list where it is not an array.
 
     A part that is a plain string is a text; any other that is no object has no fields.
     """

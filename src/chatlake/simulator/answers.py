@@ -85,7 +85,7 @@ def forbidden() -> Answer:
 
 
 def method_not_supported(message: str = "Only POST requests are accepted.") -> Answer:
-    """405: some accounts cannot list; nobody can create here."""
+    """405: some accounts cannot list; no account can create here."""
     return error(405, message, "method_not_supported", headers=[(b"allow", b"POST")])
 
 

@@ -60,7 +60,7 @@ class Delivery:
             await self.send({"type": "http.response.body", "body": body[len(half) :]})
 
     async def _drip(self, body: bytes, pause: float) -> None:
-        # Nobody tells a sender that its client is gone: it would go on dripping for hours.
+        # A sender does not notice that its client is gone: it would go on dripping for hours.
         leaving = asyncio.create_task(gone(self.receive))
         try:
             for place in range(len(body)):

@@ -103,7 +103,7 @@ class LocalLock:
 
     @staticmethod
     def holder(path: Path) -> LockHolder | None:
-        """Return who holds the lock at `path`; None if nobody does. OSError."""
+        """Return the holder of the lock at `path`; None if it is free. OSError."""
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -111,7 +111,7 @@ class LocalLock:
         except PermissionError:
             return _told(path.with_name(_WRITER))
         try:
-            # Shared and at once given back: two who only look do not refuse each other.
+            # Shared and given back at once: two processes that only look do not refuse each other.
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return _wait_for_name(path) or LockHolder("unknown host", 0, "an unknown time")

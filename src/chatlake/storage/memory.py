@@ -89,11 +89,11 @@ class MemoryStorage:
             self._files.pop(checked(path), None)
 
     def local_path(self, path: str) -> str | None:
-        """There is none."""
+        """Return None: the file has no local path."""
         return None if checked(path) else path
 
     def url(self, path: str) -> str | None:
-        """There is none."""
+        """Return None: no other program can read the file."""
         return None if checked(path) else path
 
     @contextmanager

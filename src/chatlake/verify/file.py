@@ -60,9 +60,9 @@ class FileProblemError(Exception):
 def check_bytes(
     storage: RereadingStorage, file: PartFile, on_bytes: Callable[[int], None]
 ) -> Finding | None:
-    """Read the whole file and compare size and SHA-256; `on_bytes` is told how much was read.
+    """Read the whole file and compare size and SHA-256; `on_bytes` gets the number of bytes read.
 
-    What differs is read again, up to three times in all: a passing fault is no damage.
+    What differs is read again, up to three times in all: a passing fault is not damage.
     """
     if not file.path.startswith(f"{file.table}/{file.partition.folder}/"):
         problem = f"the manifest lists it for {file.table}, {file.partition.folder}"

@@ -79,7 +79,7 @@ def missing_manifest(number: int, evidence: str) -> Finding:
 
 def _damage(storage: RereadingStorage) -> Iterator[Finding]:
     lines = list(find_damage(storage))
-    if lines:  # once more: a passing fault is no damage
+    if lines:  # once more: a passing fault is not damage
         storage.pause()
         again = set(find_damage(storage))
         lines = [line for line in lines if line in again]

@@ -132,7 +132,7 @@ def verify_storage(
 
 
 def _next(storage: Storage) -> str:
-    """Name what writes the catalogue: who only reads writes nothing into a bucket."""
+    """Name what writes the catalogue: a command that only reads writes nothing into a bucket."""
     return "the next backup" if storage.local_path(CATALOG) is None else "the next command"
 
 

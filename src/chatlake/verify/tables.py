@@ -64,8 +64,8 @@ def _counts(column: str, table: str, key: str, counted: str, noun: str) -> _Rule
     return _Rule("count", sql, f"{column} of {{n}} rows is not the number of {noun}: {{example}}")
 
 
-# A completion without digest is known to be incomplete: its messages could not be had, or were lost
-# with a file that the source could not replace. What is missing there is no news.
+# A completion without digest is known to be incomplete: its messages could not be fetched,
+# or were lost with a file that the source could not replace. What is missing there is no news.
 _COMPLETE: Final = """
     CREATE TEMP VIEW complete AS
     SELECT part, completion_id, run_id FROM completions WHERE digest IS NOT NULL"""

@@ -2,7 +2,7 @@
 
 A lake has years, a reader wants fifty rows. So days are read in windows of 1, 3, 9 … days, from the
 newest on, until enough rows are found or the reader's patience would end. What was not looked at
-is part of the answer: nobody shall take "not in the last thirteen days" for "nowhere".
+is part of the answer, so that "not in the last thirteen days" is not taken for "nowhere".
 
 Words are found in the texts, refusals and tool calls of messages, whatever their case. All words
 must be in one message; several words in double quotes are one.

@@ -86,7 +86,7 @@ def superseded(
 
     The first version of a completion is 'created' when it was first seen, each later one 'changed'
     when it was fetched; where it was found gone, a row 'deleted' follows. Versions without a digest
-    (messages never had) are none. None without rows.
+    (messages never fetched) do not count. None without rows.
     """
     before = keys(storage, state.partition_files(partition, HISTORY))
     names = "completion_id", "digest", "first_seen_at", "synced_at", "deleted_at"

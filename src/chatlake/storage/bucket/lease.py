@@ -127,7 +127,7 @@ class Lease:
         return self._process == os.getpid()
 
     def confirm(self) -> None:
-        """See that nobody has taken the lease over; LakeLockedError, naming who has."""
+        """Check that this process still has the lease; LakeLockedError, naming the new holder."""
         since = time.clock_gettime(_CLOCK) - self._renewed_at
         if since > self._record.lease_s / _RENEWALS:
             self._renew()

@@ -179,7 +179,7 @@ class RemoteStorage:
             return
 
     def local_path(self, path: str) -> str | None:
-        """There is none."""
+        """Return None: a file in a bucket has no local path."""
         return None if checked(path) else path
 
     def url(self, path: str) -> str | None:

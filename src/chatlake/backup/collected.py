@@ -1,0 +1,161 @@
+"""What an export has fetched and not handed over yet: rows, and one outcome a completion.
+
+`take` hands out both and starts empty ones. So while one pair is written, the next one fills.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime
+
+from chatlake.backup.items import Flush, Listed, Outcome, OutcomeKind, SourceJob
+from chatlake.backup.ports import StoredVersion
+from chatlake.backup.rows import RowBuffer
+from chatlake.errors import CompletionError
+from chatlake.model.flatten import FlatCompletion, Observation, flatten
+from chatlake.model.manifest import Failure, format_time
+from chatlake.model.objects import Message
+from chatlake.model.outside_text import one_line, request_id
+from chatlake.model.partitions import Partition
+
+failures_logger = logging.getLogger("chatlake.backup.failures")
+"""One line for each failure: the command leaves them out, its report names each."""
+
+
+class Collected:
+    """Collects the rows and outcomes of one export."""
+
+    def __init__(self, job: SourceJob, run_id: str) -> None:
+        self._job = job
+        self._run_id = run_id
+        self._buffer = RowBuffer(keep_images=job.keep_images)
+        self._flush = Flush()
+
+    @property
+    def bytes(self) -> int:
+        """How much memory the rows take."""
+        return self._buffer.bytes
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to hand over."""
+        return not self._flush.outcomes
+
+    def take(self) -> tuple[RowBuffer, Flush]:
+        """Return the rows and outcomes collected until now, and begin anew."""
+        taken = self._buffer, self._flush
+        self._buffer = RowBuffer(keep_images=self._job.keep_images)
+        self._flush = Flush()
+        return taken
+
+    def unchanged(self, item: Listed) -> None:
+        """Count a completion that the lake holds already."""
+        self._outcome(item, "unchanged")
+
+    def whole(self, item: Listed, messages: list[Message]) -> None:
+        """Store a completion with its messages."""
+        seen = _observation(self._run_id, item.previous)
+        flat = flatten(
+            item.completion,
+            messages,
+            seen,
+            keep_images=self._job.keep_images,
+            digest=item.digest,
+        )
+        self._store(item, flat)
+        was_whole = item.previous is not None and item.previous.digest is not None
+        self._outcome(item, "changed" if was_whole else "new", flat)
+
+    def without_messages(self, item: Listed) -> OutcomeKind:
+        """Store a completion and its replies where the source has no messages of any."""
+        self._store_bare(item)
+        kind: OutcomeKind = "new" if item.previous is None else "unchanged"
+        self._outcome(item, kind)
+        return kind
+
+    def messages_failed(self, item: Listed, error: CompletionError) -> None:
+        """Keep what is known of a completion whose messages are missing, and name it.
+
+        A completion that was whole and has changed is stored as it is now. Its stored messages
+        stay.
+        """
+        partition = self._partition(item)
+        if item.previous is None or item.previous.digest is not None:
+            self._flush.unfetched.setdefault(partition, set()).add(item.completion.id)
+            self._store_bare(item)
+        self.failed(item.completion.id, error, item=item)
+
+    def failed(
+        self,
+        completion_id: str,
+        error: CompletionError,
+        *,
+        item: Listed | None = None,
+        absent: bool = False,
+        created: int | None = None,
+        instead_of: OutcomeKind | None = None,
+    ) -> None:
+        """Name a completion that could not be fetched whole; `absent`, `instead_of`: of `Outcome`.
+
+        `created`: its creation in UTC seconds, where only that is known of it.
+        """
+        failures_logger.warning("%s: %s: %s", self._job.name, completion_id, error.message)
+        now = format_time(datetime.now(UTC))
+        failure = Failure(
+            source=self._job.name,
+            completion_id=completion_id,
+            reason=error.reason,
+            detail=one_line(error.message),
+            request_id=request_id(error.request_id),
+            created=item.completion.created if item else created,
+            run_id=self._run_id,
+            first_attempt_at=now,
+            last_attempt_at=now,
+        )
+        self._flush.outcomes.append(
+            Outcome(
+                completion_id,
+                "failed",
+                self._partition(item) if item else None,
+                item.sequence if item else None,
+                failure=failure,
+                absent=absent,
+                instead_of=instead_of,
+            )
+        )
+
+    def _store_bare(self, item: Listed) -> None:
+        seen = _observation(self._run_id, item.previous)
+        flat = flatten(item.completion, None, seen, keep_images=self._job.keep_images)
+        self._store(item, flat)
+
+    def _store(self, item: Listed, flat: FlatCompletion) -> None:
+        partition = self._partition(item)
+        self._buffer.add(partition, flat)
+        if item.previous is not None:
+            self._flush.replaced.setdefault(partition, {})[item.completion.id] = item.previous
+
+    def _outcome(self, item: Listed, kind: OutcomeKind, flat: FlatCompletion | None = None) -> None:
+        self._flush.outcomes.append(
+            Outcome(
+                item.completion.id,
+                kind,
+                self._partition(item),
+                item.sequence,
+                messages=len(flat.messages) if flat else 0,
+                content_parts=len(flat.content_parts) if flat else 0,
+                images=flat.image_count if flat else 0,
+            )
+        )
+
+    def _partition(self, item: Listed) -> Partition:
+        return Partition.of(self._job.name, item.completion.created)
+
+
+def _observation(run_id: str, previous: StoredVersion | None) -> Observation:
+    """Return that it is seen now; later than before in any case, for clocks are put back."""
+    now = time.time_ns() // 1000
+    if previous is None:
+        return Observation(run_id, now, now)
+    return Observation(run_id, max(now, previous.observed_at + 1), previous.first_seen_at)
