@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from chatlake.bootstrap.backup import open_lake
+from chatlake.bootstrap.opened import open_lake
 from chatlake.lake.lake import Lake
 from chatlake.simulator import Faults, Scenario, running
 from tests.support import NOW, backup, settings_for, write_config

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from chatlake.exports.folders import entries, open_folder, write_file
 from chatlake.exports.narrowing import Selection, chosen
 from chatlake.exports.report import ExportReport
-from chatlake.exports.selection import unreadable
+from chatlake.exports.selection import reading
 from chatlake.lake.files.schema import SCHEMAS
 from chatlake.lake.lake import Lake
 from chatlake.model.tables import COMPLETIONS, CONTENT_PARTS, IMAGES, MESSAGES
@@ -55,15 +55,13 @@ def export_parquet(
     report = ExportReport("parquet", lake.state.number, selection.as_options())
     rows = dict.fromkeys(_ORDER, 0)
     with chosen(lake, selection) as connection, open_folder(output) as folder:
-        try:
+        with reading(lake):
             for day, source, count in connection.execute(_DAYS).fetchall():
                 for table in _ORDER:
                     place = folder / table / f"source={source}" / f"created_date={day}"
                     rows[table] += _copy(connection, table, source, day, place)
                 report.selected += count
                 report.written += count
-        except duckdb.Error as error:
-            raise unreadable(error) from error
         report.files = entries(folder)
     report.more["rows"] = rows
     report.write_beside(output)

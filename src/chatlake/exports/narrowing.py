@@ -12,7 +12,7 @@ import duckdb
 
 from chatlake.config.durations import parse_duration
 from chatlake.errors import UsageError
-from chatlake.exports.selection import selected, unreadable
+from chatlake.exports.selection import reading, selected
 from chatlake.lake.lake import Lake
 
 # Twelve hexadecimal digits of a hash that no release of DuckDB changes.
@@ -89,10 +89,8 @@ def chosen(lake: Lake, selection: Selection) -> Iterator[duckdb.DuckDBPyConnecti
     """Open the views with the table `selected` (see `selection.selected`), narrowed."""
     sources: Sequence[str] | None = selection.sources
     with selected(lake, where=selection.where, sources=sources) as connection:
-        try:
+        with reading(lake):
             _narrow(connection, selection)
-        except duckdb.Error as error:
-            raise unreadable(error) from error
         yield connection
 
 

@@ -108,12 +108,12 @@ def _opened(output: str | os.PathLike[str]) -> AbstractContextManager[BinaryIO]:
 
 
 def is_stream(output: str | os.PathLike[str]) -> bool:
-    """Say whether writing goes to something that is there already and is not a plain file."""
+    """Say whether writing goes to something that is there already: neither a file nor a folder."""
     path = Path(output)
     return (
         os.fspath(output) == STDOUT
         or _descriptor(output) is not None
-        or (path.exists() and not path.is_file())
+        or (path.exists() and not path.is_file() and not path.is_dir())
     )
 
 

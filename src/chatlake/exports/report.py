@@ -70,7 +70,7 @@ class ExportReport:
 
     def write_beside(self, output: str | os.PathLike[str] | None) -> None:
         """Write the report beside an output; nowhere where that is a stream."""
-        if output is None or (is_stream(output) and not Path(output).is_dir()):
+        if output is None or is_stream(output):
             return
         text = json.dumps(self.document(), ensure_ascii=False, indent=2)
         with open_export(report_path(output), is_json=True) as file:

@@ -20,8 +20,9 @@ from chatlake.lake.lake import Lake
 _KEYS = "SELECT source, completion_id, created_date FROM completions"
 ATTEMPTS: Final = 3
 """How often a lake is read whose files another run moves meanwhile."""
+
 # The condition stands below the first line of each statement.
-_PLACE = re.compile(r"^LINE (\d+): (.*)\n( *\^)", re.MULTILINE)
+_PLACE: Final = re.compile(r"^LINE (\d+): (.*)\n( *\^)", re.MULTILINE)
 # Each thread holds a part of a row group; two read a lake as fast as a disk writes.
 _SETTINGS = ("SET memory_limit = '1GB'", "SET threads = 2")
 

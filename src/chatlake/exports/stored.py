@@ -13,7 +13,7 @@ import duckdb
 
 from chatlake.exports.conversations import Conversation, read_conversations
 from chatlake.exports.missing_messages import MissingMessages
-from chatlake.exports.selection import unreadable
+from chatlake.exports.selection import reading
 from chatlake.exports.stored_images import StoredImages
 from chatlake.lake.lake import Lake
 from chatlake.model.image_references import restore_references
@@ -71,11 +71,9 @@ def as_object(value: object) -> Json:
 def read_stored(lake: Lake, connection: duckdb.DuckDBPyConnection) -> Iterator[Stored]:
     """Yield what `connection` has in its table `selected`; ChatlakeError as `export_raw`."""
     reader = _Reader(lake)
-    try:
+    with reading(lake):
         for conversation in read_conversations(lake, connection):
             yield reader.read(conversation)
-    except duckdb.Error as error:
-        raise unreadable(error) from error
 
 
 def parse(text: bytes) -> Any:
