@@ -18,6 +18,7 @@ from chatlake.cli import (
     files,
     init,
     ledger,
+    report,
     search,
     serve,
     show,
@@ -95,6 +96,7 @@ app.command("search", epilog=search.EXAMPLES)(search.search)
 app.command("runs", epilog=ledger.RUNS_EXAMPLES)(ledger.runs)
 app.command("failures", epilog=ledger.FAILURES_EXAMPLES)(ledger.failures)
 app.command("browse", epilog=browse.EXAMPLES)(browse.browse)
+app.command("report", epilog=report.EXAMPLES)(report.report)
 app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
 app.command("compact", epilog=compact.EXAMPLES)(compact.compact)
 app.command("vacuum", epilog=vacuum.EXAMPLES)(vacuum.vacuum)

@@ -13,6 +13,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
@@ -41,6 +42,15 @@ Document = TypeVar("Document", Manifest, Checkpoint)
 
 class _Header(msgspec.Struct):
     format: int
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest commit: its number, the SHA-256 (hex) of its file, and when it was made."""
+
+    number: int
+    sha256: str
+    created_at: datetime | None
 
 
 def manifest_path(number: int) -> str:
@@ -84,6 +94,29 @@ def refresh_state(storage: Storage, state: LakeState) -> bool:
     before = state.number
     _apply_until(storage, state, newest)
     return state.number > before
+
+
+def read_head(storage: Storage, number: int) -> Head | None:
+    """Return commit `number`; None for a lake without commits.
+
+    Where its manifest has gone, it is the checkpoint that tells of it. LakeDamagedError.
+    """
+    if not number:
+        return None
+    path = manifest_path(number)
+    try:
+        text = storage.read(path)
+        made_at = _unseal(text, f"{storage.location}/{path}", Manifest).created_at
+    except FileNotFoundError:
+        path = checkpoint_path(number)
+        try:
+            text = storage.read(path)
+        except FileNotFoundError as error:
+            place = f"{storage.location}/{manifest_path(number)}"
+            raise LakeDamagedError(f"{place} is missing") from error
+        made_at = _unseal(text, f"{storage.location}/{path}", Checkpoint).created_at
+    at = parse_time(made_at) if made_at else None
+    return Head(number, hashlib.sha256(text).hexdigest(), at)
 
 
 def append_commit(storage: Storage, manifest: Manifest) -> Manifest:

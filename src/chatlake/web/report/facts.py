@@ -1,0 +1,280 @@
+"""What a report says, as values. Times are UTC; `bytes` are of files; None means not known.
+
+`Report` is gathered (`gather.py`), judged (`verdict.py`), and shown as a page (`page.py`) or as
+JSON (`document.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """The days that a report covers: from `first` up to, but without, `end`; `name` is a month."""
+
+    name: str
+    first: date
+    end: date
+
+    def holds(self, day: date) -> bool:
+        """Say whether the day is in it."""
+        return self.first <= day < self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which lake, at which commit.
+
+    `fingerprint`: the SHA-256 of the newest manifest's file, its first 12 hex digits; empty for a
+    lake without commits. `views_commit`: the commit that the views show. It lags behind only while
+    a backup writes. `writer`: who writes now.
+    """
+
+    location: str
+    commit: int
+    committed_at: datetime | None
+    fingerprint: str
+    views_commit: int
+    generated_at: datetime
+    version: str
+    writer: str | None
+    period: Period | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One source of the configuration or of the lake, as `chatlake status` shows it.
+
+    `covered_until`: everything created before it is stored or a named gap. `expires_at`: when the
+    source drops the oldest completion that may not be stored yet. `retention`: how long the source
+    keeps one.
+    """
+
+    name: str
+    configured: bool
+    completions: int
+    messages: int
+    content_parts: int
+    images: int
+    files: int
+    bytes: int
+    newest_created_at: datetime | None
+    last_complete_at: datetime | None
+    last_sweep_at: datetime | None
+    covered_until: datetime | None
+    expires_at: datetime | None
+    retention: timedelta | None
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A completion that could not be fetched yet. `is_stored`: all but its messages is there."""
+
+    source: str
+    completion_id: str
+    created_at: datetime | None
+    reason: str
+    detail: str
+    request_id: str
+    first_attempt_at: datetime | None
+    last_attempt_at: datetime | None
+    attempts: int
+    is_stored: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure, what it counts, and the same count made elsewhere (place, value).
+
+    `also`: counts that answer another question, and may differ for the reason that is given.
+    """
+
+    name: str
+    meaning: str
+    value: int
+    same: tuple[tuple[str, int], ...] = ()
+    also: tuple[tuple[str, int, str], ...] = ()
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every place that counts the same found the same."""
+        return all(value == self.value for _, value in self.same)
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """listed = stored whole + gaps; stored = stored whole + stored in part = present + deleted.
+
+    `stored`: completions of which something is stored. `gaps`: the open failures, a completion
+    each. `in_part`: gaps of which the completion is stored and its messages are not.
+    """
+
+    stored: int
+    gaps: int
+    in_part: int
+    deleted: int
+    figures: tuple[Figure, ...]
+
+    @property
+    def whole(self) -> int:
+        """The completions that are stored with their messages."""
+        return self.stored - self.in_part
+
+    @property
+    def listed(self) -> int:
+        """The completions that the sources have ever listed."""
+        return self.whole + self.gaps
+
+    @property
+    def present(self) -> int:
+        """The stored completions that the sources still have, as far as the last sweep knows."""
+        return self.stored - self.deleted
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One backup of one source. `status`: as in the view `runs`, or killed."""
+
+    run_id: str
+    source: str
+    status: str
+    mode: str
+    started_at: datetime
+    finished_at: datetime | None
+    seconds: float
+    listed: int
+    new: int
+    changed: int
+    unchanged: int
+    deleted: int
+    failed: int
+    bytes_added: int
+    error: str | None
+
+    @property
+    def ended_at(self) -> datetime:
+        """When it ended; of a run that says no end, when it began."""
+        return self.finished_at or self.started_at
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What `verified.json` tells. `recent`: listed files found whole within the last 31 days."""
+
+    last_at: datetime | None
+    files: int
+    bytes: int
+    recent: int
+    recent_bytes: int
+    never: int
+    damaged: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """A completion that was deleted or changed, and when a backup noticed."""
+
+    source: str
+    completion_id: str
+    created_date: date | None
+    model: str | None
+    noticed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Deleted at the source, and changed since first stored; the newest of each, by name."""
+
+    deleted: tuple[Touched, ...]
+    changed_completions: int
+    changed_versions: int
+    changed: tuple[Touched, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Completions and tokens of one group. `dollars`: None if no summand has a price.
+
+    `unpriced`: completions without a price. `unknown`: completions for which the API gave no
+    tokens.
+    """
+
+    completions: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    unknown: int = 0
+    unpriced: int = 0
+    dollars: float | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of prompts and replies."""
+        return self.prompt_tokens + self.completion_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        known = [each for each in (self.dollars, other.dollars) if each is not None]
+        return Usage(
+            self.completions + other.completions,
+            self.prompt_tokens + other.prompt_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.unknown + other.unknown,
+            self.unpriced + other.unpriced,
+            sum(known) if known else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class UsageFacts:
+    """Tokens and dollars. `prices`: how many prices are configured.
+
+    `daily`: by UTC day and model. `key`: the metadata key that most completions have, `by_value`
+    its values, `unlabelled` what lacks it, `values` how many values there are.
+    """
+
+    prices: int
+    daily: tuple[tuple[date, str | None, Usage], ...]
+    key: str | None
+    by_value: tuple[tuple[str, Usage], ...]
+    values: int
+    unlabelled: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How replies ended. `finish_reasons` counts choices, `tool_calls` calls of functions."""
+
+    finish_reasons: tuple[tuple[str | None, int], ...]
+    choices: int
+    refusals: int
+    tool_calls: int
+    invalid_arguments: int
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """By UTC day: completions first stored, and bytes that the runs have added."""
+
+    completions: tuple[tuple[date, int], ...]
+    bytes_added: tuple[tuple[date, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that the page shows. `daily_completions`: by the day of their creation."""
+
+    identity: Identity
+    standings: tuple[Standing, ...]
+    reconciliation: Reconciliation
+    gaps: tuple[Gap, ...]
+    runs: tuple[Run, ...]
+    verification: Verification
+    changes: Changes
+    usage: UsageFacts
+    quality: Quality
+    growth: Growth
+    daily_completions: tuple[tuple[date, int], ...]
