@@ -6,6 +6,7 @@ import os
 import shutil
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -274,6 +275,38 @@ def test_a_prompt_that_is_open_goes_on(lake: Lake, capsys: pytest.CaptureFixture
         questions.answer(QUERY, "csv", None)
     assert capsys.readouterr().out == first
     assert len(first.splitlines()) == 7
+
+
+@pytest.mark.parametrize("words", [("show", "a"), ("search", "hello"), ("ask", "usage"), ("runs",)])
+def test_a_command_goes_on_when_files_move_before_it_reads(
+    lake: Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Every command that reads the views opens them again when a compaction came in between."""
+    config = tmp_path / "chatlake.yaml"
+    config.write_text(
+        f"version: 1\nlake: {lake.location}\n"
+        "sources: [{name: openai, base_url: 'http://127.0.0.1:1/v1', api_key: '${KEY}'}]\n"
+    )
+    chatlake = CommandLine(capsys)
+    expected = chatlake(*words, "--config", str(config), "--json")
+    connect = Lake.connect
+    opened: list[Lake] = []
+
+    def connect_and_compact(self: Lake) -> Any:
+        connection = connect(self)
+        if not opened:
+            compact_lake(Lake.open(lake.location))
+        opened.append(self)
+        return connection
+
+    monkeypatch.setattr(Lake, "connect", connect_and_compact)
+    found = chatlake(*words, "--config", str(config), "--json")
+
+    assert (found.code, expected.code) == (0, 0), found.err
+    if words != ("runs",):  # a table of the catalogue itself: no file is read
+        assert len(opened) == 2
+        assert found.json == expected.json
 
 
 def test_a_move_that_is_refused_fails_no_run(

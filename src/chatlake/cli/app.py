@@ -76,7 +76,8 @@ def _demo(
 ) -> None:
     """Show chatlake in one command, without a key.
 
-    Starts the simulator, backs it up with the Prefect flow, and asks the lake three questions.
+    Starts the simulator, backs it up with the Prefect flow, asks the lake three questions, and
+    writes its report.
     """
     from chatlake.cli.demo import run_demo  # noqa: PLC0415
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chatlake.cli.options import ConfigOption, JsonOption, examples
+from chatlake.cli.options import (
+    ConfigOption,
+    JsonOption,
+    OfSourceOption,
+    SinceOption,
+    UntilOption,
+    examples,
+)
 from chatlake.cli.output import note, say, write_json
-from chatlake.cli.sql_choices import Format, format_of
+from chatlake.cli.sql_choices import Format, FormatOption, OutputOption, format_of
 
 if TYPE_CHECKING:
     from chatlake.lake.catalog.ready_questions import ReadyQuestion
@@ -32,15 +38,9 @@ def ask(
     ] = None,
     config: ConfigOption = None,
     *,
-    since: Annotated[
-        str | None, typer.Option(metavar="DATE", help="The first day, in UTC.", show_default=False)
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="DATE", help="The last day, in UTC.", show_default=False)
-    ] = None,
-    source: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only this source.", show_default=False)
-    ] = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    source: OfSourceOption = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -60,15 +60,8 @@ def ask(
     limit: Annotated[
         str | None, typer.Option(metavar="N", help="The most rows to show.", show_default=False)
     ] = None,
-    style: Annotated[
-        Format | None,
-        typer.Option(
-            "--format", metavar="|".join(Format), help="As in `chatlake sql`.", show_default="table"
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", metavar="FILE", help="Write to this file.")
-    ] = None,
+    style: FormatOption = None,
+    output: OutputOption = None,
     show_sql: Annotated[
         bool, typer.Option("--show-sql", help="Print the SQL, and do not run it.")
     ] = False,

@@ -13,10 +13,12 @@ from chatlake.bootstrap.opened import open_lake
 from chatlake.cli.demo_place import NEW_EACH_TIME, Place
 from chatlake.cli.demo_processes import run_flow, simulator
 from chatlake.cli.output import detail, paint, say
+from chatlake.cli.report import report
 from chatlake.cli.sql_answer import open_for_questions
 from chatlake.cli.words import count, duration
 from chatlake.config import load_settings
 
+REPORT = "report.html"
 _QUERIES = (
     (
         "How many tokens did each model use on the newest days?",
@@ -52,7 +54,7 @@ LIMIT 4""",
 
 
 def run_demo(directory: Path | None) -> int:
-    """Back up a simulated account with the Prefect flow and ask the lake three questions.
+    """Back up a simulated account with the Prefect flow, ask the lake, and write its report.
 
     Everything is kept in `directory` (by default `data/demo` of the repository, else a temporary
     folder); run again, it backs up what is new. Returns 0; ChatlakeError names what went wrong.
@@ -73,6 +75,7 @@ def run_demo(directory: Path | None) -> int:
             place.remember()
         _step(4, "asking the lake …")
         _ask(place)
+        report(str(place.folder / REPORT), config=place.config)
     _step(5, f"done in {duration(time.monotonic() - started)}. What next:")
     _tell_what_next(place)
     return 0
@@ -96,6 +99,7 @@ def _tell_what_next(place: Place) -> None:
     program, folder = _program(), _shown_path(place.folder)
     config = f"--config {_shown_path(place.config)}"
     for what, how in (
+        ("a page to send", f"{folder}/{REPORT}"),
         ("read in a browser", f"{program} browse {config}"),
         ("ready questions", f"{program} ask {config}"),
         ("ask it yourself", f"{program} sql {config} 'SHOW TABLES'"),

@@ -7,8 +7,8 @@ from typing import Annotated, Final
 
 import typer
 
-from chatlake.cli.options import ConfigOption, JsonOption, examples
-from chatlake.cli.sql_choices import Format, format_of
+from chatlake.cli.options import ConfigOption, JsonOption, OfSourceOption, examples
+from chatlake.cli.sql_choices import Format, FormatOption, OutputOption, format_of
 
 RUNS_EXAMPLES = examples("chatlake runs", "chatlake runs --limit 100 --format csv")
 FAILURES_EXAMPLES = examples("chatlake failures", "chatlake failures --json")
@@ -31,24 +31,10 @@ ORDER BY last_attempt_at DESC, source, completion_id
 LIMIT {limit}
 """
 
-SourceOption = Annotated[
-    str | None,
-    typer.Option("--source", metavar="NAME", help="Only this source.", show_default=False),
-]
-FormatOption = Annotated[
-    Format | None,
-    typer.Option(
-        "--format", metavar="|".join(Format), help="As in `chatlake sql`.", show_default="table"
-    ),
-]
-OutputOption = Annotated[
-    Path | None, typer.Option("--output", metavar="FILE", help="Write to this file.")
-]
-
 
 def runs(
     config: ConfigOption = None,
-    source: SourceOption = None,
+    source: OfSourceOption = None,
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="The most rows to show.")] = 20,
     style: FormatOption = None,
     output: OutputOption = None,
@@ -63,7 +49,7 @@ def runs(
 
 def failures(
     config: ConfigOption = None,
-    source: SourceOption = None,
+    source: OfSourceOption = None,
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="The most rows to show.")] = 1000,
     style: FormatOption = None,
     output: OutputOption = None,

@@ -21,6 +21,16 @@ JsonOption = Annotated[
     bool,
     typer.Option("--json", help="Write one JSON document to standard output, and nothing else."),
 ]
+SinceOption = Annotated[
+    str | None, typer.Option(metavar="DATE", help="The first day, in UTC.", show_default=False)
+]
+UntilOption = Annotated[
+    str | None, typer.Option(metavar="DATE", help="The last day, in UTC.", show_default=False)
+]
+OfSourceOption = Annotated[
+    str | None,
+    typer.Option("--source", metavar="NAME", help="Only this source.", show_default=False),
+]
 
 
 def examples(*lines: str) -> str:

@@ -52,7 +52,7 @@ def report(
     """
     from datetime import UTC  # noqa: PLC0415
 
-    from chatlake.bootstrap.backup import open_lake  # noqa: PLC0415
+    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.cli.output import note, write_json  # noqa: PLC0415
     from chatlake.cli.status_dates import times_in  # noqa: PLC0415
     from chatlake.cli.status_facts import gather as gather_status  # noqa: PLC0415

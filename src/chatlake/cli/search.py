@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from datetime import date
+import sys
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chatlake.cli.options import ConfigOption, JsonOption, examples
+from chatlake.cli.options import (
+    ConfigOption,
+    JsonOption,
+    OfSourceOption,
+    SinceOption,
+    UntilOption,
+    examples,
+)
 from chatlake.cli.output import note, paint, printable, say, write_json
 from chatlake.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
+
+    import duckdb
 
     from chatlake.lake.catalog.excerpts import Excerpt, Summary
-    from chatlake.lake.catalog.search import Found, Listed
+    from chatlake.lake.catalog.search import Found, Listed, Selection
 
 EXAMPLES = examples(
     "chatlake search refund",
@@ -36,15 +47,9 @@ def search(
     ],
     config: ConfigOption = None,
     *,
-    since: Annotated[
-        str | None, typer.Option(metavar="DATE", help="The first day, in UTC.", show_default=False)
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="DATE", help="The last day, in UTC.", show_default=False)
-    ] = None,
-    source: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only this source.", show_default=False)
-    ] = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    source: OfSourceOption = None,
     model: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Only this model.", show_default=False)
     ] = None,
@@ -89,39 +94,32 @@ def _day(option: str, text: str | None) -> date | None:
         ) from None
 
 
-def _find(selection: Any, config: Any, limit: int) -> tuple[Found, list[Summary]]:
-    from chatlake import signals  # noqa: PLC0415
+def _find(selection: Selection, config: Path | None, limit: int) -> tuple[Found, list[Summary]]:
     from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.cli.sql_answer import open_for_questions  # noqa: PLC0415
-    from chatlake.cli.sql_statements import errors_explained  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
     from chatlake.lake.catalog.excerpts import summaries  # noqa: PLC0415
     from chatlake.lake.catalog.search import find, stored_days  # noqa: PLC0415
-    from chatlake.lake.catalog.views import VIEWS  # noqa: PLC0415
 
-    lake = open_lake(load_settings(config))
-    with open_for_questions(lake) as questions:
-        connection = questions.connection
+    def read(connection: duckdb.DuckDBPyConnection) -> tuple[Found, list[Summary]]:
+        spans = 0
 
         def ask(query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
             return connection.execute(query, parameters).fetchall()
-
-        spans = 0
 
         def on_window(newest: date, oldest: date) -> None:
             nonlocal spans
             spans += 1
             if spans > 2:  # the newest days take no time worth a word
-                note(paint(f"searching {oldest} to {newest} …", "dim"))
+                note(paint(f"searching {oldest} to {newest} …", "dim", sys.stderr))
 
-        with (
-            errors_explained(lake.location, VIEWS),
-            signals.telling_of_stops(connection.interrupt),
-        ):
-            days = [day for day, _ in stored_days(ask)]
-            found = find(ask, days, selection, count=limit, on_window=on_window)
-            by_place = summaries(ask, found.rows, selection.words)
-    return found, [by_place[row.place] for row in found.rows]
+        days = [day for day, _ in stored_days(ask)]
+        found = find(ask, days, selection, count=limit, on_window=on_window)
+        by_place = summaries(ask, found.rows, selection.words)
+        return found, [by_place[row.place] for row in found.rows]
+
+    with open_for_questions(open_lake(load_settings(config))) as questions:
+        return questions.read(read)
 
 
 def _show(row: Listed, summary: Summary, words: Sequence[str]) -> None:
@@ -145,8 +143,6 @@ def _marked(excerpt: Excerpt, words: Sequence[str]) -> str:
 
 
 def _moment(row: Listed) -> str:
-    from datetime import UTC, datetime  # noqa: PLC0415
-
     from chatlake.cli.words import moment  # noqa: PLC0415
 
     if row.created_us is None:
@@ -197,8 +193,6 @@ def _document(found: Found, shown: Sequence[Summary]) -> dict[str, Any]:
 
 
 def _iso(row: Listed) -> str | None:
-    from datetime import UTC, datetime  # noqa: PLC0415
-
     from chatlake.cli.sql_values import as_text  # noqa: PLC0415
 
     if row.created_us is None:

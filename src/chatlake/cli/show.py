@@ -51,15 +51,15 @@ def show(
     completion_id, only = _split(wanted)
     from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.cli.sql_answer import open_for_questions  # noqa: PLC0415
-    from chatlake.cli.sql_statements import errors_explained  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
     from chatlake.lake.catalog.conversation import conversation_of  # noqa: PLC0415
-    from chatlake.lake.catalog.views import VIEWS  # noqa: PLC0415
 
-    lake = open_lake(load_settings(config))
-    with open_for_questions(lake) as questions, errors_explained(lake.location, VIEWS):
-        completion = _found(questions.connection, completion_id, source)
-        conversation = conversation_of(questions.connection, completion)
+    with open_for_questions(open_lake(load_settings(config))) as questions:
+        conversation = questions.read(
+            lambda connection: conversation_of(
+                connection, _found(connection, completion_id, source)
+            )
+        )
     indexes = [message["message_index"] for message in conversation.messages]
     if only is not None and only not in indexes:
         last = f"Its messages are #0 to #{indexes[-1]}." if indexes else "It has no messages."

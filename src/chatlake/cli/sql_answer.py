@@ -62,6 +62,17 @@ class Questions:
         """End the query that is being run."""
         self.connection.interrupt()
 
+    def read(self, ask: Callable[[duckdb.DuckDBPyConnection], Answer]) -> Answer:
+        """Return what `ask` reads from the views: from its beginning again where files have moved.
+
+        A signal ends it. LakeDamagedError, and UsageError for SQL that is wrong.
+        """
+        with (
+            errors_explained(self.lake.location, VIEWS),
+            signals.telling_of_stops(self.interrupt),
+        ):
+            return self._asked(ask)
+
     def answer(self, query: str, style: str, output: Path | None, *, paged: bool = False) -> None:
         """Write the answer to a query in one of the formats, to a file or standard output.
 

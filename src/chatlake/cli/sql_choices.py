@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from chatlake.errors import UsageError
 
@@ -19,6 +22,17 @@ class Format(StrEnum):
     jsonl = "jsonl"
     markdown = "markdown"
     parquet = "parquet"
+
+
+FormatOption = Annotated[
+    Format | None,
+    typer.Option(
+        "--format", metavar="|".join(Format), help="As in `chatlake sql`.", show_default="table"
+    ),
+]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", metavar="FILE", help="Write to this file.")
+]
 
 
 def format_of(style: Format | None, *, as_json: bool, output: Path | None) -> Format:

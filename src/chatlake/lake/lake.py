@@ -103,7 +103,7 @@ class Lake:
     def follow_move(self) -> None:
         """Write the catalogue anew where the lake was moved or copied: its paths are absolute.
 
-        Who cannot write has a catalogue of its own when it asks (`ensure_catalog`); a lake that is
+        Without write access a query gets a private catalogue (`ensure_catalog`); a lake that is
         damaged says so where it is read.
         """
         if self._catalog.is_elsewhere(self._state):
