@@ -2,6 +2,7 @@
 
     ChatlakeError                      exit 1   failed for another reason
     ├── UsageError                     exit 2   correct the command line
+    │   └── SqlError                            correct the query or condition
     ├── ConfigurationError             exit 4   correct the configuration
     ├── AccountError                   exit 5   the account cannot do this; nothing is retried
     │   ├── AuthenticationError                 401: the key is wrong
@@ -65,6 +66,18 @@ class UsageError(ChatlakeError):
     exit_code = 2
     kind = "usage"
     default_hint = "See `chatlake --help`."
+
+
+class SqlError(UsageError):
+    """A query or a condition that DuckDB refuses.
+
+    `quotation`: its line and DuckDB's caret below the place, for a person at a terminal; may be
+    empty.
+    """
+
+    def __init__(self, message: str, *, quotation: str = "", hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.quotation = quotation
 
 
 class ConfigurationError(ChatlakeError):

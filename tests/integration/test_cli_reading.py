@@ -195,19 +195,28 @@ def test_what_the_api_does_not_store_is_said(chatlake: CommandLine, query: str, 
     assert hint in asked.err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sql", "SELECT model, nothing_like_it FROM completions"),
+        ("sql", "FROM nothing_like_it"),
+        ("export", "raw", "--output", "x.jsonl", "--where", "model = 'x' OR nothing_like_it"),
+        ("export", "finetune", "--output", "x.jsonl", "--where", "model = 1\nAND nothing_like_it"),
+    ],
+)
 def test_a_person_sees_the_place_of_an_error_and_a_program_two_lines(
-    chatlake: CommandLine, monkeypatch: pytest.MonkeyPatch
+    chatlake: CommandLine, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
     """On a terminal DuckDB's line and caret stand below the message, the caret below the place."""
     monkeypatch.setenv("NO_COLOR", "1")
-    query = "SELECT model, nothing_like_it FROM completions"
-    piped = chatlake("sql", query).err.splitlines()
-    monkeypatch.setattr("chatlake.cli.sql_statements.sys.stderr.isatty", lambda: True)
-    shown = chatlake("sql", query).err.splitlines()
+    piped = chatlake(*words).err.splitlines()
+    monkeypatch.setattr("chatlake.cli.output.sys.stderr.isatty", lambda: True)
+    shown = chatlake(*words).err.splitlines()
 
     assert len(piped) <= 2
     assert shown[0] == piped[0]
-    assert query in shown[1]
+    assert "LINE " in shown[1]
+    assert words[-1].splitlines()[-1] in shown[1]
     assert shown[2].index("^") == shown[1].index("nothing_like_it")
 
 

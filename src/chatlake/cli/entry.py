@@ -13,7 +13,7 @@ from chatlake import signals
 from chatlake.cli import streams
 from chatlake.cli.app import app
 from chatlake.cli.logs import set_up_logging
-from chatlake.cli.output import show_error, write_json
+from chatlake.cli.output import show, write_json
 from chatlake.cli.redaction import redacted, redacted_traceback
 from chatlake.errors import (
     ChatlakeError,
@@ -68,7 +68,7 @@ def _ended(error: ChatlakeError, *, as_json: bool) -> int:
     if as_json:
         with suppress(OSError):  # standard output may be what is broken
             write_json({"error": as_document(error)})
-    show_error(error.message, error.hint)
+    show(error)
     return error.exit_code
 
 

@@ -103,8 +103,9 @@ def _export() -> None:
 )
 @exporting
 def raw(lake: Lake, selection: Selection, output: FileOption) -> ExportReport:
-    """Write JSON Lines: one line for each completion with its messages, as the API sent them.
+    """Write JSON Lines, as the API sent them.
 
+    Each line has one completion with its messages.
     Oldest first, with the images back in place: {"completion": {…}, "messages": […]}.
     """
     from chatlake.exports.raw import export_raw  # noqa: PLC0415
@@ -146,8 +147,9 @@ def finetune(
     group_by: GroupOption = None,
     max_tokens: TokensOption = None,
 ) -> ExportReport:
-    """Write chat JSON Lines for fine-tuning: messages, and tools if any, one reply a line.
+    """Write chat JSON Lines for fine-tuning.
 
+    A line has messages, and tools if any, with one reply.
     What a trainer would refuse is skipped, and counted by reason in the report beside the file.
     With --split, NAME.validation.jsonl beside it has the rest.
     """
@@ -193,8 +195,9 @@ def hf(
     group_by: GroupOption = None,
     max_tokens: TokensOption = None,
 ) -> ExportReport:
-    """Write a folder that Hugging Face's datasets.load_dataset takes: README.md and data/*.parquet.
+    """Write a folder for Hugging Face's datasets.
 
+    datasets.load_dataset takes it: README.md and data/*.parquet.
     It follows the rules of `export finetune`. Tool-call arguments are objects.
     """
     from chatlake.exports.hf import export_hf  # noqa: PLC0415
@@ -232,8 +235,9 @@ def evaluation(
     dedupe: DedupeOption = "exact",
     max_tokens: TokensOption = None,
 ) -> ExportReport:
-    """Write samples for an evaluation program: id, input, target (the stored reply), metadata.
+    """Write samples for an evaluation program.
 
+    A sample has id, input, target (the stored reply) and metadata.
     It follows the rules of `export finetune`.
     """
     from chatlake.exports.evals import Program, export_eval  # noqa: PLC0415
@@ -249,7 +253,10 @@ def evaluation(
 @app.command("markdown", epilog=examples("chatlake export markdown --since 7d --output week"))
 @exporting
 def markdown(lake: Lake, selection: Selection, output: FolderOption) -> ExportReport:
-    """Write a folder of Markdown: YYYY-MM-DD/ID.md for each completion, images as files beside."""
+    """Write a folder of Markdown files.
+
+    Each completion is YYYY-MM-DD/ID.md, with its images as files beside it.
+    """
     from chatlake.exports.markdown import export_markdown  # noqa: PLC0415
 
     return export_markdown(lake, output, selection)
@@ -275,7 +282,10 @@ def html(
         ),
     ],
 ) -> ExportReport:
-    """Write conversations as HTML that needs nothing else: no script, images within, printable."""
+    """Write conversations as HTML to read or print.
+
+    The page has no script and loads nothing: its images are within it.
+    """
     from chatlake.exports.html import export_html  # noqa: PLC0415
 
     return export_html(lake, output, selection)
@@ -284,7 +294,10 @@ def html(
 @app.command("images", epilog=examples("chatlake export images --output pictures"))
 @exporting
 def images(lake: Lake, selection: Selection, output: FolderOption) -> ExportReport:
-    """Write each embedded image once, and index.csv with every use; links are listed only."""
+    """Write each embedded image once.
+
+    index.csv lists every use. Links are listed there too, and never fetched.
+    """
     from chatlake.exports.images import export_images  # noqa: PLC0415
 
     return export_images(lake, output, selection)
@@ -296,7 +309,10 @@ def images(lake: Lake, selection: Selection, output: FolderOption) -> ExportRepo
 )
 @exporting
 def parquet(lake: Lake, selection: Selection, output: FolderOption) -> ExportReport:
-    """Write a clean copy of a selection: the tables' rows as Parquet, one file a source and day."""
+    """Write a clean Parquet copy of a selection.
+
+    It has the tables' rows, one file for each source and day.
+    """
     from chatlake.exports.lake_copy import export_parquet  # noqa: PLC0415
 
     return export_parquet(lake, output, selection)

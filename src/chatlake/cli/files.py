@@ -31,8 +31,9 @@ def files(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the Parquet files of a table, as the newest commit has them.
+    """List the Parquet files of a table.
 
+    They are the files that the newest commit lists.
     For each: rows, bytes, partition (source and UTC day), and the absolute path or the URL. While
     no run is writing, a plain glob over the table's folder finds the same files.
     """

@@ -41,7 +41,10 @@ def runs(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the last backups, newest first: what each found, stored, and how it ended."""
+    """Show the last backups, newest first.
+
+    Each row says what the backup found and stored, and how it ended.
+    """
     chosen = format_of(style, as_json=as_json, output=output)
     query = _RUNS.format(where=_where(source), limit=limit)
     _answer(query, config, chosen, output)
@@ -56,9 +59,9 @@ def failures(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the completions that could not be fetched yet, with the reason for each.
+    """Show what could not be fetched yet, and why.
 
-    The next backup tries them again. A completion leaves the list once it is stored.
+    The next backup tries these completions again. A completion leaves the list once it is stored.
     """
     chosen = format_of(style, as_json=as_json, output=output)
     query = _FAILURES.format(where=_where(source), limit=limit)

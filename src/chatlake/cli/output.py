@@ -10,6 +10,7 @@ import os
 import sys
 from typing import Any, Final, TextIO
 
+from chatlake.errors import ChatlakeError, SqlError
 from chatlake.model.outside_text import strike_out
 from chatlake.model.terminal_text import printable, printable_json, printable_lines
 
@@ -19,6 +20,7 @@ __all__ = [
     "paint",
     "printable",
     "say",
+    "show",
     "show_error",
     "shows_colours",
     "warn",
@@ -55,6 +57,12 @@ def show_error(message: str, hint: str = "") -> None:
     for line in strike_out(message).splitlines() or [""]:
         note(f"{paint('error:', 'red', sys.stderr)} {printable(line)}")
     _show_hint(hint)
+
+
+def show(error: ChatlakeError) -> None:
+    """Write an error and what to do; on a terminal also the place of an error in SQL."""
+    quotation = error.quotation if isinstance(error, SqlError) and sys.stderr.isatty() else ""
+    show_error("\n".join(filter(None, (error.message, quotation))), error.hint)
 
 
 def _show_hint(hint: str) -> None:

@@ -44,11 +44,12 @@ def report(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a report on the lake: one HTML file that needs no network and no other file.
+    """Write a report on the lake, one HTML file.
 
-    It says whether the backup is complete, which days had none, what is missing and why, what was
-    verified, deleted and changed, and how many tokens were used. With --json it writes the same
-    facts and no file. A lake with gaps ends with exit code 0 too: see chatlake status.
+    It needs no network and no other file. It says whether the backup is complete, which days had
+    none, what is missing and why, what was verified, deleted and changed, and how many tokens were
+    used. With --json it writes the same facts and no file. A lake with gaps ends with exit code 0
+    too: see chatlake status.
     """
     from datetime import UTC  # noqa: PLC0415
 

@@ -44,8 +44,9 @@ def show(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a conversation: roles, texts, tool calls, images, refusals, tokens.
+    """Show one conversation, to read.
 
+    It has the roles, texts, tool calls, images, refusals and tokens.
     Long ones open in your pager ($PAGER).
     """
     completion_id, only = _split(wanted)

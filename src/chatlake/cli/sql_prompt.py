@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from chatlake import signals
-from chatlake.cli.output import note, say, show_error
+from chatlake.cli.output import note, say, show
 from chatlake.cli.sql_answer import Questions
 from chatlake.errors import ChatlakeError, UsageError
 from chatlake.lake.catalog.views import VIEWS, quoted
@@ -59,7 +59,7 @@ def ask_in_turn(questions: Questions, style: str) -> None:
             except KeyboardInterrupt:
                 note("interrupted")
             except ChatlakeError as error:
-                show_error(error.message, error.hint)
+                show(error)
 
 
 def _next(ask: Ask) -> str | None:

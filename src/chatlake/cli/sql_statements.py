@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -11,7 +10,7 @@ from typing import Final
 
 import duckdb
 
-from chatlake.errors import ChatlakeError, LakeDamagedError, UsageError
+from chatlake.errors import ChatlakeError, LakeDamagedError, SqlError, UsageError
 from chatlake.lake.catalog.duckdb_files import has_moved, raised_while_reading
 
 _MISSING_TABLE: Final = re.compile(r"Table with name (\S+) does not exist")
@@ -63,9 +62,8 @@ def errors_explained(location: str, views: Sequence[str]) -> Iterator[None]:
         if type(error) is duckdb.Error or _OF_A_FILE.match(text):
             raise LakeDamagedError(f"a file of the lake cannot be read: {message}") from error
         if isinstance(error, _OF_THE_QUERY):
-            raise UsageError(
-                message + _quotation(text), hint=_not_stored(text) or _hint(error, text, views)
-            ) from error
+            hint = _not_stored(text) or _hint(error, text, views)
+            raise SqlError(message, quotation=_quotation(text), hint=hint) from error
         raise ChatlakeError(message) from error
 
 
@@ -86,12 +84,9 @@ def _before_the_quotation(text: str) -> str:
 
 
 def _quotation(text: str) -> str:
-    """Return the line of the query that DuckDB quotes, and its caret below the place.
-
-    For a person at a terminal: programs get an error in one line and its hint.
-    """
+    """Return the line of the query that DuckDB quotes, and its caret below the place."""
     _, found, quoted = text.partition("\n\nLINE ")
-    return f"\nLINE {quoted.rstrip()}" if found and sys.stderr.isatty() else ""
+    return f"LINE {quoted.rstrip()}" if found else ""
 
 
 def _not_stored(text: str) -> str:

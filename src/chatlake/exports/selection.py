@@ -10,7 +10,7 @@ from typing import Final
 
 import duckdb
 
-from chatlake.errors import ChatlakeError, LakeDamagedError, UsageError
+from chatlake.errors import ChatlakeError, LakeDamagedError, SqlError
 from chatlake.lake.catalog.duckdb_files import has_moved, raised_while_reading
 from chatlake.lake.catalog.only_reading import confine, require_condition
 from chatlake.lake.catalog.views import quoted
@@ -119,9 +119,10 @@ def _with_place(where: str) -> duckdb.Error | None:
     return None
 
 
-def _misunderstood(where: str, error: duckdb.Error) -> UsageError:
-    return UsageError(
-        f"--where {where!r}: {_first_line(error)}{_place(error)}",
+def _misunderstood(where: str, error: duckdb.Error) -> SqlError:
+    return SqlError(
+        f"--where {where!r}: {_first_line(error)}",
+        quotation=_place(error),
         hint="Give a condition on the columns of `completions`, such as \"model LIKE 'gpt-4%'\".",
     )
 
@@ -137,4 +138,4 @@ def _place(error: duckdb.Error) -> str:
         return ""
     head, number = found[0][: found.start(2) - found.start()], f"LINE {int(found[1]) - 1}: "
     caret = found[3][len(head) - len(number) :]
-    return f"\n{number}{found[2]}\n{caret}"
+    return f"{number}{found[2]}\n{caret}"
