@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,53 +10,10 @@ import httpx
 import pytest
 
 from chatlake.lake import Lake
-from chatlake.model.manifest import Failure
 from chatlake.simulator.pictures import logo
 from chatlake.web.browse.server import BrowseServer
-from tests.reading_lake import completion, reply, store
-
-HOSTILE = (
-    "<script>alert(1)</script> [go](javascript:alert(1)) ![x](https://tracker.example/x.png) "
-    "<img src=x onerror=alert(1)> \u202egnp.exe"
-)
-SVG = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
-
-
-def _image(data: bytes, media_type: str) -> dict[str, object]:
-    url = f"data:{media_type};base64,{base64.b64encode(data).decode()}"
-    return {"type": "image_url", "image_url": {"url": url}}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowseServer]:
-    """Serve a lake of four conversations, one of them hostile."""
-    lake = Lake.open(tmp_path_factory.mktemp("lake"), create=True)
-    call = {"id": "call-1", "type": "function",
-            "function": {"name": "find_order", "arguments": '{"number": 7}'}}  # fmt: skip
-    first = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello there"}]
-    parts = [{"type": "text", "text": "Two pictures"}, _image(logo(1), "image/png"),
-             _image(SVG, "image/svg+xml")]  # fmt: skip
-    store(
-        lake,
-        [
-            (completion("chatcmpl-first", "2026-02-01T10:00", reply("Good day.")), first),
-            (completion("chatcmpl-second", "2026-02-01T11:00"),
-             [*first, {"role": "assistant", "content": "Good day."},
-              {"role": "user", "content": "And now?"},
-              {"role": "assistant", "content": None, "tool_calls": [call]},
-              {"role": "tool", "tool_call_id": "call-1", "content": "shipped"}]),
-            (completion("chatcmpl-hostile/../x", "2026-02-02T10:00", reply(HOSTILE),
-                        metadata={"<b>": "\"'><script>"}),
-             [{"role": "user", "content": HOSTILE}, {"role": "user", "content": "x" * 5_000_000}]),
-            (completion("chatcmpl-images", "2026-02-03T10:00"),
-             [{"role": "user", "content": "Two pictures", "content_parts": parts}]),
-        ],
-        failures=[Failure(source="openai", completion_id="chatcmpl-gap", reason="not_found",
-                          detail="<i>gone</i>")],
-    )  # fmt: skip
-    made = BrowseServer(lake, 0)
-    with made.running():
-        yield made
+from tests.reading_lake import completion, store
+from tests.web.browse_lake import SVG
 
 
 @pytest.fixture(scope="module")
