@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from chatlake.cli.export_options import FileOption, FolderOption, exporting
 from chatlake.cli.options import examples
 from chatlake.cli.output import warn
-from chatlake.errors import UsageError
+from chatlake.cli.training_options import (
+    ChoiceOption,
+    DedupeOption,
+    GroupOption,
+    ImagesOption,
+    KeepOption,
+    MaxImagesOption,
+    RepairOption,
+    SplitOption,
+    TokensOption,
+    one_of,
+    training_options,
+)
 
 if TYPE_CHECKING:
     from chatlake.exports.narrowing import Selection
     from chatlake.exports.raw import RawExportReport
     from chatlake.exports.report import ExportReport
-    from chatlake.exports.training_lines import TrainingOptions
     from chatlake.lake.lake import Lake
 
 app = typer.Typer(
@@ -26,67 +37,6 @@ app = typer.Typer(
         "chatlake export finetune --since 30d --split 0.9 --output tune.jsonl",
     ),
 )
-
-ChoiceOption = Annotated[
-    str,
-    typer.Option("--choice", metavar="0|all", help="The first reply, or a line for each reply."),
-]
-KeepOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--keep",
-        metavar="REASON",
-        help="Keep replies that are left out otherwise: length, content_filter, refusal, empty; "
-        "may be given again.",
-    ),
-]
-RepairOption = Annotated[
-    bool,
-    typer.Option(
-        "--repair-tools",
-        help="Fill in tool calls that the API does not store with inputs, from the completion "
-        "that made them.",
-    ),
-]
-ImagesOption = Annotated[
-    str,
-    typer.Option(
-        "--images",
-        metavar="keep|drop|skip",
-        help="Keep images, drop them from the messages, or skip completions that have some.",
-    ),
-]
-MaxImagesOption = Annotated[
-    int, typer.Option("--max-images", metavar="N", help="Skip what has more images than this.")
-]
-DedupeOption = Annotated[
-    str,
-    typer.Option(
-        "--dedupe",
-        metavar="exact|input|longest|none",
-        help="Skip the same line again, the same inputs again, or earlier turns of a conversation.",
-    ),
-]
-SplitOption = Annotated[
-    float | None,
-    typer.Option(
-        "--split",
-        metavar="P",
-        help="The share of conversations for training; the rest are for validation.",
-    ),
-]
-GroupOption = Annotated[
-    str | None,
-    typer.Option(
-        "--group-by",
-        metavar="metadata.KEY",
-        help="Split by this value, not by the first user message.",
-    ),
-]
-TokensOption = Annotated[
-    int | None,
-    typer.Option("--max-tokens", metavar="N", help="Skip what used more tokens, as stored."),
-]
 
 
 @app.callback()
@@ -155,8 +105,8 @@ def finetune(
     """
     from chatlake.exports.finetune import export_finetune  # noqa: PLC0415
 
-    train = _one_of("--train", train, ("last", "all"))
-    options = _training(
+    train = one_of("--train", train, ("last", "all"))
+    options = training_options(
         choice=choice, keep=keep, repair_tools=repair_tools, images=images, max_images=max_images,
         train_all=train == "all", dedupe=dedupe, split=split, group_by=group_by,
         max_tokens=max_tokens,
@@ -203,11 +153,11 @@ def hf(
     from chatlake.exports.hf import export_hf  # noqa: PLC0415
     from chatlake.exports.hf_rows import Style  # noqa: PLC0415
 
-    options = _training(
+    options = training_options(
         choice=choice, keep=keep, repair_tools=repair_tools, images=images, max_images=max_images,
         train_all=True, dedupe=dedupe, split=split, group_by=group_by, max_tokens=max_tokens,
     )  # fmt: skip
-    return export_hf(lake, output, selection, options, _one_of("--style", style, get_args(Style)))
+    return export_hf(lake, output, selection, options, one_of("--style", style, get_args(Style)))
 
 
 @app.command(
@@ -242,11 +192,11 @@ def evaluation(
     """
     from chatlake.exports.evals import Program, export_eval  # noqa: PLC0415
 
-    options = _training(
+    options = training_options(
         choice=choice, keep=keep, repair_tools=repair_tools, images=images, max_images=max_images,
         train_all=True, dedupe=dedupe, split=None, group_by=None, max_tokens=max_tokens,
     )  # fmt: skip
-    reader = _one_of("--for", program, get_args(Program))
+    reader = one_of("--for", program, get_args(Program))
     return export_eval(lake, output, selection, options, reader)
 
 
@@ -316,46 +266,6 @@ def parquet(lake: Lake, selection: Selection, output: FolderOption) -> ExportRep
     from chatlake.exports.lake_copy import export_parquet  # noqa: PLC0415
 
     return export_parquet(lake, output, selection)
-
-
-def _training(
-    *,
-    choice: str,
-    keep: list[str] | None,
-    repair_tools: bool,
-    images: str,
-    max_images: int,
-    train_all: bool,
-    dedupe: str,
-    split: float | None,
-    group_by: str | None,
-    max_tokens: int | None,
-) -> TrainingOptions:
-    from chatlake.exports.chat_content import ImageRules, Images  # noqa: PLC0415
-    from chatlake.exports.chat_line import LineRules  # noqa: PLC0415
-    from chatlake.exports.dedupe import Dedupe  # noqa: PLC0415
-    from chatlake.exports.training_lines import TrainingOptions  # noqa: PLC0415
-
-    rules = LineRules(
-        keep=frozenset(keep or ()),
-        images=ImageRules(_one_of("--images", images, get_args(Images)), max_images),
-        train_all=train_all,
-        max_tokens=max_tokens,
-    )
-    return TrainingOptions(
-        rules=rules,
-        all_choices=_one_of("--choice", choice, ("0", "all")) == "all",
-        repair_tools=repair_tools,
-        dedupe=_one_of("--dedupe", dedupe, get_args(Dedupe)),
-        split=split,
-        group_by=group_by,
-    )
-
-
-def _one_of(option: str, value: str, choices: tuple[str, ...]) -> Any:
-    if value not in choices:
-        raise UsageError(f"{option} is {value!r}", hint=f"Give one of {', '.join(choices)}.")
-    return value
 
 
 def _warn_of_gaps(report: RawExportReport) -> None:

@@ -45,13 +45,13 @@ def vacuum(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove files that no manifest lists: replaced files, and files that killed runs left.
+    """Remove files that no manifest lists.
 
-    Shows what it would remove, and asks first. It removes no data of the lake and no manifest.
-    Exports that started before the files were replaced may still read them; --older-than gives
-    them time. Younger files in the tables' folders move to `replaced/`, so that a glob over the
-    folders counts right. Exit codes: 0 done, 7 a manifest is damaged (nothing was removed),
-    8 locked by another run.
+    They were replaced, or left by killed runs. It shows what it would remove, and asks first.
+    It removes no data of the lake and no manifest. Exports that started before the files were
+    replaced may still read them; --older-than gives them time. Younger files in the tables'
+    folders move to `replaced/`, so that a glob over the folders counts right. Exit codes: 0
+    done, 7 a manifest is damaged (nothing was removed), 8 locked by another run.
     """
     from chatlake.bootstrap.maintenance import tidy_lake, unlisted_now, vacuum_lake  # noqa: PLC0415
     from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415

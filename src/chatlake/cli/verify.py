@@ -34,11 +34,12 @@ def verify(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Read every file of the lake again: size, SHA-256, rows, columns, keys, counts, images.
+    """Read every file of the lake again.
 
-    Contacts no source and needs no key. It changes only verified.json, which records what was
-    checked when. Exit codes: 0 no damage, 7 damage (each file is named, with what to do), 1 this
-    user may not read the whole lake.
+    It checks size, SHA-256, rows, columns, keys, counts and images. It contacts no source and
+    needs no key. It changes only verified.json, which records what was checked when. Exit
+    codes: 0 no damage, 7 damage (each file is named, with what to do), 1 this user may not read
+    the whole lake.
     """
     from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.cli.bytes_shown import bytes_shown  # noqa: PLC0415
