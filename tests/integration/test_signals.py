@@ -110,6 +110,39 @@ def test_a_signal_to_a_command_that_only_reads(
     assert {path.name for path in tmp_path.iterdir()} == {"chatlake.yaml", "lake", "pipe"}
 
 
+_ENDLESS = "(SELECT sum(a.range * b.range) FROM range(100000000) a, range(100000) b) > 0"
+
+
+@pytest.mark.sample(2)
+@both
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sql", f"SELECT {_ENDLESS}"),
+        ("sql", f"SELECT {_ENDLESS}", "--format", "parquet", "--output", "x"),
+        ("export", "raw", "--where", _ENDLESS, "--output", "x"),
+        ("export", "finetune", "--where", _ENDLESS, "--output", "x"),
+    ],
+)
+def test_a_signal_to_a_query_that_computes(
+    server: Running, tmp_path: Path, number: signal.Signals, words: tuple[str, ...]
+) -> None:
+    """DuckDB does not come back to Python for hours; the signal ends the command at once."""
+    write_config(tmp_path, server.base_url)
+    assert ended(start(tmp_path, "backup")).code == 0
+    process = start(tmp_path, *words)
+    time.sleep(3)  # until the query runs
+    began = time.monotonic()
+    process.send_signal(number)
+    done = ended(process, 60)
+
+    assert done.code == CODES[number]
+    assert time.monotonic() - began < 9  # the process would be ended after ten seconds
+    assert "Traceback" not in done.err
+    assert len(done.err.splitlines()) <= 2
+    assert {path.name for path in tmp_path.iterdir()} == {"chatlake.yaml", "lake"}
+
+
 def _waiting_bytes(pipe: int) -> int:
     """Return how many bytes nobody has read yet."""
     answer = fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4)

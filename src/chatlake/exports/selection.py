@@ -10,6 +10,7 @@ from typing import Final
 
 import duckdb
 
+from chatlake import signals
 from chatlake.errors import ChatlakeError, LakeDamagedError, SqlError
 from chatlake.lake.catalog.duckdb_files import has_moved, raised_while_reading
 from chatlake.lake.catalog.only_reading import confine, require_condition
@@ -43,7 +44,10 @@ def selected(
     keys = f"CREATE TEMP TABLE selected AS {_KEYS} WHERE {of_source} AND (\n{condition}\n)"
     with tempfile.TemporaryDirectory(prefix="chatlake-") as folder:
         for left in reversed(range(ATTEMPTS)):
-            with closing(_open(lake, folder)) as connection:
+            with (
+                closing(_open(lake, folder)) as connection,
+                signals.telling_of_stops(connection.interrupt),
+            ):
                 try:
                     if where is not None:
                         require_condition(connection, where)
