@@ -21,7 +21,8 @@ from chatlake.backup.listing import Listing
 from chatlake.backup.ports import CompletionApi, LakeStore
 from chatlake.model.digest import completion_digest
 from chatlake.model.manifest import Failure
-from chatlake.model.objects import Completion, latest_of_each
+from chatlake.model.objects import Completion
+from chatlake.model.pages import latest_of_each
 from chatlake.model.partitions import Partition
 
 logger = logging.getLogger(__name__)
