@@ -13,7 +13,7 @@ from chatlake.lake.compacting import CompactionReport
 from chatlake.lake.vacuum import Unlisted
 from chatlake.model.markup import as_cell, code
 from chatlake.storage.interface import StoredFile
-from chatlake.verify.run import VerifyReport
+from chatlake.verify.findings import VerifyReport
 
 logger = logging.getLogger("chatlake.flows")
 
