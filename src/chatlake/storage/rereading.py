@@ -13,8 +13,8 @@ from chatlake.errors import (
     LakeForbiddenError,
     LakeUnreachableError,
 )
+from chatlake.storage.file_errors import too_many_open
 from chatlake.storage.interface import LockHolder, Storage, StoredFile
-from chatlake.storage.open_files import too_many_open
 
 ATTEMPTS: Final = 3
 PAUSE_S: Final = 0.2
