@@ -21,6 +21,7 @@ from azure.core.exceptions import (
     ServiceRequestError,
     ServiceResponseError,
 )
+from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
 from fsspec.asyn import sync
 
 from chatlake.storage.bucket.object_store import (
@@ -47,10 +48,6 @@ _DENIED: Final = {
 }  # fmt: skip
 
 
-# After 1, 3, 5 and 9 seconds, give or take three.
-_RETRIES: Final = (1, 2, 4)
-
-
 class AzureStore:
     """The blobs of Azure, by adlfs; a version is an ETag."""
 
@@ -70,8 +67,12 @@ class AzureStore:
             skip_instance_cache=True,
         )
         # adlfs passes no options on, and by itself the library tries for more than a minute.
-        retries = self.filesystem.service_client._config.retry_policy
-        retries.initial_backoff, retries.increment_base, retries.total_retries = _RETRIES
+        # Again after 1, 3, 5 and 9 seconds, give or take three.
+        retries = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=4)
+        given = self.filesystem.service_client
+        self.filesystem.service_client = BlobServiceClient(
+            given.url, credential=given.credential, retry_policy=retries
+        )
 
     def get(self, key: str) -> bytes:
         """Return an object."""
