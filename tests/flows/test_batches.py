@@ -14,7 +14,7 @@ import pytest
 
 from chatlake.backup.export import Item
 from chatlake.backup.items import Asked, Flush, Listed, Outcome, SourceJob
-from chatlake.backup.ports import StoredVersion
+from chatlake.backup.lake_port import StoredVersion
 from chatlake.config.load import parse_settings
 from chatlake.errors import AuthenticationError, ChatlakeError, InvalidResponseError
 from chatlake.flows.batch import Batch, BatchItems, BatchResult, BatchSizes, WorkerLostError

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 
-from chatlake.backup.ports import Columns, Rows, StoredMessage, StoredVersion
+from chatlake.backup.lake_port import Columns, Rows, StoredMessage, StoredVersion
 from chatlake.lake.files import message_versions, parts, rewriting, versions
 from chatlake.model.manifest import LakeState, PartFile
 from chatlake.model.partitions import Partition
