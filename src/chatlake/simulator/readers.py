@@ -53,7 +53,7 @@ class _Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
+class Exchange:
     """The input messages of a completion, without their ids, its choices and its tools."""
 
     inputs: list[Json]
@@ -68,7 +68,7 @@ class Readers:
         self._dice = dice
         self.talk = functools.lru_cache(maxsize=64)(self._talk)
 
-    def _talk(self, index: int) -> Talk:
+    def _talk(self, index: int) -> Exchange:
         """Return what completion `index` asked and was answered."""
         group, place = divmod(index, GROUP)
         first = index
@@ -88,7 +88,7 @@ class Readers:
             _choice(number, message, last.reason, logprobs)
             for number, message in enumerate((last.reply, *last.others))
         ]
-        return Talk([*inputs, *last.inputs], choices, talk.has_tools)
+        return Exchange([*inputs, *last.inputs], choices, talk.has_tools)
 
     def completion(self, index: int, plain: bytes) -> bytes:
         """Return a completion of the mix, made of a plain one: its choices, tools and usage."""
