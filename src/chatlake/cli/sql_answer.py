@@ -28,7 +28,7 @@ _ROWS_AT_ONCE: Final = 1000
 _ATTEMPTS: Final = 3
 _DESCRIBE: Final = re.compile(r'\s*DESC(?:RIBE)?\s+"?(\w+)"?\s*', re.IGNORECASE)
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 
 @contextmanager
@@ -62,7 +62,7 @@ class Questions:
         """End the query that is being run."""
         self.connection.interrupt()
 
-    def read(self, ask: Callable[[duckdb.DuckDBPyConnection], Answer]) -> Answer:
+    def read(self, ask: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """Return what `ask` reads from the views: from its beginning again where files have moved.
 
         A signal ends it. LakeDamagedError, and UsageError for SQL that is wrong.
@@ -129,7 +129,7 @@ class Questions:
         )
         return connection
 
-    def _asked(self, ask: Callable[[duckdb.DuckDBPyConnection], Answer]) -> Answer:
+    def _asked(self, ask: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """Ask the views; open them again if a run has moved a file away since they were opened."""
         for left in reversed(range(_ATTEMPTS)):
             try:

@@ -8,13 +8,13 @@ from chatlake.config.references import SecretLoader, SecretReference
 from chatlake.config.schema import json_schema
 from chatlake.config.select import Select
 from chatlake.config.settings import Runner, Schedule, Settings
-from chatlake.config.source import Pace, Source
+from chatlake.config.source import PaceSettings, Source
 from chatlake.config.template import template, write_template
 
 __all__ = [
     "IdList",
     "NotifyAddress",
-    "Pace",
+    "PaceSettings",
     "Runner",
     "Schedule",
     "SecretLoader",

@@ -8,7 +8,7 @@ from typing import Final, Literal
 from chatlake.storage.interface import Storage
 from chatlake.verify.record import Subset
 
-Kind = Literal[
+FindingKind = Literal[
     "missing",  # listed or numbered, and not there
     "forbidden",  # this user may not read it: nothing is known of it
     "unreadable",  # there, and cannot be read or understood
@@ -54,7 +54,7 @@ class Finding:
     path: str
     problem: str
     remedy: str
-    kind: Kind
+    kind: FindingKind
 
 
 def split_message(storage: Storage, message: str) -> tuple[str, str]:

@@ -29,7 +29,7 @@ from chatlake.storage.bucket.object_store import (
     CONDITIONAL_S,
     LIST_S,
     Buffer,
-    Listed,
+    ListedObject,
     Refusal,
     Stat,
     time_of,
@@ -129,15 +129,15 @@ class AzureStore:
                 return None
         return Stat(str(found.etag), found.size, found.last_modified, time_of(headers))
 
-    def list(self, start: str) -> list[Listed]:
+    def list(self, start: str) -> list[ListedObject]:
         """Return every blob below a folder; adlfs would hide that there is no container."""
         return sync(self.filesystem.loop, self._list, start, timeout=LIST_S)  # type: ignore[no-any-return]
 
-    async def _list(self, start: str) -> builtins.list[Listed]:
+    async def _list(self, start: str) -> builtins.list[ListedObject]:
         container, _, prefix = start.partition("/")
         async with self.filesystem.service_client.get_container_client(container) as client:
             return [
-                Listed(f"{container}/{found.name}", found.size, found.last_modified)
+                ListedObject(f"{container}/{found.name}", found.size, found.last_modified)
                 async for found in client.list_blobs(name_starts_with=prefix, include=["metadata"])
                 if not (found.metadata or {}).get("hdi_isfolder")  # of accounts that have folders
             ]

@@ -53,7 +53,7 @@ class Stat:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedObject:
     """An object of a list: its size in bytes, when it was written, by the store's clock."""
 
     key: str
@@ -102,7 +102,7 @@ class ObjectStore(Protocol):
         """Return the version of an object; None if it is absent."""
         ...
 
-    def list(self, start: str) -> Iterable[Listed]:
+    def list(self, start: str) -> Iterable[ListedObject]:
         """Return every object whose key begins with `start`, `bucket/folder/`, in any order.
 
         None below an absent folder. Whatever fails is no FileNotFoundError but for the bucket.

@@ -20,7 +20,7 @@ _LONGEST: Final = 500  # characters of a field
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ListFields:
     """The fields of the list's address, as typed."""
 
     q: str = ""
@@ -39,7 +39,7 @@ class Asked:
     before: str = ""
 
     @classmethod
-    def of(cls, query: Mapping[str, str]) -> Asked:
+    def of(cls, query: Mapping[str, str]) -> ListFields:
         """Read an address; `from` and `to` are `since` and `until`."""
         named = {_NAMES.get(field.name, field.name): field.name for field in fields(cls)}
         return cls(
@@ -49,7 +49,7 @@ class Asked:
     @property
     def is_filtered(self) -> bool:
         """Whether the list leaves anything out, but for its page."""
-        return replace(self, before="") != Asked()
+        return replace(self, before="") != ListFields()
 
     @property
     def filters(self) -> int:
@@ -99,7 +99,7 @@ class ShownRow:
 class ListPage:
     """What the page shows. `days`: rows by day. `next_address`: older rows, or older days."""
 
-    asked: Asked
+    asked: ListFields
     criteria: Criteria
     found: Found
     days: list[tuple[date, list[ShownRow]]]
@@ -109,7 +109,7 @@ class ListPage:
     redirect: str | None = None
 
 
-def list_page(session: Session, asked: Asked) -> ListPage:
+def list_page(session: Session, asked: ListFields) -> ListPage:
     """Make the page of an address; with `redirect` if the words are the id of one completion."""
     criteria = asked.criteria()
     days = session.once("days", lambda: stored_days(session.ask))
@@ -135,7 +135,7 @@ def list_page(session: Session, asked: Asked) -> ListPage:
     )
 
 
-def conversation_named(session: Session, asked: Asked) -> str | None:
+def conversation_named(session: Session, asked: ListFields) -> str | None:
     """Return the address of the only conversation whose id is what was typed."""
     words = terms(asked.q)
     if len(words) != 1 or len(words[0]) < 8:
