@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from chatlake.api.answers import exchange_failure, outcome_of, read_answer
 from chatlake.api.auth import request_headers
 from chatlake.api.pacing import PauseTooLongError, SharedPace
+from chatlake.api.responses import exchange_failure, outcome_of, read_answer
 from chatlake.api.retry import AskAgainError, Attempts, GivenUpError, Kind, RetryPolicy
 from chatlake.api.routes import (
     Routes,

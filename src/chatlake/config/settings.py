@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from chatlake.config import entries, places, schedules
 from chatlake.config.fields import EMPTY_IS_DEFAULT, EXPANDS, Section, words
-from chatlake.config.notify import NOTIFY, NotifyAddress
+from chatlake.config.notify_address import NOTIFY, NotifyAddress
 from chatlake.config.prices import PriceEntry
 from chatlake.config.references import SecretLoader
 from chatlake.config.source import Source

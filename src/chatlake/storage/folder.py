@@ -22,7 +22,7 @@ from chatlake.errors import (
 )
 from chatlake.storage.file_errors import reading, writing
 from chatlake.storage.folder_lock import LocalLock
-from chatlake.storage.folders import make_folder, remove_if_empty, sync_file, sync_folder, walk
+from chatlake.storage.folder_tree import make_folder, remove_if_empty, sync_file, sync_folder, walk
 from chatlake.storage.interface import TEMPORARY_SUFFIX, LockHolder, StoredFile, checked, step_of
 
 Access = Literal["private", "group"]

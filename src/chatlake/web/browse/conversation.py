@@ -14,7 +14,7 @@ from chatlake.web.browse.catalogue import Session
 from chatlake.web.browse.message import PART_SHOWN, SHOWN, MessageShown, message_shown, put_beside
 from chatlake.web.browse.turns import Turn, turns_around
 from chatlake.web.browse.versions import Version, versions_of
-from chatlake.web.markdown import Rendering
+from chatlake.web.rendering import Rendering
 from chatlake.web.shown import pretty_json
 
 MOST_MESSAGES: Final = 1_000

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from chatlake.web.markdown import MOST_CHARACTERS, Rendering, plain
+from chatlake.web.rendering import MOST_CHARACTERS, Rendering, plain
 from chatlake.web.shown import pretty_json, visible
 
 SHOWN: Final = MOST_CHARACTERS
