@@ -23,9 +23,8 @@ from chatlake.errors import (
     RunInterruptedError,
     RunTerminatedError,
 )
-from chatlake.flows.batches.server_for_workers import server_for_workers
 from chatlake.flows.batches.tasks import prefect_strategy
-from chatlake.flows.batches.workers import new_workers
+from chatlake.flows.batches.workers import new_workers, server_for_workers
 from chatlake.flows.configuration import flow_settings
 from chatlake.flows.dead_runs import begin_run
 from chatlake.flows.defaults import hear_engine
