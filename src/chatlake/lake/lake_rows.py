@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 
 from chatlake.backup.lake_port import Columns, Rows, StoredMessage, StoredVersion
-from chatlake.lake.files import message_versions, parts, rewriting, versions
+from chatlake.lake.files import arrow, message_versions, parts, rewriting, versions
 from chatlake.model.manifest import LakeState, PartFile
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import COMPLETIONS, IMAGES, MISSED
@@ -87,7 +87,7 @@ class LakeRows:
                 self.storage,
                 table,
                 partition,
-                parts.to_tables(table, columns),
+                arrow.to_tables(table, columns),
                 expected_rows=len(next(iter(columns.values()))),
             )
             for (table, partition), columns in rows.items()
