@@ -6,7 +6,8 @@ import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
-from chatlake.lake.files.parts import to_table, write_part
+from chatlake.lake.files.arrow import to_table
+from chatlake.lake.files.parts import write_part
 from chatlake.model.manifest import PartFile
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import COLUMNS

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from chatlake.lake import Lake
-from chatlake.lake.files import parts
+from chatlake.lake.files import arrow, parts
 from chatlake.model.manifest import Manifest, PartFile
 from chatlake.model.partitions import Partition
 from chatlake.storage.interface import Storage
@@ -228,7 +228,7 @@ def test_a_file_in_another_partition_s_folder(lake: Lake) -> None:
 @pytest.mark.parametrize("change", ["drop", "retype", "reorder", "add"])
 def test_other_columns_than_the_table_s(lake: Lake, change: str) -> None:
     """Names, types and order must be the table's, or the views would not bind."""
-    table = parts.to_table("missed", rows.columns("missed", [{"completion_id": "a"}]))
+    table = arrow.to_table("missed", rows.columns("missed", [{"completion_id": "a"}]))
     if change == "drop":
         table = table.drop_columns(["run_id"])
     elif change == "retype":

@@ -14,7 +14,7 @@ from chatlake.cli.streams import after_the_work
 
 if TYPE_CHECKING:
     from chatlake.errors import LakeError
-    from chatlake.verify.run import VerifyReport
+    from chatlake.verify.findings import VerifyReport
 
 EXAMPLES = examples("chatlake verify", "chatlake verify --subset $(date +%d)/31 --json")
 _HINT = "Each file is named with what to do. Nothing was changed."

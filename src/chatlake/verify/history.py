@@ -18,7 +18,7 @@ from chatlake.verify.findings import (
     RESTORE_MANIFEST,
     UPGRADE,
     Finding,
-    Kind,
+    FindingKind,
     split_message,
 )
 
@@ -90,8 +90,8 @@ def _damage(storage: RereadingStorage) -> Iterator[Finding]:
         yield Finding(path, problem, UPGRADE if kind == "format" else remedy, kind)
 
 
-def _kind(problem: str) -> Kind:
-    known: dict[str, Kind] = {
+def _kind(problem: str) -> FindingKind:
+    known: dict[str, FindingKind] = {
         "is missing": "missing",
         "was altered": "altered",
         "holds number": "misplaced",
