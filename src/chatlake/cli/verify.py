@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from chatlake.errors import LakeError
     from chatlake.verify.run import VerifyReport
 
-EXAMPLES = examples("chatlake verify", "chatlake verify --subset $(date +%d)/31 --json")
+EXAMPLES = examples(
+    "chatlake verify",
+    "chatlake verify --subset $(date +%d)/31 --json",
+    "chatlake verify --expect 9f86d081884c",
+)
 _HINT = "Each file is named with what to do. Nothing was changed."
 
 
@@ -31,12 +35,22 @@ def verify(
             "cover all files.",
         ),
     ] = None,
+    expect: Annotated[
+        str | None,
+        typer.Option(
+            "--expect",
+            metavar="FINGERPRINT",
+            help="A fingerprint that a backup or `chatlake status` once printed: the lake must "
+            "still have the commit that it stands for.",
+        ),
+    ] = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
     """Read every file of the lake again.
 
-    It checks size, SHA-256, rows, columns, keys, counts and images. It contacts no source and
+    It checks size, SHA-256, rows, columns, keys, counts and images, derives each column again
+    from the objects that the API sent, and follows the chain of commits. It contacts no source and
     needs no key. It changes only verified.json, which records what was checked when. Exit
     codes: 0 no damage, 7 damage (each file is named, with what to do), 1 this user may not read
     the whole lake.
@@ -45,13 +59,15 @@ def verify(
     from chatlake.cli.bytes_shown import bytes_shown  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
     from chatlake.errors import ChatlakeError  # noqa: PLC0415
+    from chatlake.verify.chain import Expectation  # noqa: PLC0415
     from chatlake.verify.run import Subset, storage_of, verify_storage  # noqa: PLC0415
 
     part = None if subset is None else Subset.parse(subset)
+    expectation = None if expect is None else Expectation.parse(expect)
     settings = load_settings(config)
     storage = storage_of(settings.lake_location, settings.access)
     with bytes_shown("reading manifests", "reading files", bar=sys.stderr.isatty()) as progress:
-        report = verify_storage(storage, subset=part, progress=progress)
+        report = verify_storage(storage, subset=part, expectation=expectation, progress=progress)
     if report.is_sound:  # else the catalogue may be evidence
         with suppress(ChatlakeError):
             open_lake(settings)  # a lake that was moved works again after any command
@@ -94,6 +110,9 @@ def _document(report: VerifyReport, error: LakeError | None) -> dict[str, Any]:
         "subset": None if report.subset is None else str(report.subset),
         "listed_files": report.listed_files,
         "manifests": report.manifests,
+        "commit": None if report.head is None else report.head.number,
+        "fingerprint": None if report.head is None else report.head.fingerprint,
+        "expected": _expected(report),
         "findings": [
             {
                 "path": finding.path,
@@ -108,6 +127,14 @@ def _document(report: VerifyReport, error: LakeError | None) -> dict[str, Any]:
     if error is not None:
         document["error"] = {"kind": error.kind, "message": error.message, "hint": error.hint}
     return document
+
+
+def _expected(report: VerifyReport) -> dict[str, Any] | None:
+    """Return which commit has the expected fingerprint, null where none has."""
+    wanted = report.expectation
+    if wanted is None:
+        return None
+    return {"fingerprint": wanted.fingerprint, "commit": wanted.commit}
 
 
 def _status(report: VerifyReport) -> str:
@@ -128,4 +155,6 @@ def _show(report: VerifyReport) -> None:
     files = count(report.files, "file")
     if report.subset is not None:
         files = f"{report.files:,} of {count(report.listed_files, 'file')}"
-    say(f"{files}, {size(report.bytes)}: {verdict} ({duration(report.seconds)})")
+    head = report.head
+    at = "" if head is None else f"; commit {count(head.number)}, fingerprint {head.fingerprint}"
+    say(f"{files}, {size(report.bytes)}: {verdict} ({duration(report.seconds)}){at}")

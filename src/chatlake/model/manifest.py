@@ -112,10 +112,15 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, kw_only=True):
-    """One commit. `resolved`: the failures (source, completion id) that it closes."""
+    """One commit. `resolved`: the failures (source, completion id) that it closes.
+
+    `previous`: the SHA-256 (hex) of the file of the commit before, so that no commit can change
+    without every later one. Empty in the first commit, and in those of a chatlake before 0.2.
+    """
 
     format: int = FORMAT
     number: int = 0
+    previous: str = ""
     created_at: str = ""
     run_id: str = ""
     chatlake: str = ""

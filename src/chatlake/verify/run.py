@@ -31,6 +31,7 @@ from chatlake.lake.catalog.build import CATALOG
 from chatlake.lake.files.replaced import FOLDER as REPLACED
 from chatlake.lake.files.replaced import listed_path
 from chatlake.lake.lake import Lake
+from chatlake.lake.manifests import Head
 from chatlake.model.manifest import LakeState, PartFile
 from chatlake.model.partitions import Partition
 from chatlake.storage.folder import Access
@@ -45,6 +46,8 @@ from chatlake.verify.catalog import (
     is_of_this_lake,
     read_catalog,
 )
+from chatlake.verify.chain import Expectation
+from chatlake.verify.derivation import check_derived
 from chatlake.verify.file import KEY_COLUMNS, check_bytes, read_keys
 from chatlake.verify.findings import WRITTEN_ANEW, Finding
 from chatlake.verify.history import (
@@ -70,7 +73,8 @@ class VerifyReport:
     """What a verification found. `notes`: what is worth knowing and no damage.
 
     `files`, `bytes`, `rows`: of the data files that were read, of `listed_files` that the lake
-    lists. `manifests`: how many manifests and checkpoints were read. `seconds`: wall time.
+    lists. `manifests`: how many manifests and checkpoints were read. `seconds`: wall time. `head`:
+    the newest commit. `expectation`: the fingerprint that was looked for, and where it was found.
     """
 
     location: str
@@ -83,6 +87,8 @@ class VerifyReport:
     listed_files: int = 0
     manifests: int = 0
     seconds: float = 0.0
+    head: Head | None = None
+    expectation: Expectation | None = None
 
     @property
     def is_sound(self) -> bool:
@@ -115,7 +121,7 @@ def storage_of(location: str, access: Access = "private") -> Storage:
 def verify(
     lake: Lake, *, subset: Subset | None = None, progress: Progress | None = None
 ) -> VerifyReport:
-    """Check what the lake lists, or a subset of it (`verify_record.choose`)."""
+    """Check what the lake lists, or a subset of it (`record.choose`)."""
     return verify_storage(lake.storage, subset=subset, progress=progress)
 
 
@@ -123,12 +129,16 @@ def verify_storage(
     storage: Storage,
     *,
     subset: Subset | None = None,
+    expectation: Expectation | None = None,
     progress: Progress | None = None,
     pause: Callable[[float], None] = time.sleep,
 ) -> VerifyReport:
-    """Check a lake, which may be too damaged to be opened; `pause` sleeps between two attempts."""
+    """Check a lake, which may be too damaged to be opened; `pause` sleeps between two attempts.
+
+    `expectation`: a fingerprint that must be one of the lake's commits.
+    """
     verification = _Verification(RereadingStorage(storage, pause), subset, progress)
-    return verification.run()
+    return verification.run(expectation)
 
 
 def _next(storage: Storage) -> str:
@@ -147,14 +157,14 @@ class _Verification:
         self._read = 0
         self._to_read = 0
 
-    def run(self) -> VerifyReport:
+    def run(self, expectation: Expectation | None) -> VerifyReport:
         begun_at = time.monotonic()
         report = self._report
         record = Record.load(self._storage)
         # The catalogue first: it is never newer than the newest manifest, whatever is committed
         # meanwhile.
         shown = read_catalog(self._storage)
-        history = self._check_history(shown, record)
+        history = self._check_history(shown, record, expectation)
         if history.state is None:
             self._check_what_is_there(history)
         else:
@@ -163,7 +173,10 @@ class _Verification:
         return report
 
     def _check_history(
-        self, shown: ShownCatalog | Finding | None, record: Record | None
+        self,
+        shown: ShownCatalog | Finding | None,
+        record: Record | None,
+        expectation: Expectation | None,
     ) -> History:
         report, storage = self._report, self._storage
         catalog = shown if isinstance(shown, ShownCatalog) else None
@@ -174,9 +187,11 @@ class _Verification:
                 expected[state.number] = expected_paths(catalog, state)
 
         on_state(LakeState())
-        history = check_history(storage, on_state)
+        history = check_history(storage, on_state, expectation)
         report.manifests = history.documents
+        report.head, report.expectation = history.chain.head, history.chain.expectation
         report.findings += history.findings
+        report.notes += history.chain.notes()
         if isinstance(shown, Finding):
             report.findings.append(shown)
         elif shown is None:
@@ -269,11 +284,17 @@ class _Verification:
                     else:
                         keys[file.path] = rows
             # Where a file is damaged, its rows are missing in the others: that is said already.
-            yield from checker.check(
-                [(f, keys.pop(f.path)) for f in partition if f.path in keys]
+            contradictions = checker.check(
+                [(f, keys[f.path]) for f in partition if f.path in keys]
                 for partition in batch
                 if damaged.isdisjoint(f.path for f in partition)
             )
+            for finding in contradictions:
+                damaged.add(finding.path)
+                yield finding
+            for partition in batch:
+                if damaged.isdisjoint(f.path for f in partition):
+                    yield from check_derived(self._storage, partition, keys, wanted)
             checked.update(file.path for file in files if file.path in wanted)
         yield from checker.missing_images()
         if checker.incomplete:
