@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from chatlake.backup.ports import Rows
+from chatlake.backup.lake_port import Rows
 from chatlake.backup.report import new_report
 from chatlake.backup.run import back_up
 from chatlake.backup.uninterrupted import to_its_end

@@ -15,13 +15,15 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from chatlake.backup.finished_prefix import FinishedPrefix
 from chatlake.backup.items import Asked, Listed, SourceJob
 from chatlake.backup.known import KnownCompletions
+from chatlake.backup.lake_port import LakeStore
 from chatlake.backup.list_gaps import UNLISTED
 from chatlake.backup.list_requests import CLOCK_SLACK_S
 from chatlake.backup.listing import Listing
-from chatlake.backup.ports import CompletionApi, LakeStore
+from chatlake.backup.ports import CompletionApi
 from chatlake.model.digest import completion_digest
 from chatlake.model.manifest import Failure
-from chatlake.model.objects import Completion, latest_of_each
+from chatlake.model.objects import Completion
+from chatlake.model.pages import latest_of_each
 from chatlake.model.partitions import Partition
 
 logger = logging.getLogger(__name__)

@@ -18,7 +18,8 @@ from chatlake.backup.fetching import get_completion
 from chatlake.backup.heal import heal
 from chatlake.backup.items import Asked, Flush, Listed, SourceJob
 from chatlake.backup.known import KnownCompletions, KnownImages
-from chatlake.backup.ports import CompletionApi, LakeStore, Observer
+from chatlake.backup.lake_port import LakeStore
+from chatlake.backup.ports import CompletionApi, Observer
 from chatlake.backup.report import BackupReport, SourceReport
 from chatlake.backup.schedule import with_due_sweep
 from chatlake.backup.sweep import Sweep, SweepResult, sweeps_everything

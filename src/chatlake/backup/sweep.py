@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from chatlake.backup.continuity import Continuity
 from chatlake.backup.items import SourceJob
 from chatlake.backup.known import Known, KnownCompletions
-from chatlake.backup.ports import LakeStore
+from chatlake.backup.lake_port import LakeStore
 from chatlake.backup.rows import columns_of
 from chatlake.model.manifest import PartFile
 from chatlake.model.partitions import Partition

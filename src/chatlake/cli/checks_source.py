@@ -35,7 +35,8 @@ from chatlake.errors import (
     ConfigurationError,
     RequestRejectedError,
 )
-from chatlake.model.objects import read_completion, read_message_page
+from chatlake.model.objects import read_completion
+from chatlake.model.pages import read_message_page
 from chatlake.model.paging import PAGE_LIMIT
 
 _LONGEST_ANSWER = timedelta(seconds=15)

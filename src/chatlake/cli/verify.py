@@ -14,7 +14,7 @@ from chatlake.cli.streams import after_the_work
 
 if TYPE_CHECKING:
     from chatlake.errors import LakeError
-    from chatlake.verify.run import VerifyReport
+    from chatlake.verify.findings import VerifyReport
 
 EXAMPLES = examples(
     "chatlake verify",
@@ -59,7 +59,7 @@ def verify(
     from chatlake.cli.bytes_shown import bytes_shown  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
     from chatlake.errors import ChatlakeError  # noqa: PLC0415
-    from chatlake.verify.chain import Expectation  # noqa: PLC0415
+    from chatlake.verify.expectation import Expectation  # noqa: PLC0415
     from chatlake.verify.run import Subset, storage_of, verify_storage  # noqa: PLC0415
 
     part = None if subset is None else Subset.parse(subset)

@@ -11,8 +11,8 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from chatlake.config import entries, places, schedules
 from chatlake.config.fields import EMPTY_IS_DEFAULT, EXPANDS, Section, words
-from chatlake.config.notify import NOTIFY, NotifyAddress
-from chatlake.config.prices import Price
+from chatlake.config.notify_address import NOTIFY, NotifyAddress
+from chatlake.config.prices import PriceEntry
 from chatlake.config.references import SecretLoader
 from chatlake.config.source import Source
 from chatlake.config.suggestions import did_you_mean
@@ -88,7 +88,7 @@ class Settings(Section):
     runner: Annotated[Runner, EMPTY_IS_DEFAULT] = Field(
         default=Runner(), description="Where the Prefect flows run the batches."
     )
-    prices: tuple[Price, ...] = Field(
+    prices: tuple[PriceEntry, ...] = Field(
         default=(), description="What tokens cost, for the view `costs`. chatlake knows no prices."
     )
     _path: Path = PrivateAttr(Path("chatlake.yaml"))

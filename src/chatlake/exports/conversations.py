@@ -27,7 +27,7 @@ from chatlake.model.tables import COMPLETIONS, MESSAGES
 _SLICE_BYTES: Final = 256 << 20  # about 450 MB of memory
 _ROWS_AT_ONCE: Final = 256
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 # Oldest first; among those of one second an order that does not depend on how the lake is cut
 # into files, so that two exports of the same data are the same bytes.
@@ -124,7 +124,7 @@ class _Tables:
         self._files = files
         self._empties = empties
 
-    def ask(self, question: Callable[[dict[str, str]], Answer]) -> Answer:
+    def ask(self, question: Callable[[dict[str, str]], T]) -> T:
         """Ask by the names of the tables; again if a run has moved a file meanwhile."""
         for left in reversed(range(ATTEMPTS)):
             try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chatlake.backup.ports import StoredVersion
+from chatlake.backup.lake_port import StoredVersion
 from chatlake.errors import LakeDamagedError
 from chatlake.exports.conversations import Conversation
 from chatlake.lake.lake import Lake

@@ -23,16 +23,16 @@ from chatlake.errors import (
     RunInterruptedError,
     RunTerminatedError,
 )
-from chatlake.flows.artifacts import leave_artifacts, leave_error, leave_skipped
+from chatlake.flows.batches.server_for_workers import server_for_workers
+from chatlake.flows.batches.tasks import prefect_strategy
+from chatlake.flows.batches.workers import new_workers
 from chatlake.flows.configuration import flow_settings
 from chatlake.flows.dead_runs import begin_run
 from chatlake.flows.defaults import hear_engine
-from chatlake.flows.observer import counts
-from chatlake.flows.progress import ProgressObserver
-from chatlake.flows.server_for_workers import server_for_workers
+from chatlake.flows.shown.artifacts import leave_artifacts, leave_error, leave_skipped
+from chatlake.flows.shown.observer import counts
+from chatlake.flows.shown.progress_artifact import ProgressObserver
 from chatlake.flows.skipped import skipped_state
-from chatlake.flows.tasks import prefect_strategy
-from chatlake.flows.workers import new_workers
 from chatlake.model.outside_text import one_line
 
 logger = logging.getLogger("chatlake.flows")

@@ -23,13 +23,13 @@ from typing import Final, TypeVar
 import msgspec
 
 from chatlake.errors import CommitConflictError, LakeDamagedError, LakeFormatError
+from chatlake.model.false_values import false_value
 from chatlake.model.manifest import (
     CHECKPOINT_EVERY,
     FORMAT,
     Checkpoint,
     LakeState,
     Manifest,
-    false_value,
     format_time,
     parse_time,
 )

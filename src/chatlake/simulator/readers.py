@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
 
-from chatlake.simulator import pictures, tasks
+from chatlake.simulator import pictures, task_phrases
 from chatlake.simulator.dice import Dice
 from chatlake.simulator.phrases import LANGUAGES
 
@@ -53,7 +53,7 @@ class _Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
+class Exchange:
     """The input messages of a completion, without their ids, its choices and its tools."""
 
     inputs: list[Json]
@@ -68,7 +68,7 @@ class Readers:
         self._dice = dice
         self.talk = functools.lru_cache(maxsize=64)(self._talk)
 
-    def _talk(self, index: int) -> Talk:
+    def _talk(self, index: int) -> Exchange:
         """Return what completion `index` asked and was answered."""
         group, place = divmod(index, GROUP)
         first = index
@@ -88,7 +88,7 @@ class Readers:
             _choice(number, message, last.reason, logprobs)
             for number, message in enumerate((last.reply, *last.others))
         ]
-        return Talk([*inputs, *last.inputs], choices, talk.has_tools)
+        return Exchange([*inputs, *last.inputs], choices, talk.has_tools)
 
     def completion(self, index: int, plain: bytes) -> bytes:
         """Return a completion of the mix, made of a plain one: its choices, tools and usage."""
@@ -102,7 +102,7 @@ class Readers:
             "prompt_tokens": asked,
         }
         stored["choices"] = talk.choices
-        stored["tools"] = json.loads(tasks.TOOLS) if talk.has_tools else None
+        stored["tools"] = json.loads(task_phrases.TOOLS) if talk.has_tools else None
         stored["tool_choice"] = "auto" if talk.has_tools else None
         stored["response_format"] = None
         return _encoded(stored)
@@ -191,7 +191,10 @@ class _Conversation:
 
     def _call(self) -> Json:
         name, arguments = self._random.choice(
-            (("lookup_order", tasks.ORDER_ARGUMENTS), ("get_weather", tasks.WEATHER_ARGUMENTS))
+            (
+                ("lookup_order", task_phrases.ORDER_ARGUMENTS),
+                ("get_weather", task_phrases.WEATHER_ARGUMENTS),
+            )
         )
         call_id = f"call_{self._random.randbytes(12).hex()}"
         function = {"name": name, "arguments": self._fill(arguments)}
@@ -201,7 +204,7 @@ class _Conversation:
         answers = []
         for call in self._open_calls:
             is_order = call["function"]["name"] == "lookup_order"
-            result = tasks.ORDER_RESULT if is_order else tasks.WEATHER_RESULT
+            result = task_phrases.ORDER_RESULT if is_order else task_phrases.WEATHER_RESULT
             answer = _message("tool", self._fill(result))
             if self._repeats_calls:
                 answer["tool_call_id"] = call["id"]

@@ -24,7 +24,8 @@ from chatlake.lake.files.parts import open_part, to_table, to_values
 from chatlake.model.flatten import INPUT, FlatCompletion, Observation, Row, flatten
 from chatlake.model.image_references import HIDDEN_MARK, MARK, read_reference
 from chatlake.model.manifest import PartFile
-from chatlake.model.objects import Completion, Message, read_completion, read_message_page
+from chatlake.model.objects import Completion, Message, read_completion
+from chatlake.model.pages import read_message_page
 from chatlake.model.tables import COLUMNS, COMPLETIONS, CONTENT_PARTS, MESSAGES
 from chatlake.storage.rereading import RereadingStorage
 

@@ -22,13 +22,14 @@ from chatlake.model.manifest import (
     parse_time,
 )
 from chatlake.storage.rereading import RereadingStorage
-from chatlake.verify.chain import Chain, Expectation
+from chatlake.verify.chain import Chain
+from chatlake.verify.expectation import Expectation
 from chatlake.verify.findings import (
     RESTORE_CHECKPOINT,
     RESTORE_MANIFEST,
     UPGRADE,
     Finding,
-    Kind,
+    FindingKind,
     split_message,
 )
 
@@ -108,8 +109,8 @@ def _damage(storage: RereadingStorage) -> Iterator[Finding]:
         yield Finding(path, problem, UPGRADE if kind == "format" else remedy, kind)
 
 
-def _kind(problem: str) -> Kind:
-    known: dict[str, Kind] = {
+def _kind(problem: str) -> FindingKind:
+    known: dict[str, FindingKind] = {
         "is missing": "missing",
         "was altered": "altered",
         "holds number": "misplaced",

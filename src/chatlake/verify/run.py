@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -27,11 +26,9 @@ from chatlake.errors import (
     LakeUnwritableError,
 )
 from chatlake.lake import manifests
-from chatlake.lake.catalog.build import CATALOG
 from chatlake.lake.files.replaced import FOLDER as REPLACED
 from chatlake.lake.files.replaced import listed_path
 from chatlake.lake.lake import Lake
-from chatlake.lake.manifests import Head
 from chatlake.model.manifest import LakeState, PartFile
 from chatlake.model.partitions import Partition
 from chatlake.storage.folder import Access
@@ -39,24 +36,18 @@ from chatlake.storage.interface import Storage
 from chatlake.storage.opening import storage_at
 from chatlake.storage.rereading import RereadingStorage
 from chatlake.verify.catalog import (
-    ShownCatalog,
-    check_catalog,
-    check_empty_files,
-    expected_paths,
-    is_of_this_lake,
     read_catalog,
 )
-from chatlake.verify.chain import Expectation
 from chatlake.verify.derivation import check_derived
+from chatlake.verify.evidence import check_past
+from chatlake.verify.expectation import Expectation
 from chatlake.verify.file import KEY_COLUMNS, check_bytes, read_keys
-from chatlake.verify.findings import WRITTEN_ANEW, Finding
+from chatlake.verify.findings import Finding, VerifyReport
 from chatlake.verify.history import (
     History,
-    check_history,
-    missing_manifest,
     readable_files,
 )
-from chatlake.verify.record import RECORD, Record, Subset, choose
+from chatlake.verify.record import Record, Subset, choose
 from chatlake.verify.tables import TableChecker
 
 __all__ = ["Finding", "Subset", "VerifyReport", "storage_of", "verify", "verify_storage"]
@@ -66,39 +57,6 @@ Progress = Callable[[int, int], None]
 
 _THREADS: Final = min(4, os.cpu_count() or 1)
 _ROWS_AT_ONCE: Final = 500_000
-
-
-@dataclass(slots=True)
-class VerifyReport:
-    """What a verification found. `notes`: what is worth knowing and no damage.
-
-    `files`, `bytes`, `rows`: of the data files that were read, of `listed_files` that the lake
-    lists. `manifests`: how many manifests and checkpoints were read. `seconds`: wall time. `head`:
-    the newest commit. `expectation`: the fingerprint that was looked for, and where it was found.
-    """
-
-    location: str
-    subset: Subset | None = None
-    findings: list[Finding] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    files: int = 0
-    bytes: int = 0
-    rows: int = 0
-    listed_files: int = 0
-    manifests: int = 0
-    seconds: float = 0.0
-    head: Head | None = None
-    expectation: Expectation | None = None
-
-    @property
-    def is_sound(self) -> bool:
-        """Whether nothing is wrong with what was read, and all of it could be."""
-        return not self.findings
-
-    @property
-    def is_damaged(self) -> bool:
-        """Whether something is wrong with what could be read."""
-        return any(finding.kind != "forbidden" for finding in self.findings)
 
 
 def storage_of(location: str, access: Access = "private") -> Storage:
@@ -137,90 +95,35 @@ def verify_storage(
 
     `expectation`: a fingerprint that must be one of the lake's commits.
     """
-    verification = _Verification(RereadingStorage(storage, pause), subset, progress)
-    return verification.run(expectation)
-
-
-def _next(storage: Storage) -> str:
-    """Name what writes the catalogue: a command that only reads writes nothing into a bucket."""
-    return "the next backup" if storage.local_path(CATALOG) is None else "the next command"
+    report = VerifyReport(storage.location, subset, expectation=expectation)
+    return _Verification(RereadingStorage(storage, pause), report, progress).run()
 
 
 class _Verification:
     def __init__(
-        self, storage: RereadingStorage, subset: Subset | None, progress: Progress | None
+        self, storage: RereadingStorage, report: VerifyReport, progress: Progress | None
     ) -> None:
         self._storage = storage
-        self._report = VerifyReport(storage.location, subset)
+        self._report = report
         self._progress = progress
         self._mutex = threading.Lock()
         self._read = 0
         self._to_read = 0
 
-    def run(self, expectation: Expectation | None) -> VerifyReport:
+    def run(self) -> VerifyReport:
         begun_at = time.monotonic()
         report = self._report
         record = Record.load(self._storage)
         # The catalogue first: it is never newer than the newest manifest, whatever is committed
         # meanwhile.
         shown = read_catalog(self._storage)
-        history = self._check_history(shown, record, expectation)
+        history = check_past(self._storage, report, shown, record)
         if history.state is None:
             self._check_what_is_there(history)
         else:
             self._check_state(history.state, record)
         report.seconds = round(time.monotonic() - begun_at, 3)
         return report
-
-    def _check_history(
-        self,
-        shown: ShownCatalog | Finding | None,
-        record: Record | None,
-        expectation: Expectation | None,
-    ) -> History:
-        report, storage = self._report, self._storage
-        catalog = shown if isinstance(shown, ShownCatalog) else None
-        expected: dict[int, frozenset[str]] = {}
-
-        def on_state(state: LakeState) -> None:
-            if catalog is not None and state.number == catalog.stamp.number:
-                expected[state.number] = expected_paths(catalog, state)
-
-        on_state(LakeState())
-        history = check_history(storage, on_state, expectation)
-        report.manifests = history.documents
-        report.head, report.expectation = history.chain.head, history.chain.expectation
-        report.findings += history.findings
-        report.notes += history.chain.notes()
-        if isinstance(shown, Finding):
-            report.findings.append(shown)
-        elif shown is None:
-            if history.newest and storage.url(CATALOG) is not None:
-                report.notes.append(f"{CATALOG} is missing; {_next(storage)} writes it again")
-        elif is_of_this_lake(shown, storage):
-            number = shown.stamp.number
-            report.findings += check_catalog(shown, storage, expected.get(number))
-            self._find_gone(history, number, f"the catalogue shows commit {number}")
-            if number < history.newest or shown.stamp.location != storage.location:
-                report.notes.append(
-                    f"{CATALOG} shows commit {number} of {shown.stamp.location}, "
-                    f"the newest is {history.newest}; {_next(storage)} writes it again"
-                )
-        else:
-            problem = f"belongs to another lake, which was at {shown.stamp.location}"
-            report.findings.append(Finding(CATALOG, problem, WRITTEN_ANEW, "contradiction"))
-        if record is not None:
-            evidence = f"an earlier verification saw commit {record.number} ({RECORD})"
-            self._find_gone(history, record.number, evidence)
-        report.findings += check_empty_files(storage, catalog)
-        return history
-
-    def _find_gone(self, history: History, seen: int, evidence: str) -> None:
-        known = {finding.path for finding in self._report.findings}
-        for number in range(history.newest + 1, seen + 1):
-            finding = missing_manifest(number, evidence)
-            if finding.path not in known:
-                self._report.findings.append(finding)
 
     def _check_what_is_there(self, history: History) -> None:
         """Check the bytes of every data file that some readable manifest lists.

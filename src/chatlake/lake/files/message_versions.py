@@ -12,7 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from chatlake.backup.ports import Columns, StoredMessage
+from chatlake.backup.lake_port import Columns, StoredMessage
 from chatlake.errors import LakeDamagedError
 from chatlake.lake.files.parts import open_part, read_columns, to_values
 from chatlake.model.manifest import LakeState, PartFile

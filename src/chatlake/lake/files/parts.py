@@ -27,8 +27,8 @@ from chatlake.lake.files.schema import FEW_VALUED_COLUMNS, ID_COLUMNS, JSON, SCH
 from chatlake.model.manifest import FORMAT, PartFile, format_time
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import IMAGES
+from chatlake.storage.file_errors import too_many_open
 from chatlake.storage.interface import Storage
-from chatlake.storage.open_files import too_many_open
 
 MAX_GROUP_ROWS: Final = 50_000
 MAX_GROUP_BYTES: Final = 64 << 20

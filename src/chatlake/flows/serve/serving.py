@@ -22,8 +22,8 @@ from chatlake.bootstrap.secrets import needs_prefect_secrets
 from chatlake.config import Settings
 from chatlake.errors import ChatlakeError, UsageError
 from chatlake.flows.dead_runs import close_runs_of
-from chatlake.flows.deployments import Served
-from chatlake.flows.own_server import OwnServer, own_server
+from chatlake.flows.serve.deployments import Served
+from chatlake.flows.serve.own_server import OwnServer, own_server
 
 logger = logging.getLogger("chatlake.flows")
 

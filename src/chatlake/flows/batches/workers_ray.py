@@ -23,7 +23,7 @@ from chatlake import __version__
 from chatlake.bootstrap.runners import cluster_unreachable, require_cluster
 from chatlake.config import Runner
 from chatlake.errors import ChatlakeError
-from chatlake.flows.workers import PATIENCE_S, Workers, no_workers, require_version
+from chatlake.flows.batches.workers import PATIENCE_S, Workers, no_workers, require_version
 
 logger = logging.getLogger("chatlake.flows")
 

@@ -21,7 +21,7 @@ from chatlake import __version__
 from chatlake.bootstrap.runners import require_extra
 from chatlake.config import Runner
 from chatlake.errors import ChatlakeError, ConfigurationError
-from chatlake.flows.batch import Batch, BatchError, BatchResult, WorkerLostError
+from chatlake.flows.batches.batch import Batch, BatchError, BatchResult, WorkerLostError
 
 logger = logging.getLogger("chatlake.flows")
 
@@ -158,8 +158,8 @@ class ProcessWorkers(Workers):
 
 
 _CLUSTERS: Final = {
-    "dask": ("chatlake.flows.workers_dask", "DaskWorkers"),
-    "ray": ("chatlake.flows.workers_ray", "RayWorkers"),
+    "dask": ("chatlake.flows.batches.workers_dask", "DaskWorkers"),
+    "ray": ("chatlake.flows.batches.workers_ray", "RayWorkers"),
 }
 
 

@@ -33,8 +33,8 @@ def _serve(config: Path, port: int | None, name: str) -> int:
     from chatlake.errors import ChatlakeError  # noqa: PLC0415
     from chatlake.flows.configuration import SERVED  # noqa: PLC0415
     from chatlake.flows.defaults import hear_engine  # noqa: PLC0415
-    from chatlake.flows.deployments import deployments_of, runner_deployment  # noqa: PLC0415
-    from chatlake.flows.serving import serve  # noqa: PLC0415
+    from chatlake.flows.serve.deployments import deployments_of, runner_deployment  # noqa: PLC0415
+    from chatlake.flows.serve.serving import serve  # noqa: PLC0415
 
     try:
         settings = load_settings(config)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from chatlake.simulator import tasks
+from chatlake.simulator import task_phrases
 from chatlake.simulator.language import Language, Pair
 from chatlake.simulator.phrases import LANGUAGES
 
@@ -60,16 +60,16 @@ def _words(words: tuple[str, ...]) -> tuple[bytes, ...]:
 
 def _material(kind: str, language: Language) -> tuple[str, tuple[Pair, ...], tuple[Pair, ...]]:
     if kind == "coding":
-        return tasks.CODING_SYSTEM, tasks.CODING, tasks.CODING_FURTHER
+        return task_phrases.CODING_SYSTEM, task_phrases.CODING, task_phrases.CODING_FURTHER
     if kind == "extraction":
-        return tasks.EXTRACTION_SYSTEM, tasks.EXTRACTION, tasks.EXTRACTION
+        return task_phrases.EXTRACTION_SYSTEM, task_phrases.EXTRACTION, task_phrases.EXTRACTION
     if kind == "translation":
         source = LANGUAGES.index(language)
         target = (source + 1) % len(LANGUAGES)
-        system = tasks.TRANSLATION_SYSTEM.format(
+        system = task_phrases.TRANSLATION_SYSTEM.format(
             source=language.english_name, target=LANGUAGES[target].english_name
         )
-        pairs = tuple((row[source], row[target]) for row in tasks.PARALLEL)
+        pairs = tuple((row[source], row[target]) for row in task_phrases.PARALLEL)
         return system, pairs, pairs
     return language.system, language.support, language.further
 

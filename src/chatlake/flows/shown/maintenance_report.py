@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from chatlake.errors import ChatlakeError, LakeLockedError
-from chatlake.flows.artifacts import advice, row, size
+from chatlake.flows.shown.artifacts import advice, row, size
 from chatlake.lake.compacting import CompactionReport
 from chatlake.lake.vacuum import Unlisted
 from chatlake.model.markup import as_cell, code
 from chatlake.storage.interface import StoredFile
-from chatlake.verify.run import VerifyReport
+from chatlake.verify.findings import VerifyReport
 
 logger = logging.getLogger("chatlake.flows")
 

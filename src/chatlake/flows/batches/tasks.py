@@ -19,10 +19,10 @@ from chatlake.backup.run import ExportItems, Strategy
 from chatlake.bootstrap.runtime import export_batch, fetching_elsewhere
 from chatlake.config import Settings
 from chatlake.errors import ChatlakeError, LakeError
-from chatlake.flows.batch import Batch, BatchError, BatchResult, BatchSizes, is_fetched
-from chatlake.flows.batches import BatchedExport
+from chatlake.flows.batches.batch import Batch, BatchError, BatchResult, BatchSizes, is_fetched
+from chatlake.flows.batches.gathering import BatchedExport
+from chatlake.flows.batches.workers import Workers
 from chatlake.flows.defaults import hear_engine
-from chatlake.flows.workers import Workers
 from chatlake.storage.opening import storage_at
 
 _RETRY_SECONDS = 2.0

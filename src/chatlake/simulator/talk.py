@@ -8,9 +8,9 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from chatlake.simulator import tasks
+from chatlake.simulator import task_phrases
 from chatlake.simulator.scenario import Scenario
-from chatlake.simulator.templates import BytesPair, Script, compiled, script
+from chatlake.simulator.scripts import BytesPair, Script, compiled, script
 
 # Out of 256; what is left is support.
 _KINDS = (
@@ -121,5 +121,13 @@ def _compiled(text: str) -> bytes:
 def tool_of(talk: Talk, turn: int) -> tuple[bytes, bytes, bytes]:
     """Name, arguments template and result template of the tool that `turn` needs."""
     if (talk.roll[62] + turn) & 1:
-        return b"get_weather", _compiled(tasks.WEATHER_ARGUMENTS), _compiled(tasks.WEATHER_RESULT)
-    return b"lookup_order", _compiled(tasks.ORDER_ARGUMENTS), _compiled(tasks.ORDER_RESULT)
+        return (
+            b"get_weather",
+            _compiled(task_phrases.WEATHER_ARGUMENTS),
+            _compiled(task_phrases.WEATHER_RESULT),
+        )
+    return (
+        b"lookup_order",
+        _compiled(task_phrases.ORDER_ARGUMENTS),
+        _compiled(task_phrases.ORDER_RESULT),
+    )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from chatlake.api.retry import AskAgainError, Kind
-from chatlake.api.transport import Answer, ExchangeError, Failure
+from chatlake.api.transport import ExchangeError, ExchangeFailure, Response
 from chatlake.errors import (
     CompletionNotFoundError,
     InvalidResponseError,
@@ -18,14 +18,14 @@ from chatlake.errors import (
 )
 from chatlake.model.error_body import describe, read_refusal
 from chatlake.model.outside_text import one_line
-from chatlake.model.pace import Outcome
+from chatlake.model.pace import RequestOutcome
 from chatlake.model.retry_after import retry_after_s
 
 T = TypeVar("T")
 
 
 def read_answer(
-    answer: Answer,
+    answer: Response,
     read: Callable[[bytes], T],
     route: str,
     completion_id: str | None,
@@ -58,7 +58,7 @@ def read_answer(
     raise AskAgainError(Kind.UNREADABLE, unreadable)
 
 
-def _refusal(answer: Answer, route: str, completion_id: str | None, *, settle: bool) -> Exception:
+def _refusal(answer: Response, route: str, completion_id: str | None, *, settle: bool) -> Exception:
     refusal = read_refusal(
         answer.status,
         answer.headers,
@@ -77,21 +77,21 @@ def _refusal(answer: Answer, route: str, completion_id: str | None, *, settle: b
 def exchange_failure(error: ExchangeError, route: str) -> Exception:
     """Return what an exchange without a usable response amounts to, AskAgainError mostly."""
     message = one_line(f"{route}: {error.words}")
-    if error.failure is Failure.UNUSABLE_ADDRESS:
+    if error.failure is ExchangeFailure.UNUSABLE_ADDRESS:
         return SourceUnreachableError(message)
-    if error.failure is Failure.TOO_LARGE:
+    if error.failure is ExchangeFailure.TOO_LARGE:
         return TooLargeError(message, request_id=error.request_id)
-    if error.failure is Failure.BROKEN_ANSWER:
+    if error.failure is ExchangeFailure.BROKEN_ANSWER:
         broken = InvalidResponseError(message, request_id=error.request_id)
         return AskAgainError(Kind.UNREADABLE, broken)
     lost = RetriesExhaustedError(message, request_id=error.request_id)
     return AskAgainError(Kind.UNREACHABLE, lost)
 
 
-def outcome_of(status: int) -> Outcome:
+def outcome_of(status: int) -> RequestOutcome:
     """Return what a status says about the pace."""
     if status == 429:
-        return Outcome.LIMITED
+        return RequestOutcome.LIMITED
     if status == 503:
-        return Outcome.OVERLOADED
-    return Outcome.ACCEPTED if status < 500 else Outcome.UNKNOWN
+        return RequestOutcome.OVERLOADED
+    return RequestOutcome.ACCEPTED if status < 500 else RequestOutcome.UNKNOWN

@@ -10,16 +10,8 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from chatlake.lake.catalog.excerpts import Summary, summaries
-from chatlake.lake.catalog.search import (
-    Found,
-    Listed,
-    Place,
-    Selection,
-    find,
-    find_by_id,
-    stored_days,
-    terms,
-)
+from chatlake.lake.catalog.search import Found, ListRow, find, find_by_id, stored_days, terms
+from chatlake.lake.catalog.search_query import Criteria, Place
 from chatlake.web.browse.catalogue import Session
 
 ROWS: Final = 50
@@ -28,7 +20,7 @@ _LONGEST: Final = 500  # characters of a field
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ListFields:
     """The fields of the list's address, as typed."""
 
     q: str = ""
@@ -47,7 +39,7 @@ class Asked:
     before: str = ""
 
     @classmethod
-    def of(cls, query: Mapping[str, str]) -> Asked:
+    def of(cls, query: Mapping[str, str]) -> ListFields:
         """Read an address; `from` and `to` are `since` and `until`."""
         named = {_NAMES.get(field.name, field.name): field.name for field in fields(cls)}
         return cls(
@@ -57,7 +49,7 @@ class Asked:
     @property
     def is_filtered(self) -> bool:
         """Whether the list leaves anything out, but for its page."""
-        return replace(self, before="") != Asked()
+        return replace(self, before="") != ListFields()
 
     @property
     def filters(self) -> int:
@@ -72,9 +64,9 @@ class Asked:
         query = urlencode([(name, value) for name, value in pairs if value])
         return f"/?{query}" if query else "/"
 
-    def selection(self) -> Selection:
+    def criteria(self) -> Criteria:
         """Return what to look for; what is no day is left out."""
-        return Selection(
+        return Criteria(
             words=terms(self.q),
             source=self.source or None,
             model=self.model or None,
@@ -95,10 +87,10 @@ _NAMES: Final = {"since": "from", "until": "to"}
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ShownRow:
     """A row of the list: the completion, what it says, and where it is read."""
 
-    listed: Listed
+    listed: ListRow
     summary: Summary
     address: str
 
@@ -107,34 +99,34 @@ class Row:
 class ListPage:
     """What the page shows. `days`: rows by day. `next_address`: older rows, or older days."""
 
-    asked: Asked
-    selection: Selection
+    asked: ListFields
+    criteria: Criteria
     found: Found
-    days: list[tuple[date, list[Row]]]
+    days: list[tuple[date, list[ShownRow]]]
     next_address: str | None
     choices: dict[str, list[str]]
     stored: int
     redirect: str | None = None
 
 
-def list_page(session: Session, asked: Asked) -> ListPage:
+def list_page(session: Session, asked: ListFields) -> ListPage:
     """Make the page of an address; with `redirect` if the words are the id of one completion."""
-    selection = asked.selection()
+    criteria = asked.criteria()
     days = session.once("days", lambda: stored_days(session.ask))
     found = find(
         session.ask,
         [day for day, _ in days],
-        selection,
+        criteria,
         count=ROWS,
         before=_place(asked.before),
         patience_s=_PATIENCE_S,
     )
-    told = summaries(session.ask, found.rows, selection.words)
-    rows = [Row(row, told[row.place], address_of(row, selection)) for row in found.rows]
+    told = summaries(session.ask, found.rows, criteria.words)
+    rows = [ShownRow(row, told[row.place], address_of(row, criteria)) for row in found.rows]
     next_place = found.next_place
     return ListPage(
         asked=asked,
-        selection=selection,
+        criteria=criteria,
         found=found,
         days=[(day, list(group)) for day, group in groupby(rows, key=lambda row: row.listed.day)],
         next_address=None if next_place is None else asked.address(before=_written(next_place)),
@@ -143,7 +135,7 @@ def list_page(session: Session, asked: Asked) -> ListPage:
     )
 
 
-def conversation_named(session: Session, asked: Asked) -> str | None:
+def conversation_named(session: Session, asked: ListFields) -> str | None:
     """Return the address of the only conversation whose id is what was typed."""
     words = terms(asked.q)
     if len(words) != 1 or len(words[0]) < 8:
@@ -152,10 +144,10 @@ def conversation_named(session: Session, asked: Asked) -> str | None:
     return conversation_address(*found[0], words[0]) if len(found) == 1 else None
 
 
-def address_of(row: Listed, selection: Selection) -> str:
+def address_of(row: ListRow, criteria: Criteria) -> str:
     """Return where a row leads: to the message that was hit, if words were searched."""
     address = conversation_address(row.source, row.day, row.completion_id)
-    return address if row.hit is None or not selection.words else f"{address}#m{row.hit}"
+    return address if row.hit is None or not criteria.words else f"{address}#m{row.hit}"
 
 
 def conversation_address(source: str, day: date, completion_id: str) -> str:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
-from chatlake.flows.observer import LogObserver, counts, logger
+from chatlake.flows.shown.observer import LogObserver, counts, logger
 from chatlake.model.manifest import Manifest
 
 PROGRESS_KEY = "chatlake-progress"

@@ -19,7 +19,7 @@ from chatlake.backup.items import SourceJob
 from chatlake.backup.uninterrupted import to_its_end
 from chatlake.config import Settings
 from chatlake.errors import ChatlakeError
-from chatlake.flows.batch import (
+from chatlake.flows.batches.batch import (
     FIRST_BATCH,
     Batch,
     BatchError,
@@ -30,7 +30,7 @@ from chatlake.flows.batch import (
     is_fetched,
     settings_for,
 )
-from chatlake.flows.lost_batch import flush_of_lost
+from chatlake.flows.batches.lost_batch import flush_of_lost
 
 logger = logging.getLogger("chatlake.flows")
 
