@@ -1,4 +1,7 @@
-"""What the backup needs from outside: an API, a lake, and an observer that reports progress."""
+"""What the backup needs from outside: an API, and an observer that reports progress.
+
+What it needs from a lake is in `lake_port.py`.
+"""
 
 from __future__ import annotations
 
@@ -132,3 +135,19 @@ class Observer(Protocol):
     def committed(self, manifest: Manifest) -> None:
         """A commit is in the lake."""
         ...
+
+
+class SilentObserver:
+    """Ignores everything it is told; others override what they want to hear."""
+
+    def source_started(self, source: str, mode: str) -> None:
+        """Ignore it."""
+
+    def progressed(self, source: str, run: SourceRun, fraction: float | None = None) -> None:
+        """Ignore it."""
+
+    def waiting(self, source: str, seconds: float, why: str) -> None:
+        """Ignore it."""
+
+    def committed(self, manifest: Manifest) -> None:
+        """Ignore it."""

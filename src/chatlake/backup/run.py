@@ -21,8 +21,7 @@ from chatlake.backup.known import KnownCompletions, KnownImages
 from chatlake.backup.lake_port import LakeStore
 from chatlake.backup.ports import CompletionApi, Observer
 from chatlake.backup.report import BackupReport, SourceReport
-from chatlake.backup.schedule import with_due_sweep
-from chatlake.backup.sweep import Sweep, SweepResult, sweeps_everything
+from chatlake.backup.sweep import Sweep, SweepResult, sweeps_everything, with_due_sweep
 from chatlake.backup.uninterrupted import is_cancelled, to_its_end
 from chatlake.errors import (
     AccountError,

@@ -20,9 +20,8 @@ from chatlake.backup.discovery import Discovery
 from chatlake.backup.export import Exporter, Item
 from chatlake.backup.items import Flush, SourceJob
 from chatlake.backup.known import KnownCompletions, KnownImages
-from chatlake.backup.ports import CompletionApi, Observer, RequestFigures
+from chatlake.backup.ports import CompletionApi, Observer, RequestFigures, SilentObserver
 from chatlake.bootstrap.loop import LoopThread
-from chatlake.bootstrap.observers import SilentObserver
 from chatlake.bootstrap.sources import new_client
 from chatlake.bootstrap.sparing_memory import sparing_memory
 from chatlake.config import Settings

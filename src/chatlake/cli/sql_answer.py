@@ -19,8 +19,9 @@ from chatlake.cli.sql_formats import WRITERS, Result, Row, unique, write_table
 from chatlake.cli.sql_statements import errors_explained
 from chatlake.errors import UsageError
 from chatlake.exports.destination import folder_beside, open_export
+from chatlake.lake.catalog.confinement import confine
 from chatlake.lake.catalog.duckdb_files import has_moved
-from chatlake.lake.catalog.only_reading import Question, checked_question, confine
+from chatlake.lake.catalog.only_reading import Question, checked_question
 from chatlake.lake.catalog.views import VIEWS, quoted
 from chatlake.lake.lake import Lake
 

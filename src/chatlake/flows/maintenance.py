@@ -24,7 +24,6 @@ from chatlake.errors import (
 from chatlake.flows.configuration import flow_settings
 from chatlake.flows.dead_runs import begin_run
 from chatlake.flows.defaults import hear_engine
-from chatlake.flows.run import failed_state
 from chatlake.flows.shown.artifacts import size
 from chatlake.flows.shown.maintenance_report import (
     Maintenance,
@@ -32,7 +31,7 @@ from chatlake.flows.shown.maintenance_report import (
     leave_maintenance_error,
     leave_maintenance_skipped,
 )
-from chatlake.flows.skipped import skipped_state
+from chatlake.flows.states import failed_state, skipped_state
 from chatlake.model.outside_text import one_line
 from chatlake.verify.run import Subset, storage_of, verify_storage
 

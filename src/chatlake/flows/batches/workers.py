@@ -1,24 +1,30 @@
-"""Where a run's batches are exported: Prefect's task runners, and what their errors mean."""
+"""Where a run's batches are exported: Prefect's task runners, and what their errors mean.
+
+Workers in other processes report their tasks to the run's Prefect server.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from importlib import import_module
 from typing import Any, Final, Self
 
+from prefect.client.orchestration import get_client
 from prefect.context import TagsContext
 from prefect.futures import PrefectFuture
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import Task
 
 from chatlake import __version__
-from chatlake.bootstrap.runners import require_extra
+from chatlake.bootstrap.runners import no_lasting_server, require_extra
 from chatlake.config import Runner
 from chatlake.errors import ChatlakeError, ConfigurationError
 from chatlake.flows.batches.batch import Batch, BatchError, BatchResult, WorkerLostError
@@ -205,3 +211,22 @@ def require_version(runner: Runner, version: str | None) -> None:
             f"{has}, this is {__version__}",
             hint=f"Install chatlake[{runner.kind}] {__version__} where the workers run.",
         )
+
+
+@contextlib.contextmanager
+def server_for_workers(runner: Runner) -> Iterator[None]:
+    """Let a cluster's workers find the run's Prefect server; inside a flow run.
+
+    A server that was started for the run is known to its process alone, and each worker would start
+    one of its own. ConfigurationError for a cluster at an address: its workers stay from one run to
+    the next, and Prefect keeps the connections to the first server that they had.
+    """
+    if runner.kind not in {"dask", "ray"} or PREFECT_API_URL.value():
+        yield
+        return
+    if runner.address is not None:
+        raise no_lasting_server(runner)
+    with get_client(sync_client=True) as client:
+        url = str(client.api_url).rstrip("/")
+    with temporary_settings({PREFECT_API_URL: url}):
+        yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-from chatlake.bootstrap.observers import SilentObserver
+from chatlake.backup.ports import SilentObserver
 from chatlake.model.manifest import Manifest, SourceRun
 
 logger = logging.getLogger("chatlake.flows")

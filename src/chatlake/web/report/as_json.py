@@ -7,8 +7,9 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from chatlake.web.report.calendar import missed_days, months
-from chatlake.web.report.facts import Report, Usage
+from chatlake.web.report.facts import Report
 from chatlake.web.report.missing import NOT_IN_THE_DATA
+from chatlake.web.report.usage import Usage
 from chatlake.web.report.verdict import Verdict, unpriced_models
 
 

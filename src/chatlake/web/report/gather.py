@@ -13,8 +13,8 @@ import duckdb
 
 from chatlake import __version__
 from chatlake.exports.selection import ATTEMPTS, unreadable
+from chatlake.lake.catalog.confinement import confine
 from chatlake.lake.catalog.duckdb_files import has_moved
-from chatlake.lake.catalog.only_reading import confine
 from chatlake.lake.lake import Lake
 from chatlake.lake.manifests import read_head
 from chatlake.model.manifest import Failure, LakeState, SourceRun, parse_time
