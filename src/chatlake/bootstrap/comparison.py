@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from chatlake.bootstrap.observers import SilentObserver
+from chatlake.backup.ports import SilentObserver
 from chatlake.bootstrap.runtime import Runtime
 from chatlake.bootstrap.secrets import load_prefect_secret
 from chatlake.bootstrap.sources import jobs_for

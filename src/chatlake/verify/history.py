@@ -181,6 +181,7 @@ def _agree(one: LakeState, other: LakeState) -> bool:
         and one.cursors == other.cursors
         and one.runs == other.runs
         and one.failures == other.failures
+        and one.forgotten.receipts == other.forgotten.receipts
     )
 
 
