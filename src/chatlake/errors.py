@@ -22,6 +22,7 @@
     │   └── RetriesExhaustedError               429, 5xx, time-outs until attempts ran out
     ├── IncompleteExportError          exit 3   an export with --strict skipped something
     ├── GapsError                      exit 3   the source has completions that the lake lacks
+    ├── StaleError                     exit 3   the last complete backup is older than --max-age
     ├── LakeError                      exit 1   look at the lake
     │   ├── LakeNotFoundError                   no lake there yet: run a backup first
     │   ├── NotInLakeError                      the lake does not have this completion
@@ -248,6 +249,16 @@ class GapsError(ChatlakeError):
     exit_code = 3
     kind = "gaps"
     default_hint = "`chatlake backup --full` fetches what is missing and what changed."
+
+
+class StaleError(ChatlakeError):
+    """The last complete backup of a source is older than `--max-age`, or there is none."""
+
+    exit_code = 3
+    kind = "stale"
+    default_hint = (
+        "`chatlake runs` shows how the last ones ended; `chatlake doctor` checks the rest."
+    )
 
 
 class LakeError(ChatlakeError):

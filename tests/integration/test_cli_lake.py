@@ -18,7 +18,7 @@ import pytest
 from chatlake.lake.lake import Lake
 from chatlake.simulator import Faults, Scenario, running
 from tests.command_line import CommandLine, ended, start
-from tests.support import KEY_VARIABLE, NOW, backup, settings_for
+from tests.support import KEY_VARIABLE, NOW, backup, settings_for, write_config
 
 COUNT = 150
 
@@ -294,3 +294,33 @@ def test_describe_of_a_query_is_duckdbs_own(chatlake: CommandLine) -> None:
     """Only the views have comments."""
     (row,) = chatlake("sql", "--json", "DESCRIBE SELECT 1 AS one").json
     assert (row["column_name"], row.get("comment")) == ("one", None)
+
+
+def test_status_with_max_age_ends_with_3_only_where_no_backup_is_young_enough(
+    chatlake: CommandLine, stored: Stored
+) -> None:
+    """The stored backup was incomplete, so no source is fresh; without the option that is 0."""
+    stale, plain = chatlake("status", "--max-age", "26h"), chatlake("status")
+
+    assert (stale.code, plain.code) == (3, 0)
+    assert stale.out == plain.out
+    assert stale.err.splitlines()[0] == "error: openai: there is no complete backup yet"
+
+    document = chatlake("status", "--max-age", "26h", "--json")
+    assert document.code == 3
+    assert document.json["error"]["kind"] == "stale"
+    assert document.json["sources"][0]["gaps"] == len(stored.failed)
+
+
+def test_status_with_max_age_calls_a_lake_that_is_not_there_yet_stale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A monitor gets 3 from the first night on; without the option the error is `no_lake`."""
+    monkeypatch.chdir(tmp_path)
+    write_config(tmp_path, "https://api.example.com/v1")
+    chatlake = CommandLine(capsys)
+
+    assert chatlake("status").code == 1
+    done = chatlake("status", "--max-age", "26h", "--json")
+    assert (done.code, done.json["error"]["kind"]) == (3, "stale")
+    assert "there is no lake at" in done.err

@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
 from chatlake.cli.options import ConfigOption, JsonOption, examples
-from chatlake.cli.output import write_json
+from chatlake.cli.output import show, write_json
 
-EXAMPLES = examples("chatlake status", "chatlake status --json")
+if TYPE_CHECKING:
+    from chatlake.cli.status_age import MaxAge
+    from chatlake.config import Settings
+    from chatlake.lake.lake import Lake
+
+EXAMPLES = examples(
+    "chatlake status", "chatlake status --json", "chatlake status --max-age 26h >/dev/null"
+)
 
 
-def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
+def status(
+    config: ConfigOption = None,
+    max_age: Annotated[
+        str | None,
+        typer.Option(
+            "--max-age",
+            metavar="DURATION",
+            help="End with 3 if the last complete backup of any configured source is older than "
+            "this, or there is none: 26h for a nightly backup.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
     """Show what is backed up, and what is not yet.
 
     Shows also the last runs, the last full sweep, the open gaps, and how long the source keeps what
-    is not backed up yet. Contacts no source and needs no key.
+    is not backed up yet. Contacts no source and needs no key. Exit codes: 0, also with open gaps;
+    with --max-age 3 if a backup is too old, which one line on standard error names.
     """
     from datetime import UTC, datetime  # noqa: PLC0415
 
-    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
+    from chatlake.cli.status_age import MaxAge, stale_sources  # noqa: PLC0415
     from chatlake.cli.status_dates import times_in  # noqa: PLC0415
     from chatlake.cli.status_facts import gather  # noqa: PLC0415
     from chatlake.cli.status_json import status_document  # noqa: PLC0415
@@ -24,14 +50,33 @@ def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     from chatlake.config import load_settings  # noqa: PLC0415
     from chatlake.lake.manifests import read_head  # noqa: PLC0415
 
+    limit = None if max_age is None else MaxAge.parse(max_age)
     settings = load_settings(config)
-    lake = open_lake(settings)
+    lake = _opened(settings, limit)
     holder, now = lake.storage.lock_holder(), datetime.now(UTC)
     facts = gather(lake.state, settings, holder, now, times_in(lake))
     facts.count_unlisted(lake.leftovers())
     if head := read_head(lake.storage, lake.state.number):
         facts.fingerprint = head.fingerprint
+    error = None if limit is None else stale_sources(facts, limit)
     if as_json:
-        write_json(status_document(lake.location, facts))
+        write_json(status_document(lake.location, facts, error))
     else:
         show_status(lake.location, facts)
+    if error is not None:
+        show(error)
+        raise typer.Exit(error.exit_code)
+
+
+def _opened(settings: Settings, max_age: MaxAge | None) -> Lake:
+    """Open the lake. With `max_age`, one that does not exist yet is as stale as can be."""
+    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
+    from chatlake.cli.status_age import never_backed_up  # noqa: PLC0415
+    from chatlake.errors import LakeNotFoundError  # noqa: PLC0415
+
+    try:
+        return open_lake(settings)
+    except LakeNotFoundError:
+        if max_age is None:
+            raise
+        raise never_backed_up(settings.lake_location, max_age) from None

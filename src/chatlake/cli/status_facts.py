@@ -28,7 +28,8 @@ class SourceFacts:
     stored or a named gap; None where that was never so. `expires_in`: how long the source keeps
     the oldest completion that may not be stored yet, negative when it may be gone. `last_sweep`:
     the last full sweep that read the list to its end; `sweep_every` as configured, None: never.
-    `warnings`: what about the source's times cannot be believed.
+    `warnings`: what about the source's times cannot be believed. `complete_runs`: newest first,
+    those that backed up all that the configuration selects; not one of chosen ids.
     """
 
     name: str
@@ -37,7 +38,7 @@ class SourceFacts:
     rows: Counter[str] = field(default_factory=Counter)
     files: int = 0
     bytes: int = 0
-    last_complete_run: SourceRun | None = None
+    complete_runs: list[SourceRun] = field(default_factory=list)
     last_sweep: SourceRun | None = None
     sweep_every: timedelta | None = None
     covered_until: datetime | None = None
@@ -45,6 +46,11 @@ class SourceFacts:
     expires_in: timedelta | None = None
     gaps: list[Failure] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def last_complete_run(self) -> SourceRun | None:
+        """The newest complete backup of all that the configuration selects."""
+        return next(iter(self.complete_runs), None)
 
 
 @dataclass(slots=True)
@@ -123,7 +129,9 @@ def _source(
                 dates.take(file)
     dates.bound()
     own = [run for run in runs if run.source == name]
-    facts.last_complete_run = next((run for run in own if run.status == "complete"), None)
+    facts.complete_runs = [
+        run for run in own if run.status == "complete" and _is_whole(run, source)
+    ]
     facts.last_sweep = next(
         (run for run in own if run.mode == "full" and run.status in _REACHED_THE_END), None
     )
@@ -137,6 +145,13 @@ def _source(
     if source is not None:
         facts.sweep_every = source.full_sweep_every
     return facts
+
+
+def _is_whole(run: SourceRun, source: Source | None) -> bool:
+    """Whether a run asked for all that the configuration selects, and not for ids of its own."""
+    if run.mode in _LISTING:
+        return True
+    return source is not None and source.select.has_ids
 
 
 def _created(gap: Failure) -> datetime | None:
