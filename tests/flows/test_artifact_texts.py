@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
-from chatlake.bootstrap.notify import notification
+from chatlake.bootstrap.notice import notice_of
 from chatlake.errors import ConfigurationError, LakeLockedError
 from chatlake.flows.shown import artifacts, maintenance_report
 from tests.echo_server import Reply, Request, completion, page, serving
@@ -73,7 +73,7 @@ def test_failed_source(left: list[str], tmp_path: Path) -> None:
         report = backup(settings_for(tmp_path, server.base_url))
     artifacts.leave_artifacts(report)
     assert_nothing_acts(left)
-    posted = notification(report, "backup", None)["text"]
+    posted = notice_of(report, "backup", None).chat
     assert "evil.example" in posted
     assert "<" not in posted
     assert posted.count("`") == 2

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from chatlake.backup.silence import Silence
 from chatlake.errors import ChatlakeError
 from chatlake.model.manifest import Failure, SourceRun, format_time
 
@@ -32,6 +33,7 @@ class BackupReport:
 
     `new_lake`: whether the lake had no commit before. `commit`, `fingerprint`: the lake's newest
     commit after the run, and the first digits of its manifest's SHA-256; 0 and empty where unknown.
+    `silences`: the sources that have had nothing new for too long.
     """
 
     run_id: str
@@ -44,6 +46,7 @@ class BackupReport:
     new_lake: bool = False
     commit: int = 0
     fingerprint: str = ""
+    silences: list[Silence] = field(default_factory=list)
 
     @property
     def status(self) -> str:

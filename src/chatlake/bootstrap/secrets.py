@@ -34,6 +34,7 @@ def load_prefect_secret(name: str) -> str:
 def needs_prefect_secrets(settings: Settings) -> bool:
     """Say whether a configuration refers to a Prefect Secret block, in a source or in `notify`."""
     references = [each for source in settings.sources for each in source.secrets().values()]
-    if settings.notify is not None and settings.notify.reference is not None:
-        references.append(settings.notify.reference)
+    for target in settings.notify:
+        found = [address.reference for _, address in target.addresses()]
+        references += [reference for reference in found if reference is not None]
     return any(reference.kind == "prefect" for reference in references)

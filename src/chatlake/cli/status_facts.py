@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from chatlake.backup.silence import Silence, silence_in
 from chatlake.cli.status_dates import SKEW, Dates, ReadTimes, future_run
 from chatlake.config import Settings, Source
 from chatlake.lake.files.replaced import listed_path
@@ -28,7 +29,8 @@ class SourceFacts:
     stored or a named gap; None where that was never so. `expires_in`: how long the source keeps
     the oldest completion that may not be stored yet, negative when it may be gone. `last_sweep`:
     the last full sweep that read the list to its end; `sweep_every` as configured, None: never.
-    `warnings`: what about the source's times cannot be believed. `complete_runs`: newest first,
+    `silence`: that nothing new came for long. `warnings`: that, and
+    what about the source's times cannot be believed. `complete_runs`: newest first,
     those that backed up all that the configuration selects; not one of chosen ids.
     """
 
@@ -45,6 +47,7 @@ class SourceFacts:
     retention: timedelta | None = None
     expires_in: timedelta | None = None
     gaps: list[Failure] = field(default_factory=list)
+    silence: Silence | None = None
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -144,6 +147,10 @@ def _source(
         facts.expires_in = min(moments) + source.retention - now
     if source is not None:
         facts.sweep_every = source.full_sweep_every
+        if facts.covered_until is not None:
+            facts.silence = silence_in(state, source, facts.covered_until)
+    if facts.silence is not None:
+        facts.warnings.append(str(facts.silence))
     return facts
 
 

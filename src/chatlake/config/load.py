@@ -129,8 +129,8 @@ def _is_kept(location: Location, text: str) -> bool:
             return True
         case ("sources", int(), "headers" | "query", str(name)):
             return keeps_reference(name, text)
-        case ("notify",):
-            return is_secret_reference(text)
+        case ("notify", *below):
+            return not {"format", "on"}.intersection(below) and is_secret_reference(text)
     return False
 
 

@@ -12,7 +12,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from chatlake.config import entries, places, schedules
 from chatlake.config.expected import did_you_mean
 from chatlake.config.fields import EMPTY_IS_DEFAULT, EXPANDS, Section, words
-from chatlake.config.notify_address import NOTIFY, NotifyAddress
+from chatlake.config.notify import NotifyTargets
 from chatlake.config.prices import PriceEntry
 from chatlake.config.references import SecretLoader
 from chatlake.config.source import Source
@@ -75,12 +75,12 @@ class Settings(Section):
         title="sources", min_length=1, description="What to back up."
     )
     schedule: Schedule = Field(default=Schedule(), description="When `chatlake serve` backs up.")
-    notify: Annotated[NotifyAddress, NOTIFY] | None = Field(
-        default=None,
-        description="chatlake posts JSON to this address when a backup ends incomplete or failed. "
-        "The address is a secret; ${NAME}, file:/PATH or secret:NAME (Prefect) keeps it out of "
-        "this file.",
+    notify: NotifyTargets = Field(
+        default=(),
+        description="Whom a run tells how it ended: an address, a section, or a list of these. "
+        "For an address alone: JSON, when a run ends incomplete or failed, or a source is silent.",
         examples=["${SLACK_URL}"],
+        json_schema_extra={"default": None},
     )
     access: Annotated[Literal["private", "group"], EXPANDS] = Field(
         default="private", description="Who may read the lake: private 0700/0600, group 0750/0640."
@@ -143,14 +143,14 @@ class Settings(Section):
                 except ConfigurationError as problem:
                     place = "" if reference.where else f"source {source.name}: {key}: "
                     problems.append((place + problem.message, problem.hint))
-        if self.notify is not None:
-            try:
-                self.notify.resolve(secret_loader)
-            except ConfigurationError as problem:
-                is_placed = self.notify.reference is None or self.notify.reference.where
-                problems.append(
-                    (problem.message if is_placed else f"notify: {problem.message}", problem.hint)
-                )
+        for target in self.notify:
+            for _, address in target.addresses():
+                try:
+                    address.resolve(secret_loader)
+                except ConfigurationError as problem:
+                    is_placed = address.reference is None or address.reference.where
+                    place = "" if is_placed else "notify: "
+                    problems.append((place + problem.message, problem.hint))
         if problems:
             text = "\n".join(message for message, _ in problems)
             hints = dict.fromkeys(hint for _, hint in problems)

@@ -54,6 +54,7 @@ sources:                        # required: at least one
     lookback: 24h               # how far before the newest completion each run starts to list
     full_sweep_every: 7d        # lists everything again to find changes; null: only with --full
     retention: 30d              # how long the source keeps completions; for warnings and sweeps
+    silent_after: auto          # warn if nothing is new for long: 3d; auto: by the source's rhythm
     images: store               # store | reference (keep links and hashes, not the bytes)
 
     pace:
@@ -85,8 +86,14 @@ schedule:                       # when `chatlake serve` backs up
   cron: "0 2 * * *"             # minute hour day month weekday
   timezone: UTC                 # such as Europe/Berlin
 
-# chatlake posts JSON to this address when a backup ends incomplete or failed, e.g. ${SLACK_URL}.
-notify: null                    # the address is a secret: use a reference
+# Whom a run tells how it ended: an address, or a list. Addresses are secrets: use references.
+notify: null                    # or an address alone: it gets JSON if a run does not end well
+# notify:
+#   - url: ${SLACK_URL}
+#     format: slack               # json | slack | teams | discord
+#     on: [incomplete, failed, silent]    # also: complete
+#   - ping: ${HEALTHCHECKS_URL}   # a monitor that alerts if no success comes
+#   - ping: {start: null, success: "${UP_URL}", failure: "${DOWN_URL}"}   # one of another kind
 
 access: private                 # private: 0700/0600 | group: 0750/0640, so the group can read
 

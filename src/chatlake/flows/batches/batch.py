@@ -139,9 +139,9 @@ def is_fetched(item: Item) -> bool:
 def settings_for(job: SourceJob, settings: Settings) -> Settings:
     """Return what a batch needs of the configuration: its source alone, secrets as references.
 
-    Not the address of `notify`, which is a secret by itself, and not what selects completions,
-    which may be a long list.
+    Not the addresses of `notify`, which are secrets by themselves, and not what selects
+    completions, which may be a long list.
     """
     source = settings.source(job.name)
     bare = source.model_copy(update={"select": type(source.select)()})
-    return settings.model_copy(update={"sources": (bare,), "notify": None})
+    return settings.model_copy(update={"sources": (bare,), "notify": ()})
