@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from chatlake.cli.options import ConfigOption, JsonOption, examples
 from chatlake.cli.output import show, write_json
+from chatlake.errors import UsageError
 
 if TYPE_CHECKING:
     from chatlake.cli.status_age import MaxAge
@@ -15,8 +17,19 @@ if TYPE_CHECKING:
     from chatlake.lake.lake import Lake
 
 EXAMPLES = examples(
-    "chatlake status", "chatlake status --json", "chatlake status --max-age 26h >/dev/null"
+    "chatlake status",
+    "chatlake status --json",
+    "chatlake status --max-age 26h >/dev/null",
+    "chatlake status --format openmetrics",
 )
+
+
+class StatusFormat(StrEnum):
+    """How the status is written."""
+
+    text = "text"
+    json = "json"
+    openmetrics = "openmetrics"
 
 
 def status(
@@ -32,6 +45,15 @@ def status(
         ),
     ] = None,
     *,
+    style: Annotated[
+        StatusFormat | None,
+        typer.Option(
+            "--format",
+            metavar="|".join(StatusFormat),
+            help="openmetrics: for Prometheus, by the textfile collector of node_exporter.",
+            show_default="text",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what is backed up, and what is not yet.
@@ -46,10 +68,13 @@ def status(
     from chatlake.cli.status_dates import times_in  # noqa: PLC0415
     from chatlake.cli.status_facts import gather  # noqa: PLC0415
     from chatlake.cli.status_json import status_document  # noqa: PLC0415
+    from chatlake.cli.status_metrics import metrics_text  # noqa: PLC0415
     from chatlake.cli.status_text import show_status  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
     from chatlake.lake.manifests import read_head  # noqa: PLC0415
+    from chatlake.verify.record import Record  # noqa: PLC0415
 
+    chosen = _format_of(style, as_json=as_json)
     limit = None if max_age is None else MaxAge.parse(max_age)
     settings = load_settings(config)
     lake = _opened(settings, limit)
@@ -58,14 +83,23 @@ def status(
     facts.count_unlisted(lake.leftovers())
     if head := read_head(lake.storage, lake.state.number):
         facts.fingerprint = head.fingerprint
+    facts.note_verification(Record.load(lake.storage), lake.state.files)
     error = None if limit is None else stale_sources(facts, limit)
-    if as_json:
+    if chosen is StatusFormat.json:
         write_json(status_document(lake.location, facts, error))
+    elif chosen is StatusFormat.openmetrics:
+        print(metrics_text(facts), end="")
     else:
         show_status(lake.location, facts)
     if error is not None:
         show(error)
         raise typer.Exit(error.exit_code)
+
+
+def _format_of(style: StatusFormat | None, *, as_json: bool) -> StatusFormat:
+    if as_json and style not in (None, StatusFormat.json):
+        raise UsageError(f"--json and --format {style} exclude each other", hint="Give one.")
+    return StatusFormat.json if as_json else style or StatusFormat.text
 
 
 def _opened(settings: Settings, max_age: MaxAge | None) -> Lake:

@@ -16,6 +16,7 @@ from chatlake.lake.files.replaced import listed_path
 from chatlake.model.manifest import Cursor, Failure, LakeState, SourceRun, parse_time
 from chatlake.model.tables import COMPLETIONS
 from chatlake.storage.interface import LockHolder, StoredFile
+from chatlake.verify.record import Record
 
 _LISTING = ("incremental", "full")
 _REACHED_THE_END = ("complete", "incomplete")
@@ -56,13 +57,27 @@ class SourceFacts:
         return next(iter(self.complete_runs), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """When the listed files were verified: the last of them, and the one longest ago.
+
+    `unchecked`: listed files never found whole; `damaged`: those found damaged.
+    """
+
+    newest: datetime | None
+    oldest: datetime | None
+    unchecked: int
+    damaged: int
+
+
 @dataclass(slots=True)
 class StatusFacts:
     """The whole lake; `runs` newest first, `holder` writes to it now, `now` is UTC.
 
     `unlisted_files`, `unlisted_bytes`: what lies there and no manifest lists; None if not counted.
     `replaced_files`, `replaced_bytes`: how much of that lies below `replaced/`. `fingerprint`: of
-    the newest commit, None for a lake without one.
+    the newest commit, None for a lake without one. `forgotten`: completions erased by request.
+    `verification`: what `chatlake verify` has left, None where it never ran.
     """
 
     commit: int
@@ -75,6 +90,21 @@ class StatusFacts:
     replaced_files: int | None = None
     replaced_bytes: int | None = None
     fingerprint: str | None = None
+    forgotten: int = 0
+    verification: Verification | None = None
+
+    def note_verification(self, record: Record | None, listed: Iterable[str]) -> None:
+        """Take note of what `chatlake verify` has recorded of the files that are listed now."""
+        if record is None:
+            return
+        times = [record.checked.get(path) for path in listed]
+        known = [at for at in times if at is not None]
+        self.verification = Verification(
+            newest=max(known, default=None),
+            oldest=min(known, default=None),
+            unchecked=len(times) - len(known),
+            damaged=len(record.damaged),
+        )
 
     def count_unlisted(self, files: Iterable[StoredFile]) -> None:
         """Take note of the files that no manifest lists."""
@@ -104,7 +134,9 @@ def gather(
     # In the order of their commits, which a clock that was put back does not change.
     runs = [_as_seen_now(run, holder) for run in reversed(state.runs.values())]
     sources = [_source(name, configured.get(name), state, runs, Dates(now, read)) for name in names]
-    return StatusFacts(state.number, sources, runs, holder, now)
+    facts = StatusFacts(state.number, sources, runs, holder, now)
+    facts.forgotten = sum(receipt.completions for receipt in state.forgotten.receipts)
+    return facts
 
 
 def _as_seen_now(run: SourceRun, holder: LockHolder | None) -> SourceRun:
