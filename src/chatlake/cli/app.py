@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,14 @@ from chatlake.cli import (
 from chatlake.cli.options import examples
 from chatlake.cli.output import say
 
+
+class LogFormat(StrEnum):
+    """How the lines on standard error are written."""
+
+    text = "text"
+    json = "json"
+
+
 app = typer.Typer(
     name="chatlake",
     help="Back up stored chat completions into Parquet files that DuckDB queries.",
@@ -60,6 +69,14 @@ def _program(
         bool,
         typer.Option("--debug", help="Log everything and show tracebacks; may come anywhere."),
     ] = False,
+    log_format: Annotated[
+        LogFormat,
+        typer.Option(
+            "--log-format",
+            metavar="|".join(LogFormat),
+            help="json: each line on standard error is one JSON object; may come anywhere.",
+        ),
+    ] = LogFormat.text,
 ) -> None:
     pass
 

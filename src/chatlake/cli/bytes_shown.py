@@ -15,6 +15,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from chatlake.cli.stderr_lines import STANDARD_ERROR
+
 
 @contextmanager
 def bytes_shown(
@@ -24,7 +26,7 @@ def bytes_shown(
 
     `before`, `meanwhile`: what the command does until it is first told, and then.
     """
-    if not bar:
+    if not bar or STANDARD_ERROR.is_quiet or STANDARD_ERROR.as_json:
         yield None
         return
     progress = Progress(

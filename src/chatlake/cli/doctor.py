@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chatlake.cli.options import ConfigOption, JsonOption, examples
+from chatlake.cli.options import ConfigOption, JsonOption, QuietOption, examples
 from chatlake.cli.output import paint, printable, say, write_json
+from chatlake.cli.stderr_lines import STANDARD_ERROR
 
 if TYPE_CHECKING:
     from chatlake.cli.checks import Check
@@ -28,6 +29,7 @@ def doctor(
             help="Send a test message to every target of `notify`, and report each one's answer.",
         ),
     ] = False,
+    quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check everything that a backup needs.
@@ -41,6 +43,7 @@ def doctor(
     """
     from chatlake.cli.checks import exit_code  # noqa: PLC0415
 
+    STANDARD_ERROR.is_quiet = quiet
     checks = []
     for check in _checks(config, notify_test=notify_test):
         checks.append(check)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chatlake.cli.options import ConfigOption, JsonOption, OfSourceOption, examples
+from chatlake.cli.options import ConfigOption, JsonOption, OfSourceOption, QuietOption, examples
 from chatlake.cli.output import note, paint, printable, say, write_json
+from chatlake.cli.stderr_lines import STANDARD_ERROR
 from chatlake.cli.streams import after_the_work
 from chatlake.errors import UsageError
 
@@ -52,6 +53,7 @@ def forget(
     yes: Annotated[
         bool, typer.Option("--yes", help="Do not ask. Required without a terminal.")
     ] = False,
+    quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Erase completions for good, in every file of the lake.
@@ -66,6 +68,7 @@ def forget(
     from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
 
+    STANDARD_ERROR.is_quiet = quiet
     choice = _choice(ids or [], metadata or [], where, source)
     lake = open_lake(load_settings(config))
     found = select(lake, choice)
@@ -113,6 +116,7 @@ def _ask(found: Mapping[Partition, Sequence[str]], *, yes: bool) -> None:
             hint="Add --yes, or look first with --dry-run.",
         )
     note(f"About to forget {_told(found)}. This cannot be undone.")
+    STANDARD_ERROR.write_out()
     print("Forget them? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         note("Nothing was forgotten")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chatlake.cli.options import ConfigOption, JsonOption, examples
+from chatlake.cli.options import ConfigOption, JsonOption, QuietOption, examples
+from chatlake.cli.stderr_lines import STANDARD_ERROR
 from chatlake.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def report(
     ] = None,
     config: ConfigOption = None,
     *,
+    quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write a report on the lake, one HTML file.
@@ -53,6 +55,7 @@ def report(
     """
     from datetime import UTC  # noqa: PLC0415
 
+    STANDARD_ERROR.is_quiet = quiet
     from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.cli.output import note, write_json  # noqa: PLC0415
     from chatlake.cli.status_dates import times_in  # noqa: PLC0415

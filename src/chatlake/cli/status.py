@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chatlake.cli.options import ConfigOption, JsonOption, examples
+from chatlake.cli.options import ConfigOption, JsonOption, QuietOption, examples
 from chatlake.cli.output import show, write_json
+from chatlake.cli.stderr_lines import STANDARD_ERROR
 from chatlake.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def status(
             show_default="text",
         ),
     ] = None,
+    quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show what is backed up, and what is not yet.
@@ -64,6 +66,7 @@ def status(
     """
     from datetime import UTC, datetime  # noqa: PLC0415
 
+    STANDARD_ERROR.is_quiet = quiet
     from chatlake.cli.status_age import MaxAge, stale_sources  # noqa: PLC0415
     from chatlake.cli.status_dates import times_in  # noqa: PLC0415
     from chatlake.cli.status_facts import gather  # noqa: PLC0415

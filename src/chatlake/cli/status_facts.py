@@ -58,7 +58,7 @@ class SourceFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Verification:
+class LastVerified:
     """When the listed files were verified: the last of them, and the one longest ago.
 
     `unchecked`: listed files never found whole; `damaged`: those found damaged.
@@ -91,7 +91,7 @@ class StatusFacts:
     replaced_bytes: int | None = None
     fingerprint: str | None = None
     forgotten: int = 0
-    verification: Verification | None = None
+    verification: LastVerified | None = None
 
     def note_verification(self, record: Record | None, listed: Iterable[str]) -> None:
         """Take note of what `chatlake verify` has recorded of the files that are listed now."""
@@ -99,7 +99,7 @@ class StatusFacts:
             return
         times = [record.checked.get(path) for path in listed]
         known = [at for at in times if at is not None]
-        self.verification = Verification(
+        self.verification = LastVerified(
             newest=max(known, default=None),
             oldest=min(known, default=None),
             unchecked=len(times) - len(known),

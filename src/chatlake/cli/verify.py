@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chatlake.cli.options import ConfigOption, JsonOption, examples
+from chatlake.cli.options import ConfigOption, JsonOption, QuietOption, examples
 from chatlake.cli.output import note, paint, printable, say, show_error, write_json
+from chatlake.cli.stderr_lines import STANDARD_ERROR
 from chatlake.cli.streams import after_the_work
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def verify(
             "Needs their keys, and keeps to their pace.",
         ),
     ] = False,
+    quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Read every file of the lake again.
@@ -97,6 +99,7 @@ def verify(
     from chatlake.verify.expectation import Expectation  # noqa: PLC0415
     from chatlake.verify.run import Subset, storage_of, verify_storage  # noqa: PLC0415
 
+    STANDARD_ERROR.is_quiet = quiet
     if not against_api and (source or seed is not None):
         raise UsageError("--source and --seed need --against-api")
     part = None if subset is None else Subset.parse(subset)

@@ -10,6 +10,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from chatlake.cli.output import paint, printable, say
+from chatlake.cli.stderr_lines import STANDARD_ERROR
 from chatlake.cli.words import count
 from chatlake.errors import ChatlakeError, GapsError, LakeDamagedError
 from chatlake.verify.source import Comparison, Progress
@@ -30,7 +31,7 @@ _KINDS: Final = (
 @contextmanager
 def source_shown(*, spinner: bool) -> Iterator[Progress]:
     """Give what shows how far the comparison is; without a `spinner` nothing is shown."""
-    if not spinner:
+    if not spinner or STANDARD_ERROR.is_quiet or STANDARD_ERROR.as_json:
         yield lambda *_: None
         return
     console = Console(stderr=True, highlight=False)
