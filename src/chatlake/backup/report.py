@@ -82,3 +82,11 @@ def new_report(lake: str, *, dry_run: bool = False) -> BackupReport:
 def source_figures(run: SourceRun) -> dict[str, Any]:
     """Return the figures of one source as JSON values."""
     return {"name": run.source, **{figure: getattr(run, figure) for figure in FIGURES}}
+
+
+def detail_without_id(failure: Failure) -> str:
+    """Return what happened, without the route and the id, which stand beside it anyway."""
+    detail = failure.detail
+    if detail.startswith("/"):
+        detail = detail.partition(": ")[2] or detail
+    return detail.replace(failure.completion_id, "…")
