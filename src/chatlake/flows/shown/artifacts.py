@@ -72,12 +72,18 @@ def _leave(report: str, why_no_failures: str) -> None:
 
 
 def report_markdown(report: BackupReport) -> str:
-    """The run's figures: one column a source."""
+    """What went wrong, then the run's figures: one column a source."""
     runs = [source.run for source in report.sources]
     heads = [f"`{run.source}`" for run in runs]
-    lines = [
-        f"## Backup: {report.status}",
-        "",
+    lines = [f"## Backup: {report.status}", ""]
+    lines += [
+        f"**{source.run.source}: {source.error.kind}**: {code(source.error.message)} "
+        f"{advice(source.error.hint)}\n"
+        for source in report.sources
+        if source.error is not None
+    ]
+    lines += _failures_markdown([each for source in report.sources for each in source.failures])
+    lines += [
         f"| | {' | '.join(heads)} |",
         f"|:--|{'--:|' * len(runs)}",
         row("status", [run.status for run in runs]),
@@ -87,15 +93,6 @@ def report_markdown(report: BackupReport) -> str:
         row("size added", [size(run.bytes_added) for run in runs]),
         row("seconds", [f"{run.seconds:,.1f}" for run in runs]),
         "",
-    ]
-    lines += [
-        f"**{source.run.source}: {source.error.kind}**: {code(source.error.message)} "
-        f"{advice(source.error.hint)}\n"
-        for source in report.sources
-        if source.error is not None
-    ]
-    lines += _failures_markdown([each for source in report.sources for each in source.failures])
-    lines += [
         f"- lake: {code(report.lake)}",
         f"- run: `{report.run_id}`, started {report.started_at}, {report.seconds:,.1f} seconds",
         "",
