@@ -78,7 +78,7 @@ def exchange_failure(error: ExchangeError, route: str) -> Exception:
     """Return what an exchange without a usable response amounts to, AskAgainError mostly."""
     message = one_line(f"{route}: {error.words}")
     if error.failure is Failure.UNUSABLE_ADDRESS:
-        return SourceUnreachableError(message)
+        return SourceUnreachableError(message, request_id=error.request_id)
     if error.failure is Failure.TOO_LARGE:
         return TooLargeError(message, request_id=error.request_id)
     if error.failure is Failure.BROKEN_ANSWER:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import duckdb
 
-from chatlake.errors import LakeError
-from chatlake.exports.selection import ATTEMPTS
-from chatlake.lake.catalog.build import empty_file_of
-from chatlake.lake.catalog.duckdb_files import has_moved
-from chatlake.lake.catalog.views import reader
+from chatlake.exports.day_tables import DayTables
 from chatlake.lake.files.parts import open_part
-from chatlake.lake.files.replaced import url_of_listed
-from chatlake.lake.files.unaltered import require_unaltered
 from chatlake.lake.lake import Lake
 from chatlake.model.manifest import PartFile
 from chatlake.model.partitions import Partition
@@ -26,8 +20,6 @@ from chatlake.model.tables import COMPLETIONS, MESSAGES
 
 _SLICE_BYTES: Final = 256 << 20  # about 450 MB of memory
 _ROWS_AT_ONCE: Final = 256
-
-Answer = TypeVar("Answer")
 
 # Oldest first; among those of one second an order that does not depend on how the lake is cut
 # into files, so that two exports of the same data are the same bytes.
@@ -98,47 +90,16 @@ def read_conversations(lake: Lake, connection: duckdb.DuckDBPyConnection) -> Ite
     Each must be read to its end before the next. Raises duckdb.Error or LakeDamagedError where the
     lake is damaged: no text of an altered file is given out as what the API sent.
     """
-    empties = {table: empty_file_of(connection, table) for table in (COMPLETIONS, MESSAGES)}
+    tables = DayTables(lake, connection, (COMPLETIONS, MESSAGES))
     for day, sources in connection.execute(_DAYS).fetchall():
-        files = _files_of_the_day(lake, day, sources)
-        for file in files:
-            require_unaltered(lake.storage, file)
-        tables = _Tables(lake, files, empties)
+        tables.turn_to(Partition(source, str(day)) for source in sources)
         count = _number_a_day(connection, tables, day)
-        step = _completions_at_once(lake, files)
+        step = _completions_at_once(lake, tables.files)
         for first in range(0, count, step):
             places = {"first": first, "last": first + step - 1}
             rows = _read_slice(connection, tables, day, places)
             for _, conversation in groupby(rows, key=itemgetter(0)):
                 yield _conversation(conversation, day)
-
-
-class _Tables:
-    """The tables of one day as expressions that read their files, wherever these lie by now.
-
-    The views name the files of every day, and DuckDB looks each of them up for each query.
-    """
-
-    def __init__(self, lake: Lake, files: list[PartFile], empties: dict[str, str]) -> None:
-        self._lake = lake
-        self._files = files
-        self._empties = empties
-
-    def ask(self, question: Callable[[dict[str, str]], Answer]) -> Answer:
-        """Ask by the names of the tables; again if a run has moved a file meanwhile."""
-        for left in reversed(range(ATTEMPTS)):
-            try:
-                return question(self._names())
-            except duckdb.Error as error:
-                if not left or not has_moved(error, self._lake.location):
-                    raise
-        raise AssertionError("unreachable")
-
-    def _names(self) -> dict[str, str]:
-        return {
-            table: reader([empty, *(_url(self._lake, f) for f in self._files if f.table == table)])
-            for table, empty in self._empties.items()
-        }
 
 
 def _conversation(rows: Iterator[tuple[Any, ...]], day: date) -> Conversation:
@@ -148,7 +109,7 @@ def _conversation(rows: Iterator[tuple[Any, ...]], day: date) -> Conversation:
     return Conversation(partition, completion_id, message_count, held, raw, messages)
 
 
-def _number_a_day(connection: duckdb.DuckDBPyConnection, tables: _Tables, day: date) -> int:
+def _number_a_day(connection: duckdb.DuckDBPyConnection, tables: DayTables, day: date) -> int:
     """Put what is selected of a day in order, and return how many completions these are."""
     tables.ask(lambda names: connection.execute(_NUMBER_A_DAY.format(**names), {"day": day}))
     (count,) = connection.execute("SELECT count(*) FROM day").fetchall()[0]
@@ -157,7 +118,7 @@ def _number_a_day(connection: duckdb.DuckDBPyConnection, tables: _Tables, day: d
 
 def _read_slice(
     connection: duckdb.DuckDBPyConnection,
-    tables: _Tables,
+    tables: DayTables,
     day: date,
     places: dict[str, Any],
 ) -> Iterator[tuple[Any, ...]]:
@@ -176,20 +137,6 @@ def _read_slice(
     while rows:
         yield from rows
         rows = connection.fetchmany(_ROWS_AT_ONCE)
-
-
-def _files_of_the_day(lake: Lake, day: date, sources: list[str]) -> list[PartFile]:
-    """Return the files that hold what is read of a day."""
-    partitions = [Partition(source, str(day)) for source in sources]
-    files = [file for each in partitions for file in lake.state.partition_files(each)]
-    return [file for file in files if file.table in (COMPLETIONS, MESSAGES)]
-
-
-def _url(lake: Lake, file: PartFile) -> str:
-    url = url_of_listed(lake.storage, file.path)
-    if url is None:
-        raise LakeError(f"DuckDB cannot read {lake.location}")
-    return url
 
 
 def _completions_at_once(lake: Lake, files: list[PartFile]) -> int:
