@@ -12,9 +12,7 @@ from typing import Any, Final
 import duckdb
 
 from chatlake.exports.day_tables import DayTables
-from chatlake.lake.files.parts import open_part
 from chatlake.lake.lake import Lake
-from chatlake.model.manifest import PartFile
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import COMPLETIONS, MESSAGES
 
@@ -94,7 +92,7 @@ def read_conversations(lake: Lake, connection: duckdb.DuckDBPyConnection) -> Ite
     for day, sources in connection.execute(_DAYS).fetchall():
         tables.turn_to(Partition(source, str(day)) for source in sources)
         count = _number_a_day(connection, tables, day)
-        step = _completions_at_once(lake, tables.files)
+        step = tables.completions_within(_SLICE_BYTES)
         for first in range(0, count, step):
             places = {"first": first, "last": first + step - 1}
             rows = _read_slice(connection, tables, day, places)
@@ -137,14 +135,3 @@ def _read_slice(
     while rows:
         yield from rows
         rows = connection.fetchmany(_ROWS_AT_ONCE)
-
-
-def _completions_at_once(lake: Lake, files: list[PartFile]) -> int:
-    """Return how many completions of these files make a slice, by their average size."""
-    count = size = 0
-    for file in files:
-        count += file.rows if file.table == COMPLETIONS else 0
-        with open_part(lake.storage, file.path) as part:
-            groups = map(part.metadata.row_group, range(part.num_row_groups))
-            size += sum(group.total_byte_size for group in groups)
-    return max(1, _SLICE_BYTES * count // max(1, size))

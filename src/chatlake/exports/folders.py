@@ -72,18 +72,12 @@ def write_file(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def entries(folder: Path) -> list[dict[str, Any]]:
-    """Return what the report says of a folder's files: path in it, bytes, SHA-256."""
-    found = []
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            found.append(
-                {
-                    "path": path.relative_to(folder).as_posix(),
-                    "bytes": path.stat().st_size,
-                    "sha256": digest,
-                }
-            )
-    return found
+def entries(folder: Path, below: str = "") -> Iterator[dict[str, Any]]:
+    """Yield what the report says of a folder's files: path in it, bytes, SHA-256."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            yield from entries(path, f"{below}{path.name}/")
+            continue
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        yield {"path": f"{below}{path.name}", "bytes": path.stat().st_size, "sha256": digest}
