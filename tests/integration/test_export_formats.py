@@ -105,6 +105,17 @@ def test_every_export_adds_up_and_gives_the_same_bytes(
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, f"{name}.report.json"])
 
 
+@pytest.mark.parametrize(
+    "export",
+    [export_markdown, export_html, export_images, export_parquet, export_hf, export_eval],
+)
+def test_an_empty_lake_gives_an_empty_export(tmp_path: Path, export: Any) -> None:
+    """Nothing selected is no error, and the report says so."""
+    export(Lake.open(tmp_path / "lake", create=True), tmp_path / "out")
+    report = report_of(tmp_path / "out")
+    assert (report["selected"], report["written"], report["skipped"]) == (0, 0, {})
+
+
 class _Tags(HTMLParser):
     """Gather what a page loads or runs."""
 

@@ -17,6 +17,8 @@ from chatlake.exports.report import report_path
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]")
 _LONGEST_NAME: Final = 120
+_DEVICE: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+"""Names that Windows keeps for devices, with any ending."""
 
 
 @contextmanager
@@ -56,12 +58,18 @@ def _put_in_place(made: Path, target: Path, temporary: Path) -> None:
 
 
 def safe_name(text: str) -> str:
-    """Return a file name for an id: the id itself where it is harmless, else one with its hash."""
+    """Return a file name for an id: the id itself where it is harmless, else one with its hash.
+
+    Harmless is what no system takes for a path, a hidden file, an option or a device.
+    """
     plain = _UNSAFE.sub("_", text)
-    if plain == text and 0 < len(text) <= _LONGEST_NAME and text.strip("."):
+    bare = plain[:_LONGEST_NAME].strip(".-")
+    if _DEVICE.fullmatch(bare):
+        bare = f"id-{bare}"
+    if text and bare == text:
         return text
     digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:12]
-    return f"{plain[:_LONGEST_NAME].strip('.') or 'id'}-{digest}"
+    return f"{bare or 'id'}-{digest}"
 
 
 def write_file(path: Path, data: bytes) -> None:
