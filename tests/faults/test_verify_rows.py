@@ -34,13 +34,11 @@ def lake() -> Lake:
 
 def sound(key: str, sha256: str | None = SHA256, **more: Any) -> dict[str, list[dict[str, Any]]]:
     """Return rows of one completion that agree with each other."""
+    parts = [rows.part(key, 0), rows.part(key, 1, type="image_url", image_sha256=sha256)]
     found: dict[str, list[dict[str, Any]]] = {
         "completions": [rows.completion(key, image_count=1, **more)],
-        "messages": [rows.message(key, 0, part_count=2), rows.message(key, 1)],
-        "content_parts": [
-            rows.part(key, 0),
-            rows.part(key, 1, type="image_url", image_sha256=sha256),
-        ],
+        "messages": [rows.message(key, 0, parts=parts), rows.message(key, 1)],
+        "content_parts": parts,
         "history": [{"completion_id": key, "change": "created", "created_at": rows.NOON * 10**6}],
     }
     if sha256 == SHA256 and key == "a":
@@ -165,7 +163,7 @@ def test_a_missing_image(lake: Lake) -> None:
 def test_a_missing_image_of_another_day(lake: Lake) -> None:
     """The day's own images count, not those of the day before."""
     next_day = Partition("openai", "2026-01-03")
-    found = sound("b")
+    found = sound("b", created=rows.NOON + 86_400)
     for some in found.values():
         for row in some:
             row["created_at"] = (rows.NOON + 86_400) * rows.MICRO

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from chatlake.model.forgotten import Forgetting, Forgotten
 from chatlake.model.partitions import Partition
 
 FORMAT = 1
@@ -107,10 +108,16 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, kw_only=True):
-    """One commit. `resolved`: the failures (source, completion id) that it closes."""
+    """One commit. `resolved`: the failures (source, completion id) that it closes.
+
+    `forgotten`: the receipts of what it erases for good.
+    `previous`: the SHA-256 (hex) of the file of the commit before, so that no commit can change
+    without every later one. Empty in the first commit, and in those of a chatlake before 0.2.
+    """
 
     format: int = FORMAT
     number: int = 0
+    previous: str = ""
     created_at: str = ""
     run_id: str = ""
     chatlake: str = ""
@@ -120,6 +127,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     runs: list[SourceRun] = []
     failures: list[Failure] = []
     resolved: list[tuple[str, str]] = []
+    forgotten: list[Forgetting] = []
 
 
 class Checkpoint(msgspec.Struct, kw_only=True):
@@ -133,12 +141,13 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     cursors: dict[str, Cursor] = {}
     runs: list[SourceRun] = []
     failures: list[Failure] = []
+    forgotten: list[Forgetting] = []
 
 
 class LakeState:
     """What the newest manifest lists: files by path, cursors, runs, open failures.
 
-    `number` is 0 for a lake without commits.
+    `forgotten`: what was erased for good. `number` is 0 for a lake without commits.
     """
 
     def __init__(self) -> None:
@@ -147,6 +156,7 @@ class LakeState:
         self.cursors: dict[str, Cursor] = {}
         self.runs: dict[tuple[str, str], SourceRun] = {}
         self.failures: dict[tuple[str, str], Failure] = {}
+        self.forgotten = Forgotten()
         self._by_partition: dict[Partition, dict[str, PartFile]] = {}
 
     @classmethod
@@ -158,6 +168,7 @@ class LakeState:
         state.cursors.update(checkpoint.cursors)
         state.runs.update(((run.run_id, run.source), run) for run in checkpoint.runs)
         state.failures.update((failure.key, failure) for failure in checkpoint.failures)
+        state.forgotten = Forgotten(checkpoint.forgotten)
         return state
 
     def apply(self, manifest: Manifest) -> None:
@@ -173,6 +184,8 @@ class LakeState:
         for key in manifest.resolved:
             self.failures.pop((key[0], key[1]), None)
         self.failures.update((failure.key, failure) for failure in manifest.failures)
+        for receipt in manifest.forgotten:
+            self.forgotten.add(receipt)
 
     def checkpoint(self, *, created_at: str, chatlake: str) -> Checkpoint:
         """Return the whole state, to be written as a checkpoint."""
@@ -184,6 +197,7 @@ class LakeState:
             cursors=dict(self.cursors),
             runs=list(self.runs.values()),
             failures=list(self.failures.values()),
+            forgotten=list(self.forgotten.receipts),
         )
 
     def table_files(self, table: str) -> list[PartFile]:

@@ -40,9 +40,11 @@ def check_past(
             expected[state.number] = expected_paths(catalog, state)
 
     on_state(LakeState())
-    history = check_history(storage, on_state)
+    history = check_history(storage, on_state, report.expectation)
     report.manifests = history.documents
+    report.head, report.expectation = history.chain.head, history.chain.expectation
     report.findings += history.findings
+    report.notes += history.chain.notes()
     if isinstance(shown, Finding):
         report.findings.append(shown)
     elif shown is None:

@@ -39,7 +39,7 @@ KEY_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     COMPLETIONS: ("completion_id", "message_count", "image_count", "run_id", "digest"),
     MESSAGES: ("completion_id", "message_id", "part_count"),
     CONTENT_PARTS: ("completion_id", "message_id", "part_index", "type", "image_sha256"),
-    IMAGES: ("sha256",),
+    IMAGES: ("sha256", "byte_size"),
     HISTORY: ("completion_id",),
     MESSAGE_HISTORY: ("completion_id", "message_id", "observed_at"),
     MISSED: ("completion_id",),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from chatlake.lake.manifests import Head
 from chatlake.storage.interface import Storage
+from chatlake.verify.expectation import Expectation
 from chatlake.verify.record import Subset
 
 FindingKind = Literal[
@@ -23,6 +25,8 @@ FindingKind = Literal[
     "count",  # a count that another table contradicts
     "image",  # an image that is not stored, or whose bytes are not those of its SHA-256
     "contradiction",  # a document that others contradict
+    "rewritten",  # a commit that is not the one that was once made
+    "derived",  # a column that says something else than the object that the API sent
     "format",  # written by a newer chatlake
 ]
 
@@ -68,7 +72,8 @@ class VerifyReport:
     """What a verification found. `notes`: what is worth knowing and no damage.
 
     `files`, `bytes`, `rows`: of the data files that were read, of `listed_files` that the lake
-    lists. `manifests`: how many manifests and checkpoints were read. `seconds`: wall time.
+    lists. `manifests`: how many manifests and checkpoints were read. `seconds`: wall time. `head`:
+    the newest commit. `expectation`: the fingerprint to look for, and where it was found.
     """
 
     location: str
@@ -81,6 +86,8 @@ class VerifyReport:
     listed_files: int = 0
     manifests: int = 0
     seconds: float = 0.0
+    head: Head | None = None
+    expectation: Expectation | None = None
 
     @property
     def is_sound(self) -> bool:

@@ -38,7 +38,9 @@ from chatlake.storage.rereading import RereadingStorage
 from chatlake.verify.catalog import (
     read_catalog,
 )
+from chatlake.verify.derivation import check_derived
 from chatlake.verify.evidence import check_past
+from chatlake.verify.expectation import Expectation
 from chatlake.verify.file import KEY_COLUMNS, check_bytes, read_keys
 from chatlake.verify.findings import Finding, VerifyReport
 from chatlake.verify.history import (
@@ -77,7 +79,7 @@ def storage_of(location: str, access: Access = "private") -> Storage:
 def verify(
     lake: Lake, *, subset: Subset | None = None, progress: Progress | None = None
 ) -> VerifyReport:
-    """Check what the lake lists, or a subset of it (`verify_record.choose`)."""
+    """Check what the lake lists, or a subset of it (`record.choose`)."""
     return verify_storage(lake.storage, subset=subset, progress=progress)
 
 
@@ -85,20 +87,24 @@ def verify_storage(
     storage: Storage,
     *,
     subset: Subset | None = None,
+    expectation: Expectation | None = None,
     progress: Progress | None = None,
     pause: Callable[[float], None] = time.sleep,
 ) -> VerifyReport:
-    """Check a lake, which may be too damaged to be opened; `pause` sleeps between two attempts."""
-    verification = _Verification(RereadingStorage(storage, pause), subset, progress)
-    return verification.run()
+    """Check a lake, which may be too damaged to be opened; `pause` sleeps between two attempts.
+
+    `expectation`: a fingerprint that must be one of the lake's commits.
+    """
+    report = VerifyReport(storage.location, subset, expectation=expectation)
+    return _Verification(RereadingStorage(storage, pause), report, progress).run()
 
 
 class _Verification:
     def __init__(
-        self, storage: RereadingStorage, subset: Subset | None, progress: Progress | None
+        self, storage: RereadingStorage, report: VerifyReport, progress: Progress | None
     ) -> None:
         self._storage = storage
-        self._report = VerifyReport(storage.location, subset)
+        self._report = report
         self._progress = progress
         self._mutex = threading.Lock()
         self._read = 0
@@ -181,11 +187,17 @@ class _Verification:
                     else:
                         keys[file.path] = rows
             # Where a file is damaged, its rows are missing in the others: that is said already.
-            yield from checker.check(
-                [(f, keys.pop(f.path)) for f in partition if f.path in keys]
+            contradictions = checker.check(
+                [(f, keys[f.path]) for f in partition if f.path in keys]
                 for partition in batch
                 if damaged.isdisjoint(f.path for f in partition)
             )
+            for finding in contradictions:
+                damaged.add(finding.path)
+                yield finding
+            for partition in batch:
+                if damaged.isdisjoint(f.path for f in partition):
+                    yield from check_derived(self._storage, partition, keys, wanted)
             checked.update(file.path for file in files if file.path in wanted)
         yield from checker.missing_images()
         if checker.incomplete:

@@ -34,8 +34,6 @@ from chatlake.web.report.queries import Views
 
 RECENT: Final = timedelta(days=31)
 """How old a check of a file may be to count."""
-FINGERPRINT: Final = 12
-"""Hex digits of the newest manifest's SHA-256."""
 _REQUEST: Final = re.compile(r"\(request ([^)\s]{1,100})\)")
 _SETTINGS: Final = ("SET memory_limit = '1GB'",)
 
@@ -92,7 +90,7 @@ def _identity(lake: Lake, views_commit: int, now: datetime, period: Period | Non
         location=lake.location,
         commit=lake.state.number,
         committed_at=None if head is None else head.created_at,
-        fingerprint="" if head is None else head.sha256[:FINGERPRINT],
+        fingerprint="" if head is None else head.fingerprint,
         views_commit=views_commit,
         generated_at=now.astimezone(UTC),
         version=__version__,
