@@ -20,7 +20,7 @@ from chatlake.bootstrap.runtime import export_batch
 from chatlake.bootstrap.sources import jobs_for
 from chatlake.config import Settings
 from chatlake.errors import LakeUnreachableError, LakeUnwritableError
-from chatlake.lake.catalog.build import CATALOG, read_stamp
+from chatlake.lake.catalog.opening import CATALOG, read_stamp
 from chatlake.lake.lake import Lake
 from chatlake.model.manifest import Manifest
 from chatlake.simulator import Running, Scenario, running

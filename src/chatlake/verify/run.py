@@ -27,7 +27,7 @@ from chatlake.errors import (
     LakeUnwritableError,
 )
 from chatlake.lake import manifests
-from chatlake.lake.catalog.build import CATALOG
+from chatlake.lake.catalog.opening import CATALOG
 from chatlake.lake.files.replaced import FOLDER as REPLACED
 from chatlake.lake.files.replaced import listed_path
 from chatlake.lake.lake import Lake
