@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date
 from importlib.resources import files
 from typing import Any, Final, TypeVar
 
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
@@ -19,8 +21,9 @@ from chatlake.model.outside_text import strike_out
 from chatlake.web.browse import ledger, plain_forms
 from chatlake.web.browse.catalogue import Catalogue, Session, TooSlowError
 from chatlake.web.browse.conversation import Key, conversation_page
-from chatlake.web.browse.listing import Asked, conversation_named, list_page
+from chatlake.web.browse.listing import Asked, ListPage, conversation_named, list_page
 from chatlake.web.browse.media import PICTURES, load_image
+from chatlake.web.browse.turns import days_around, read_days
 from chatlake.web.templates import render
 
 T = TypeVar("T")
@@ -51,7 +54,15 @@ class Pages:
             if target is not None:
                 return RedirectResponse(target, 303)
         page = self._made(lambda session: list_page(session, asked))
-        return self._page("list.html", page=page, title=asked.q or "Conversations")
+        answer = self._page("list.html", page=page, title=asked.q or "Conversations")
+        answer.background = BackgroundTask(self._read_days, page)
+        return answer
+
+    def _read_days(self, page: ListPage) -> None:
+        """Make the conversations of a list quick to open."""
+        listed = [(row.listed.source, day) for day, rows in page.days for row in rows]
+        with suppress(TooSlowError, LakeError):
+            self._made(lambda session: read_days(session, days_around(listed)))
 
     def conversation(self, request: Request) -> Response:
         """Show a conversation, or give it out in another form."""

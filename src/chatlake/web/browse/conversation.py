@@ -32,7 +32,8 @@ WHERE created_date = $day AND source = $source AND completion_id = $id
 _MESSAGES: Final = """
 SELECT message_index, direction, choice_index, role, name, left(text, {shown}) AS text,
     length(text) AS characters, left(refusal, {shown}) AS refusal, tool_call_id,
-    left(tool_calls::VARCHAR, 500000) AS tool_calls, finish_reason, invalid_argument_calls
+    left(tool_calls::VARCHAR, 500000) AS tool_calls, finish_reason, invalid_argument_calls,
+    part_count
 FROM messages
 WHERE created_date = $day AND source = $source AND completion_id = $id
 ORDER BY message_index
@@ -142,7 +143,7 @@ def conversation_page(session: Session, key: Key) -> ConversationPage | None:
     facts = found[0]
     rendering = Rendering()
     rows = session.rows(_MESSAGES.format(shown=_SHOWN + 1, most=MOST_MESSAGES + 1), key.parameters)
-    parts = _parts(session, key)
+    parts = _parts(session, key) if any(map(_has_parts, rows)) else {}
     messages = [
         _shown(row, parts.get(row["message_index"], []), rendering) for row in rows[:MOST_MESSAGES]
     ]
@@ -154,11 +155,16 @@ def conversation_page(session: Session, key: Key) -> ConversationPage | None:
         messages=messages,
         tools=list(_tools(facts["tools"], rendering)),
         response_format=_json_block(facts["response_format"], rendering),
-        versions=versions_of(session, key.completion_id, key.source, key.day),
+        versions=versions_of(session, key.parameters, facts),
         earlier=earlier,
         later=later,
         more_messages=len(rows) > MOST_MESSAGES,
     )
+
+
+def _has_parts(row: dict[str, Any]) -> bool:
+    """Say whether a message is more than its text: one part with a text is a text."""
+    return row["part_count"] != 1 or not row["text"]
 
 
 def _parts(session: Session, key: Key) -> dict[int, list[dict[str, Any]]]:
