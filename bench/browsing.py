@@ -37,10 +37,10 @@ ORDER BY hash(completion_id) LIMIT ?
 LOOK_UP = "SELECT * FROM completions WHERE completion_id = ?"
 
 
-def timed(ask: Callable[[], object]) -> float:
+def timed(ask: Callable[[str], object], about: str) -> float:
     """Return the milliseconds of a call."""
     began = time.perf_counter()
-    ask()
+    ask(about)
     return 1000 * (time.perf_counter() - began)
 
 
@@ -57,7 +57,7 @@ def main() -> None:
     with lake.connect() as connection:
         some = connection.execute(SAMPLE, [CONVERSATIONS]).fetchall()
         unit = min(
-            timed(lambda name=name: connection.execute(LOOK_UP, [name]).fetchall())
+            timed(lambda id_: connection.execute(LOOK_UP, [id_]).fetchall(), name)
             for _, _, name in some
         )
     pages = [f"/c/{source}/{day}/{quote(name, safe='')}" for source, day, name in some]
@@ -71,12 +71,12 @@ def main() -> None:
             return answer
 
         def of(address: str, times: int = TIMES) -> list[float]:
-            return [timed(lambda: get(address)) for _ in range(times)]
+            return [timed(get, address) for _ in range(times)]
 
         print(f"{'page':<38} {'best':>7} {'median':>7} {'look-ups':>8}")
-        first = [timed(lambda page=page: get(page)) for page in pages]
+        first = [timed(get, page) for page in pages]
         show("a conversation of a day not yet read", first, unit)
-        show("a conversation", [timed(lambda page=page: get(page)) for page in pages], unit)
+        show("a conversation", [timed(get, page) for page in pages], unit)
         show("the list, 50 rows", of("/"), unit)
         older = re.findall(r'rel="next" href="([^"]+)"', get("/").text)[0]
         show("older rows", of(unescape(older)), unit)

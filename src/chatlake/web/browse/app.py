@@ -23,6 +23,7 @@ from chatlake.web.browse.catalogue import Catalogue, Session, TooSlowError
 from chatlake.web.browse.conversation import Key, conversation_page
 from chatlake.web.browse.listing import Asked, ListPage, conversation_named, list_page
 from chatlake.web.browse.media import PICTURES, load_image
+from chatlake.web.browse.old_version import old_version_page
 from chatlake.web.browse.turns import days_around, read_days
 from chatlake.web.templates import render
 
@@ -34,6 +35,7 @@ _STATIC: Final = {
     "browse.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
+_DIGITS: Final = 5  # of the number of a version
 _FORMS: Final = {
     ".json": (plain_forms.as_json, "application/json"),
     ".md": (plain_forms.as_markdown, "text/markdown"),
@@ -67,6 +69,11 @@ class Pages:
     def conversation(self, request: Request) -> Response:
         """Show a conversation, or give it out in another form."""
         key = _key(request)
+        if version := request.query_params.get("version"):
+            number = int(version) if version.isdecimal() and len(version) < _DIGITS else 0
+            old = self._found(lambda session: old_version_page(session, key, number))
+            return self._page("conversation.html", page=old, title=key.completion_id,
+                              pictures=PICTURES)  # fmt: skip
         page = self._made(lambda session: conversation_page(session, key))
         if page is not None:
             return self._page("conversation.html", page=page, title=key.completion_id,

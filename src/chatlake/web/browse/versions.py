@@ -35,11 +35,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """When a backup first saw a version, and the `change`: created, changed or deleted."""
+    """When a backup first saw a version, and the `change`: created, changed or deleted.
+
+    `number`: of a version that a later one replaced, from 1, the oldest; else None.
+    """
 
     observed_us: int | None
     change: str
     changes: list[Change]
+    number: int | None = None
 
 
 def versions_of(session: Session, key: dict[str, Any], facts: dict[str, Any]) -> list[Version]:
@@ -51,9 +55,13 @@ def versions_of(session: Session, key: dict[str, Any], facts: dict[str, Any]) ->
     versions = []
     before: str | None = None
     rows = session.ask(_VERSIONS, key)
+    stored = sum(change != "deleted" for _, change, _ in rows)
+    number = 0
     for observed_us, change, raw in rows:
         changes = [] if before is None or raw is None else _changes(before, raw)
-        versions.append(Version(observed_us, change, changes))
+        number += change != "deleted"
+        is_replaced = change != "deleted" and number < stored
+        versions.append(Version(observed_us, change, changes, number if is_replaced else None))
         before = raw
     return versions
 
