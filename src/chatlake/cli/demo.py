@@ -103,6 +103,7 @@ def _tell_what_next(place: Place) -> None:
     for what, how in (
         ("a page to send", f"{folder}/{REPORT}"),
         ("read in a browser", f"{program} browse {config}"),
+        ("find words", f"{program} search {config} refund"),
         ("ready questions", f"{program} ask {config}"),
         ("ask it yourself", f"{program} sql {config} 'SHOW TABLES'"),
         ("with any DuckDB", f"duckdb -readonly {folder}/lake/catalog.duckdb"),
