@@ -45,7 +45,7 @@ class _Opened:
         self.connection = connection
         self.signature = signature
         self.kept: dict[str, Any] = {}
-        self.tables = threading.Lock()
+        self.tables = threading.RLock()
         self.askers = 0
         self.is_replaced = False
 

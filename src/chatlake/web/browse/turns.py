@@ -23,9 +23,8 @@ _DAY: Final = timedelta(days=1)
 _MOST: Final = 20
 _MOST_CANDIDATES: Final = 200
 _HEAD: Final = 120
-_NEEDED: Final = 3  # days that one page needs
 _AHEAD: Final = 3
-_KEPT_MESSAGES: Final = 1_000_000  # some 150 MB; a larger day stands alone
+_KEPT_MESSAGES: Final = 1_000_000  # some 150 MB; what one page needs stays in any case
 _CREATE: Final = """
 CREATE TABLE IF NOT EXISTS memory.main.said (
     source VARCHAR, day DATE, id VARCHAR, created_us BIGINT, index INTEGER, direction VARCHAR,
@@ -97,18 +96,20 @@ class _Talk:
 
 
 def read_days(session: Session, days: Iterable[tuple[str, date]]) -> None:
-    """Read the days (source, day) into memory that are not there yet; what was read first goes."""
-    for source, day in days:
+    """Read the days (source, day) into memory that are not there yet; unused ones go first."""
+    needed = list(days)
+    for source, day in needed:
         with session.alone("said") as kept:
             if (source, day) in kept:
+                kept[source, day] = kept.pop((source, day))  # used last
                 continue
             if not kept:
                 session.ask(_CREATE)
             parameters = {"source": source, "day": day}
             session.ask(_FORGET, parameters)  # what an interrupted page has left
             ((kept[source, day],),) = session.ask(_READ, parameters)
-            for other in list(kept)[:-_NEEDED]:
-                if sum(kept.values()) > _KEPT_MESSAGES:
+            for other in list(kept):
+                if other not in needed and sum(kept.values()) > _KEPT_MESSAGES:
                     del kept[other]
                     session.ask(_FORGET, {"source": other[0], "day": other[1]})
 
@@ -123,7 +124,14 @@ def turns_around(
     session: Session, source: str, day: date, completion_id: str
 ) -> tuple[list[Turn], list[Turn]]:
     """Return the earlier and the later turns, each in the order of time."""
-    read_days(session, days_around([(source, day)]))
+    with session.alone("said"):  # until all is asked no other page lets a day go
+        read_days(session, days_around([(source, day)]))
+        return _turns_around(session, source, day, completion_id)
+
+
+def _turns_around(
+    session: Session, source: str, day: date, completion_id: str
+) -> tuple[list[Turn], list[Turn]]:
     parameters = {"source": source, "day": day, "id": completion_id}
     own = _Talk(day, None, [], [])
     places: list[tuple[int, int]] = []
