@@ -11,9 +11,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chatlake.lake.files import message_versions, parts, rewriting, versions
+    from chatlake.lake.files import arrow, message_versions, parts, rewriting, versions
 
-__all__ = ["message_versions", "parts", "rewriting", "versions"]
+__all__ = ["arrow", "message_versions", "parts", "rewriting", "versions"]
 
 
 def __getattr__(name: str) -> ModuleType:

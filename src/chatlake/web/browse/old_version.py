@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from chatlake.errors import InvalidResponseError
 from chatlake.model.flatten import FlatCompletion, Observation, flatten
-from chatlake.model.objects import read_completion, read_message_page
+from chatlake.model.objects import read_completion
+from chatlake.model.pages import read_message_page
 from chatlake.model.tables import COLUMNS, COMPLETIONS, CONTENT_PARTS, MESSAGES
 from chatlake.web.browse.catalogue import Session
 from chatlake.web.browse.conversation import (
@@ -25,7 +26,7 @@ from chatlake.web.browse.conversation import (
     conversation_page,
     page_of,
 )
-from chatlake.web.markdown import MOST_CHARACTERS
+from chatlake.web.browse.message import SHOWN
 
 _LARGEST: Final = 20_000_000
 _VERSIONS: Final = """
@@ -68,7 +69,7 @@ def old_version_page(session: Session, key: Key, number: int) -> ConversationPag
         parts.setdefault(record["message_index"], []).append(_with_image(record))
     for row in rows:
         row["characters"] = len(row["text"] or "")
-        row["text"] = (row["text"] or "")[: MOST_CHARACTERS + 1]
+        row["text"] = (row["text"] or "")[: SHOWN + 1]
     page = page_of(key, _facts(present.facts, flat), rows, parts)
     for message, (index, _) in zip(page.messages, lost, strict=False):
         message.index, message.is_replaced = index, True
