@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from chatlake.lake import Lake, manifests, sealed
-from chatlake.lake.catalog.build import CATALOG, empty_path
+from chatlake.lake.catalog.opening import CATALOG, empty_path
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest
 from chatlake.storage.folder import LocalStorage
 from chatlake.verify.findings import VerifyReport
