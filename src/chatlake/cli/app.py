@@ -14,6 +14,7 @@ from chatlake.cli import (
     backup,
     browse,
     compact,
+    copy,
     doctor,
     export,
     files,
@@ -121,6 +122,7 @@ app.command("report", epilog=report.EXAMPLES)(report.report)
 app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
 app.command("compact", epilog=compact.EXAMPLES)(compact.compact)
 app.command("vacuum", epilog=vacuum.EXAMPLES)(vacuum.vacuum)
+app.command("copy", epilog=copy.EXAMPLES)(copy.copy)
 app.command("forget", epilog=forget.EXAMPLES)(forget.forget)
 app.add_typer(export.app, name="export")
 app.command(

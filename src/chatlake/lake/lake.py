@@ -116,6 +116,10 @@ class Lake(LakeRows):
         """Take in what other processes have committed; return whether there was anything."""
         return manifests.refresh_state(self.storage, self._state)
 
+    def reload(self) -> None:
+        """Read the state again from its newest checkpoint. LakeDamagedError."""
+        self._state = manifests.load_state(self.storage)
+
     @contextmanager
     def lock(self, run_id: str = "") -> Iterator[None]:
         """Be the only writer inside the block, on the newest state; LakeLockedError if another is.

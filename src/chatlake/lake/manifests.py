@@ -146,11 +146,28 @@ def _sha256_of(storage: Storage, number: int) -> str:
 
 def ensure_checkpoint(storage: Storage, state: LakeState, *, chatlake: str) -> None:
     """Write the checkpoint of `state` if one belongs after its commit and there is none yet."""
-    path = checkpoint_path(state.number)
-    if state.number % CHECKPOINT_EVERY or not state.number or storage.size(path) is not None:
+    if state.number % CHECKPOINT_EVERY or not state.number:
         return
+    if storage.size(checkpoint_path(state.number)) is None:
+        create_checkpoint(storage, state, chatlake=chatlake)
+
+
+def create_checkpoint(storage: Storage, state: LakeState, *, chatlake: str) -> None:
+    """Write the checkpoint of `state`, wherever it stands, unless there is one."""
     checkpoint = state.checkpoint(created_at=format_time(datetime.now(UTC)), chatlake=chatlake)
-    storage.create(path, seal(msgspec.json.encode(checkpoint)))
+    storage.create(checkpoint_path(state.number), seal(msgspec.json.encode(checkpoint)))
+
+
+def checkpoint_numbers(storage: Storage) -> set[int]:
+    """Return the commits after which there is a checkpoint."""
+    return _numbers(storage)[1]
+
+
+def state_at(storage: Storage, number: int) -> LakeState:
+    """Return what commit `number` listed, from the manifests. LakeDamagedError."""
+    state = LakeState()
+    _apply_until(storage, state, number)
+    return state
 
 
 def restore_checkpoints(storage: Storage, *, newest: int, chatlake: str) -> None:
