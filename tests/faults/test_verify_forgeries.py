@@ -14,8 +14,8 @@ from chatlake.lake import Lake
 from chatlake.lake.manifests import manifest_path, read_head
 from chatlake.lake.sealed import seal
 from chatlake.model.manifest import Manifest
-from chatlake.verify.chain import Expectation
 from chatlake.verify.derived import DERIVED
+from chatlake.verify.expectation import Expectation
 from chatlake.verify.run import VerifyReport, verify_storage
 from tests.faults.forged import forge_row, link_again
 from tests.faults.verify_lakes import back_up, check, copy, only, paths

@@ -93,7 +93,7 @@ def verify(
     )
     from chatlake.config import load_settings  # noqa: PLC0415
     from chatlake.errors import ChatlakeError, LakeError, UsageError  # noqa: PLC0415
-    from chatlake.verify.chain import Expectation  # noqa: PLC0415
+    from chatlake.verify.expectation import Expectation  # noqa: PLC0415
     from chatlake.verify.run import Subset, storage_of, verify_storage  # noqa: PLC0415
 
     if not against_api and (source or seed is not None):

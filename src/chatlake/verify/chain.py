@@ -7,13 +7,12 @@ noted from, however much has been added since.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Final
 
-from chatlake.errors import UsageError
-from chatlake.lake.manifests import FINGERPRINT_DIGITS, FOLDER, Head, manifest_path
+from chatlake.lake.manifests import FOLDER, Head, manifest_path
+from chatlake.verify.expectation import Expectation
 from chatlake.verify.findings import Finding
 
 RESTORE_PAST: Final = (
@@ -80,31 +79,3 @@ class Chain:
                 f"The fingerprint says nothing of the commits before {wanted.proved_from:,}: "
                 "an older chatlake made them and did not link them"
             )
-
-
-_FINGERPRINT: Final = re.compile(r"[0-9a-f]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Expectation:
-    """A fingerprint that the lake once had: the first digits of the SHA-256 of a manifest's file.
-
-    `commit`: which commit has it, None as long as none was found. `proved_from`: the first of the
-    commits that it stands for; an older chatlake made those before and did not link them.
-    """
-
-    fingerprint: str
-    commit: int | None = None
-    proved_from: int = 1
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read 12 to 64 hexadecimal digits. UsageError."""
-        digits = text.strip().lower()
-        if not _FINGERPRINT.fullmatch(digits) or not FINGERPRINT_DIGITS <= len(digits) <= 64:
-            raise UsageError(
-                f"--expect {text}: expected a fingerprint, {FINGERPRINT_DIGITS} to 64 "
-                "hexadecimal digits",
-                hint="`chatlake status` and each backup print the lake's fingerprint.",
-            )
-        return cls(digits)

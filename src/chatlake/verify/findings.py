@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from chatlake.lake.manifests import Head
 from chatlake.storage.interface import Storage
-from chatlake.verify.chain import Expectation
+from chatlake.verify.expectation import Expectation
 from chatlake.verify.record import Subset
 
 FindingKind = Literal[

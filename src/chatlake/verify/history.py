@@ -22,7 +22,8 @@ from chatlake.model.manifest import (
     parse_time,
 )
 from chatlake.storage.rereading import RereadingStorage
-from chatlake.verify.chain import Chain, Expectation
+from chatlake.verify.chain import Chain
+from chatlake.verify.expectation import Expectation
 from chatlake.verify.findings import (
     RESTORE_CHECKPOINT,
     RESTORE_MANIFEST,

@@ -38,9 +38,9 @@ from chatlake.storage.rereading import RereadingStorage
 from chatlake.verify.catalog import (
     read_catalog,
 )
-from chatlake.verify.chain import Expectation
 from chatlake.verify.derivation import check_derived
 from chatlake.verify.evidence import check_past
+from chatlake.verify.expectation import Expectation
 from chatlake.verify.file import KEY_COLUMNS, check_bytes, read_keys
 from chatlake.verify.findings import Finding, VerifyReport
 from chatlake.verify.history import (
