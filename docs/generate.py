@@ -32,13 +32,14 @@ from chatlake import errors
 from chatlake.cli.app import app
 from chatlake.config import json_schema
 from chatlake.config.durations import PATTERN as DURATION
-from chatlake.config.notify import NOTIFY_PATTERN
+from chatlake.config.notify_address import NOTIFY_PATTERN
 from chatlake.config.places import INSTANT_PATTERN, LAKE_PATTERN, URL_PATTERN
 from chatlake.config.references import SECRET_PATTERN
 from chatlake.config.sizes import PATTERN as SIZE
 from chatlake.errors import ChatlakeError
 from chatlake.lake import Lake
-from chatlake.lake.catalog.views import VIEWS, column_descriptions, view_description
+from chatlake.lake.catalog.descriptions import column_descriptions
+from chatlake.lake.catalog.views import VIEWS, view_description
 from chatlake.lake.files.schema import JSON, PARTITION_COLUMNS, SCHEMAS
 
 ROOT = Path(__file__).resolve().parent.parent

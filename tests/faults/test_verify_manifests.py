@@ -12,11 +12,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from chatlake.lake import Lake, manifests
-from chatlake.lake.catalog.build import CATALOG, empty_path
+from chatlake.lake import Lake, manifests, sealed
+from chatlake.lake.catalog.opening import CATALOG, empty_path
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest
 from chatlake.storage.folder import LocalStorage
-from chatlake.verify.run import VerifyReport, storage_of
+from chatlake.verify.findings import VerifyReport
+from chatlake.verify.run import storage_of
 from tests.faults.verify_lakes import (
     back_up,
     change,
@@ -53,7 +54,7 @@ def edited(data: bytes, **changes: Any) -> bytes:
     """Return a manifest with other values and the right hash."""
     document = {**json.loads(data), **changes}
     del document["sha256"]
-    return manifests.seal(json.dumps(document, separators=(",", ":")).encode())
+    return sealed.seal(json.dumps(document, separators=(",", ":")).encode())
 
 
 def flipped(data: bytes) -> bytes:
@@ -253,7 +254,7 @@ def test_an_older_catalogue_is_a_note(lake: Path) -> None:
     opened = Lake.open(lake)
     opened.storage.create(
         manifests.manifest_path(NEWEST + 1),
-        manifests.seal(b'{"format":1,"number":%d}' % (NEWEST + 1)),
+        sealed.seal(b'{"format":1,"number":%d}' % (NEWEST + 1)),
     )
 
     report = check(lake)

@@ -11,7 +11,7 @@ from pathlib import Path
 from chatlake.lake.lake import Lake
 from chatlake.model.manifest import PartFile
 from chatlake.model.partitions import Partition
-from chatlake.verify.findings import Kind
+from chatlake.verify.findings import FindingKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Damage:
 
     partition: Partition
     files: list[PartFile]
-    kind: Kind
+    kind: FindingKind
     undo: Callable[[], object] | None = None
 
     @property

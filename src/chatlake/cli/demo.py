@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chatlake import signals
 from chatlake.bootstrap.opened import open_lake
-from chatlake.cli.demo_place import NEW_EACH_TIME, Place
+from chatlake.cli.demo_place import NEW_EACH_TIME, DemoPlace
 from chatlake.cli.demo_processes import run_flow, simulator
 from chatlake.cli.output import detail, paint, say
 from chatlake.cli.report import report
@@ -42,12 +42,14 @@ LIMIT 5""",
     (
         "What do people ask about the pictures that they send?",
         """\
-SELECT part.created_at, image.media_type, image.width, image.height, question.text
+SELECT left(question.text, 60) AS question, image.media_type, image.width,
+       count(DISTINCT part.completion_id) AS completions, max(part.created_at) AS last_asked
 FROM image_parts AS part
 JOIN images AS image USING (source, created_date)
 JOIN text_parts AS question USING (source, message_id)
 WHERE image.sha256 = part.image_sha256
-ORDER BY part.created_at DESC
+GROUP BY ALL
+ORDER BY last_asked DESC
 LIMIT 4""",
     ),
 )
@@ -61,7 +63,7 @@ def run_demo(directory: Path | None) -> int:
     No process is left behind.
     """
     started = time.monotonic()
-    place = Place.at(directory)
+    place = DemoPlace.at(directory)
     with signals.raising_terminated():
         again = f"once more: {count(NEW_EACH_TIME)} are new, " if place.runs else ""
         _step(1, f"starting the stand-in API ({again}{count(place.completions, 'completion')}) …")
@@ -81,7 +83,7 @@ def run_demo(directory: Path | None) -> int:
     return 0
 
 
-def _ask(place: Place) -> None:
+def _ask(place: DemoPlace) -> None:
     lake = open_lake(load_settings(place.config))
     for question, query in _QUERIES:
         say()
@@ -95,12 +97,13 @@ def _ask(place: Place) -> None:
     say()
 
 
-def _tell_what_next(place: Place) -> None:
+def _tell_what_next(place: DemoPlace) -> None:
     program, folder = _program(), _shown_path(place.folder)
     config = f"--config {_shown_path(place.config)}"
     for what, how in (
         ("a page to send", f"{folder}/{REPORT}"),
         ("read in a browser", f"{program} browse {config}"),
+        ("find words", f"{program} search {config} refund"),
         ("ready questions", f"{program} ask {config}"),
         ("ask it yourself", f"{program} sql {config} 'SHOW TABLES'"),
         ("with any DuckDB", f"duckdb -readonly {folder}/lake/catalog.duckdb"),

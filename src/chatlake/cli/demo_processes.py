@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from chatlake.cli.demo_place import KEY_VARIABLE, Place
+from chatlake.cli.demo_place import KEY_VARIABLE, DemoPlace
 from chatlake.cli.output import detail, note
 from chatlake.cli.words import duration, shortened
 from chatlake.errors import ChatlakeError
@@ -29,12 +29,13 @@ _LINES_KEPT = 15
 
 
 @contextlib.contextmanager
-def simulator(place: Place) -> Iterator[str]:
+def simulator(place: DemoPlace) -> Iterator[str]:
     """Run the stand-in API; yields its base URL."""
     days = place.completions / _PER_DAY
     command = [
         *("-m", "chatlake.simulator", "--exit-with-parent", "--port", "0", "--seed", "7"),
         *("--api-key", _KEY, "--completions", str(place.completions)),
+        *("--mix", place.mix),
         *("--days", repr(days), "--now", str(place.begins_at + int(days * 86_400))),
     ]
     with _child(command, os.environ, stderr=None) as process:
@@ -45,7 +46,7 @@ def simulator(place: Place) -> Iterator[str]:
         yield url
 
 
-def run_flow(place: Place) -> None:
+def run_flow(place: DemoPlace) -> None:
     """Run the flow in a process of its own and show its log."""
     environment = {
         name: value

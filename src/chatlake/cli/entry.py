@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -11,10 +12,9 @@ import typer
 
 from chatlake import signals
 from chatlake.cli import streams
-from chatlake.cli.app import app
+from chatlake.cli.app import app, program_for
 from chatlake.cli.logs import set_up_logging
 from chatlake.cli.output import show, write_json
-from chatlake.cli.redaction import redacted, redacted_traceback
 from chatlake.errors import (
     ChatlakeError,
     RunInterruptedError,
@@ -84,9 +84,9 @@ def as_document(error: ChatlakeError) -> dict[str, str]:
 
 
 def _run(words: list[str]) -> int:
-    command = typer.main.get_command(app)
     if os.environ.get(f"_{PROGRAM.upper()}_COMPLETE"):  # the shell asks for completions
-        command.main(words, prog_name=PROGRAM)
+        typer.main.get_command(app).main(words, prog_name=PROGRAM)
+    command = typer.main.get_command(program_for(words))
     try:
         with command.make_context(PROGRAM, words) as context:
             command.invoke(context)
@@ -121,3 +121,15 @@ def _debug_first(words: list[str]) -> tuple[list[str], bool]:
 def _options(words: list[str]) -> list[str]:
     """Return the words before `--`, behind which nothing is an option."""
     return words[: words.index("--")] if "--" in words else words
+
+
+def redacted(text: str) -> str:
+    """Return `text` without secrets, and with whatever else looks like a key as an ellipsis."""
+    from chatlake.config.references import without_keys  # noqa: PLC0415 - heavy, rarely needed
+
+    return without_keys(strike_out(text))
+
+
+def redacted_traceback(problem: BaseException) -> str:
+    """Return the traceback of an error, redacted."""
+    return redacted("".join(traceback.format_exception(problem)).rstrip())

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import duckdb
 
+from chatlake.backup.lake_port import StoredVersion
+from chatlake.errors import LakeDamagedError
 from chatlake.exports.day_tables import DayTables
 from chatlake.lake.lake import Lake
 from chatlake.model.partitions import Partition
@@ -135,3 +137,36 @@ def _read_slice(
     while rows:
         yield from rows
         rows = connection.fetchmany(_ROWS_AT_ONCE)
+
+
+class MissingMessages:
+    """Says of each completion whether the lake holds all its messages, or is known not to.
+
+    It is asked for one after the other, and remembers the versions of one partition.
+    """
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._versions_of: Partition | None = None
+        self._versions: dict[str, StoredVersion] = {}
+
+    def of(self, conversation: Conversation) -> bool:
+        """Whether messages are known to be missing; LakeDamagedError if no record explains it."""
+        count = conversation.message_count
+        if conversation.raw is None:
+            return not conversation.held
+        if count == conversation.held:
+            return False
+        if count is not None and not self._is_incomplete(conversation):
+            raise LakeDamagedError(
+                f"completion {conversation.completion_id} of {conversation.partition.source} has "
+                f"{count} messages, of which the lake holds {conversation.held}"
+            )
+        return True
+
+    def _is_incomplete(self, conversation: Conversation) -> bool:
+        """Whether a file with its messages was lost, and the source may no longer have them."""
+        if self._versions_of != conversation.partition:
+            self._versions_of = conversation.partition
+            self._versions = self._lake.stored_versions(conversation.partition)
+        return self._versions[conversation.completion_id].digest is None

@@ -12,8 +12,8 @@ import duckdb
 
 from chatlake.errors import LakeError
 from chatlake.exports.selection import ATTEMPTS
-from chatlake.lake.catalog.build import empty_file_of
 from chatlake.lake.catalog.duckdb_files import has_moved
+from chatlake.lake.catalog.opening import empty_file_of
 from chatlake.lake.catalog.views import reader
 from chatlake.lake.files.parts import open_part
 from chatlake.lake.files.replaced import url_of_listed
@@ -23,7 +23,7 @@ from chatlake.model.manifest import PartFile
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import COMPLETIONS
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 
 class DayTables:
@@ -62,7 +62,7 @@ class DayTables:
                 total += sum(group.total_byte_size for group in groups)
         return max(1, size * count // max(1, total))
 
-    def ask(self, question: Callable[[dict[str, str]], Answer]) -> Answer:
+    def ask(self, question: Callable[[dict[str, str]], T]) -> T:
         """Ask with an expression for each table; again if a run has moved a file meanwhile."""
         for left in reversed(range(ATTEMPTS)):
             try:

@@ -43,7 +43,7 @@ def hear_engine() -> None:
     would add the traceback of the error that the state carries. And let a run outlive the worker
     that reads what it prints.
     """
-    from chatlake.flows.console import outlive_console  # noqa: PLC0415 - imports Prefect
+    from chatlake.flows.shown.console import outlive_console  # noqa: PLC0415 - imports Prefect
 
     outlive_console()
     logger = logging.getLogger("chatlake")
