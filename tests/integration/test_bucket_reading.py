@@ -79,7 +79,7 @@ def check_browsing(lake: Lake) -> None:
             "SELECT source, created_date::VARCHAR, completion_id FROM completions "
             "WHERE image_count > 0 ORDER BY ALL LIMIT 1"
         ).fetchall()[0]
-    browse = BrowseServer(lake, None)
+    browse = BrowseServer(lake, 0)
     with (
         browse.running(),
         httpx.Client(base_url=browse.base_url, follow_redirects=True, trust_env=False) as client,
