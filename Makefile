@@ -33,13 +33,13 @@ $(READY): requirements.lock pyproject.toml
 setup: $(READY) ## install everything into .venv
 
 .PHONY: demo
-demo: ## the product in one command: stand-in API, Prefect backup flow, SQL
-	@echo "chatlake demo: backs up a stand-in API with a Prefect flow, then asks the lake three questions"
+demo: ## the product in one command: simulated API, Prefect backup flow, SQL
+	@echo "chatlake demo: backs up a simulated API with a Prefect flow, then runs three queries"
 	@$(MAKE) --no-print-directory setup
 	@$(BIN)/chatlake demo
 
 .PHONY: serve
-serve: setup ## chatlake serve, shown whole: stand-in API, Prefect, a run by schedule (two minutes)
+serve: setup ## show chatlake serve: simulated API, Prefect, a scheduled run (two minutes)
 	@$(BIN)/python docs/show_serve.py
 
 # The catalogue must open in the oldest DuckDB that is supported too: the tests ask this one.
@@ -75,11 +75,11 @@ $(READERS)/.tried: $(READY) requirements-readers.lock
 PYTEST = CHATLAKE_READERS_PYTHON=$(abspath $(READERS))/bin/python CHATLAKE_OTHER_DUCKDB_PYTHON=$(abspath $(OTHER_DUCKDB))/bin/python $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
 
 .PHONY: test
-test: $(OTHER_DUCKDB)/.ready ## run the tests, but those marked slow; TESTS=FILE: that file, whole
+test: $(OTHER_DUCKDB)/.ready ## run the tests, except those marked slow; TESTS=FILE: only that file, slow tests included
 	@$(PYTEST) $(if $(TESTS),$(TESTS),-m "not slow")
 
 .PHONY: test-slow
-test-slow: $(OTHER_DUCKDB)/.ready $(VENV)/.ray-tried $(VENV)/.clouds-ready $(AZURITE)/.ready $(READERS)/.tried ## run those marked slow: Prefect, clouds, clusters, readers of exports, long rows of nights
+test-slow: $(OTHER_DUCKDB)/.ready $(VENV)/.ray-tried $(VENV)/.clouds-ready $(AZURITE)/.ready $(READERS)/.tried ## run the tests marked slow: Prefect, clouds, clusters, readers of exports, series of nights
 	@$(PYTEST) -m slow
 
 .PHONY: test-all
@@ -98,7 +98,7 @@ types: setup ## strict type check
 	@$(BIN)/mypy
 
 .PHONY: docs
-docs: setup ## write the generated docs anew
+docs: setup ## regenerate the generated docs
 	@$(BIN)/python docs/generate.py
 
 .PHONY: docs-check
@@ -132,7 +132,7 @@ soak: setup ## a seeded storm of faults and kills; ends with an equality check
 
 # Always the same seed: when it fails, the change is to blame, not the choice.
 .PHONY: storm
-storm: setup ## the same in a minute, as CI runs it
+storm: setup ## a one-minute soak, as CI runs it
 	@$(BIN)/python -m tests.soak --seconds 20 --completions 450 --seed 1
 
 # One after the other, for they share build/.
@@ -149,7 +149,7 @@ check-rest: setup
 	@$(MAKE) --no-print-directory -j 2 --output-sync=recurse static storm
 
 .PHONY: check
-check: ## all of it, the storm of a minute too
+check: ## everything, including the one-minute storm
 	@$(MAKE) --no-print-directory test-all
 	@$(MAKE) --no-print-directory check-rest
 

@@ -151,7 +151,7 @@ def test_a_manifest_under_another_s_name_is_damage() -> None:
     """A commit that was copied over another one is noticed."""
     storage = store(2)
     storage.replace(manifests.manifest_path(2), storage.read(manifests.manifest_path(1)))
-    with pytest.raises(LakeDamagedError, match="holds number 1"):
+    with pytest.raises(LakeDamagedError, match="contains number 1"):
         manifests.load_state(storage)
 
 

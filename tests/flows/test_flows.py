@@ -224,7 +224,8 @@ def test_a_run_that_meets_another_one_is_skipped(
     kind, name, message = prefect_server.state(run_id(state))
     assert (kind, name) == ("COMPLETED", "Skipped")
     assert re.fullmatch(
-        rf"skipped: process {os.getpid()} on \S+ is writing since \S+Z, run another-run", message
+        rf"skipped: process {os.getpid()} on \S+ has been writing since \S+Z, run another-run",
+        message,
     )
     assert isinstance(error_of(state), LakeLockedError)
     assert "## Backup: skipped" in prefect_server.artifacts(run_id(state))[REPORT_KEY]

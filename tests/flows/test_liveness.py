@@ -113,10 +113,10 @@ def test_a_run_of_another_machine_is_dead_when_it_has_long_held_no_lock() -> Non
 def test_a_run_that_said_nothing_of_itself_is_judged_by_the_lock_alone() -> None:
     """As one of a known deployment: killed in its first second, it held no lock either."""
     assert judged(age=14 * MINUTE) is None
-    assert judged(age=16 * MINUTE) == "nobody writes to the lake"
+    assert judged(age=16 * MINUTE) == "no run is writing to the lake"
     assert judged(age=16 * MINUTE, locked=True) is None
     assert judged(age=DAY, is_of_ours=False) is None
-    assert judged(age=timedelta(0), patience=NO_SILENCE) == "nobody writes to the lake"
+    assert judged(age=timedelta(0), patience=NO_SILENCE) == "no run is writing to the lake"
 
 
 def test_labels_of_an_earlier_attempt_do_not_count() -> None:
@@ -128,7 +128,7 @@ def test_labels_of_an_earlier_attempt_do_not_count() -> None:
 def test_a_run_that_is_long_pending_is_dead() -> None:
     """Nobody runs it any more after an hour, whichever deployment; `serve` need not wait."""
     assert judged(has_started=False, age=59 * MINUTE) is None
-    assert judged(has_started=False, age=61 * MINUTE) == "no process came to run it"
+    assert judged(has_started=False, age=61 * MINUTE) == "no process started to run it"
     assert judged(has_started=False, age=61 * MINUTE, is_of_ours=False) is not None
     assert judged(has_started=False, age=timedelta(0), patience=NO_SILENCE) is not None
 

@@ -116,7 +116,7 @@ def test_one_row_in_the_future_makes_nothing_younger() -> None:
     source = _openai(added=[_part(NOW - 3 * DAY), _part(FUTURE)])
     assert source.dates.newest == NOW - 3 * DAY
     assert source.warnings == [
-        "1 completion has a time in the future, e.g. 2107-01-01 00:00:00 UTC; ages leave that out"
+        "1 completion has a time in the future, e.g. 2107-01-01 00:00:00 UTC; ages ignore it"
     ]
 
 

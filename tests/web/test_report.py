@@ -66,7 +66,7 @@ def test_all_that_befell_the_lake_is_found(chatlake: CommandLine, nights: Nights
     missed = (TODAY - timedelta(days=MISSED)).date()
     assert headlines(found) == [
         "1 day without a backup",
-        "1 gap: a completion not stored whole",
+        "1 gap: a completion not completely stored",
         "1 completion deleted at the source",
         "1 model without a price",
         "The files were never verified",

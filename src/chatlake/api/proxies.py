@@ -24,7 +24,7 @@ from chatlake.errors import ConfigurationError
 
 DIRECT: Final = "direct"
 _PORTS: Final = {"http": 80, "https": 443}
-_HINT: Final = "Name an HTTP proxy, such as http://proxy.example.org:3128, or none."
+_HINT: Final = "Use an HTTP proxy such as http://proxy.example.org:3128, or none."
 
 
 def proxy_for(

@@ -240,7 +240,7 @@ def failure_of(state: tenacity.RetryCallState) -> AskAgainError:
     """Return the failure of the last attempt. TypeError where it is of another kind."""
     failure = state.outcome.exception() if state.outcome else None
     if not isinstance(failure, AskAgainError):
-        raise TypeError(f"tenacity was to retry AskAgainError only, not {failure!r}")
+        raise TypeError(f"only AskAgainError may be retried, not {failure!r}")
     return failure
 
 

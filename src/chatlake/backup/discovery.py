@@ -183,8 +183,9 @@ class Discovery:
             return
         if cursor.created > time.time() - self._job.retention:
             logger.warning(
-                "%s: the list is empty, and earlier runs stored completions that have not expired "
-                "yet. It may be another account's: check api_key, base_url and headers",
+                "%s: the list is empty, although earlier runs stored completions that cannot have "
+                "expired yet. The key may belong to another account: check api_key, base_url and "
+                "headers",
                 self._job.name,
             )
 

@@ -149,10 +149,11 @@ def _why_withheld(source: str, number: int) -> str:
     """Return the warning of a sweep that shows others, and nothing of what it is compared with."""
     what = "1 completion" if number == 1 else f"{number:,} completions"
     return (
-        f"{source}: the list shows none of {what} that earlier runs stored, and none that was "
-        "stored along with them. It may be another account's, so none of them is marked as "
-        "deleted: check api_key, base_url and headers, or give the other account a name of its "
-        "own. If they are deleted at the source, they are marked once `retention` has passed."
+        f"{source}: the list shows none of {what} that earlier runs stored, and nothing else that "
+        "the same runs stored. It may be the list of another account, so nothing is marked as "
+        "deleted. Check api_key, base_url and headers, or configure the other account under its "
+        "own name. If they were deleted at the source, they will be marked once `retention` has "
+        "passed."
     )
 
 

@@ -32,7 +32,7 @@ def require_prefect() -> None:
         raise ChatlakeError(
             "the flows and Secret blocks need Prefect, which is not installed here",
             hint="Install it: pip install prefect. "
-            "`chatlake backup` needs it for secret:NAME only.",
+            "`chatlake backup` needs it only for secret:NAME.",
         )
 
 
@@ -46,7 +46,7 @@ def no_lasting_server(runner: Runner) -> ConfigurationError:
     """Return the error of workers that stay longer than the Prefect server of one run."""
     return ConfigurationError(
         f"the workers at runner.address {runner.address} need a permanent Prefect server",
-        hint="Set PREFECT_API_URL to a server that they reach (`prefect server start`). "
+        hint="Set PREFECT_API_URL to a server that they can reach (`prefect server start`). "
         "`chatlake backup` needs neither.",
     )
 

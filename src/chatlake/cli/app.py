@@ -76,8 +76,8 @@ def _demo(
 ) -> None:
     """Show chatlake in one command, without a key.
 
-    Starts the simulator, backs it up with the Prefect flow, asks the lake three questions, and
-    writes its report.
+    Starts the simulator, backs it up with the Prefect flow, runs three queries, and writes a
+    report.
     """
     from chatlake.cli.demo import run_demo  # noqa: PLC0415
 

@@ -20,7 +20,7 @@ from chatlake.model.manifest import Failure, SourceRun
 NOTHING_STORED = "the source returns an empty list: it keeps no completions for this key"
 NOTHING_STORED_HINT = (
     "Only requests that send store=true are kept, in the key's own project; "
-    "with zero data retention nothing ever is."
+    "with zero data retention, nothing is ever kept."
 )
 _FAILURES_SHOWN = 10
 _COLUMNS = (
@@ -109,7 +109,7 @@ def show_problems(report: BackupReport, jobs: Sequence[SourceJob], settings: Set
         stored = sum(source.run.new + source.run.changed for source in report.sources)
         note(
             f"{paint('stopped:', 'yellow', sys.stderr)} {count(stored, 'completion')} of this run "
-            "committed; run the same command again to continue"
+            "were committed; run the same command again to continue"
         )
 
 

@@ -46,8 +46,8 @@ def _durations(source: Source, pause: timedelta | None, cron: str) -> Iterator[C
     if source.full_sweep_every is None:
         yield warning(
             f"{name}: full_sweep_every",
-            "full_sweep_every is null: what changed before the lookback, and what was deleted, is "
-            "found only with --full",
+            "full_sweep_every is null: changes older than the lookback, and deletions, are found "
+            "only with --full",
             "Set full_sweep_every: 7d, or run `chatlake backup --full` now and then.",
         )
     if not source.lookback:

@@ -75,8 +75,8 @@ async def identity_checks(
             f"the source does not know the newest stored completions, e.g. {points[0][0]}: it may "
             "be another account than the one that was backed up under this name, or they were "
             "deleted",
-            "Check api_key, base_url and headers. Give another account another name: two in one "
-            "partition cannot be told apart later.",
+            "Check api_key, base_url and headers. If it is another account, give it another name: "
+            "two accounts in one partition cannot be told apart later.",
         )
     ]
 
@@ -97,7 +97,8 @@ async def _renamed(
         warning(
             f"{name}: name",
             f"{detail}: was the source renamed?",
-            f"Name it {other!r} again; as {name!r} everything is backed up and counted again.",
+            f"Name it {other!r} again; as {name!r} everything is backed up and counted a second "
+            "time.",
         )
     ]
 

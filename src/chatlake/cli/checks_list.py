@@ -86,7 +86,7 @@ def page_checks(name: str, page: SeenPage, limit: int) -> Iterator[Check]:
         yield warning(
             f"{name}: rows",
             f"{count(len(page.malformed), 'row')} of the list cannot be read, e.g. {first.why}",
-            "A backup names them and keeps the rest.",
+            "A backup reports them and stores the rest.",
         )
 
 
@@ -163,7 +163,8 @@ def _ids(name: str, ids: Sequence[str]) -> Iterator[Check]:
         yield warning(
             check,
             detail + ascii(shortened(odd[0], 60)),
-            "chatlake percent-encodes them. If the server refuses one, it is a named failure.",
+            "chatlake percent-encodes them. If the server refuses one, the backup reports it as a "
+            "failure.",
         )
 
 
@@ -203,7 +204,8 @@ def cursor_checks(name: str, page: SeenPage, position: int, after: SeenPage) -> 
             + (", which was created in the same second" if same else "")
         )  # fmt: skip
         remedy = (
-            "A backup continues from an earlier second. If one second fills a page, it says so."
+            "A backup continues from an earlier second. If one second fills a page, the backup "
+            "says so."
         )
     elif not got:
         detail = f"after {cursor.id} the list is empty, though {expected.id} comes next"

@@ -18,7 +18,7 @@ KEY_VARIABLE = "CHATLAKE_DEMO_KEY"
 _CONFIG_NAME = "demo.yaml"
 _STATE_NAME = "demo.json"
 _CONFIG = """\
-# Written by `chatlake demo`: a stand-in API on loopback takes the place of the real one.
+# Written by `chatlake demo`, for a simulated API on loopback.
 version: 1
 lake: lake
 sources:

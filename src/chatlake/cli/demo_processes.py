@@ -41,7 +41,7 @@ def simulator(place: Place) -> Iterator[str]:
         assert process.stdout is not None  # noqa: S101 - a pipe was asked for
         url = process.stdout.readline().decode().strip()
         if not url:
-            raise ChatlakeError("the stand-in API did not start; see its message above")
+            raise ChatlakeError("the simulated API did not start; see its message above")
         yield url
 
 

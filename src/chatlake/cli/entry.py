@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return signals.stopped_with() or 0
     except streams.OutputLostError as lost:
         streams.drop_output()
-        message = f"cannot write standard output: {lost.strerror}"
+        message = f"cannot write to standard output: {lost.strerror}"
         return _ended(ChatlakeError(message, hint=_OUTPUT_HINT), as_json=False)
     except KeyboardInterrupt:
         code = signals.stopped_with() or RunInterruptedError.exit_code

@@ -55,8 +55,8 @@ def _export() -> None:
 def raw(lake: Lake, selection: Selection, output: FileOption) -> ExportReport:
     """Write JSON Lines, as the API sent them.
 
-    Each line has one completion with its messages.
-    Oldest first, with the images back in place: {"completion": {…}, "messages": […]}.
+    Each line is one completion with its messages. The oldest come first, and images are back in
+    place: {"completion": {…}, "messages": […]}.
     """
     from chatlake.exports.raw import export_raw  # noqa: PLC0415
 
@@ -99,9 +99,9 @@ def finetune(
 ) -> ExportReport:
     """Write chat JSON Lines for fine-tuning.
 
-    A line has messages, and tools if any, with one reply.
-    What a trainer would refuse is skipped, and counted by reason in the report beside the file.
-    With --split, NAME.validation.jsonl beside it has the rest.
+    Each line has messages, tools if there are any, and one reply. Completions that a trainer would
+    refuse are skipped; the report beside the file counts them by reason. With --split, the rest
+    goes to NAME.validation.jsonl beside it.
     """
     from chatlake.exports.finetune import export_finetune  # noqa: PLC0415
 
@@ -131,7 +131,7 @@ def hf(
         typer.Option(
             "--style",
             metavar="messages|prompt-completion",
-            help="One column messages, or prompt and completion.",
+            help="One column, messages, or two: prompt and completion.",
         ),
     ] = "messages",
     *,
@@ -147,8 +147,8 @@ def hf(
 ) -> ExportReport:
     """Write a folder for Hugging Face's datasets.
 
-    datasets.load_dataset takes it: README.md and data/*.parquet.
-    It follows the rules of `export finetune`. Tool-call arguments are objects.
+    It has README.md and data/*.parquet, and datasets.load_dataset loads it. The rules are those of
+    `export finetune`. Tool-call arguments are objects.
     """
     from chatlake.exports.hf import export_hf  # noqa: PLC0415
     from chatlake.exports.hf_rows import Style  # noqa: PLC0415
@@ -187,8 +187,8 @@ def evaluation(
 ) -> ExportReport:
     """Write samples for an evaluation program.
 
-    A sample has id, input, target (the stored reply) and metadata.
-    It follows the rules of `export finetune`.
+    A sample has id, input, target (the stored reply) and metadata. The rules are those of `export
+    finetune`.
     """
     from chatlake.exports.evals import Program, export_eval  # noqa: PLC0415
 
@@ -228,13 +228,13 @@ def html(
         typer.Option(
             "--output",
             metavar="PATH",
-            help="FILE.html: one page; a folder: a page for each completion, and index.html.",
+            help="FILE.html for one page, or a folder for one page per completion and index.html.",
         ),
     ],
 ) -> ExportReport:
     """Write conversations as HTML to read or print.
 
-    The page has no script and loads nothing: its images are within it.
+    The page has no scripts and loads nothing; its images are embedded.
     """
     from chatlake.exports.html import export_html  # noqa: PLC0415
 
@@ -261,7 +261,7 @@ def images(lake: Lake, selection: Selection, output: FolderOption) -> ExportRepo
 def parquet(lake: Lake, selection: Selection, output: FolderOption) -> ExportReport:
     """Write a clean Parquet copy of a selection.
 
-    It has the tables' rows, one file for each source and day.
+    It has the rows of the tables, in one file per source and day.
     """
     from chatlake.exports.lake_copy import export_parquet  # noqa: PLC0415
 

@@ -39,24 +39,27 @@ WhereOption = Annotated[
 ]
 SourceOption = Annotated[
     list[str] | None,
-    typer.Option("--source", metavar="NAME", help="Only this source; may be given again."),
+    typer.Option("--source", metavar="NAME", help="Only this source; repeatable."),
 ]
 SinceOption = Annotated[
     str | None,
     typer.Option(
-        "--since", metavar="TIME", help="Not before this time: 2026-01-31, or an age such as 7d."
+        "--since",
+        metavar="TIME",
+        help="Created at or after this time: 2026-01-31, or an age such as 7d.",
     ),
 ]
 UntilOption = Annotated[
-    str | None, typer.Option("--until", metavar="TIME", help="Before this time, UTC.")
+    str | None, typer.Option("--until", metavar="TIME", help="Created before this time (UTC).")
 ]
 LimitOption = Annotated[
-    int | None, typer.Option("--limit", metavar="N", help="At most so many, the oldest first.")
+    int | None,
+    typer.Option("--limit", metavar="N", help="At most N completions, the oldest first."),
 ]
 SampleOption = Annotated[
     float | None,
     typer.Option(
-        "--sample", metavar="P", help="This share of them, from 0 to 1, chosen by --seed."
+        "--sample", metavar="P", help="Only this share of them, from 0 to 1, chosen by --seed."
     ),
 ]
 SeedOption = Annotated[

@@ -109,7 +109,7 @@ class Questions:
     def _write_parquet(self, question: Question, output: Path | None) -> None:
         if not question.is_select:
             raise UsageError(
-                "Parquet holds the result of a SELECT", hint="Choose another --format."
+                "Parquet output is only for the result of a SELECT", hint="Choose another --format."
             )
         with open_export(output, is_json=False) as file:
             path = self.folder / "result.parquet"

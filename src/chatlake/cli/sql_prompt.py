@@ -17,12 +17,12 @@ from chatlake.errors import ChatlakeError, UsageError
 from chatlake.lake.catalog.views import VIEWS, quoted
 
 _HELP: Final = """\
-End a question with ; and press Enter. Ctrl-C drops a line or stops a question.
-.tables          the views, and what one row of each is
-.schema [VIEW]   the columns of a view, or of all
-.ask [NAME]      a ready question, or their names
-.help            this text
-.quit            leave, as Ctrl-D does"""
+End a query with ; and press Enter. Ctrl-C drops a line or stops a query.
+.tables          list the views, and say what a row of each is
+.schema [VIEW]   list the columns of one view, or of all
+.ask [NAME]      answer a common question, or list them
+.help            show this text
+.quit            leave; Ctrl-D does the same"""
 _TABLES: Final = """
 SELECT view_name AS "view", comment AS one_row_is
 FROM duckdb_views()
@@ -48,7 +48,7 @@ def ask_in_turn(questions: Questions, style: str) -> None:
         from chatlake.cli.sql_editor import editor  # noqa: PLC0415 - it takes a while to import
 
         ask = editor(questions.connection)
-        note("Ask in SQL and end with ;  (.help for help, Ctrl-D to leave)")
+        note("Type SQL and end it with ;  (.help for help, Ctrl-D to leave)")
     else:
         ask = _piped
     with signals.interruptible():
@@ -99,7 +99,9 @@ def _of_the_prompt(word: str, *rest: str) -> str:
         case (".ask", *words):
             return _ready(words)
         case _:
-            raise UsageError(f"{word} with {len(rest)} words is not known", hint=".help lists all.")
+            raise UsageError(
+                f"unknown command: {word} with {len(rest)} words", hint=".help lists the commands."
+            )
     return ""
 
 

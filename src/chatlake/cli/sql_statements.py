@@ -30,9 +30,9 @@ _NOT_STORED: Final = re.compile(
     re.IGNORECASE,
 )
 _WHY_NOT_STORED: Final = {
-    "time": "The API does not store how long a completion took, nor the times of messages.",
-    "money": "The API does not store prices. List yours under `prices:` in the configuration "
-    "(the view costs), or join a file: --allow-files.",
+    "time": "The API does not store how long a completion took, or the times of messages.",
+    "money": "The API does not store prices. List yours under `prices:` in the configuration, for "
+    "the view costs, or join a file with --allow-files.",
 }
 _FILES_HINT: Final = "--allow-files lets a query read files outside the lake."
 _OUTSIDE: Final = re.compile(r'Cannot access (?:file|directory) "(.*)" - file system operations')
@@ -108,7 +108,7 @@ def _hint(error: duckdb.Error, text: str, views: Sequence[str]) -> str:
     if meant_name is not None:
         return meant_name[0]
     if isinstance(error, duckdb.ParserException):
-        return "Give the shell the whole query in one pair of quotes, or in a file: - < FILE."
+        return "In the shell, put the whole query in one pair of quotes, or in a file: - < FILE."
     if isinstance(error, duckdb.BinderException) and "not found in FROM" in text:
         return "DESCRIBE completions lists the columns of a view."
     return ""

@@ -86,7 +86,7 @@ class Dates:
             example = f"{self.example}, {moment(self.example_at)}".removeprefix(", ")
             told.append(
                 f"{count(self.future, 'completion')} {has} a time in the future, e.g. {example}; "
-                "ages leave that out"
+                "ages ignore it"
             )
         if self.timeless:
             has = "has" if self.timeless == 1 else "have"
@@ -107,7 +107,7 @@ def future_run(runs: Iterable[SourceRun], now: datetime) -> list[str]:
         return []
     began = moment(parse_time(newest.started_at))
     reason = "the clock of its machine was ahead, or this one's was put back"
-    return [f"the last run began in the future, {began}: {reason}; ages are no less than 0"]
+    return [f"the last run began in the future, {began}: {reason}; ages are shown as at least 0"]
 
 
 def times_in(lake: Lake) -> ReadTimes:

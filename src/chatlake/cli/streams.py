@@ -96,4 +96,4 @@ def after_the_work() -> Iterator[None]:
         drop_output()
     except OutputLostError as error:
         drop_output()
-        warn(f"cannot write standard output: {error.strerror}. What was done is kept.")
+        warn(f"cannot write to standard output: {error.strerror}. What was done is kept.")

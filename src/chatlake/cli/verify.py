@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from chatlake.verify.run import VerifyReport
 
 EXAMPLES = examples("chatlake verify", "chatlake verify --subset $(date +%d)/31 --json")
-_HINT = "Each file is named with what to do. Nothing was changed."
+_HINT = "Each finding says what to do. Nothing was changed."
 
 
 def verify(
@@ -27,19 +27,21 @@ def verify(
         typer.Option(
             "--subset",
             metavar="K/N",
-            help="Only an Nth of the files, those checked longest ago. 1/30 to 30/30, one a night, "
-            "cover all files.",
+            help=(
+                "Check only one Nth of the files, those checked longest ago. 1/30 to 30/30, one "
+                "per night, cover all files."
+            ),
         ),
     ] = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Read every file of the lake again.
+    """Check every file of the lake for damage.
 
-    It checks size, SHA-256, rows, columns, keys, counts and images. It contacts no source and
-    needs no key. It changes only verified.json, which records what was checked when. Exit
-    codes: 0 no damage, 7 damage (each file is named, with what to do), 1 this user may not read
-    the whole lake.
+    Re-reads every file, and checks size, SHA-256, rows, columns, keys, counts and images. It
+    contacts no source and needs no key. It changes only verified.json, which records what was
+    checked when. Exit codes: 0 no damage, 7 damage (each file is named, with what to do), 1 this
+    user may not read the whole lake.
     """
     from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.cli.bytes_shown import bytes_shown  # noqa: PLC0415

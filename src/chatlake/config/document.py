@@ -94,7 +94,10 @@ def read_text(path: Path, shown: str) -> str:
         if len(data) > _LARGEST_BYTES:
             raise ConfigurationError(
                 f"{shown}: the file is larger than {_LARGEST_BYTES >> 10} KiB",
-                hint="A configuration is a few kilobytes; put ids into a file, select.ids_file.",
+                hint=(
+                    "A configuration is a few kilobytes; put ids into a separate file "
+                    "(select.ids_file)."
+                ),
             )
         return data.decode("utf-8-sig")
     except FileNotFoundError:
@@ -118,15 +121,17 @@ def parse(text: str, shown: str) -> Document:
             document.data = _value(node, (), document, ())
     except _TooManyValuesError:
         raise ConfigurationError(
-            f"{shown}: the file holds too many values, including aliases and merges: more than "
+            f"{shown}: the file contains too many values, including aliases and merges: more than "
             f"{_LARGEST}",
-            hint="Put ids into a file, select.ids_file, and use fewer aliases and merges.",
+            hint=(
+                "Put ids into a separate file (select.ids_file), and use fewer aliases and merges."
+            ),
         ) from None
     except yaml.MarkedYAMLError as problem:
         raise _syntax_error(problem, text, shown) from None
     except yaml.reader.ReaderError as problem:
         line = text.count("\n", 0, problem.position) + 1
-        message = f"{shown}:{line}: the file holds a control character"
+        message = f"{shown}:{line}: the file contains a control character"
         raise ConfigurationError(message, hint="Save the file as plain UTF-8 text.") from None
     except RecursionError:
         raise ConfigurationError(f"{shown}: the file is nested too deeply") from None
@@ -145,7 +150,7 @@ def _syntax_error(problem: yaml.MarkedYAMLError, text: str, shown: str) -> Confi
     elif "${" in line:
         hint = 'Within { } and [ ], put references in quotes: "${NAME}".'
     else:
-        hint = "Put a value that begins with * & ! % @ ` { [ or holds ': ' in quotes."
+        hint = "Put a value that begins with * & ! % @ ` { [ or contains ': ' in quotes."
     return ConfigurationError(f"{shown}{place}: not valid YAML: {what}", hint=hint)
 
 

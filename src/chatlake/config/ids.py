@@ -1,4 +1,4 @@
-"""Lists of completion ids, one a line, as `--ids-file` and `select.ids_file` take them."""
+"""Lists of completion ids, one per line, as `--ids-file` and `select.ids_file` take them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LONGEST_ID = 512
 LONGEST_LINE = 4096
 LARGEST_FILE = 128 << 20
 _OPEN_PIPES = re.compile(r"/dev/(fd/[0-9]+|stdin)|/proc/(self|[0-9]+)/fd/[0-9]+")
-_HINT = "Give a text file with one completion id a line."
+_HINT = "Give a text file with one completion id per line."
 ID_PATTERN = rf"^[^\x00-\x1f\x7f]{{1,{LONGEST_ID}}}$"
 _ID = re.compile(ID_PATTERN)
 _HEADERS = ("id", "completion_id")

@@ -84,12 +84,13 @@ def _check_top(document: Document, shown: str) -> None:
         raise ConfigurationError(f"{shown}:1: the file is empty, {expected}", hint=hint)
     if not isinstance(data, dict):
         kind = "a list" if isinstance(data, list) else "a single value"
-        raise ConfigurationError(f"{shown}:1: the file holds {kind}, {expected}")
+        raise ConfigurationError(f"{shown}:1: the file contains {kind}, {expected}")
     version = data.get("version")
     if isinstance(version, int) and version > VERSION:
         line = document.line(("version",))
         raise ConfigurationError(
-            f"{shown}:{line}: version: got {version}, expected {VERSION}, the newest known here",
+            f"{shown}:{line}: version: got {version}, expected {VERSION}, the newest version that "
+            "this chatlake knows",
             hint="Upgrade chatlake.",
         )
 

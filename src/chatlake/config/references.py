@@ -135,7 +135,7 @@ class SecretReference:
         if not value:
             raise self._error(f"{self} is empty", self._remedy())
         if not (value.isascii() and value.isprintable()):
-            raise self._error(f"{self} holds characters that no HTTP header can carry")
+            raise self._error(f"{self} contains characters that are not allowed in an HTTP header")
         note_secret(value)
         return self.prefix + value
 
@@ -166,7 +166,8 @@ class SecretReference:
             return f"export {self.name}=…"
         if self.kind == "file":
             return (
-                "Write only the secret into this file, and let the user who runs chatlake read it."
+                "Put only the secret into this file, and make it readable for the user who runs "
+                "chatlake."
             )
         return f"Create the Secret block {self.name!r} in Prefect, or refer to ${{NAME}}."
 

@@ -40,4 +40,4 @@ def secret_in_file(path: str) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         pass
-    raise ValueError("the file holds no text")
+    raise ValueError("the file contains no text")

@@ -32,12 +32,14 @@ class Pace(Section):
     """How fast to send requests to a source, and how long to retry."""
 
     concurrency: Annotated[int, Field(strict=True, ge=1, le=1024), EXPANDS] = Field(
-        default=32, description="The most requests at once."
+        default=32, description="Maximum number of requests at once."
     )
     requests_per_minute: Annotated[int | None, Field(strict=True, ge=1, le=1_000_000), EXPANDS] = (
         Field(
             default=None,
-            description="The most requests a minute; null: as fast as the service allows.",
+            description=(
+                "Maximum number of requests per minute; null: as fast as the service allows."
+            ),
         )
     )
     timeout: Annotated[timedelta, duration()] = duration_field(
@@ -45,13 +47,15 @@ class Pace(Section):
     )
     max_body: Annotated[int, size()] = Field(
         default=parse_size("512MiB"),
-        description="How large one decoded response may be. A larger one is a named failure. A "
-        "backup's memory stays near this.",
+        description=(
+            "Maximum size of one decoded response. A larger one is a named failure. A backup's "
+            "memory use stays close to this."
+        ),
         examples=["512MiB", "2GiB"],
         json_schema_extra={"default": "512MiB"},
     )
     max_attempts: Annotated[int, Field(strict=True, ge=1, le=100), EXPANDS] = Field(
-        default=8, description="How often to try one request before it counts as a failure."
+        default=8, description="How many times to try one request before it counts as a failure."
     )
     give_up_after: Annotated[timedelta, duration()] = duration_field(
         "15m", "How long to retry one request before it counts as a failure."

@@ -28,13 +28,13 @@ def open_folder(output: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(os.path.realpath(output))
     if os.fspath(output) == STDOUT:
-        raise UsageError("this format is a folder, not a stream", hint="Give --output FOLDER.")
+        raise UsageError("this format writes a folder, not a stream", hint="Give --output FOLDER.")
     if target.exists() and not target.is_dir():
         raise UsageError(f"{output} is a file", hint="Name a folder with --output.")
     if target.is_dir() and any(target.iterdir()) and not report_path(target).is_file():
         raise UsageError(
-            f"{output} holds files that are no export of chatlake",
-            hint="Name a new or an empty folder with --output.",
+            f"{output} contains files that are not a chatlake export",
+            hint="Give a new or an empty folder with --output.",
         )
     with folder_beside(target) as temporary:
         made = Path(temporary) / "made"

@@ -51,7 +51,7 @@ class Selection:
         for name in ("since", "until"):
             moment(getattr(self, name), f"--{name}")
         if self.limit is not None and self.limit < 0:
-            raise UsageError(f"--limit is {self.limit}", hint="Give a number from 0 on.")
+            raise UsageError(f"--limit is {self.limit}", hint="Give 0 or more.")
         if self.sample is not None and not 0 <= self.sample <= 1:
             raise UsageError(
                 f"--sample is {self.sample}", hint="Give a share from 0 to 1, such as 0.1."

@@ -43,14 +43,14 @@ def leave_artifacts(report: BackupReport) -> None:
             description=f"{len(failures):,} completions could not be fetched{rest}",
         )
     except Exception as error:  # noqa: BLE001 - what is in the lake counts
-        logger.warning("Prefect did not take the run's artifacts: %s", error)
+        logger.warning("Prefect did not accept the run's artifacts: %s", error)
 
 
 def leave_error(error: ChatlakeError) -> None:
     """Leave the report of a run that ended before it began."""
     _leave(
         f"## Backup: failed\n\n{error.kind}: {code(error.message)}\n\n{advice(error.hint)}\n",
-        "nothing was asked for",
+        "nothing was requested",
     )
 
 
@@ -64,7 +64,7 @@ def _leave(report: str, why_no_failures: str) -> None:
         create_markdown_artifact(report, key=REPORT_KEY)
         create_table_artifact([], key=FAILURES_KEY, description=why_no_failures)
     except Exception as problem:  # noqa: BLE001 - the run's end itself counts
-        logger.warning("Prefect did not take the run's artifacts: %s", problem)
+        logger.warning("Prefect did not accept the run's artifacts: %s", problem)
 
 
 def report_markdown(report: BackupReport) -> str:

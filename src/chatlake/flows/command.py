@@ -33,7 +33,7 @@ def backup_command(arguments: Sequence[str] | None = None) -> int:
     """Run the flow `backup` from the command line; returns the exit code."""
     parser = _parser("backup", "Back up what is new, as a Prefect flow run.")
     parser.add_argument(
-        "--source", action="append", metavar="NAME", help="only this source (may be repeated)"
+        "--source", action="append", metavar="NAME", help="only this source; repeatable"
     )
     parser.add_argument("--full", action="store_true", help="list everything again")
     values = parser.parse_args(arguments)
@@ -54,9 +54,9 @@ def export_command(arguments: Sequence[str] | None = None) -> int:
     """Run the flow `export_completions` from the command line; returns the exit code."""
     parser = _parser("export_completions", "Back up only these completions, as a Prefect flow run.")
     parser.add_argument(
-        "--ids-file", metavar="FILE", required=True, help="completion ids, one a line"
+        "--ids-file", metavar="FILE", required=True, help="completion ids, one per line"
     )
-    parser.add_argument("--source", metavar="NAME", help="needed if there are several")
+    parser.add_argument("--source", metavar="NAME", help="required if there are several")
     values = parser.parse_args(arguments)
     ids_file = str(Path(values.ids_file).absolute())
 

@@ -46,7 +46,7 @@ def flow_settings(config: str | os.PathLike[str] | None) -> Settings:
 def _require_served(config: str | os.PathLike[str] | None, served: str) -> None:
     if config is not None and os.fspath(config) != served:
         raise ConfigurationError(
-            f"this `chatlake serve` runs {served} alone; the run asks for {os.fspath(config)}",
+            f"this `chatlake serve` runs only {served}, but the run asks for {os.fspath(config)}",
             hint="Leave the parameter `config` as it is, or serve that file: "
             "chatlake serve --config FILE --name NAME.",
         )

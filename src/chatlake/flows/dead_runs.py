@@ -102,7 +102,7 @@ def _close(
                 "run continues from there"
             )
             client.set_flow_run_state(run.id, state, force=True)
-            logger.info("closed the run %s of Prefect: %s", run.name, why)
+            logger.info("closed Prefect run %s: %s", run.name, why)
 
 
 def _under_way(client: SyncPrefectClient) -> list[FlowRun]:

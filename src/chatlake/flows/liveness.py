@@ -91,14 +91,14 @@ def why_dead(
     labels: Labels = run.labels if run.labels.get(ATTEMPT) == run.attempt else {}
     since = now - run.since
     if not run.has_started:
-        return "no process came to run it" if since >= patience.pending else None
+        return "no process started to run it" if since >= patience.pending else None
     if _is_here(labels):
         return _why_gone_here(labels)
     if labels:
         is_same_lake = labels.get(LAKE) == _digest(lake)
         return _why_gone_elsewhere(labels, since, is_written) if is_same_lake else None
     is_dead = run.is_of_ours and since >= patience.running and not is_written()
-    return "nobody writes to the lake" if is_dead else None
+    return "no run is writing to the lake" if is_dead else None
 
 
 def _why_gone_here(labels: Labels) -> str | None:

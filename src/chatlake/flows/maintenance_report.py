@@ -81,7 +81,7 @@ def maintenance_markdown(done: Maintenance) -> str:
         octets = size(sum(file.size for file in done.removed))
         lines += [
             row("old files removed", [f"{len(done.removed):,} ({octets})"]),
-            row("files not listed, too young", [f"{len(done.unlisted.kept):,}"]),
+            row("unlisted files, not old enough yet", [f"{len(done.unlisted.kept):,}"]),
         ]
     else:
         lines.append(row("old files removed", ["none: the lake is damaged"]))
@@ -101,7 +101,7 @@ def _leave_maintenance(text: str, damage: list[tuple[str, str, str, str]], what:
             description=what,
         )
     except Exception as problem:  # noqa: BLE001 - the state says it too
-        logger.warning("Prefect did not take the run's artifacts: %s", problem)
+        logger.warning("Prefect did not accept the run's artifacts: %s", problem)
 
 
 def _is_of(text: str, paths: set[str]) -> bool:

@@ -86,4 +86,4 @@ class ProgressObserver(LogObserver):
                 update_progress_artifact(self._artifact, percent, what)
         except Exception as error:  # noqa: BLE001 - what is in the lake counts
             self._is_refused = True
-            logger.warning("Prefect did not take the run's progress: %s", error)
+            logger.warning("Prefect did not accept the run's progress: %s", error)

@@ -101,7 +101,7 @@ async def _announce(settings: Settings, served: Sequence[Served], prefect: str) 
     for each in served:
         date = await each.next_run(zone)
         print(f"  {each.name:<20} {date:%a %Y-%m-%d %H:%M}  ({each.cron})")
-    print(f"{prefect}. Ctrl-C ends it.", flush=True)
+    print(f"{prefect}. Press Ctrl-C to stop.", flush=True)
 
 
 async def _serve_on(

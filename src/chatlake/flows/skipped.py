@@ -35,5 +35,5 @@ def _who(settings: Settings, error: LakeLockedError) -> str:
         holder = storage_at(settings.lake_location).lock_holder()
     if holder is None:  # it has just ended
         return error.message
-    who = f"process {holder.pid} on {holder.host} is writing since {holder.started_at}"
+    who = f"process {holder.pid} on {holder.host} has been writing since {holder.started_at}"
     return f"{who}, run {holder.run_id}" if holder.run_id else who

@@ -191,7 +191,7 @@ def no_workers(runner: Runner) -> ChatlakeError:
         return ChatlakeError(f"the {runner.kind.capitalize()} cluster of this run has no workers")
     return ChatlakeError(
         f"the {runner.kind.capitalize()} cluster at {runner.address} accepted no batch within "
-        f"{PATIENCE_S:.0f} s: has it workers?",
+        f"{PATIENCE_S:.0f} s: does it have workers?",
         hint="Start workers; what was committed stays, the next run continues.",
     )
 

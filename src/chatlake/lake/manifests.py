@@ -243,7 +243,7 @@ def _read(storage: Storage, path: str, kind: type[Document], number: int) -> Doc
     if problem := false_value(document):
         raise LakeDamagedError(f"{place} was altered: {problem}")
     if document.number != number:
-        raise LakeDamagedError(f"{place} holds number {document.number}")
+        raise LakeDamagedError(f"{place} contains number {document.number}")
     return document
 
 

@@ -22,7 +22,7 @@ def traces_of_lake(location: str) -> str | None:
     with local_copy(storage, CATALOG) as path:
         stamp = None if path is None else read_stamp(path)
     if stamp is not None and stamp.number:
-        return f"the catalogue there shows commit {stamp.number}, and its manifest is gone"
+        return f"the catalogue there shows commit {stamp.number}, but its manifest is gone"
     return _data_alone(storage)
 
 

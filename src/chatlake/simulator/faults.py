@@ -69,28 +69,27 @@ class Faults:
         metadata={"help": "how they are malformed; mixed: each in its own way"},
     )
     dies_after: int | None = field(
-        default=None, metadata={"help": "requests after which the server is gone [never]"}
+        default=None, metadata={"help": "the server dies after this many requests [never]"}
     )
     outage_after: float = field(
         default=0.0, metadata={"help": "seconds from the start until the outage"}
     )
     outage_seconds: float = field(
-        default=0.0, metadata={"help": "length of an outage in which all is 503 [none]"}
+        default=0.0,
+        metadata={"help": "length of the outage, in which every response is 503 [none]"},
     )
     retry_after: RetryAfter = field(
         default="none",
         metadata={"help": "header of error_429 and error_503: none, seconds, fraction, ms, date"},
     )
-    retry_after_seconds: float = field(
-        default=1.0, metadata={"help": "the time that this header names"}
-    )
+    retry_after_seconds: float = field(default=1.0, metadata={"help": "the time in this header"})
     slow_seconds: float = field(default=1.0, metadata={"help": "the pause of `slow` and of `drip`"})
     routes: str = field(
         default="",
         metadata={"help": "only these routes, separated by commas: list,get,messages [all]"},
     )
     at_most: int | None = field(
-        default=None, metadata={"help": "how many faults in all, then none [no end]"}
+        default=None, metadata={"help": "how many faults in all, then no more [no end]"}
     )
 
     def __post_init__(self) -> None:

@@ -105,7 +105,7 @@ class Scenario:
     has_more: HasMore = field(
         default="exact",
         metadata={
-            "help": "what a page says of has_more: exact, missing, always false, or always true "
+            "help": "what a page says for has_more: exact, missing, always false, or always true "
             "(the last page is empty then, and repeats `after` as its last_id)"
         },
     )
@@ -117,14 +117,14 @@ class Scenario:
         },
     )
     future_days: float = field(
-        default=0.0, metadata={"help": "days from now to which one completion is dated [none]"}
+        default=0.0, metadata={"help": "date one completion this many days in the future [none]"}
     )
     latency_ms: float = field(default=0.0, metadata={"help": "milliseconds before each response"})
     requests_per_minute: float | None = field(
-        default=None, metadata={"help": "pace above which 429 is answered [no limit]"}
+        default=None, metadata={"help": "rate above which the response is 429 [no limit]"}
     )
     burst: int | None = field(
-        default=None, metadata={"help": "requests that may come at once [one second's worth]"}
+        default=None, metadata={"help": "requests that may arrive at once [one second's worth]"}
     )
     rate_headers: RateHeaders = field(
         default="none",

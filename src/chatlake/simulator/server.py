@@ -25,7 +25,7 @@ _STOP_SECONDS = 10.0
 
 
 def _listening(port: int) -> socket.socket:
-    """A socket that listens on loopback; port 0 takes a free one."""
+    """A socket that listens on loopback; port 0 picks a free one."""
     # asyncio sets TCP_NODELAY only where the protocol is named; without it each answer waits 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -75,9 +75,9 @@ def serve(
 ) -> None:
     """Serves on loopback until interrupted or terminated.
 
-    `announce` is given the base URL (ending in /v1) once connections are accepted; port 0 takes a
-    free one. With `exit_with_parent` it also ends when the process that started it is gone.
-    Raises ChatlakeError if the port cannot be had.
+    `announce` is given the base URL (ending in /v1) once connections are accepted; port 0 picks a
+    free one. With `exit_with_parent` it also ends when the process that started it is gone. Raises
+    ChatlakeError if the port cannot be had.
     """
     listener = _listening(port)
     server = _server(Simulator(scenario, faults))

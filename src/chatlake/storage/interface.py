@@ -126,7 +126,9 @@ def checked(path: str) -> str:
     """Return `path` if it stays within the lake; LakeError if it does not."""
     parts = path.split("/")
     if not path or "\\" in path or "\0" in path or any(part in {"", ".", ".."} for part in parts):
-        raise LakeError(f"{path!r} is no path within a lake", hint="Look at the lake's manifests.")
+        raise LakeError(
+            f"{path!r} is not a path within a lake", hint="Look at the lake's manifests."
+        )
     return path
 
 

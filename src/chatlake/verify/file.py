@@ -149,7 +149,7 @@ def differing_columns(found: pa.Schema, expected: pa.Schema) -> str | None:
 def _check_shape(part: pq.ParquetFile, file: PartFile) -> None:
     differing = differing_columns(part.schema_arrow, SCHEMAS[file.table])
     if differing is not None:
-        raise FileProblemError("schema", f"has not the columns of {file.table}: {differing}")
+        raise FileProblemError("schema", f"does not have the columns of {file.table}: {differing}")
     if part.metadata.num_rows != file.rows:
         rows = f"has {part.metadata.num_rows:,} rows, the manifest says {file.rows:,}"
         raise FileProblemError("rows", rows)
@@ -169,7 +169,7 @@ def _checked_keys(part: pq.ParquetFile, file: PartFile) -> pa.Table:
         raise FileProblemError(
             "range",
             f"holds rows created from {format_time(span['min'])} to {format_time(span['max'])}, "
-            f"outside of {file.min_created_at} to {file.max_created_at}, as the manifest says",
+            f"outside the range {file.min_created_at} to {file.max_created_at} in the manifest",
         )
     return rows.select(list(names))
 
@@ -180,9 +180,13 @@ def _check_images(part: pq.ParquetFile) -> None:
         for sha256, size, data in zip(*(rows[name] for name in rows.column_names), strict=True):
             buffer = data.as_buffer()
             if buffer is None or hashlib.sha256(buffer).hexdigest() != sha256.as_py():
-                raise FileProblemError("image", f"image {sha256} has other bytes than its SHA-256")
+                raise FileProblemError(
+                    "image", f"the bytes of image {sha256} do not match its SHA-256"
+                )
             if buffer.size != size.as_py():
-                raise FileProblemError("image", f"image {sha256} has another size than byte_size")
+                raise FileProblemError(
+                    "image", f"the size of image {sha256} differs from byte_size"
+                )
 
 
 def _unreadable(

@@ -219,8 +219,8 @@ class _Verification:
         self._begin(there, len(there))
         self._report.findings += self._damaged_bytes(there)
         self._report.notes.append(
-            "Data files were checked one by one only: what belongs to the lake is not known "
-            "while a manifest is damaged"
+            "Data files were only checked one by one: while a manifest is damaged, it is unknown "
+            "which files belong to the lake"
         )
 
     def _check_state(self, state: LakeState, record: Record | None) -> None:
@@ -317,7 +317,7 @@ class _Verification:
             return
         for path in sorted(away & listed.keys()):
             if self._storage.size(path) is None:
-                problem = f"is listed, and lies below {REPLACED}/ instead"
+                problem = f"is listed, but is in {REPLACED}/"
                 yield Finding(path, problem, "Run `chatlake compact` to put it back.", "misplaced")
 
     def _remember(

@@ -126,7 +126,7 @@ def checked_question(connection: duckdb.DuckDBPyConnection, query: str) -> Quest
         return _checked_pivot(connection, query, kinds)
     if len(kinds) > 1:
         raise UsageError(
-            f"expected one statement, got {len(kinds)}", hint="Ask one question at a time."
+            f"expected one statement, got {len(kinds)}", hint="Run one statement at a time."
         )
     if first == "pragma" and len(words) > 1 and words[1].text in _READING_PRAGMAS:
         return Question(query)

@@ -164,7 +164,7 @@ class RemoteStorage:
                 self._store.copy(self._key(old), self._key(new), size)
             failpoints.reach("tidying.copied")
             if self.size(new) != size:
-                raise LakeUnwritableError(f"{self.location}/{new} is not whole after a copy")
+                raise LakeUnwritableError(f"{self.location}/{new} is incomplete after a copy")
             self.delete(old)
             failpoints.reach("tidying.moved")
 

@@ -74,7 +74,7 @@ class Guard:
         """Return the answer to a request that goes no further."""
         headers = Headers(scope=scope)
         if headers.getlist("host") not in [[host] for host in self._hosts]:
-            return _refused(403, "This server answers only under its own address.")
+            return _refused(403, "This server responds only at its own address.")
         if scope["method"] != "GET":
             answer = _refused(405, "This server only shows pages.")
             answer.headers["allow"] = "GET"
@@ -83,11 +83,11 @@ class Guard:
         given = [value for name, value in query if name == TOKEN]
         if given:
             if not _same(given[0], self.token):
-                return _refused(403, "The token is not that of this server.")
+                return _refused(403, "The token does not belong to this server.")
             rest = urlencode([(name, value) for name, value in query if name != TOKEN])
             return self._let_in(scope["path"] + (f"?{rest}" if rest else ""), headers)
         if not _same(self._cookie_of(headers), self._cookie):
-            return _refused(403, "Open the address that `chatlake browse` has printed.")
+            return _refused(403, "Open the address that `chatlake browse` printed.")
         return None
 
     def _let_in(self, target: str, headers: Headers) -> Response:

@@ -64,7 +64,7 @@ class BrowseServer:
             time.sleep(0.005)
         try:
             if not server.started:
-                raise ChatlakeError("the server of the pages did not start")
+                raise ChatlakeError("the web server did not start")
             yield
         finally:
             server.should_exit = True

@@ -111,7 +111,10 @@ def _reconciliation(
     def of_status(name: str) -> tuple[str, int]:
         return "chatlake status", sum(getattr(standing, name) for standing in standings)
 
-    again = "leaves out what is stored in part, and counts again what was fetched again"
+    again = (
+        "excludes completions that are stored only in part, and counts a completion again when it "
+        "was fetched again"
+    )
     linked = counts["image_parts"] - counts["embedded"]
     return Reconciliation(
         stored=counts["completions"],

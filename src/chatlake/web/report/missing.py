@@ -17,7 +17,7 @@ class Missing:
 NOT_IN_THE_DATA: Final = (
     Missing(
         "Latency",
-        "The API stores when a completion was created, in whole seconds, and not how long it took.",
+        "The API stores when a completion was created, in whole seconds, but not how long it took.",
     ),
     Missing(
         "Times of messages",
@@ -25,8 +25,8 @@ NOT_IN_THE_DATA: Final = (
     ),
     Missing(
         "Prices",
-        "The API stores tokens and not what they cost. Dollars come from `prices` in the "
-        "configuration, and are no invoice.",
+        "The API stores tokens, but not what they cost. Dollars come from `prices` in the "
+        "configuration and are not an invoice.",
     ),
     Missing(
         "Requests that were not stored",
@@ -35,10 +35,10 @@ NOT_IN_THE_DATA: Final = (
     ),
     Missing(
         "Who sent a request",
-        "There is no user or key, unless your program puts one into the metadata.",
+        "The API stores no user or key, unless your program puts one into the metadata.",
     ),
     Missing(
-        "What went before the first backup",
+        "What was there before the first backup",
         "Completions that the source had already dropped are unknown, and not counted as gaps.",
     ),
 )
