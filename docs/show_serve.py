@@ -1,6 +1,6 @@
 """Show `chatlake serve` whole on this machine: `make serve`.
 
-A stand-in API, a Prefect server, a schedule of every minute, one run by it, and what that leaves in
+A simulated API, a Prefect server, a schedule of every minute, one scheduled run, and what that leaves in
 Prefect. Ends by itself, or with Ctrl-C, and leaves nothing behind.
 """
 
@@ -65,7 +65,7 @@ def main() -> int:
     ):
         config = Path(folder, "chatlake.yaml")
         config.write_text(CONFIG.format(url=server.base_url), encoding="utf-8")
-        print(f"A stand-in API at {server.base_url}; the backup is due every minute.", flush=True)
+        print(f"A simulated API at {server.base_url}; the backup is due every minute.", flush=True)
         with serving(config) as process:
             prefect, state = until_a_run_ended(process)
             if state:

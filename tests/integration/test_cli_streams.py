@@ -108,7 +108,7 @@ def test_work_that_is_done_counts_more_than_its_report(
     done = shell(stored, f"chatlake {command} {streams}")
 
     assert done.code == 0
-    assert "cannot write standard output" in done.err
+    assert "cannot write to standard output" in done.err
 
 
 @pytest.mark.sample(4)

@@ -233,7 +233,7 @@ def test_a_folder_of_something_else_is_left_alone(mixed: Lake, tmp_path: Path) -
     """What is no export of chatlake is not replaced."""
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("mine")
-    with pytest.raises(UsageError, match="no export of chatlake"):
+    with pytest.raises(UsageError, match="not a chatlake export"):
         export_markdown(mixed, tmp_path / "mine")
     assert [path.name for path in tmp_path.rglob("*")] == ["mine", "thesis.txt"]
 

@@ -132,7 +132,7 @@ def test_an_empty_list_where_completions_are_known(
     for words in ((), ("--full",), ("--full",)):
         done = chatlake("backup", "--no-progress", *words)
         assert done.code == 0
-        assert "openai: the list is empty, and earlier runs stored completions" in done.err
+        assert "openai: the list is empty, although earlier runs stored completions" in done.err
     assert '"deleted": 0' in chatlake("backup", "--no-progress", "--json").out
 
 
