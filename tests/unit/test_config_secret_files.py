@@ -92,7 +92,10 @@ def test_path_may_begin_with_home_or_a_variable(
         (b" \n\n", "is empty"),
         (b"x" * (LARGEST_BYTES + 1), "larger than 64 KiB"),
         (b"\xff\xfes\0k\0", "contains no text"),
-        (SECRET.encode() + b"\nanother line\n", "characters that are not allowed in an HTTP header"),
+        (
+            SECRET.encode() + b"\nanother line\n",
+            "characters that are not allowed in an HTTP header",
+        ),
         (SECRET.encode() + b"\0", "characters that are not allowed in an HTTP header"),
         ("sk-schlüssel".encode(), "characters that are not allowed in an HTTP header"),
     ],

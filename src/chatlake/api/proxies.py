@@ -1,4 +1,4 @@
-"""Through which proxy a source is reached: the configuration's, else that of the environment.
+"""Which proxy to use for a source: the configured one, else the environment's.
 
 `HTTPS_PROXY`, `HTTP_PROXY` and `ALL_PROXY` name it, with a scheme or without; `NO_PROXY` names the
 hosts that are reached directly, as curl and Go read it:
@@ -51,7 +51,7 @@ def proxy_for(
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine."""
+    """Say whether a host is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -30,8 +30,8 @@ logger = logging.getLogger(__name__)
 class Discovery:
     """Finds the completions of one job. `position`: creation time listed up to (UTC seconds).
 
-    `prefix`: how far the list is done without a gap. `known`: what the lake holds already.
-    `ended`: whether the list was read to its end. `gaps`: rows that the list has and does not show.
+    `prefix`: how far the list is finished without a gap. `known`: what the lake already has.
+    `ended`: whether the list was read to its end. `gaps`: rows that the list has but does not show.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Discovery:
                 yield Asked(completion_id, failure)
 
     async def items(self) -> AsyncIterator[Asked | Listed]:
-        """Yield what there is: the given ids, else what the list holds."""
+        """Yield everything to back up: the given ids, else what the list shows."""
         failures = self._open_failures()
         if self._job.ids is not None:
             for completion_id in dict.fromkeys(self._job.ids):
@@ -81,14 +81,14 @@ class Discovery:
                 yield listed
 
     def examine(self, completion: Completion, *, listed: bool) -> Listed | None:
-        """Compare a completion with the lake; None when this run has met it already."""
+        """Compare a completion with the lake; returns None if this run has already met it."""
         partition = Partition.of(self._job.name, completion.created)
         known = self.known.take(partition, completion.id)
         if known.in_hand:
             return None
         sequence = None
         if listed:
-            # A run cannot go on from a row without a time, or with one of the future.
+            # A run cannot continue from a row without a time, or with a time in the future.
             is_place = self._has_time(completion) and completion.created <= self._latest
             sequence = self.prefix.add(completion.id, completion.created, is_place=is_place)
         return Listed(completion, completion_digest(completion.sent), known.version, sequence)
@@ -96,9 +96,9 @@ class Discovery:
     def would_have_shown(self, created: int | None) -> bool:
         """Say whether the list would have held a completion of this time, if the source had it.
 
-        One without a time, or outside of the times that are selected, no list is asked for: of it
-        nothing but the answer to its own id will ever be known. A list that shows nothing at all is
-        no witness: it may be another account's. Neither is one with rows that it does not show.
+        A completion without a time, or outside the selected times, is never in a list: only the
+        answer to its own id says anything about it. An empty list proves nothing, because it may be
+        another account's. A list with unreadable rows proves nothing either.
         """
         job = self._job
         if (
@@ -139,7 +139,7 @@ class Discovery:
         self.position = self.position or 0
 
     def _one_of_each(self, items: Sequence[Completion]) -> Iterable[Completion]:
-        """Return the items of a page, and of those that share an id the latest."""
+        """Return the items of a page; of several with one id, the latest."""
         latest = latest_of_each(items)
         if len(latest) == len(items):
             return items
@@ -177,7 +177,7 @@ class Discovery:
         self._twofold.warn("the one with the later `created` is stored, or else the later row")
 
     def _warn_of_empty_list(self) -> None:
-        """Say that nothing is listed, where completions are known that cannot have expired."""
+        """Warn if the list is empty although completions are known that cannot have expired."""
         cursor = self._lake.state.cursors.get(self._job.name)
         if cursor is None or self._job.filters or cursor.selection != self._job.selection:
             return
@@ -191,7 +191,7 @@ class Discovery:
 
 
 class _Noted:
-    """Completions of one oddity, to be warned of once."""
+    """Completions with the same oddity, which one warning reports."""
 
     def __init__(self, source: str, what: str) -> None:
         self._source = source
@@ -215,7 +215,7 @@ class _Noted:
 def _matches(completion: Completion, job: SourceJob) -> bool:
     """Whether the metadata filter holds: servers that ignore it send everything.
 
-    `model` is left to the service: an alias may stand for names that do not look like it.
+    `model` is left to the service, because an alias may stand for quite different names.
     """
     if not job.metadata:
         return True

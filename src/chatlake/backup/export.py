@@ -38,7 +38,7 @@ Take = Callable[[Flush], Awaitable[None]]
 class Exporter:
     """Exports completions of one job. One instance serves one `export` call.
 
-    `gaps`: whether these are open gaps, each of which may fail for itself.
+    `gaps`: whether these are open gaps, each of which may fail on its own.
     """
 
     def __init__(
@@ -69,9 +69,9 @@ class Exporter:
         self._suspects = Suspects(job, api, self._messages, self._blame, self._collected)
 
     async def export(self, items: AsyncIterator[Item], take: Take) -> None:
-        """Export all items; hand what is durable to `take`, flush by flush.
+        """Export all items, and hand durable files to `take`, flush by flush.
 
-        When it raises, or is cancelled, everything fetched until then is still handed over.
+        If this raises or is cancelled, everything fetched so far is still handed over.
         """
         self._take = take
         try:
@@ -114,7 +114,7 @@ class Exporter:
             await self._hand_over()
 
     async def _room_for_large(self) -> None:
-        """Return when nothing is being written either: that takes as much memory again."""
+        """Return when nothing is being written either: writing needs as much memory again."""
         await self._room()
         async with self._flushing:
             pass
@@ -159,7 +159,7 @@ class Exporter:
             await self._suspects.asked_failed(item, error)
             return
         if self._job.ids is not None:
-            # Without a list, this is what shows that the source answers.
+            # Without a list, only this shows that the source responds.
             self._suspects.came(completion.id)
         listed = self._examine(completion, listed=False)
         if listed is not None:
