@@ -140,7 +140,7 @@ class Listing:
         if error is not None and (gone is None or is_of_list):
             raise list_error(error) from error
         if pager.ends_in_a_claim and gone == self._claimed_after:
-            pager.done = True  # read again, it ends there again: the service always claims that there is more
+            pager.done = True  # ends there again: the service always claims more
             return pager
         if not pager.step_back():
             self._claimed_after = gone if pager.ends_in_a_claim else None

@@ -25,7 +25,7 @@ def unlisted_now(lake: Lake, older_than: timedelta) -> Unlisted:
 
 
 def tidy_lake(lake: Lake) -> None:
-    """Clear the tables' folders of what is not listed, as every writer does at its end.
+    """Move unlisted files out of the tables' folders, as every writer does at its end.
 
     LakeLockedError, LakeUnwritableError.
     """

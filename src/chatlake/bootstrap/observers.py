@@ -6,7 +6,7 @@ from chatlake.model.manifest import Manifest, SourceRun
 
 
 class SilentObserver:
-    """Ignores everything it is told; others override what they want to hear."""
+    """Ignores every event; subclasses override those that they need."""
 
     def source_started(self, source: str, mode: str) -> None:
         """Ignore it."""

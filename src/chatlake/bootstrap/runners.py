@@ -43,7 +43,7 @@ def require_lasting_server(runner: Runner) -> None:
 
 
 def no_lasting_server(runner: Runner) -> ConfigurationError:
-    """Return the error of workers that stay longer than the Prefect server of one run."""
+    """Return the error for workers that outlive the Prefect server of one run."""
     return ConfigurationError(
         f"the workers at runner.address {runner.address} need a permanent Prefect server",
         hint="Set PREFECT_API_URL to a server that they can reach (`prefect server start`). "

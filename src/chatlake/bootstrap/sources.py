@@ -54,7 +54,7 @@ def job_for(source: Source, *, ids: Sequence[str] | None = None, full: bool = Fa
 
 
 def new_client(source: Source, observer: Observer) -> ApiClient:
-    """Return a client for a source; its secrets are resolved here and nowhere else."""
+    """Return a client for a source; only here are its secrets resolved."""
     pace = source.pace
     for text in source.resolved_texts():
         note_secret(text)

@@ -1,4 +1,4 @@
-"""The commands, registered. What they need is imported when they run: `--help` is quick."""
+"""Registers the commands. What they need is imported when they run, so `--help` is fast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`chatlake ask`: the ready questions."""
+"""`chatlake ask`: built-in questions."""
 
 from __future__ import annotations
 

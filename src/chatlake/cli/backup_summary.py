@@ -59,7 +59,7 @@ def show_summary(report: BackupReport) -> None:
 
 
 def _headline_figure(runs: Sequence[SourceRun]) -> str:
-    """Return how many completions were listed; those that the lake had already as what they are."""
+    """Return how many completions were listed, and how many of them the lake already had."""
     listed, unchanged = (
         sum(getattr(run, name) for run in runs) for name in ("listed", "unchanged")
     )
@@ -149,7 +149,7 @@ def _explain_nothing(source: SourceReport, job: SourceJob, settings: Settings) -
 
 
 def filters_of(job: SourceJob) -> str:
-    """Return what narrows the listing of a job, in words; empty where nothing does."""
+    """Return the filters of a job, in words; empty if it has none."""
     words = [job.filters] if job.filters else []
     for word, at in (("after", job.created_after), ("before", job.created_before)):
         if at is not None:

@@ -51,4 +51,4 @@ def browse(
         server.run(announce)
     except SystemExit as stop:
         if stop.code != RunTerminatedError.exit_code:
-            raise  # told to stop, a server has done what it was for
+            raise  # a server that is told to stop has done its job

@@ -17,7 +17,7 @@ from chatlake.errors import ConfigurationError
 
 
 def config_checks(settings: Settings) -> Iterator[Check]:
-    """Yield what costs data or counts it twice; nothing of it fails."""
+    """Yield settings that lose data or count it twice; they are warnings, not failures."""
     pause = longest_pause(settings.schedule.cron)
     for source in settings.sources:
         if is_open_http(source.base_url):
@@ -98,7 +98,7 @@ def _credentials(source: Source) -> tuple[str, dict[str, str], dict[str, str]]:
 
 
 def _overlap(first: Source, second: Source) -> bool:
-    """Whether the two select the same, or one of them everything."""
+    """Say whether two sources select the same, or one of them selects everything."""
     everything = type(first.select)()
     return first.select == second.select or everything in (first.select, second.select)
 

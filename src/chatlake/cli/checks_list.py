@@ -1,4 +1,4 @@
-"""What a page of a source's list tells `chatlake doctor` about the source's habits."""
+"""What `chatlake doctor` learns about a source from a page of its list."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Row:
 class SeenPage:
     """A page as it was sent; `has_more` is None where the source does not say.
 
-    `has_token`: the source goes on by tokens of its own. `malformed`: rows that cannot be read.
+    `has_token`: the source pages by its own tokens. `malformed`: rows that cannot be read.
     """
 
     rows: tuple[Row, ...]
@@ -76,7 +76,7 @@ def _created_as_sent(body: bytes) -> Any:
 
 
 def page_checks(name: str, page: SeenPage, limit: int) -> Iterator[Check]:
-    """Yield a warning for each habit that is not OpenAI's; `limit`: the rows asked for."""
+    """Yield a warning for each difference from OpenAI; `limit`: the number of rows requested."""
     yield from _order(name, page)
     yield from _limit(name, page, limit)
     yield from _times(name, page.rows)
@@ -179,10 +179,10 @@ def _is_odd(completion_id: str) -> bool:
 
 
 def probe_position(page: SeenPage) -> int | None:
-    """Return the row to ask on from: one whose next row shares its second, else the first.
+    """Return the row to continue from: one whose next row shares its second, else the first.
 
-    None where the page is too short to tell anything, or the source has cursors of its own. A
-    server that pages by time leaves out the rows of the same second.
+    None if the page is too short to show anything, or the source has its own cursors. A server that
+    pages by time leaves out the rows of the same second.
     """
     rows = page.rows
     if page.has_token or page.malformed:

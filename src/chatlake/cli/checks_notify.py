@@ -11,7 +11,7 @@ from chatlake.errors import ConfigurationError
 
 
 def notify_checks(settings: Settings) -> Iterator[Check]:
-    """Look whether it is set and an address, where there is one in the configuration."""
+    """Check that it resolves to an address, if the configuration has one."""
     if settings.notify is None:
         return
     try:

@@ -120,7 +120,7 @@ def _program() -> str:
 
 
 def _shown_path(path: Path) -> str:
-    """Return a path for a shell, short where it is below the working folder."""
+    """Return a path for a shell, relative if it is below the working folder."""
     below = path.is_relative_to(Path.cwd())
     return shlex.quote(str(path.relative_to(Path.cwd()) if below else path))
 

@@ -65,7 +65,7 @@ class Place:
 
     @property
     def completions(self) -> int:
-        """How many the account holds this time; those of the time before are the same."""
+        """How many completions the account has this time; it includes those of earlier times."""
         return COMPLETIONS + self.runs * NEW_EACH_TIME
 
     def write_config(self, url: str) -> None:

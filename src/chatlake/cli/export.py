@@ -1,4 +1,4 @@
-"""`chatlake export`: the lake's contents in other shapes."""
+"""`chatlake export`: the lake's contents in other formats."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ StrictOption = Annotated[
 
 
 def exporting(command: Callable[..., ExportReport]) -> Callable[..., None]:
-    """Make a command of a function that takes a lake, a selection, `output` and options of its own.
+    """Make a command of a function that takes a lake, a selection, `output` and its own options.
 
     The command has the options that all exports share, and shows the report.
     """
@@ -139,7 +139,7 @@ def _shared() -> list[inspect.Parameter]:
 
 
 def opened_lake(config: Path | None, selection: Selection) -> Lake:
-    """Open the lake of the configuration; UsageError for a source that neither of them knows."""
+    """Open the configured lake; raises UsageError for a source that neither of them has."""
     from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
 
@@ -157,7 +157,7 @@ def opened_lake(config: Path | None, selection: Selection) -> Lake:
 
 
 def require_one_output(output: str, *, as_json: bool) -> None:
-    """Raise UsageError where standard output would have to hold the export and its report."""
+    """Raise UsageError if both the export and its report would go to standard output."""
     if as_json and output == "-":
         raise UsageError(
             "--json needs a file: standard output cannot hold both", hint="Give --output FILE."
@@ -165,7 +165,7 @@ def require_one_output(output: str, *, as_json: bool) -> None:
 
 
 def require_all(skipped: int, *, strict: bool) -> None:
-    """Raise IncompleteExportError where something was skipped and nothing was to be."""
+    """Raise IncompleteExportError if something was skipped although `--strict` is set."""
     from chatlake.cli.words import count  # noqa: PLC0415
 
     if strict and skipped:

@@ -1,4 +1,4 @@
-"""`chatlake report`: one page on what is in the lake and what is not, for everybody."""
+"""`chatlake report`: one page about what is in the lake and what is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`chatlake search`: conversations that hold some words, newest first."""
+"""`chatlake search`: conversations that contain some words, newest first."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _find(selection: Selection, config: Path | None, limit: int) -> tuple[Found,
         def on_window(newest: date, oldest: date) -> None:
             nonlocal spans
             spans += 1
-            if spans > 2:  # the newest days take no time worth a word
+            if spans > 2:  # the newest days take too little time to mention
                 note(paint(f"searching {oldest} to {newest} …", "dim", sys.stderr))
 
         days = [day for day, _ in stored_days(ask)]

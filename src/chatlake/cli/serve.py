@@ -77,6 +77,7 @@ def serve(
     note("Starting Prefect, which may take half a minute …")
     words = [str(settings.path), *(["--port", str(port)] if port else []), "--name", name]
     sys.stdout.flush()
-    # A signal while the other program starts is not lost: it comes when that can take it.
+    # A signal while the other program starts is not lost: it arrives when that program can handle
+    # it.
     signals.hold_back_stops()
     os.execv(sys.executable, [sys.executable, "-m", "chatlake.flows.serve", *words])  # noqa: S606

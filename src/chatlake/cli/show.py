@@ -1,4 +1,4 @@
-"""`chatlake show`: one conversation, to read."""
+"""`chatlake show`: one conversation."""
 
 from __future__ import annotations
 

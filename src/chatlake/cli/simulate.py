@@ -1,4 +1,4 @@
-"""`chatlake simulate`: the stand-in API server, on loopback."""
+"""`chatlake simulate`: the simulated API, on loopback."""
 
 from __future__ import annotations
 
@@ -65,4 +65,4 @@ def _serve(scenario: Any, faults: Any, port: int) -> None:
         serve(scenario, faults, port, announce=announce)
     except SystemExit as stop:
         if stop.code != RunTerminatedError.exit_code:
-            raise  # told to stop, a server has done what it was for
+            raise  # a server that is told to stop has done its job

@@ -1,4 +1,4 @@
-"""`chatlake sql`: a question to the views, read-only."""
+"""`chatlake sql`: queries on the views, read-only."""
 
 from __future__ import annotations
 

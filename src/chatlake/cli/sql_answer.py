@@ -35,7 +35,9 @@ Answer = TypeVar("Answer")
 def open_for_questions(
     lake: Lake, *, allow_files: bool = False, beside: Path | None = None
 ) -> Iterator[Questions]:
-    """Open the views to ask them: nothing is written but to a temporary folder, beside a file.
+    """Open the views for queries.
+
+    Only temporary files are written, next to an output file if there is one.
 
     `allow_files`: a query may read other files too. LakeError.
     """
@@ -46,7 +48,7 @@ def open_for_questions(
 
 
 class Questions:
-    """The views of a lake, open to be asked."""
+    """The views of a lake, open for queries."""
 
     def __init__(self, lake: Lake, folder: Path, *, allow_files: bool) -> None:
         self.lake = lake
@@ -55,7 +57,7 @@ class Questions:
         self.connection = self._connect()
 
     def close(self) -> None:
-        """Let go of the views."""
+        """Close the views."""
         self.connection.close()
 
     def interrupt(self) -> None:
@@ -63,7 +65,7 @@ class Questions:
         self.connection.interrupt()
 
     def read(self, ask: Callable[[duckdb.DuckDBPyConnection], Answer]) -> Answer:
-        """Return what `ask` reads from the views: from its beginning again where files have moved.
+        """Return what `ask` reads from the views; if files have moved, it starts over.
 
         A signal ends it. LakeDamagedError, and UsageError for SQL that is wrong.
         """
@@ -92,7 +94,7 @@ class Questions:
             if style == "table" and question.is_plan:
                 style = "plan"
             if style == "table" and output is None:
-                # What is redirected stays whole: only a terminal has an edge.
+                # Redirected output is never cut: only a terminal has an edge.
                 terminal = sys.stdout.isatty()
                 width = shutil.get_terminal_size().columns if terminal else None
                 with paged_output() if paged else nullcontext(sys.stdout) as stream:
@@ -130,7 +132,7 @@ class Questions:
         return connection
 
     def _asked(self, ask: Callable[[duckdb.DuckDBPyConnection], Answer]) -> Answer:
-        """Ask the views; open them again if a run has moved a file away since they were opened."""
+        """Query the views; open them again if a run has moved a file since they were opened."""
         for left in reversed(range(_ATTEMPTS)):
             try:
                 return ask(self.connection)
@@ -158,7 +160,7 @@ def _with_comments(text: str) -> str:
 
 
 def _run(connection: duckdb.DuckDBPyConnection, query: str) -> Result:
-    """Run a query up to its first rows: every file is found by then, or an error says so."""
+    """Run a query up to its first rows: by then every file has been found, or an error raised."""
     connection.execute(query)
     description = connection.description or []
     names = unique(str(column[0]) for column in description)

@@ -1,7 +1,7 @@
-"""`chatlake sql` on a terminal: one question after the other.
+"""`chatlake sql` on a terminal: one query after another.
 
-A question may take several lines and ends with `;`. Words that begin with a dot are for the prompt
-itself. Without a terminal (`chatlake sql -i < FILE`) the questions are read line by line.
+A query may take several lines and ends with `;`. Words that begin with a dot are commands of the
+prompt. Without a terminal (`chatlake sql -i < FILE`) the questions are read line by line.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Ask = Callable[[], str]
 
 
 def ask_in_turn(questions: Questions, style: str) -> None:
-    """Answer what is typed until its end; an error in one question ends only that one."""
+    """Run each query that is typed, until the input ends; an error ends only its own query."""
     on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     if on_terminal:
         from chatlake.cli.sql_editor import editor  # noqa: PLC0415 - it takes a while to import
@@ -84,7 +84,7 @@ def _answer(questions: Questions, typed: str, style: str, *, paged: bool) -> Non
 
 
 def _of_the_prompt(word: str, *rest: str) -> str:
-    """Return the query of a word with a dot; empty where its answer is shown already."""
+    """Return the query for a dot command; empty if its result is already shown."""
     match (word, *rest):
         case (".help",):
             say(_HELP)

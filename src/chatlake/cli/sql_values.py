@@ -49,7 +49,7 @@ def _nested(value: Any) -> Any:
         json.loads(value)
     except (ValueError, RecursionError):
         return value
-    # A line break can only stand between the values: within texts JSON escapes it.
+    # A line break can only be between the values: within texts, JSON escapes it.
     return msgspec.Raw(value.replace("\n", " ").replace("\r", " ").encode())
 
 

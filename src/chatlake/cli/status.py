@@ -1,4 +1,4 @@
-"""`chatlake status`: what is in the lake, and what is not in it yet."""
+"""`chatlake status`: what is in the lake, and what is missing."""
 
 from __future__ import annotations
 

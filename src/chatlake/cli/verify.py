@@ -54,7 +54,7 @@ def verify(
     storage = storage_of(settings.lake_location, settings.access)
     with bytes_shown("reading manifests", "reading files", bar=sys.stderr.isatty()) as progress:
         report = verify_storage(storage, subset=part, progress=progress)
-    if report.is_sound:  # else the catalogue may be evidence
+    if report.is_sound:  # otherwise the catalogue may be evidence
         with suppress(ChatlakeError):
             open_lake(settings)  # a lake that was moved works again after any command
     error = _error(report)

@@ -1,7 +1,7 @@
-"""A YAML file as plain values, with the line on which each of them stands.
+"""A YAML file as plain values, with the line of each.
 
 Scalars are read by YAML 1.2's rules, as editors do: `yes` and `2026-01-31` are text, and `010`
-is ten. A key that stands twice is an error; anchors and `<<` work.
+is ten. A duplicate key is an error; anchors and `<<` work.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NO_TAGS = "expected a plain value, without a YAML tag"
 
 
 class _TooManyValuesError(Exception):
-    """The file holds more values than a configuration has, or names them more often."""
+    """The file has more values than a configuration may have, or refers to them too often."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -64,7 +64,7 @@ for _name, _pattern, _first in (
 class Document:
     """The file `shown`: `data` as YAML holds it, and the line (from 1) of each location.
 
-    `problems` are those that YAML itself would pass over: location, line, text.
+    `problems` are those that YAML itself ignores: location, line, text.
     """
 
     shown: str
@@ -74,7 +74,7 @@ class Document:
     visits: int = 0
 
     def visit(self, count: int = 1) -> None:
-        """Count values that are looked at: aliases and merges reach the same ones many times."""
+        """Count the values visited: aliases and merges reach the same ones many times."""
         self.visits += count
         if self.visits > 2 * _LARGEST:
             raise _TooManyValuesError
@@ -113,7 +113,7 @@ def read_text(path: Path, shown: str) -> str:
 
 
 def parse(text: str, shown: str) -> Document:
-    """`text` as a document; raises ConfigurationError with line and column if it isn't YAML."""
+    """`text` as a document; raises ConfigurationError with line and column if it is not YAML."""
     document = Document(shown)
     try:
         node = yaml.compose(text, Loader=_Loader)

@@ -23,8 +23,8 @@ PLACES = (Path("chatlake.yaml"), Path("config/chatlake.yaml"))
 def find_settings_file(path: Path | None = None) -> Path:
     """`path`, else `$CHATLAKE_CONFIG`, else the first of `PLACES` that exists.
 
-    Raises ConfigurationError, naming what was tried, if there is none. That a named file
-    exists is not checked here.
+    Raises ConfigurationError, naming what was tried, if there is none. It does not check that a
+    named file exists.
     """
     named = path or os.environ.get(VARIABLE)
     if named:
@@ -136,7 +136,7 @@ def _is_kept(location: Location, text: str) -> bool:
 
 
 def _without_repeats(before: list[Problem], after: list[Problem]) -> list[Problem]:
-    """Both lists: no second problem of one value, no unset variable below an unknown key."""
+    """Merge both lists: one problem per value, and no unset variable below an unknown key."""
     unknown = [problem.location for problem in after if problem.text.startswith("unknown key")]
     kept = [
         problem

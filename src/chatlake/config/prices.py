@@ -14,7 +14,7 @@ _HIGHEST = 1_000_000.0
 
 
 def _amount(value: object) -> float:
-    if isinstance(value, Text):  # it came out of the environment
+    if isinstance(value, Text):  # it came from the environment
         try:
             value = float(value)
         except ValueError:
@@ -39,7 +39,7 @@ DAY = Leaf(_day, {"type": "string", "format": "date"}, lambda day: day.isoformat
 
 
 class Price(Section):
-    """What the tokens of some models cost from a day on."""
+    """The token prices of some models from a day on."""
 
     model: Annotated[str, words("a model, or a pattern with *", r"[^\s]{1,200}")] = Field(
         description=(

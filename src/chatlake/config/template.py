@@ -109,7 +109,7 @@ prices: []
 
 
 def template(lake: str = "data/lake") -> str:
-    """The commented configuration, with every key; it loads as it is."""
+    """The commented configuration, with every key; it loads unchanged."""
     return (
         _TEMPLATE.replace("@LAKE@", lake)
         .replace("@AUTH@", " | ".join(choices(Source.model_fields["auth"])))

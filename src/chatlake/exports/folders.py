@@ -1,4 +1,4 @@
-"""Where an export of many files is written: a folder that appears when it is whole."""
+"""Where an export of many files is written: a folder that appears when it is complete."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _LONGEST_NAME: Final = 120
 
 @contextmanager
 def open_folder(output: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a folder to write to; it takes the place of `output` when the block ends well.
+    """Give a folder to write to; it replaces `output` when the block ends without error.
 
-    An earlier export there is replaced; any other folder with something in it is left alone.
+    An earlier export there is replaced; any other non-empty folder is left alone.
     UsageError where `output` cannot be written, ChatlakeError where writing fails.
     """
     target = Path(os.path.realpath(output))
@@ -56,7 +56,7 @@ def _put_in_place(made: Path, target: Path, temporary: Path) -> None:
 
 
 def safe_name(text: str) -> str:
-    """Return a file name for an id: the id itself where it is harmless, else one with its hash."""
+    """Return a file name for an id: the id itself if it is harmless, else a name with its hash."""
     plain = _UNSAFE.sub("_", text)
     if plain == text and 0 < len(text) <= _LONGEST_NAME and text.strip("."):
         return text

@@ -1,4 +1,4 @@
-"""Whether the lake holds all messages of a completion, or is known not to."""
+"""Whether the lake has all messages of a completion, or is known to lack some."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chatlake.model.partitions import Partition
 
 
 class MissingMessages:
-    """Asked for one completion after the other; remembers one partition's versions."""
+    """Checks one completion after another; remembers one partition's versions."""
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake

@@ -1,4 +1,4 @@
-"""The bytes of embedded images, read from the lake as an export comes by them."""
+"""The bytes of embedded images, read from the lake as an export reaches them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _GROUPS_KEPT = 4  # of about 16 MiB each: an export meets images nearly in the o
 class StoredImages:
     """Images by SHA-256, of one partition after the other.
 
-    Row groups are read whole, and the last few kept: memory is bounded whatever a day holds.
+    Whole row groups are read, and the last few kept, so memory is bounded for any day.
     """
 
     def __init__(self, lake: Lake) -> None:

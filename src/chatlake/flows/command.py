@@ -156,8 +156,8 @@ def _outcome(state: State[Any]) -> Any:
 def _own_server(settings: Settings) -> Iterator[None]:
     """Give the server that Prefect starts for this run a password and chatlake's own database.
 
-    Where you have a server, that is used. Where the configuration refers to Secret blocks, the
-    server opens your own database, which holds them.
+    If you have a server, it is used instead. If the configuration refers to Secret blocks, the
+    server opens your own database, which has them.
     """
     from prefect.settings import (  # noqa: PLC0415 - takes seconds
         PREFECT_API_URL,
@@ -183,7 +183,7 @@ def _tagged(start: Callable[[Settings], State[Any]], settings: Settings) -> Stat
 
 
 def _later(_name: str) -> str:
-    """Stand in for a Prefect Secret: the run itself reads it, once Prefect is there."""
+    """A placeholder for a Prefect Secret: the run itself reads it once Prefect is imported."""
     return "read later"
 
 

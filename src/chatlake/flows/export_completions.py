@@ -4,7 +4,7 @@ from __future__ import annotations
 
 if __name__ == "__main__":
     # As `python -m`: a wrong configuration is reported before the slow import of Prefect.
-    # And the flow is always the one of the package, never a second one of the module `__main__`.
+    # Also, the flow is always the package's, never a second one from the module `__main__`.
     from chatlake.flows.command import export_command
 
     raise SystemExit(export_command())
