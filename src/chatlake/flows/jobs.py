@@ -1,4 +1,4 @@
-"""What `export_completions` is asked for, checked."""
+"""The parameters of `export_completions`, checked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ def job_for_ids(
     ids_file: str | None,
     source: str | None,
 ) -> SourceJob:
-    """Return the job for the ids, each once; UsageError where it is not clear what is meant."""
+    """Return the job for the ids, without duplicates.
+
+    Raises UsageError if the request is not clear.
+    """
     if (completion_ids is None) == (ids_file is None):
         raise UsageError(
             "expected either completion_ids or ids_file",

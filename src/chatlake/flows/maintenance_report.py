@@ -24,7 +24,7 @@ _FINDINGS_SHOWN = 1000
 
 @dataclass(slots=True)
 class Maintenance:
-    """What a maintenance did; None: it did not come to that."""
+    """What a maintenance did; None: it did not get that far."""
 
     lake: str
     compacted: CompactionReport | None = None
@@ -35,7 +35,7 @@ class Maintenance:
 
 
 def leave_maintenance(done: Maintenance) -> None:
-    """Leave the figures and findings of a maintenance."""
+    """Create the figures and findings of a maintenance."""
     findings = [] if done.verified is None else done.verified.findings
     damage: list[tuple[str, str, str, str]] = [
         (finding.path, finding.kind, finding.problem, finding.remedy) for finding in findings
@@ -46,7 +46,7 @@ def leave_maintenance(done: Maintenance) -> None:
 
 
 def leave_maintenance_error(error: ChatlakeError) -> None:
-    """Leave the report of a maintenance that an error ended."""
+    """Create the report of a maintenance that an error ended."""
     text = (
         f"## Maintenance: failed\n\n{error.kind}: {code(error.message)}\n\n{advice(error.hint)}\n"
     )
@@ -54,7 +54,7 @@ def leave_maintenance_error(error: ChatlakeError) -> None:
 
 
 def leave_maintenance_skipped(error: LakeLockedError) -> None:
-    """Leave the report of a maintenance that ended because another run was writing."""
+    """Create the report of a maintenance that ended because another run was writing."""
     _leave_maintenance(
         f"## Maintenance: skipped\n\n{code(error.message)}\n", [], "another run was writing"
     )

@@ -1,4 +1,4 @@
-"""What the log of a run says while it is running."""
+"""What a run logs while it is running."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ UPDATE_SECONDS = 5.0
 class ProgressObserver(LogObserver):
     """Logs, and keeps a progress artifact: how much of the lists is read, and the figures.
 
-    It is sent from a thread of its own: neither the run nor its event loop waits for Prefect, and
-    a run never fails because Prefect would not take it. Use it as a context manager.
+    It is sent from a separate thread: neither the run nor its event loop waits for Prefect, and a
+    run never fails because Prefect does not accept it. Use it as a context manager.
     """
 
     def __init__(self, sources: int) -> None:

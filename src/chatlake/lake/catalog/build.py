@@ -3,7 +3,7 @@
 It is built beside the old one and replaces it by rename. Queries that started earlier keep reading
 the old commit, and a newly opened catalogue shows the new commit, never a mix. It holds absolute
 paths, because DuckDB resolves relative ones from the reader's working directory; `ledger.lake` says
-which place and which commit it was built for, so that a moved lake is noticed.
+for which place and commit it was built, so a moved lake is noticed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from chatlake.storage.open_files import too_many_open
 CATALOG: Final = "catalog.duckdb"
 # The oldest storage version that DuckDB still writes: every DuckDB since 1.0 opens it.
 _STORAGE_VERSION: Final = "v1.0.0"
-# Nothing that the catalogue needs lies outside DuckDB's own wheel: never look on the network.
+# Everything that the catalogue needs is in DuckDB's own wheel: never look on the network.
 _SETTINGS: Final = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -50,7 +50,7 @@ _SETTINGS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class CatalogStamp:
-    """What a catalogue was built for and by: the lake's place, commit, format; the version.
+    """What a catalogue was built for and by: the lake's place, commit and format; the version.
 
     Stamps with other `prices` are equal: only `is_current` tells them apart.
     """
@@ -72,10 +72,10 @@ class CatalogStamp:
 
 
 def connect(path: str, storage: Storage | None = None) -> duckdb.DuckDBPyConnection:
-    """Open the catalogue at `path` read-only, TimeZone UTC; `storage`: where its files lie.
+    """Open the catalogue at `path` read-only, TimeZone UTC; `storage`: where its files are.
 
-    In a database of its own: DuckDB would hand out one that this process opened before the swap.
-    Raises duckdb.Error where there is no catalogue, or a corrupt one.
+    It uses a separate database, because DuckDB would otherwise return one that this process opened
+    before the swap. Raises duckdb.Error if there is no catalogue, or a corrupt one.
     """
     connection = duckdb.connect(config=dict(_SETTINGS))
     try:
@@ -85,7 +85,7 @@ def connect(path: str, storage: Storage | None = None) -> duckdb.DuckDBPyConnect
             connection.execute(f"ATTACH {quoted(name)} AS lake (READ_ONLY)")
         connection.execute("USE lake")
         connection.execute("SET TimeZone = 'UTC'")
-        # Part files never change: of hundreds of days, reading the footers is most of a look-up.
+        # Part files never change; with hundreds of days, most of a look-up is reading footers.
         connection.execute("SET parquet_metadata_cache = true")
     except duckdb.Error:
         connection.close()
@@ -95,7 +95,7 @@ def connect(path: str, storage: Storage | None = None) -> duckdb.DuckDBPyConnect
 
 @contextmanager
 def _attachable(path: str) -> Iterator[str]:
-    """Give a name of the file without a backslash, of which DuckDB makes a `/` to attach it."""
+    """Give a name of the file without a backslash, which DuckDB would turn into `/`."""
     if "\\" not in path:
         yield path
         return
@@ -125,7 +125,7 @@ def empty_path(table: str) -> str:
 
 
 def empty_file_of(connection: duckdb.DuckDBPyConnection, table: str) -> str:
-    """Return the path of the empty file from which the view of a table has its columns."""
+    """Return the path of the empty file that gives a table's view its columns."""
     ((sql,),) = connection.execute(
         "SELECT sql FROM duckdb_views() WHERE database_name = 'lake' AND view_name = ?", [table]
     ).fetchall()
@@ -140,8 +140,8 @@ def build_catalog(
 ) -> bytes:
     """Return a catalogue with all views over the files of `state`, as the bytes of its file.
 
-    `prices` are those that the view `costs` reckons with. `empties` holds the empty files (see
-    `empty_path`): every view needs one file at least.
+    `prices` are those of the view `costs`. `empties` holds the empty files (see
+    `empty_path`): every view needs at least one file.
     LakeUnwritableError if there is no room for temporary files, LakeDamagedError if a listed file
     is missing.
     """

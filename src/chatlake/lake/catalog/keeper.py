@@ -21,11 +21,11 @@ from chatlake.storage.local_copy import local_copy
 
 # Refreshing during a run costs at most this share of the run's time.
 _SHARE: Final = 0.03
-_EXPECTED_S: Final = 0.25  # what the first takes: a short run writes one, at its end
+_EXPECTED_S: Final = 0.25  # the cost of the first one: a short run writes one, at its end
 
 
 class CatalogKeeper:
-    """Keeps one lake's catalogue true to its state; does nothing where DuckDB cannot read."""
+    """Keeps a lake's catalogue up to date; does nothing if DuckDB cannot read the lake."""
 
     def __init__(self, storage: Storage, prices: Sequence[Price] = ()) -> None:
         self._storage = storage
@@ -43,14 +43,14 @@ class CatalogKeeper:
 
     @property
     def path(self) -> str:
-        """Where the lake's catalogue lies. LakeError where that is not on this machine."""
+        """The path of the lake's catalogue. LakeError if it is not on this machine."""
         path = self._storage.local_path(CATALOG)
         if path is None:
             raise LakeError(f"DuckDB cannot read {self._storage.location}")
         return path
 
     def write_empty_files(self) -> None:
-        """See that the lake has one empty file for each table."""
+        """Make sure that the lake has one empty file for each table."""
         for table in SCHEMAS:
             _write_empty_file(self._storage, table)
 
@@ -71,7 +71,7 @@ class CatalogKeeper:
     def is_elsewhere(self, state: LakeState) -> bool:
         """Say whether it was written for another place: the lake was moved or copied.
 
-        Not where it knows of more commits than there are: then it is evidence of a lost one.
+        False if it knows more commits than exist: then it is evidence of a lost one.
         """
         if not self.is_local:
             return False
@@ -84,7 +84,7 @@ class CatalogKeeper:
     def refresh(
         self, state: LakeState, *, force: bool, may_swap: Callable[[], bool] = lambda: True
     ) -> bool:
-        """Swap in a catalogue of `state`, unless it is there; without `force` not too often.
+        """Swap in a catalogue of `state`, unless it is current; without `force` not too often.
 
         `may_swap` is asked before the lake is touched, and again when the catalogue is built.
         Returns whether it was swapped in.
@@ -123,7 +123,8 @@ class CatalogKeeper:
         return f"{self._private.location}/{CATALOG}"
 
     def _stamp(self) -> CatalogStamp | None:
-        # In a bucket a look costs as much as the whole file: what this process put there is known.
+        # In a bucket, a check costs as much as reading the file; what this process put there is
+        # known.
         if not self.is_local and self._swapped_in is not None:
             return self._swapped_in
         with local_copy(self._storage, CATALOG) as path:

@@ -1,8 +1,8 @@
-"""Which completions a reader wants to see, newest first, and which days were looked at for that.
+"""Which completions a reader wants to see, newest first, and which days were searched.
 
 A lake has years, a reader wants fifty rows. So days are read in windows of 1, 3, 9 … days, from the
-newest on, until enough rows are found or the reader's patience would end. What was not looked at
-is part of the answer, so that "not in the last thirteen days" is not taken for "nowhere".
+newest on, until enough rows are found, or the next window would take too long. The result says
+which days were not searched, so "not in the last thirteen days" is not taken for "nowhere".
 
 Words are found in the texts, refusals and tool calls of messages, whatever their case. All words
 must be in one message; several words in double quotes are one.
@@ -27,9 +27,9 @@ _TERM: Final = re.compile(r'"([^"]*)"?|(\S+)')
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a reader asks for; what is empty or None does not matter.
+    """What a reader asks for; empty or None means no restriction.
 
-    `since` and `until` are UTC days, both included. `value` counts only together with `key`.
+    `since` and `until` are UTC days, both included. `value` applies only together with `key`.
     """
 
     words: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ class Place:
     def newest_day(self) -> date:
         """The newest UTC day with rows after it; those without a time count as of 1970-01-01."""
         created_us = self.created_us or 0
-        if not self.source:  # no row stands at this time itself
+        if not self.source:  # no row has exactly this time
             created_us -= 1
         return datetime.fromtimestamp(created_us // 1_000_000, UTC).date()
 
@@ -72,7 +72,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A completion in a list. `hit`: the first message that holds what was searched for."""
+    """A completion in a list. `hit`: the first message that contains the words."""
 
     source: str
     day: date
@@ -89,16 +89,16 @@ class Listed:
 
     @property
     def place(self) -> Place:
-        """Where it stands in the list."""
+        """Its place in the list."""
         return Place(self.created_us, self.source, self.completion_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The rows found, and the days looked at for them.
+    """The rows found, and the days searched.
 
-    `newest`, `oldest`: the first and last day looked at; None if there was none. `days_left`: how
-    many days with completions were not. `next_place`: where to go on; None at the end.
+    `newest`, `oldest`: the first and last day searched; None if none was. `days_left`: how many
+    days with completions were not searched. `next_place`: where to continue; None at the end.
     """
 
     rows: tuple[Listed, ...]
@@ -110,7 +110,7 @@ class Found:
 
 
 def terms(text: str) -> tuple[str, ...]:
-    """Return the words of what was typed; what stands in double quotes is one word."""
+    """Return the words that were typed; text in double quotes is one word."""
     found = (match[1] if match[1] is not None else match[2] for match in _TERM.finditer(text))
     return tuple(word.strip() for word in found if word.strip())[:MOST_WORDS]
 
@@ -145,7 +145,7 @@ def find(
     """Return up to `count` completions that meet `selection`, newest first, older than `before`.
 
     `days`: those that have completions, newest first. Without `patience_s` (seconds) all days are
-    looked at if need be; with it the search ends before a window that is likely to exceed it.
+    searched if necessary; with it, the search ends before a window that is likely to exceed it.
     `on_window` is called with the newest and the oldest day of a window before it is read.
     """
     wanted = [day for day in days if _is_wanted(day, selection, before)]
@@ -210,7 +210,7 @@ def list_query(
 
 
 def pattern(word: str) -> str:
-    """Return the regular expression that finds a word, of those that DuckDB and Python know."""
+    """Return a regular expression that finds a word, in the syntax of both DuckDB and Python."""
     return re.escape(word)
 
 
@@ -261,7 +261,7 @@ def _message_conditions(selection: Selection, parameters: dict[str, Any]) -> lis
     conditions = []
     for number, word in enumerate(selection.words):
         parameters[f"word_{number}"] = pattern(word)
-        # RE2 takes half the time of ILIKE, and no input makes it slow.
+        # RE2 needs half the time of ILIKE, and no input makes it slow.
         places = (
             f"regexp_matches({place}, $word_{number}, 'i')"
             for place in ("text", "refusal", "tool_calls::VARCHAR")

@@ -1,4 +1,4 @@
-"""The views of the catalogue: their SQL, and one sentence on each of their columns."""
+"""The views of the catalogue: their SQL, and one sentence about each of their columns."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def reader(paths: Iterable[str]) -> str:
 
 
 def literal(path: str) -> str:
-    """Return the glob that matches just this path: DuckDB takes every path for a glob."""
+    """Return the glob that matches only this path, because DuckDB treats every path as a glob."""
     return re.sub(r"([*?\[])", r"[\1]", path)
 
 

@@ -1,1 +1,1 @@
-"""Part files: their columns, how they are written, merged and written anew, and what they say."""
+"""Part files: their columns, how they are written, merged and rewritten, and what they contain."""

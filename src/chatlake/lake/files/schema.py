@@ -1,7 +1,7 @@
-"""The columns of every table: Arrow types, and one sentence on each for readers of the schema.
+"""The columns of every table: Arrow types, and one sentence about each for readers of the schema.
 
 `source` and `created_date` are not columns of the files: the folder names carry them. Every file of
-a table has exactly these columns, which lets the views bind by reading one file instead of all.
+a table has exactly these columns, so the views need to open only one file to plan a query.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
 """Table -> Arrow schema; each field's metadata holds its `description`."""
 
 ID_COLUMNS: Final = ("completion_id", "message_id", "sha256", "image_sha256")
-"""Columns that get a bloom filter: what single rows are looked up by."""
+"""Columns that get a bloom filter: those by which single rows are looked up."""
 
 FEW_VALUED_COLUMNS: Final = frozenset({
     "change", "created_at", "direction", "finish_reason", "finish_reasons", "first_seen_at",
