@@ -20,7 +20,7 @@ SKIPPED: Final = "Skipped"
 
 
 def skipped_state(settings: Settings, error: LakeLockedError) -> State[None]:
-    """Return Completed under the name Skipped; the message names the writer, the data is `error`."""
+    """Return Completed under the name Skipped; the message names the writer."""
     return Completed(name=SKIPPED, message=f"skipped: {_who(settings, error)}", data=error)
 
 

@@ -1,12 +1,11 @@
-"""Tidying.
+"""Tidying: while no run is writing, a table's folder contains exactly the listed files.
 
-While no run is writing, a table's folder contains exactly the listed files.  A run tidies at its
-end, in this order: commit, catalogue, then the files. Files that it wrote and merged again before
-any catalogue showed them are removed at once. All other unlisted files move below `replaced/`,
-where `vacuum` finds them: files that a commit has replaced, and files of killed writers. During a
-move, a file has one of its two names, or both, but never none. The next run corrects either: it
-moves a listed file back when it starts, and an unlisted one away when it ends. So the steps need no
-record, and may be killed anywhere.
+A run tidies at its end, in this order: commit, catalogue, then the files. Files that it wrote and
+merged again before any catalogue showed them are removed at once. All other unlisted files move
+below `replaced/`, where `vacuum` finds them: files that a commit has replaced, and files of killed
+writers. During a move, a file has one of its two names, or both, but never none. The next run
+corrects either: it moves a listed file back when it starts, and an unlisted one away when it ends.
+So the steps need no record, and may be killed anywhere.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ CHECKPOINT_EVERY = 32
 _FIRST = datetime(1, 1, 3, tzinfo=UTC)
 _LAST = datetime(9999, 1, 1, tzinfo=UTC)
 _MOST_SECONDS = 2**63 // 1_000_000
-"""What fits into a column of times, which count microseconds."""
+"""The range of a column of times, which counts microseconds."""
 
 
 class PartFile(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -46,7 +46,7 @@ class PartFile(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """How far a source is backed up without a gap (but for the named failures).
+    """How far a source is backed up without a gap, except for named failures.
 
     `completion_id`, `created` (UTC seconds): the last completion of the finished prefix of the
     ascending list. `selection`: the fingerprint of the selection that it belongs to.
@@ -62,8 +62,8 @@ class SourceRun(msgspec.Struct, kw_only=True):
 
     `status`: running, complete, incomplete, failed or interrupted. `mode`: incremental, full or
     ids. `seconds`: wall time so far. `requests` counts every request sent, `retries` those sent
-    again, `rate_limited` the answers 429. `bytes_added`: size of the files added. `healed_files`:
-    listed files found missing, whose content was asked for again.
+    again, `rate_limited` the 429 responses. `bytes_added`: size of the files added. `healed_files`:
+    listed files that were missing, whose content was requested again.
     """
 
     run_id: str
@@ -92,7 +92,7 @@ class SourceRun(msgspec.Struct, kw_only=True):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """A completion that could not be fetched (yet): a named gap, which is tried again."""
+    """A completion that could not be fetched yet: a named gap, which the next run tries again."""
 
     source: str
     completion_id: str
@@ -166,7 +166,7 @@ class LakeState:
         return state
 
     def apply(self, manifest: Manifest) -> None:
-        """Take in the next commit."""
+        """Apply the next commit."""
         self.number = manifest.number
         for path in manifest.removed:
             file = self.files.pop(path, None)
@@ -197,7 +197,7 @@ class LakeState:
 
     def partition_files(self, partition: Partition, table: str | None = None) -> list[PartFile]:
         """Return the files of one partition, of one table or of all."""
-        # A copy first: batches read while the run commits.
+        # Copy first, because batches read while the run commits.
         files = list(self._by_partition.get(partition, {}).values())
         return [file for file in files if table in (None, file.table)]
 
@@ -222,9 +222,9 @@ def parse_time(text: str) -> datetime:
 
 
 def false_value(document: Manifest | Checkpoint) -> str | None:
-    """Return what a document says that no chatlake writes: a time, a day or a figure; else None.
+    """Return what a document contains that chatlake never writes: a time, a day or a figure.
 
-    Its SHA-256 shows accidents, not forgeries: a forger can write a matching one.
+    Else None. Its SHA-256 shows accidents, not forgeries: a forger can write a matching one.
     """
     files = document.added if isinstance(document, Manifest) else document.files
     told = chain(map(_false_of_file, files), _false_moments(document), _false_seconds(document))
@@ -261,7 +261,7 @@ def _false_seconds(document: Manifest | Checkpoint) -> Iterator[str]:
         if not _FIRST.timestamp() < cursor.created < _LAST.timestamp():
             yield f"created of the cursor of {source} is not a time: {cursor.created}"
     for failure in document.failures:
-        # What a source sends of a completion that cannot be read is kept as it is.
+        # What a source sends for an unreadable completion is kept unchanged.
         if failure.created is not None and abs(failure.created) > _MOST_SECONDS:
             yield f"created of {failure.completion_id} is not a time: {failure.created}"
 

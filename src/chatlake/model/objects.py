@@ -88,7 +88,7 @@ class PartFields(msgspec.Struct):
 class Completion(msgspec.Struct, frozen=True):
     """A stored completion: its id, its creation (UTC seconds), its fields and its exact text.
 
-    `created` is 0 where the server does not say (`fields.created` is None then).
+    `created` is 0 if the server does not say (then `fields.created` is None).
     """
 
     id: str
@@ -108,8 +108,8 @@ class Message(msgspec.Struct, frozen=True):
 class Malformed(msgspec.Struct, frozen=True):
     """A row of a list that cannot be read.
 
-    `after`: how many readable rows of the page stand before it. `why`: what is wrong with it.
-    `id`: its id, None where it has none that can be read.
+    `after`: how many readable rows of the page are before it. `why`: what is wrong with it. `id`:
+    its id, None if it has none that can be read.
     """
 
     after: int
@@ -120,9 +120,9 @@ class Malformed(msgspec.Struct, frozen=True):
 class Page(msgspec.Struct, Generic[T], frozen=True):
     """One page of a list.
 
-    `has_more` is None where the server does not say. `last_id`: what it calls the last item, empty
-    where it does not say. `next_cursor`: the cursor to go on from on a server whose cursors
-    are not the ids of items, None on any other. `malformed`: rows that are left out of `items`.
+    `has_more` is None if the server does not say. `last_id`: the server's id of the last item,
+    empty if it does not say. `next_cursor`: the cursor to continue from, on a server whose cursors
+    are not item ids; None on any other. `malformed`: rows that are left out of `items`.
     """
 
     items: tuple[T, ...]
@@ -132,7 +132,7 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
     malformed: tuple[Malformed, ...] = ()
 
 
-_PIECE = 1 << 20  # of a body with an image in it the text would take four times its room
+_PIECE = 1 << 20  # for a body with an image, the text would take four times the space
 _PAGE = msgspec.json.Decoder(_Page)
 _COMPLETION = msgspec.json.Decoder(CompletionFields)
 _MESSAGE = msgspec.json.Decoder(MessageFields)
@@ -161,7 +161,7 @@ def read_readable_completions(body: bytes) -> Page[Completion]:
         try:
             items.append(_completion(_checked(read_sent(row), "a row")))
         except InvalidResponseError as error:
-            # The reader's own words only: the row may repeat a secret.
+            # Only the JSON reader's own words, because the row may contain a secret.
             why = error.message if error.__cause__ is None else str(error.__cause__)
             malformed.append(Malformed(len(items), why, readable_id(row)))
     return _page(tuple(items), page, tuple(malformed))
@@ -181,20 +181,21 @@ def read_message_page(body: bytes, completion_id: str = "", position: int = 0) -
 
 
 def read_completion(body: bytes) -> Completion:
-    """Decode the answer of `GET /chat/completions/{id}`; InvalidResponseError if it is not one."""
+    """Decode the response of `GET /chat/completions/{id}`; InvalidResponseError if invalid."""
     return _completion(_checked(read_sent(body), "a completion"))
 
 
 def latest_of_each(items: Iterable[Completion]) -> dict[str, Completion]:
-    """Return one completion for each id: that of the later `created`, or the later of equal ones.
+    """Return one completion for each id.
 
-    They stand in the order of the items.
+    The one with the later `created`, or the later of equal ones. They are in the order of the
+    items.
     """
     latest: dict[str, Completion] = {}
     for item in items:
         before = latest.get(item.id)
         if before is None or item.created >= before.created:
-            latest.pop(item.id, None)  # it stands at its own place
+            latest.pop(item.id, None)  # it is at its own place
             latest[item.id] = item
     return latest
 
@@ -204,7 +205,8 @@ def read_choices(
 ) -> list[tuple[ChoiceFields, MessageFields, SentObject]] | None:
     """Decode the replies of a completion: each choice, its message, and the message's exact text.
 
-    None where `choices` is no array. A choice, or a message in it, that is no object has no fields.
+    None where `choices` is no array. A choice, or a message in it, that is not an object has no
+    fields.
     """
     array = completion.sent.member("choices", bytes(completion.fields.choices))
     choices = _elements(array)
@@ -220,9 +222,9 @@ def read_choices(
 
 
 def read_parts(array: SentObject) -> list[tuple[PartFields, SentObject]]:
-    """Decode an array of content parts; an empty list where it is not an array.
+    """Decode an array of content parts; an empty list if it is not an array.
 
-    A part that is a plain string is a text; any other that is no object has no fields.
+    A part that is a plain string is a text; any other part that is not an object has no fields.
     """
     parts = []
     for text in _elements(array) or ():
@@ -253,14 +255,17 @@ def _page(items: tuple[T, ...], page: _Page, malformed: tuple[Malformed, ...] = 
         ids = {item.id for item in items}  # type: ignore[attr-defined]
         token = None if last_id in ids else last_id
     if token is None and malformed and not items:
-        token = last_id or malformed[-1].id  # the server knows the row, though it cannot be read
+        token = last_id or malformed[-1].id  # the server knows the row, although it cannot be read
     if token is not None and has_more is None:
         has_more = True
     return Page(items, has_more, last_id, token, malformed)
 
 
 def _said_of_more(value: object) -> bool | None:
-    """Return what a page says of more, however the server writes it; None where it says nothing."""
+    """Return whether a page says there is more, however the server writes it.
+
+    None if it does not say.
+    """
     if value is None or isinstance(value, bool):
         return value
     said = value.lower() if isinstance(value, str) else value
@@ -288,7 +293,7 @@ def _id(value: object, what: str) -> str:
 def _created(fields: CompletionFields) -> int:
     seconds = seconds_of(fields.created)
     if seconds is None:
-        # One odd completion must not keep the whole list from being read: `raw` says what came.
+        # One odd completion must not keep the list from being read: `raw` keeps what came.
         fields.created = None
         return 0
     return seconds
@@ -320,7 +325,7 @@ def _elements(array: SentObject) -> list[SentObject] | None:
 def _decode(decoder: msgspec.json.Decoder[T], sent: SentObject) -> tuple[T, SentObject]:
     try:
         return decoder.decode(sent.clean), sent
-    except msgspec.ValidationError:  # so is a number that no double can hold
+    except msgspec.ValidationError:  # so is a number that is too large for a double
         tame = sent.with_tame_numbers()
         if tame is sent:
             raise
@@ -328,7 +333,7 @@ def _decode(decoder: msgspec.json.Decoder[T], sent: SentObject) -> tuple[T, Sent
 
 
 def _checked(sent: SentObject, what: str) -> SentObject:
-    """Refuse text that is no UTF-8: msgspec does not look into what it skips."""
+    """Refuse text that is not UTF-8: msgspec does not check what it skips."""
     try:
         if not sent.text.isascii():
             decoder = getincrementaldecoder("utf-8")()

@@ -1,4 +1,4 @@
-"""The rows of a page that no JSON reader accepts whole.
+"""The rows of a page that no JSON reader accepts as a whole.
 
 One row with a NaN, a byte that is not UTF-8 or a hundred thousand brackets makes every strict
 reader refuse the page around it. Strings and brackets still tell where each row begins and ends.

@@ -30,7 +30,7 @@ T = TypeVar("T", bound=HasId)
 class Trail(Generic[T]):
     """The last items of a list in `items`, the newest at the end.
 
-    `second(item)`: when the item was created, None where that is unknown. `is_cursor(item)`:
+    `second(item)`: when the item was created, None if unknown. `is_cursor(item)`:
     whether the server knows the item by its id.
     """
 

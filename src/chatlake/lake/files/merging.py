@@ -20,7 +20,7 @@ from chatlake.model.tables import IMAGES
 from chatlake.storage.interface import Storage
 
 _GROUP_BYTES: Final = parts.MAX_GROUP_BYTES // 2
-"""A merge has two groups in memory, and what is written of one: less than a backup needs."""
+"""A merge has two row groups in memory, and one being written: less than a backup needs."""
 
 
 def merge(storage: Storage, files: Merge) -> PartFile:
