@@ -1,7 +1,7 @@
-"""Show `chatlake serve` whole on this machine: `make serve`.
+"""Show all of `chatlake serve` on this machine: `make serve`.
 
-A simulated API, a Prefect server, a schedule of every minute, one scheduled run, and what that leaves in
-Prefect. Ends by itself, or with Ctrl-C, and leaves nothing behind.
+It starts a simulated API and a Prefect server, waits for one run on a schedule of every minute, and
+shows what Prefect recorded. It ends by itself, or with Ctrl-C, and leaves nothing behind.
 """
 
 from __future__ import annotations

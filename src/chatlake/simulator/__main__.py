@@ -1,4 +1,4 @@
-"""`python -m chatlake.simulator`: the server as a process of its own; prints its URL first."""
+"""`python -m chatlake.simulator`: the server as a separate process; prints its URL first."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ def _rate(text: str) -> float:
 class Faults:
     """Misbehaviour by name. A rate below 1 is a probability, from 1 on it means every Nth request.
 
-    So 1 is every request, 3 every third, 0.1 about a tenth: seeded, the same run gives the same
-    faults for the same order of requests.
+    So 1 is every request, 3 every third, 0.1 about a tenth. With a seed, the same order of requests
+    meets the same faults.
     """
 
     error_401: float = _rate("401 invalid_api_key during a run (rate)")

@@ -24,7 +24,7 @@ from chatlake.simulator.phrases import LANGUAGES
 Json = dict[str, Any]
 
 GROUP: Final = 4
-"""So many completions in a row belong to one conversation, if they belong to one at all."""
+"""This many completions in a row belong to one conversation, if they belong to one at all."""
 _CONVERSATIONS: Final = 0.6
 # Share of the texts -> their length in characters: the median is 300, the tail ends at 30,000.
 _LENGTHS: Final = (
@@ -69,7 +69,7 @@ class Readers:
         self.talk = functools.lru_cache(maxsize=64)(self._talk)
 
     def _talk(self, index: int) -> Talk:
-        """Return what completion `index` asked and was answered."""
+        """Return the inputs and the reply of completion `index`."""
         group, place = divmod(index, GROUP)
         first = index
         if self._dice.share(b"readers", group) < _CONVERSATIONS:
@@ -108,7 +108,7 @@ class Readers:
         return _encoded(stored)
 
     def message(self, index: int, completion_id: str, position: int) -> bytes:
-        """Return message `position`; the one behind the inputs repeats the reply."""
+        """Return message `position`; the one after the inputs repeats the reply."""
         talk = self.talk(index)
         identified = {"id": f"{completion_id}-{position}"}
         if position < len(talk.inputs):

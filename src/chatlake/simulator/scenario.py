@@ -153,7 +153,7 @@ class Scenario:
 
 
 def check(**holds: bool) -> None:
-    """Raise UsageError for the first option whose value does not hold."""
+    """Raise UsageError for the first option with an invalid value."""
     for name, good in holds.items():
         if not good:
             raise UsageError(f"The simulator's option {name} is out of its range.")

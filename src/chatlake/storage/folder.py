@@ -29,7 +29,7 @@ from chatlake.storage.open_files import too_many_open
 
 Access = Literal["private", "group"]
 
-# Folders and files; the process's umask narrows them further, nothing ever widens them.
+# Folders and files; the process's umask can narrow them further, but nothing widens them.
 _MODES: Final[dict[str, tuple[int, int]]] = {"private": (0o700, 0o600), "group": (0o750, 0o640)}
 _LOCK: Final = ".lock"
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -40,7 +40,7 @@ class LocalStorage:
     """Files below a folder, which is made when the first file is written."""
 
     def __init__(self, location: str | os.PathLike[str], access: Access = "private") -> None:
-        # One true name: the catalogue notices a moved lake by it, whatever link leads there.
+        # The resolved name: the catalogue notices a moved lake by it, whatever link leads there.
         self._root = Path(os.path.realpath(location))
         self.location = str(self._root)
         self._folder_mode, self._file_mode = _MODES[access]
@@ -214,9 +214,9 @@ class LocalStorage:
         return target.parent / f"_{uuid.uuid4()}{TEMPORARY_SUFFIX}"
 
     def _require_lock_in_place(self) -> None:
-        """Raise where the folder is not the one that was locked: written there, all would be lost.
+        """Raise if the folder is not the one that was locked: data written there would be lost.
 
-        What comes after commit N in an empty folder is no lake.
+        Commits after N in an empty folder do not form a lake.
         """
         if self._lock is not None and not self._lock.is_at(self._root / _LOCK):
             raise LakeDamagedError(
@@ -251,7 +251,7 @@ class LocalStorage:
         if folder.is_dir():
             return
         if folder == self._root:
-            # What lies above the lake is not the lake's: the umask alone decides there.
+            # Folders above the lake do not belong to it, so only the umask decides there.
             folder.parent.mkdir(parents=True, exist_ok=True)
         else:
             self._make_folder(folder.parent)

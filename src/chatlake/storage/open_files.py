@@ -9,11 +9,11 @@ from chatlake.errors import OpenFilesError
 
 _LIMITS: Final = {errno.EMFILE, errno.ENFILE}
 _TEXT: Final = "Too many open files"
-"""What DuckDB and Arrow make of it, which keep the system's words alone."""
+"""DuckDB and Arrow keep only the system's message for it."""
 
 
 def too_many_open(error: BaseException) -> OpenFilesError | None:
-    """Return what to raise where an error, or its cause, says that no more files can be opened."""
+    """Return the error to raise if an error or its cause means that too many files are open."""
     for found in (error, error.__cause__):
         if isinstance(found, OpenFilesError):
             return found

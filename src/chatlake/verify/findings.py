@@ -8,15 +8,15 @@ from typing import Final, Literal
 from chatlake.storage.interface import Storage
 
 Kind = Literal[
-    "missing",  # listed or numbered, and not there
-    "forbidden",  # this user may not read it: nothing is known of it
-    "unreadable",  # there, and cannot be read or understood
-    "size",  # has another number of bytes than the manifest says
-    "altered",  # has another SHA-256 than the manifest, or the document itself, says
-    "misplaced",  # its name or folder says something else than it holds
-    "schema",  # other columns than the table's
-    "rows",  # another number of rows than the manifest says
-    "range",  # rows created outside of the partition's day, or of the file's range
+    "missing",  # listed or numbered, but missing
+    "forbidden",  # this user may not read it, so nothing is known about it
+    "unreadable",  # exists, but cannot be read or understood
+    "size",  # its number of bytes differs from the manifest
+    "altered",  # its SHA-256 differs from the manifest or from the one in the document itself
+    "misplaced",  # its name or folder does not match its content
+    "schema",  # its columns differ from the table's
+    "rows",  # its number of rows differs from the manifest
+    "range",  # rows created outside the partition's day or the file's range
     "duplicate",  # a key occurs twice
     "orphan",  # rows whose completion or message is not stored
     "count",  # a count that another table contradicts

@@ -27,7 +27,7 @@ Document = TypeVar("Document", Manifest, Checkpoint)
 
 @dataclass(slots=True)
 class History:
-    """What the manifests tell. `state`: the newest one's, None where that cannot be known.
+    """What the manifests say. `state`: the newest one's; None if it cannot be known.
 
     `documents`: how many manifests and checkpoints there are.
     """
@@ -72,14 +72,14 @@ def readable_files(storage: RereadingStorage, newest: int) -> dict[str, PartFile
 
 
 def missing_manifest(number: int, evidence: str) -> Finding:
-    """Return the finding that a manifest newer than all that are there has gone."""
+    """Return the finding that a manifest newer than all existing ones is missing."""
     problem = f"is missing: {evidence}"
     return Finding(manifest_path(number), problem, RESTORE_MANIFEST, "missing")
 
 
 def _damage(storage: RereadingStorage) -> Iterator[Finding]:
     lines = list(find_damage(storage))
-    if lines:  # once more: a passing fault is not damage
+    if lines:  # once more, because a temporary fault is not damage
         storage.pause()
         again = set(find_damage(storage))
         lines = [line for line in lines if line in again]
@@ -120,7 +120,7 @@ def _take_checkpoint(
 ) -> None:
     path = checkpoint_path(number)
     if path in bad:
-        if history.state is None:  # nothing else tells what it told
+        if history.state is None:  # nothing else has its content
             history.findings = [
                 dataclasses.replace(finding, remedy=RESTORE_MANIFEST)
                 if finding.path == path and finding.remedy == RESTORE_CHECKPOINT
@@ -153,7 +153,7 @@ def _agree(one: LakeState, other: LakeState) -> bool:
 
 
 def _decoded(storage: RereadingStorage, path: str, kind: type[Document]) -> Document | None:
-    """Return a document whose hash is known to be right; None if it is not there or not whole."""
+    """Return a document whose hash is known to be valid; None if it is missing or incomplete."""
     try:
         return msgspec.json.decode(storage.read(path), type=kind)
     except (FileNotFoundError, LakeDamagedError, msgspec.DecodeError):

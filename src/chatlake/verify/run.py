@@ -59,7 +59,7 @@ from chatlake.verify.tables import TableChecker
 __all__ = ["Finding", "Subset", "VerifyReport", "storage_of", "verify", "verify_storage"]
 
 Progress = Callable[[int, int], None]
-"""Told the bytes of data files that were read, and how many there are to read."""
+"""Called with the bytes of data files that were read, and the bytes to read in total."""
 
 _THREADS: Final = min(4, os.cpu_count() or 1)
 _ROWS_AT_ONCE: Final = 500_000
@@ -67,10 +67,11 @@ _ROWS_AT_ONCE: Final = 500_000
 
 @dataclass(slots=True)
 class VerifyReport:
-    """What a verification found. `notes`: what is worth knowing and no damage.
+    """What a verification found.
 
-    `files`, `bytes`, `rows`: of the data files that were read, of `listed_files` that the lake
-    lists. `manifests`: how many manifests and checkpoints were read. `seconds`: wall time.
+    `notes`: what is worth knowing but is not damage. `files`, `bytes`, `rows`: of the data files
+    that were read, out of `listed_files` in the lake. `manifests`: how many manifests and
+    checkpoints were read. `seconds`: wall time.
     """
 
     location: str
@@ -86,19 +87,19 @@ class VerifyReport:
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing is wrong with what was read, and all of it could be."""
+        """Whether everything could be read and nothing is wrong."""
         return not self.findings
 
     @property
     def is_damaged(self) -> bool:
-        """Whether something is wrong with what could be read."""
+        """Whether something that could be read is wrong."""
         return any(finding.kind != "forbidden" for finding in self.findings)
 
 
 def storage_of(location: str, access: Access = "private") -> Storage:
-    """Return the place of a lake that may be too damaged to be opened as one.
+    """Return the storage of a lake that may be too damaged to be opened.
 
-    LakeNotFoundError, LakeFormatError; LakeError for a place that no lake can be at.
+    LakeNotFoundError, LakeFormatError; LakeError for a place where no lake can be.
     """
     try:
         return Lake.open(location, access=access).storage
@@ -132,7 +133,7 @@ def verify_storage(
 
 
 def _next(storage: Storage) -> str:
-    """Name what writes the catalogue: a command that only reads writes nothing into a bucket."""
+    """Return what rewrites the catalogue: commands that only read write nothing to a bucket."""
     return "the next backup" if storage.local_path(CATALOG) is None else "the next command"
 
 
@@ -152,7 +153,7 @@ class _Verification:
         report = self._report
         record = Record.load(self._storage)
         # The catalogue first: it is never newer than the newest manifest, whatever is committed
-        # meanwhile.
+        # in the meantime.
         shown = read_catalog(self._storage)
         history = self._check_history(shown, record)
         if history.state is None:
@@ -210,8 +211,8 @@ class _Verification:
     def _check_what_is_there(self, history: History) -> None:
         """Check the bytes of every data file that some readable manifest lists.
 
-        What the lake holds cannot be known while a manifest is damaged: a file that is not there
-        may have been removed.
+        While a manifest is damaged, the lake's content cannot be known: a missing file may have
+        been removed.
         """
         listed = readable_files(self._storage, history.newest).values()
         sizes = self._storage.sizes([file.path for file in listed])
@@ -232,7 +233,7 @@ class _Verification:
         try:
             findings += self._data_findings(state, chosen, checked)
         finally:
-            # Interrupted, it remembers how far it came.
+            # If interrupted, it records how far it got.
             findings = [*self._still_listed(findings), *self._moved_away(state)]
             checked -= {finding.path for finding in findings if finding.kind == "forbidden"}
             self._remember(state, record, checked, findings)
@@ -268,7 +269,7 @@ class _Verification:
                         yield rows
                     else:
                         keys[file.path] = rows
-            # Where a file is damaged, its rows are missing in the others: that is said already.
+            # If a file is damaged, rows are missing elsewhere too, which is already reported.
             yield from checker.check(
                 [(f, keys.pop(f.path)) for f in partition if f.path in keys]
                 for partition in batch
@@ -296,7 +297,7 @@ class _Verification:
             yield from (finding for finding in found if finding is not None)
 
     def _still_listed(self, findings: Iterable[Finding]) -> list[Finding]:
-        """Drop what is missing because another process has merged and removed it meanwhile."""
+        """Drop files that are missing because another process has merged and removed them."""
         findings = list(findings)
         if any(finding.kind == "missing" for finding in findings):
             try:
@@ -307,7 +308,7 @@ class _Verification:
         return findings
 
     def _moved_away(self, state: LakeState) -> Iterator[Finding]:
-        """Name what is listed and lies below `replaced/` alone: the views miss it."""
+        """Report listed files that are only in `replaced/`, where the views do not see them."""
         away = {listed_path(file.path) for file in self._storage.list(REPLACED)}
         if away.isdisjoint(state.files):
             return

@@ -38,7 +38,10 @@ _FORMS: Final = {
 
 
 class Pages:
-    """The pages of one lake. Starlette calls them in threads, so that DuckDB blocks nobody."""
+    """The pages of one lake.
+
+    Starlette calls them in threads, so DuckDB does not block other requests.
+    """
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
@@ -54,7 +57,7 @@ class Pages:
         return self._page("list.html", page=page, title=asked.q or "Conversations")
 
     def conversation(self, request: Request) -> Response:
-        """Show a conversation, or give it out in another form."""
+        """Show a conversation, or return it in another format."""
         key = _key(request)
         page = self._made(lambda session: conversation_page(session, key))
         if page is not None:
@@ -101,7 +104,7 @@ class Pages:
         return self._page("gaps.html", gaps=found, count=count, title="Gaps")
 
     def usage(self, _request: Request) -> Response:
-        """Show the use by day and model."""
+        """Show usage by day and model."""
         page = self._made(
             lambda session: ledger.usage(
                 session, session.once("days", lambda: stored_days(session.ask))
@@ -118,7 +121,7 @@ class Pages:
         return Response(data, media_type=_STATIC[name])
 
     def failed(self, _request: Request, error: Exception) -> Response:
-        """Say what went wrong."""
+        """Show what went wrong."""
         if isinstance(error, TooSlowError):
             seconds = self._catalogue.patience_s
             return self._page("slow.html", 503, seconds=seconds, title="This took too long")

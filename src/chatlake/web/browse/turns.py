@@ -1,8 +1,8 @@
 """The earlier and later turns of a conversation.
 
-An application that holds a conversation sends all of it again with each question. So a later turn
-is a completion whose inputs begin with the inputs and the reply of this one. Two neighbouring days
-are looked at, on either side.
+An application sends the whole conversation again with each question. So a later turn is a
+completion whose inputs begin with the inputs and the reply of this one. The days before and after
+are searched too.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _talks(
     places: Sequence[tuple[int, str]],
     days: tuple[date, date],
 ) -> dict[str, _Talk]:
-    """Return the completions of these days with one of the texts at its place."""
+    """Return the completions of these days that have one of the texts at its position."""
     if not places:
         return {}
     span = {"first": days[0], "last": days[1], "source": own["source"]}
@@ -118,7 +118,7 @@ def _talks(
     conditions = []
     for number, (index, text) in enumerate(places):
         parameters |= {f"at_{number}": index, f"text_{number}": text}
-        # A reply stands after the inputs, or after the replies before it.
+        # A reply comes after the inputs, or after the earlier replies.
         comparison = "=" if direction == "input" else ">="
         conditions.append(
             f"(message_index {comparison} $at_{number} "

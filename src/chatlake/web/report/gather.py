@@ -33,7 +33,7 @@ from chatlake.web.report.facts import (
 from chatlake.web.report.queries import Views
 
 RECENT: Final = timedelta(days=31)
-"""How old a check of a file may be to count."""
+"""How old the check of a file may be to count."""
 FINGERPRINT: Final = 12
 """Hex digits of the newest manifest's SHA-256."""
 _REQUEST: Final = re.compile(r"\(request ([^)\s]{1,100})\)")
@@ -47,7 +47,7 @@ AskStatus = Callable[[], tuple[Sequence[Standing], Sequence[SourceRun]]]
 def gather(
     lake: Lake, ask_status: AskStatus, now: datetime, period: Period | None = None
 ) -> Report:
-    """Return the facts of a lake, at its newest commit. LakeDamagedError where it is unreadable."""
+    """Return the facts of a lake, at its newest commit. LakeDamagedError if it is unreadable."""
     for left in reversed(range(ATTEMPTS)):
         try:
             return _gather(lake, ask_status, now, period)
@@ -186,7 +186,7 @@ def _gap(failure: Failure, *, is_stored: bool) -> Gap:
 
 
 def _request_in(detail: str) -> str:
-    """Return the request id that a refusal's text names; some failures have it only there."""
+    """Return the request id in a refusal's text; some failures have it only there."""
     found = _REQUEST.search(detail)
     return found[1] if found else ""
 
@@ -218,7 +218,7 @@ def _time(text: str | None) -> datetime | None:
 def _from_seconds(created: int) -> datetime | None:
     try:
         return datetime.fromtimestamp(created, UTC)
-    except (OverflowError, ValueError, OSError):  # what a source sends is kept as it is
+    except (OverflowError, ValueError, OSError):  # what a source sends is kept unchanged
         return None
 
 

@@ -1,4 +1,4 @@
-"""What no report can say, because the API does not store it."""
+"""What no report can show, because the API does not store it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A question that the data do not answer, and why."""
+    """A question that the data cannot answer, and why."""
 
     name: str
     why: str
@@ -42,4 +42,4 @@ NOT_IN_THE_DATA: Final = (
         "Completions that the source had already dropped are unknown, and not counted as gaps.",
     ),
 )
-"""In the order of how often people ask."""
+"""Ordered by how often people ask."""

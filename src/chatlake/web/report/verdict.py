@@ -1,7 +1,7 @@
-"""The judgement: one sentence on the whole lake, and what somebody should look at.
+"""The verdict: one sentence about the whole lake, and what somebody should look at.
 
-A finding is `bad` where something in the lake is wrong or being lost, `warn` where somebody should
-act or know, `note` for what is good to know. The worst one gives the verdict its level.
+A finding is `bad` if something in the lake is wrong or being lost, `warn` if somebody should act or
+know, `note` if it is good to know. The worst one gives the verdict its level.
 """
 
 from __future__ import annotations
