@@ -169,7 +169,7 @@ def test_costs_take_the_most_exact_and_newest_price(views: duckdb.DuckDBPyConnec
 
 
 def test_daily_usage_counts_refusals_and_details(views: duckdb.DuckDBPyConnection) -> None:
-    """A completion with a refusal counts once; what is unknown is no zero."""
+    """A completion with a refusal counts once; an unknown value is not zero."""
     found = rows(views, "SELECT model, completions, messages, refusals, cached_tokens, "
                         "reasoning_tokens FROM daily_usage ORDER BY model")  # fmt: skip
     assert found == [
@@ -195,7 +195,7 @@ def test_an_image_of_two_days_is_one_row(tmp_path: Path) -> None:
 
 
 def test_every_view_and_column_has_a_comment(views: duckdb.DuckDBPyConnection) -> None:
-    """Whoever opens the catalogue with another program reads there what a column means."""
+    """The meaning of each column is in the catalogue, for readers with another program."""
     shown = rows(views, "SELECT view_name, comment FROM duckdb_views() WHERE schema_name = 'main' "
                         "AND database_name = 'lake'")  # fmt: skip
     assert {name for name, _ in shown} == set(VIEWS)

@@ -127,7 +127,7 @@ class Shell:
 
 @contextmanager
 def shell(folder: Path) -> Iterator[Shell]:
-    """A shell that ends what it started."""
+    """A shell that ends the processes that it started."""
     opened = Shell(folder, free_port())
     try:
         yield opened
@@ -137,7 +137,7 @@ def shell(folder: Path) -> Iterator[Shell]:
 
 @pytest.mark.slow
 def test_session_prints_what_the_readme_shows(tmp_path: Path) -> None:
-    """Who pastes the session line by line sees the README's output."""
+    """Pasting the session line by line gives the README's output."""
     with shell(tmp_path) as opened:
         for step in session(first_session()):
             printed = opened.run(step.command)

@@ -1,4 +1,4 @@
-"""A lake that this user may not read, or not all of it: nobody takes that for damage."""
+"""A lake that this user may not read, or not all of it, is not reported as damaged."""
 
 from __future__ import annotations
 

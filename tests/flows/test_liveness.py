@@ -61,7 +61,7 @@ def of_another_process_of_that_number() -> dict[str, Any]:
 
 
 def of_another_machine() -> dict[str, Any]:
-    """Return the labels of a process that nobody here can see."""
+    """Return the labels of a process on another machine."""
     return {**own_labels(LAKE, 1), HOST: "nas", BOOT: "b", MACHINE: "m"}
 
 
@@ -85,7 +85,7 @@ def test_a_living_process_of_this_machine_lives(age: timedelta, *, locked: bool)
 def test_a_dead_process_of_this_machine_is_dead_at_once(
     labels: Callable[[], dict[str, Any]], *, locked: bool
 ) -> None:
-    """Whoever holds the lock, whichever lake it was, and though its number was given away."""
+    """Whoever holds the lock, whichever lake it was, and even if its number was reused."""
     found = labels()
 
     why = judged(found, age=timedelta(0), locked=locked, lake="/srv/another")
@@ -144,7 +144,7 @@ def test_where_the_kernel_says_nothing_the_lock_decides(monkeypatch: pytest.Monk
 
 
 def test_the_labels_hold_no_path() -> None:
-    """Which lake it is, they say by a hash: whoever reads Prefect's pages need not know where."""
+    """They name the lake only by a hash, because Prefect's pages need not show its place."""
     labels = own_labels("/srv/customers/secret-lake", 1)
 
     assert labels[PROCESS] == os.getpid()

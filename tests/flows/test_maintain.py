@@ -1,4 +1,4 @@
-"""The flow `maintain`: what it merges, reads and removes, and how it ends where it must not go on."""
+"""The flow `maintain`: what it merges, reads and removes, and when it must stop."""
 
 from __future__ import annotations
 

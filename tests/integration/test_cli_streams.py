@@ -224,7 +224,7 @@ def writes_there(handle: Path, folder: Path) -> bool:
 
 
 def test_what_another_export_is_writing_stays(stored: Path, tmp_path: Path) -> None:
-    """Only what nobody holds is stale."""
+    """Only what no process holds is stale."""
     held, stale = tmp_path / "_chatlake-held.tmp", tmp_path / "_chatlake-stale.tmp"
     folder = tmp_path / "_chatlake-folder.tmp"
     folder.mkdir()

@@ -150,7 +150,7 @@ def test_what_the_other_account_deletes_is_marked(tmp_path: Path) -> None:
 def test_a_deletion_that_a_sweep_saw_before_counts_when_the_account_is_back(
     tmp_path: Path,
 ) -> None:
-    """A sweep of another account is none: the one before and the one after are two in a row."""
+    """A sweep of another account does not count: those before and after it are two in a row."""
     first = account("a", 30, first=NOW - DAY)
     with source(tmp_path, first) as settings:
         backup(settings)
