@@ -1,4 +1,4 @@
-"""`chatlake doctor` and who may read and write the files of a lake."""
+"""`chatlake doctor` checks the permissions of a lake's files."""
 
 from __future__ import annotations
 

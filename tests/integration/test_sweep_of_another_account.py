@@ -218,7 +218,7 @@ def test_what_expires_night_by_night_is_marked(tmp_path: Path, retention: str) -
 def test_everything_deleted_on_purpose_is_marked_once_it_would_have_expired(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nobody can tell it from another account before; the warning says what will happen."""
+    """Until then it looks like another account; the warning says what will happen."""
     server = account("a", 30, first=NOW - 40 * DAY)
     with source(tmp_path, server) as settings:
         with _at(NOW - 39 * DAY):

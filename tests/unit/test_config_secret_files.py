@@ -1,4 +1,4 @@
-"""A secret may be a file: read anew each time, and never waited for."""
+"""A secret may be a file: read again each time, and never waited for."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_secret_is_stored_nowhere_and_struck_out(file: Path) -> None:
 
 
 def test_path_may_look_like_a_key(tmp_path: Path) -> None:
-    """A path that has the shape of a key is a path all the same."""
+    """A path that looks like a key is still a path."""
     file = tmp_path / "sk-proj-of-the-production-account1"
     file.write_text(SECRET)
     assert SecretReference.parse(f"file:{file}").resolve() == SECRET

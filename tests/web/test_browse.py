@@ -1,4 +1,4 @@
-"""`chatlake browse` over HTTP: who gets in, what the pages show, and that nothing of it acts."""
+"""`chatlake browse` over HTTP: access, what the pages show, and that hostile content has no effect."""
 
 from __future__ import annotations
 
