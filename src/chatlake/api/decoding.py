@@ -30,7 +30,7 @@ class Decoder(Protocol):
         """
 
     def finish(self) -> None:
-        """Raise EncodedBodyError where the body has ended too early."""
+        """Raise EncodedBodyError if the body has ended too early."""
 
 
 def decoder_for(encodings: Sequence[str]) -> Decoder:

@@ -33,7 +33,7 @@ def proxy_for(
     """Return the address of the proxy for a host, None for a direct connection.
 
     `configured`: what the configuration says; "direct" for no proxy, None to ask the environment.
-    ConfigurationError where what is named is not a proxy that can be used.
+    ConfigurationError if what is named is not a proxy that can be used.
     """
     if is_loopback(host) or configured == DIRECT:
         return None

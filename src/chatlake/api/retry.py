@@ -237,7 +237,7 @@ class RetryPolicy:
 
 
 def failure_of(state: tenacity.RetryCallState) -> AskAgainError:
-    """Return the failure of the last attempt. TypeError where it is of another kind."""
+    """Return the failure of the last attempt. TypeError if it is of another kind."""
     failure = state.outcome.exception() if state.outcome else None
     if not isinstance(failure, AskAgainError):
         raise TypeError(f"only AskAgainError may be retried, not {failure!r}")

@@ -226,7 +226,7 @@ class Committer:
     def _without_doubled_images(
         self, partition: Partition, images: set[str], added: list[PartFile]
     ) -> list[PartFile]:
-        """Drop images that another batch of this run committed meanwhile."""
+        """Drop images that another batch of this run committed in the meantime."""
         doubled = images & self._images.of(partition)
         if not doubled:
             return added

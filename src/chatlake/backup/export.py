@@ -8,7 +8,7 @@ Memory stays bounded, whatever the size of the source:
 3. When the next one is full too, `_room` makes the fetching of further completions wait.
 4. A large response needs as much memory as a buffer. So the client reads only its first 256 KiB,
    and then awaits `room`, which returns when the buffer is not full and none is being written.
-5. The client does not read the connection meanwhile, so the server has to stop sending.
+5. The client does not read the connection in the meantime, so the server has to stop sending.
 """
 
 from __future__ import annotations

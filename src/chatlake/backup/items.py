@@ -49,7 +49,7 @@ class SourceJob:
 
     @property
     def filters(self) -> str:
-        """The filters in words, empty where there are none."""
+        """The filters in words, empty if there are none."""
         words = [f"model {self.model}"] if self.model else []
         words += [f"metadata {key}={value}" for key, value in self.metadata.items()]
         return ", ".join(words)

@@ -67,7 +67,7 @@ class Listing:
     async def pages(self) -> AsyncIterator[ListedPage]:
         """Yield each page with its new rows only.
 
-        SourceUnreachableError, UnusableListError or AccountError where the list cannot be read.
+        SourceUnreachableError, UnusableListError or AccountError if the list cannot be read.
         """
         starts = self._starts()
         pager = self._pager_at(next(starts, None))

@@ -225,7 +225,7 @@ class _SourceBackup:
         return min(1.0, (position - start) / (end - start))
 
     def _swept(self) -> SweepResult | None:
-        """What a full sweep found gone; None where the list did not show all that there is."""
+        """What a full sweep found gone; None if the list did not show all that there is."""
         if self._sweep is None or self._discovery.position is None or self._discovery.gaps:
             return None
         return self._sweep.finish(self._completions)
@@ -238,7 +238,7 @@ class _SourceBackup:
         return stored is not None and stored.status != "running"
 
     async def _end(self, status: str, sweep: SweepResult | None = None) -> None:
-        """Commit the end of the run, once, and whatever is cancelled meanwhile."""
+        """Commit the end of the run, once, and whatever is cancelled in the meantime."""
         await to_its_end(self._ended(status, sweep))
 
     async def _ended(self, status: str, sweep: SweepResult | None) -> None:

@@ -37,7 +37,7 @@ class SweepResult:
     """What a sweep changes in the lake, for the run to commit, and how many it marks deleted.
 
     `withheld`: how many missed completions do not count, because the list may be another account's;
-    `warning` says so in words, and is empty where there are none.
+    `warning` says so in words, and is empty if there are none.
     """
 
     added: list[PartFile] = field(default_factory=list)

@@ -30,8 +30,8 @@ class LoopThread:
         """Run `work` to its end and return its result.
 
         When the waiting thread is interrupted, `work` is cancelled and awaited before the
-        interrupting exception goes on. Further interruptions cancel it again, and are awaited too.
-        RuntimeError if the loop has died, through a SystemExit in other work or its own error.
+        interrupting exception continues. Further interruptions cancel it again, and are awaited
+        too. RuntimeError if the loop has died, through a SystemExit in other work or its own error.
         """
         ended = threading.Event()
         tasks: list[asyncio.Task[T]] = []

@@ -36,7 +36,7 @@ def tidy_lake(lake: Lake) -> None:
 def vacuum_lake(lake: Lake, older_than: timedelta) -> tuple[list[StoredFile], Unlisted]:
     """Remove what `unlisted_now` finds; return what was removed, and what was found.
 
-    Looks again under the lock, since a run may have ended meanwhile. LakeLockedError,
+    Looks again under the lock, since a run may have ended in the meantime. LakeLockedError,
     LakeDamagedError, LakeUnwritableError.
     """
     with lake.lock(new_run_id()):

@@ -8,7 +8,7 @@ from chatlake.model.prices import Price
 
 
 def open_lake(settings: Settings, *, create: bool = False) -> Lake:
-    """Open the configured lake. LakeNotFoundError where there is none and `create` is False."""
+    """Open the configured lake. LakeNotFoundError if there is none and `create` is False."""
     prices = [Price(**dict(entry)) for entry in settings.prices]
     lake = Lake.open(settings.lake_location, access=settings.access, create=create, prices=prices)
     lake.follow_move()

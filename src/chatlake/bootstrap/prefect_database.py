@@ -29,7 +29,7 @@ _SQLITE: Final = re.compile(r"sqlite(\+\w+)?:///(?P<path>[^?]+)")
 
 
 def own_database() -> str | None:
-    """Return the address of chatlake's own database; None where the user has chosen a database.
+    """Return the address of chatlake's own database; None if the user has chosen a database.
 
     The folder is made. Imports Prefect.
     """

@@ -16,7 +16,7 @@ _CONNECT_S: Final = 5.0
 
 
 def require_extra(runner: Runner) -> None:
-    """Raise ConfigurationError where the library of the configured cluster is not installed."""
+    """Raise ConfigurationError if the library of the configured cluster is not installed."""
     library = _LIBRARIES.get(runner.kind)
     if library is not None and find_spec(library) is None:
         extra = f"chatlake[{runner.kind}]"
@@ -27,7 +27,7 @@ def require_extra(runner: Runner) -> None:
 
 
 def require_prefect() -> None:
-    """Raise ChatlakeError where Prefect is not installed, before a traceback says so."""
+    """Raise ChatlakeError if Prefect is not installed, before a traceback says so."""
     if find_spec("prefect") is None:
         raise ChatlakeError(
             "the flows and Secret blocks need Prefect, which is not installed here",
@@ -52,7 +52,7 @@ def no_lasting_server(runner: Runner) -> ConfigurationError:
 
 
 def require_cluster(runner: Runner) -> None:
-    """Raise ChatlakeError where nothing listens at the address of the configured cluster."""
+    """Raise ChatlakeError if nothing listens at the address of the configured cluster."""
     if runner.address is None:
         return
     parts = urlsplit(runner.address if "://" in runner.address else f"//{runner.address}")

@@ -12,7 +12,7 @@ from chatlake.config import Settings
 
 
 def load_prefect_secret(name: str) -> str:
-    """Return the value of a Prefect Secret block; ValueError where there is none.
+    """Return the value of a Prefect Secret block; ValueError if there is none.
 
     It is read from the server of `PREFECT_API_URL`, else from your Prefect home.
     Raises ChatlakeError if a later Prefect has changed the database there.

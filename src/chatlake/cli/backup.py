@@ -91,7 +91,7 @@ def backup(
 
 
 def _ids(ids_file: str, settings: Settings, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the ids asked for; UsageError where there are none, or the source is not clear."""
+    """Return the ids asked for; UsageError if there are none, or the source is not clear."""
     from chatlake.config import lines_of, parse_ids, read_ids  # noqa: PLC0415
 
     known = [source.name for source in settings.sources]

@@ -36,13 +36,13 @@ class Row:
 
     @property
     def seconds(self) -> int | None:
-        """`created` as a backup reads it, UTC seconds; None where it is not a usable time."""
+        """`created` as a backup reads it, UTC seconds; None if it is not a usable time."""
         return seconds_of(self.created)
 
 
 @dataclass(frozen=True, slots=True)
 class SeenPage:
-    """A page as it was sent; `has_more` is None where the source does not say.
+    """A page as it was sent; `has_more` is None if the source does not say.
 
     `has_token`: the source pages by its own tokens. `malformed`: rows that cannot be read.
     """
@@ -59,7 +59,7 @@ class SeenPage:
 
 
 def read_seen_page(body: bytes) -> SeenPage:
-    """Read a page as a backup does. InvalidResponseError where a backup cannot read it."""
+    """Read a page as a backup does. InvalidResponseError if a backup cannot read it."""
     try:
         page = read_completion_page(body)
     except InvalidResponseError:
@@ -143,7 +143,7 @@ def _times(name: str, rows: Sequence[Row]) -> Iterator[Check]:
 
 
 def _unit(row: Row) -> str:
-    """Return what `created` counts; empty where it is not a usable time."""
+    """Return what `created` counts; empty if it is not a usable time."""
     if row.seconds is None:
         return ""
     if isinstance(row.created, str):

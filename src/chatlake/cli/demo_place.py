@@ -69,7 +69,7 @@ class Place:
         return COMPLETIONS + self.runs * NEW_EACH_TIME
 
     def write_config(self, url: str) -> None:
-        """Write the configuration of the stand-in API at `url`."""
+        """Write the configuration of the simulated API at `url`."""
         text = _CONFIG.format(url=url, variable=KEY_VARIABLE)
         self.config.write_text(text, encoding="utf-8")
 

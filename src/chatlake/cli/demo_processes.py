@@ -1,4 +1,4 @@
-"""The two processes of `chatlake demo`, the stand-in API and the flow, and what they show."""
+"""The two processes of `chatlake demo`, the simulated API and the flow, and what they show."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LINES_KEPT = 15
 
 @contextlib.contextmanager
 def simulator(place: Place) -> Iterator[str]:
-    """Run the stand-in API; yields its base URL."""
+    """Run the simulated API; yields its base URL."""
     days = place.completions / _PER_DAY
     command = [
         *("-m", "chatlake.simulator", "--exit-with-parent", "--port", "0", "--seed", "7"),

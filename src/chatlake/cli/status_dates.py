@@ -1,7 +1,7 @@
 """When a source's completions were created, as far as the source's dates are plausible.
 
 A source may send a `created` that lies in the future or is not a time. One such row must not make a
-lake look fresh for ever. So rows in the future are counted separately and do not set the age.
+lake look fresh forever. So rows in the future are counted separately and do not set the age.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class Cell:
 class Layout:
     """Which columns are shown, and how wide. `total_columns`: how many there are.
 
-    `width` is the terminal's, None where nothing is cut. `ascii_only`: no lines but `-`, `|`, `+`.
+    `width` is the terminal's, None if nothing is cut. `ascii_only`: no lines but `-`, `|`, `+`.
     `texts`: which columns may hold text to read. In a narrow terminal columns without a value go
     first, then those in the middle, and texts last.
     """

@@ -73,7 +73,7 @@ TIMEZONE = Leaf(_timezone, {"type": "string", "pattern": r"^[A-Za-z][A-Za-z0-9_+
 
 
 def longest_pause(cron: str) -> timedelta | None:
-    """Return the longest time between two runs of a cron expression, None where it is not clear.
+    """Return the longest time between two runs of a cron expression, None if it is not clear.
 
     Clock changes are ignored: a day that one makes an hour longer counts as any other. Days such as
     `L`, `LW` or `5#2` are not followed.

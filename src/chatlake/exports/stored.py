@@ -28,7 +28,7 @@ Json = dict[str, Any]
 class Stored:
     """One completion: images as data URLs, halves of surrogate pairs as U+FFFD.
 
-    `inputs` are the input messages in order, None where the lake does not have them all. `problem`
+    `inputs` are the input messages in order, None if the lake does not have them all. `problem`
     is the reason if it cannot be read, else None.
     """
 
@@ -54,7 +54,7 @@ class Stored:
 
     @property
     def metadata(self) -> Json:
-        """The metadata, empty where there are none."""
+        """The metadata, empty if there are none."""
         return as_object(self.completion.get("metadata"))
 
 

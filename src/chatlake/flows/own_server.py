@@ -168,7 +168,7 @@ class OwnServer:
 async def own_server(wanted: int | None, database: str | None) -> AsyncIterator[OwnServer]:
     """Run a server on loopback; inside the block, this process's Prefect settings name it.
 
-    `wanted`: its port; None: any. `database`: see OwnServer. ChatlakeError where it does not start.
+    `wanted`: its port; None: any. `database`: see OwnServer. ChatlakeError if it does not start.
     """
     require_known_database(database)
     port = free_port(wanted)
@@ -201,7 +201,7 @@ def free_port(wanted: int | None) -> int:
 
 
 def _docket_name(answer: httpx.Response) -> Any:
-    """Return the name of a server's queue of tasks, which is unique here; None where none is."""
+    """Return the name of a server's queue of tasks, which is unique here; None if none is."""
     try:
         return answer.json()["server"]["docket"]["name"]
     except (ValueError, LookupError, TypeError):

@@ -1,4 +1,4 @@
-"""A run's progress in Prefect: an artifact that is updated while commits go on."""
+"""A run's progress in Prefect: an artifact that is updated while commits continue."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ async def serve(
 
     If the user has no Prefect server, one is started on `port` and stopped at the end. Its database
     is chatlake's own, unless the configuration refers to Secret blocks in the user's. ChatlakeError
-    where there is no server, or it dies; UsageError where another configuration's deployments have
+    where there is no server, or it dies; UsageError if another configuration's deployments have
     these names.
     """
     ends = [asyncio.create_task(_orphaned(os.getppid()))]
@@ -161,7 +161,7 @@ async def _stop(runner: Runner, running: asyncio.Task[None]) -> None:
 
 
 async def _check_names(client: PrefectClient, deployments: Sequence[RunnerDeployment]) -> None:
-    """UsageError where another configuration's deployment has the name and is served."""
+    """UsageError if another configuration's deployment has the name and is served."""
     for deployment in deployments:
         try:
             found = await client.read_deployment_by_name(deployment.full_name)

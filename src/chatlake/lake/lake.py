@@ -298,7 +298,7 @@ class Lake:
         return self._catalog.is_current(self._state)
 
     def ensure_catalog(self) -> str:
-        """Return the path of a catalogue of the newest commit, written anew if need be.
+        """Return the path of a catalogue of the newest commit, written again if need be.
 
         If the lake cannot be written, or is in a bucket, it is in a temporary folder that is
         removed with this object. While another run writes, it is the one that the run keeps fresh.

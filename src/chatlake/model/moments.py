@@ -15,7 +15,7 @@ _LARGEST_SECONDS = 100_000_000_000
 
 
 def seconds_of(created: object) -> int | None:
-    """Return a completion's `created` in UTC seconds; None where it is not a usable time."""
+    """Return a completion's `created` in UTC seconds; None if it is not a usable time."""
     if isinstance(created, str):
         return _from_text(created.strip())
     if isinstance(created, bool) or not isinstance(created, int | float):

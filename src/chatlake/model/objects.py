@@ -142,7 +142,7 @@ _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def read_completion_page(body: bytes) -> Page[Completion]:
-    """Decode a page of `GET /chat/completions`; InvalidResponseError where it is not one."""
+    """Decode a page of `GET /chat/completions`; InvalidResponseError if it is not one."""
     rows, page = _split_page(_checked(read_sent(body), "a page"))
     return _page(tuple(_completion(row) for row in rows), page)
 
@@ -150,7 +150,7 @@ def read_completion_page(body: bytes) -> Page[Completion]:
 def read_readable_completions(body: bytes) -> Page[Completion]:
     """Decode a page of `GET /chat/completions`, without the rows that cannot be read.
 
-    InvalidResponseError where the page itself cannot be read.
+    InvalidResponseError if the page itself cannot be read.
     """
     rows, rest = split_rows(body)
     sent = read_sent(rest)
@@ -168,7 +168,7 @@ def read_readable_completions(body: bytes) -> Page[Completion]:
 
 
 def read_message_page(body: bytes, completion_id: str = "", position: int = 0) -> Page[Message]:
-    """Decode a page of `GET …/messages`; InvalidResponseError where it is not one.
+    """Decode a page of `GET …/messages`; InvalidResponseError if it is not one.
 
     `position`: that of the page's first message among all of the completion, from 0; a message
     without an id is named by its own (`<completion id>-<position>`, as the API names them).

@@ -68,7 +68,7 @@ class Oddities:
     # Used when responding
 
     def refusal(self, index: int, route: str) -> str | None:
-        """How it is refused on this route; None where it is not."""
+        """How it is refused on this route; None if it is not."""
         if index in self._refused:
             way = self._refused[index].get(route)
             if way is not None:

@@ -1,9 +1,9 @@
 """The mix `readers`: what people who read and train on conversations meet, of realistic length.
 
-Conversations go on over several completions, so that one's inputs and reply begin the next. A step
-is what one completion adds: input messages, and the reply. Tool calls take two steps: the reply
-that makes them, and the one after their results. Half of the conversations repeat the calls among
-their inputs; the other half come back without, as the API stores them.
+Conversations continue over several completions, so that one's inputs and reply begin the next. A
+step is what one completion adds: input messages, and the reply. Tool calls take two steps: the
+reply that makes them, and the one after their results. Half of the conversations repeat the calls
+among their inputs; the other half come back without, as the API stores them.
 """
 
 from __future__ import annotations

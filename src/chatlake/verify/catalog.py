@@ -83,7 +83,7 @@ def check_catalog(
 ) -> Iterator[Finding]:
     """Compare with `expected`, what it should show; None if that is not known.
 
-    A catalogue that an older chatlake wrote may lack views, until it is written anew.
+    A catalogue that an older chatlake wrote may lack views, until it is written again.
     """
     own = CatalogStamp.of(storage, shown.stamp.number)
     lacking = set(VIEWS) - shown.views

@@ -78,7 +78,7 @@ def write_part(
 ) -> PartFile | None:
     """Write one durable part file of `batches` (same schema); None, and no file, without rows.
 
-    Each batch begins a row group. `expected_rows` in all (as a rule those of the first batch) sizes
+    Each batch begins a row group. `expected_rows` in all (usually those of the first batch) sizes
     the bloom filters.
     """
     batches = (batch for batch in batches if batch.num_rows)

@@ -49,7 +49,7 @@ def open_unaltered(storage: Storage, file: PartFile) -> Iterator[pq.ParquetFile]
 def require_unaltered(storage: Storage, file: PartFile, copy: BinaryIO | None = None) -> None:
     """LakeDamagedError, naming the file, if its bytes are not those that were committed.
 
-    `copy` gets all of them; OSError where it cannot.
+    `copy` gets all of them; OSError if it cannot.
     """
     digest = hashlib.sha256()
     for chunk in _chunks(storage, file):
