@@ -205,7 +205,7 @@ def read_choices(
 ) -> list[tuple[ChoiceFields, MessageFields, SentObject]] | None:
     """Decode the replies of a completion: each choice, its message, and the message's exact text.
 
-    None where `choices` is no array. A choice, or a message in it, that is not an object has no
+    None if `choices` is not an array. A choice, or a message in it, that is not an object has no
     fields.
     """
     array = completion.sent.member("choices", bytes(completion.fields.choices))

@@ -19,7 +19,7 @@ _MOST_MARKS = 5_000_000  # in a page: some seconds of work
 def split_rows(body: bytes) -> tuple[list[bytes], bytes]:
     """Return the texts of the rows in the page's `data`, and the page with an empty `data`.
 
-    InvalidResponseError if the text is no object with an array `data`, is cut, or would take
+    InvalidResponseError if the text is not an object with an array `data`, is cut, or would take
     long to take apart.
     """
     key, last_string, within, is_whole = b"", b"", False, False

@@ -60,7 +60,7 @@ def _refuse(constant: str) -> None:
 
 
 def entry(value: object, *path: str) -> object:
-    """Follow keys into nested objects; None if one is missing or no object."""
+    """Follow keys into nested objects; None if one is missing or not an object."""
     for key in path:
         if not isinstance(value, dict):
             return None
