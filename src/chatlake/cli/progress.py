@@ -204,4 +204,4 @@ def _waiting(pulse: Pulse, now: float) -> str:
     if "429" in pulse.why:
         return f"rate limited, pausing {seconds} s"
     why = pulse.why.partition(": ")[2] or pulse.why  # without the route, which is long
-    return f"asking again in {seconds} s: {shortened(printable(why), 50)}"
+    return f"retrying in {seconds} s: {shortened(printable(why), 50)}"

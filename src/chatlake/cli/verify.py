@@ -124,7 +124,7 @@ def _show(report: VerifyReport) -> None:
     for finding in report.findings:
         say(f"{paint('✗', 'red')} {printable(finding.path)}: {printable(finding.problem)}")
         say(f"  {paint('→', 'dim')} {printable(finding.remedy)}")
-    verdict = "all sound"
+    verdict = "no damage"
     if not report.is_sound:
         verdict = paint(count(len(report.findings), "problem"), "red")
     files = count(report.files, "file")

@@ -133,7 +133,7 @@ def _completed(done: Maintenance) -> State[None]:
     assert done.verified is not None  # noqa: S101
     return Completed(
         message=f"{done.compacted.merged:,} small files merged into {done.compacted.added:,}; "
-        f"{done.verified.files:,} of {done.verified.listed_files:,} files read again, all sound; "
+        f"{done.verified.files:,} of {done.verified.listed_files:,} files read again, no damage; "
         f"{len(done.removed or ()):,} old files removed "
         f"({size(sum(file.size for file in done.removed or ()))})"
     )

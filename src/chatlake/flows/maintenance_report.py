@@ -64,7 +64,7 @@ def maintenance_markdown(done: Maintenance) -> str:
     """The figures of a maintenance."""
     merged, read = done.compacted, done.verified
     is_sound = not done.damaged and read is not None and read.is_sound
-    lines = [f"## Maintenance: {'sound' if is_sound else 'damaged'}", "", "| | |", "|:--|--:|"]
+    lines = [f"## Maintenance: {'no damage' if is_sound else 'damaged'}", "", "| | |", "|:--|--:|"]
     if merged is not None:
         lines += [
             row("small files merged", [f"{merged.merged:,} into {merged.added:,}"]),

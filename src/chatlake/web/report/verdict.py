@@ -65,7 +65,7 @@ def _headline(report: Report, level: Level) -> str:
         return "Nothing is backed up yet"
     if level == "bad":
         return "Something is wrong: act now"
-    return "Backed up, with points to look at" if level == "warn" else "Everything is backed up"
+    return "Backed up, with points to check" if level == "warn" else "Everything is backed up"
 
 
 def _sentence(report: Report) -> str:
