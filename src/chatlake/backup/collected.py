@@ -96,11 +96,10 @@ class Collected:
         created: int | None = None,
         instead_of: OutcomeKind | None = None,
     ) -> None:
-        """Record a completion that could not be fetched completely; `absent`, `instead_of`.
+        """Record a completion that could not be fetched completely.
 
-        Of `Outcome`.
-
-        `created`: its creation in UTC seconds, where only that is known of it.
+        `absent`, `instead_of`: see `Outcome`. `created`: its creation in UTC seconds, if only that
+        is known of it.
         """
         failures_logger.warning("%s: %s: %s", self._job.name, completion_id, error.message)
         now = format_time(datetime.now(UTC))
@@ -158,7 +157,7 @@ class Collected:
 def _observation(run_id: str, previous: StoredVersion | None) -> Observation:
     """Return the time of seeing it now.
 
-    Always later than the last one, because clocks may be put back.
+    It is always later than the last one, because clocks may be put back.
     """
     now = time.time_ns() // 1000
     if previous is None:

@@ -132,7 +132,7 @@ class ListHoles:
     async def _gives_what_is_known(self, pager: Pager[Completion]) -> bool:
         """Whether the list works except for the next row.
 
-        It returns an earlier row again, or its newest.
+        It does if it returns an earlier row again, or its newest row.
         """
         pager.limit = 1
         is_asked = False
@@ -156,7 +156,7 @@ class ListHoles:
     ) -> AsyncIterator[tuple[ListedPage, Completion | None]]:
         """Yield the rows after the bad row, newest first, each page with the oldest row so far.
 
-        None once they meet the rows that were read before.
+        It yields None once they meet the rows that were read before.
         """
         pager, oldest = self._requests.new_pager(None), None
         self._is_blocked = False

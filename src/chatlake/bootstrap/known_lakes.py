@@ -41,7 +41,7 @@ class _Known(msgspec.Struct):
 def remember_lake(settings: Settings, commits: int) -> None:
     """Note that the configured lake exists.
 
-    Remove the notes of configurations that no longer exist.
+    Also remove the notes of configurations that no longer exist.
     """
     known = _Known(settings.lake_location, str(settings.path), time.time(), commits)
     with contextlib.suppress(OSError, RuntimeError):

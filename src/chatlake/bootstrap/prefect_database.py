@@ -1,6 +1,4 @@
-"""The database of a Prefect server that starts on this machine.
-
-Whose it is, and whether it is usable.
+"""The database of a Prefect server that starts on this machine: its owner, and its version.
 
 Every Prefect server brings its database up to its own version as it starts, and none can go back. A
 server that chatlake starts has its own database, so another Prefect on this machine, which a user

@@ -34,7 +34,7 @@ class Holdings:
 def holdings(settings: Settings) -> dict[str, Holdings]:
     """Look into the lake for each source.
 
-    Nothing if it cannot be read, because other checks report that.
+    It returns nothing if the lake cannot be read, because other checks report that.
     """
     try:
         lake = open_lake(settings)

@@ -44,8 +44,8 @@ WHERE database_name = 'lake' AND schema_name = 'main'
 def editor(connection: duckdb.DuckDBPyConnection) -> Callable[[], str]:
     """Return a function that reads the next query.
 
-    EOFError for Ctrl-D, KeyboardInterrupt for Ctrl-C. Enter ends a query after `;` or a dot
-    command; otherwise it starts a new line. The history is a file that only its owner may read.
+    It raises EOFError for Ctrl-D, KeyboardInterrupt for Ctrl-C. Enter ends a query after `;` or a
+    dot command; otherwise it starts a new line. The history is a file that only its owner may read.
     """
     names = [name for (name,) in connection.execute(_WORDS).fetchall()]
     session: PromptSession[str] = PromptSession(

@@ -141,8 +141,8 @@ def is_fetched(item: Item) -> bool:
 def settings_for(job: SourceJob, settings: Settings) -> Settings:
     """Return the part of the configuration that a batch needs.
 
-    Its source, with secrets as references. It leaves out the address of `notify`, which is a secret
-    itself, and the selection, which may be a long list.
+    That is its source, with secrets as references. It leaves out the address of `notify`, which is
+    a secret itself, and the selection, which may be a long list.
     """
     source = settings.source(job.name)
     bare = source.model_copy(update={"select": type(source.select)()})

@@ -130,8 +130,8 @@ class Lake:
     def lock(self, run_id: str = "") -> Iterator[None]:
         """Be the only writer inside the block, on the newest state.
 
-        LakeLockedError if there is another. At the end, the catalogue shows the last commit, and
-        the tables' folders contain exactly the files that it lists (see `tidying`).
+        Raises LakeLockedError if there is another. At the end, the catalogue shows the last commit,
+        and the tables' folders contain exactly the files that it lists (see `tidying`).
         """
         with self.storage.lock(_this_process(run_id)):
             self._holds_lock = True

@@ -25,10 +25,7 @@ _OURS = (".parquet", TEMPORARY_SUFFIX)
 
 @dataclass(slots=True)
 class Unlisted:
-    """The files that the newest manifest does not list.
-
-    Those that may be removed, and those that stay.
-    """
+    """The files that the newest manifest does not list: those to remove, and those to keep."""
 
     removable: list[StoredFile] = field(default_factory=list)
     kept: list[StoredFile] = field(default_factory=list)

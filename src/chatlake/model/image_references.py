@@ -50,7 +50,7 @@ class EmbeddedImage:
     def bare_reference(self) -> str:
         """The replacement in `raw` for an image that is not stored.
 
-        Its hash, which is never put back.
+        It has only the hash, and is never replaced by the image.
         """
         return f"{_MARK.decode()}{self.sha256}"
 

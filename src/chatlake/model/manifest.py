@@ -224,7 +224,8 @@ def parse_time(text: str) -> datetime:
 def false_value(document: Manifest | Checkpoint) -> str | None:
     """Return what a document contains that chatlake never writes: a time, a day or a figure.
 
-    Else None. Its SHA-256 shows accidents, not forgeries: a forger can write a matching one.
+    None if there is nothing. Its SHA-256 shows accidents, not forgeries: a forger can write a
+    matching one.
     """
     files = document.added if isinstance(document, Manifest) else document.files
     told = chain(map(_false_of_file, files), _false_moments(document), _false_seconds(document))

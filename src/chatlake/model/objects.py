@@ -188,7 +188,7 @@ def read_completion(body: bytes) -> Completion:
 def latest_of_each(items: Iterable[Completion]) -> dict[str, Completion]:
     """Return one completion for each id.
 
-    The one with the later `created`, or the later of equal ones. They are in the order of the
+    It is the one with the later `created`, or the later of equal ones. They are in the order of the
     items.
     """
     latest: dict[str, Completion] = {}
@@ -264,7 +264,7 @@ def _page(items: tuple[T, ...], page: _Page, malformed: tuple[Malformed, ...] = 
 def _said_of_more(value: object) -> bool | None:
     """Return whether a page says there is more, however the server writes it.
 
-    None if it does not say.
+    It is None if the page does not say.
     """
     if value is None or isinstance(value, bool):
         return value

@@ -1,6 +1,4 @@
-"""Text from outside, made safe to show and store.
-
-No secrets, no control characters, limited length.
+"""Text from outside, made safe to show and store: no secrets, no control characters, bounded.
 
 A server may repeat what it was sent: the key in an error message, a parameter in an address, a
 token in a request id. The exception of a library may do the same. Such text reaches logs, the

@@ -165,9 +165,8 @@ class Pager(Generic[T]):
     def ask_for_known(self, *, earlier_second: bool = False) -> bool:
         """Go back by one item, so that the last one must appear again.
 
-        False before the second item.
-
-        `earlier_second`: go back to an earlier second, as a cursor by time has to.
+        Returns False before the second item. `earlier_second`: go back to an earlier second, as a
+        cursor by time has to.
         """
         place = self._trail.before_last(earlier_second=earlier_second)
         if place is None:

@@ -15,8 +15,8 @@ from chatlake.storage.interface import Storage
 def local_copy(storage: Storage, path: str) -> Iterator[str | None]:
     """Give a local path of the file.
 
-    Its own, or that of a copy that is removed at the end of the block. None if the file is absent.
-    LakeError; LakeUnwritableError if there is no space for a copy.
+    It is its own path, or that of a copy that is removed at the end of the block. None if the file
+    is absent. LakeError; LakeUnwritableError if there is no space for a copy.
     """
     own = storage.local_path(path)
     if own is not None:

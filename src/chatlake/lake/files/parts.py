@@ -53,7 +53,7 @@ def to_table(table: str, columns: dict[str, list[Any]]) -> pa.Table:
 def to_tables(table: str, columns: dict[str, list[Any]]) -> Iterator[pa.Table]:
     """Build Arrow tables as `to_table` does.
 
-    For images, several small ones, because each is a copy.
+    For images it builds several small ones, because each is a copy.
     """
     if table != IMAGES:
         yield to_table(table, columns)

@@ -104,7 +104,7 @@ class AzureStore:
     def copy(self, key: str, new_key: str, size: int) -> None:
         """Write a blob under a second key.
 
-        Downloaded and uploaded, because Azure's own copy is asynchronous.
+        It is downloaded and uploaded, because Azure's own copy is asynchronous.
         """
         data = self.filesystem.cat_file(key, timeout=upload_s(size))
         self.put(new_key, bytes(data))
