@@ -73,7 +73,7 @@ def ask(
     """Answer a common question about the lake.
 
     Without a name, it lists the questions and the options that each accepts. --show-sql prints the
-    SQL, which you can change and give to `chatlake sql`.
+    SQL, which you can change and pass to `chatlake sql`.
     """
     from chatlake.lake.catalog.ready_questions import ready_question, ready_questions  # noqa: PLC0415
 

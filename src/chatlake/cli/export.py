@@ -89,7 +89,7 @@ def finetune(
         typer.Option(
             "--train",
             metavar="last|all",
-            help="Train on the last reply alone (earlier ones get weight 0), or on all.",
+            help="Train only on the last reply (earlier ones get weight 0), or on all.",
         ),
     ] = "last",
     dedupe: DedupeOption = "exact",

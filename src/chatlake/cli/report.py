@@ -46,10 +46,10 @@ def report(
 ) -> None:
     """Write a report on the lake as one HTML file.
 
-    It needs no network and no other file. It says whether the backup is complete, which days had
-    none, what is missing and why, what was verified, deleted and changed, and how many tokens were
-    used. With --json it writes the same facts and no file. The exit code is 0 even if the lake has
-    gaps.
+    The file needs no network and no other file. It says whether the backup is complete, which days
+    had no backup, what is missing and why, what was verified, deleted and changed, and how many
+    tokens were used. With --json it writes the same facts and no file. The exit code is 0 even if
+    the lake has gaps.
     """
     from datetime import UTC  # noqa: PLC0415
 
