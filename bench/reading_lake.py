@@ -22,7 +22,8 @@ from chatlake.backup.rows import RowBuffer
 from chatlake.lake import Lake
 from chatlake.model.flatten import Observation, flatten
 from chatlake.model.manifest import Manifest, SourceRun, format_time
-from chatlake.model.objects import read_completion, read_message_page
+from chatlake.model.objects import read_completion
+from chatlake.model.pages import read_message_page
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import MESSAGES
 from chatlake.simulator.pictures import logo

@@ -26,7 +26,8 @@ from chatlake.lake.lake import Lake
 from chatlake.model.compaction import choose
 from chatlake.model.flatten import Observation, flatten
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest, PartFile
-from chatlake.model.objects import read_completion, read_message_page
+from chatlake.model.objects import read_completion
+from chatlake.model.pages import read_message_page
 from chatlake.model.partitions import Partition
 from chatlake.simulator.scenario import Scenario
 

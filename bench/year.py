@@ -20,8 +20,8 @@ import time_machine
 from bench.backups import KEY, configuration
 from bench.measured import BenchError
 from bench.servers import Server, serving
+from chatlake.backup.ports import SilentObserver
 from chatlake.bootstrap.backup import open_lake, run_backup
-from chatlake.bootstrap.observers import SilentObserver
 from chatlake.bootstrap.sources import jobs_for
 from chatlake.config import Settings, load_settings
 

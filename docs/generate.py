@@ -32,7 +32,7 @@ from chatlake import errors
 from chatlake.cli.app import app
 from chatlake.config import json_schema
 from chatlake.config.durations import PATTERN as DURATION
-from chatlake.config.notify import NOTIFY_PATTERN
+from chatlake.config.notify_address import NOTIFY_PATTERN
 from chatlake.config.places import INSTANT_PATTERN, LAKE_PATTERN, URL_PATTERN
 from chatlake.config.references import SECRET_PATTERN
 from chatlake.config.sizes import PATTERN as SIZE

@@ -6,7 +6,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
-from chatlake.storage.bucket.object_store import Buffer, Listed, Refusal, Stat
+from chatlake.storage.bucket.object_store import Buffer, ListedObject, Refusal, Stat
 
 
 class FakeStoreError(Exception):
@@ -71,11 +71,11 @@ class FakeStore:
             raise FileNotFoundError(key)
         return self.objects[key][0]
 
-    def list(self, start: str) -> list[Listed]:
+    def list(self, start: str) -> list[ListedObject]:
         """Return the objects below a folder."""
         self._answer()
         return [
-            Listed(key, len(data), at)
+            ListedObject(key, len(data), at)
             for key, (data, _, at) in self.objects.items()
             if key.startswith(start)
         ]

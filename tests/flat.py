@@ -9,7 +9,8 @@ from typing import Any
 
 from chatlake.model.flatten import FlatCompletion, Observation, flatten
 from chatlake.model.image_references import restore_references
-from chatlake.model.objects import read_completion, read_message_page
+from chatlake.model.objects import read_completion
+from chatlake.model.pages import read_message_page
 from chatlake.model.tables import COLUMNS, COMPLETIONS, CONTENT_PARTS, MESSAGES
 
 ID = "chatcmpl-CTxOp1E8WvIfQtQ3En3hwngASdj0A"

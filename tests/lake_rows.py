@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from chatlake.lake.files.parts import to_table, write_part
+from chatlake.lake.files.arrow import to_table
+from chatlake.lake.files.parts import write_part
+from chatlake.model.digest import completion_digest
+from chatlake.model.json_text import read_sent
 from chatlake.model.manifest import PartFile
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import COLUMNS
@@ -26,35 +31,43 @@ def columns(table: str, rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
 
 
 def completion(key: str, created: int = NOON, **more: Any) -> dict[str, Any]:
-    """One row of completions; the digest follows from the id."""
+    """One row of completions; the digest follows from what `raw` says, and that from the row."""
+    raw = json.dumps({"id": key, "created": created, "model": "gpt-4o"})
     row = {
         "completion_id": key,
         "created_at": created * MICRO,
         "model": "gpt-4o",
-        "choice_count": 1,
         "message_count": 2,
         "image_count": 0,
         "first_seen_at": SEEN,
         "synced_at": SEEN,
         "run_id": "run-1",
-        "raw": f'{{"id":"{key}"}}',
-        "digest": digest(key),
+        "raw": raw,
+        "digest": completion_digest(read_sent(raw.encode())),
     }
     return {**row, **more}
 
 
-def message(key: str, index: int, created: int = NOON, **more: Any) -> dict[str, Any]:
-    """One row of messages."""
+def message(
+    key: str,
+    index: int,
+    created: int = NOON,
+    *,
+    parts: Sequence[dict[str, Any]] = (),
+    **more: Any,
+) -> dict[str, Any]:
+    """One row of messages; `parts`: the rows of its content parts."""
+    sent = ", ".join(each["raw"] for each in parts)
     row = {
         "completion_id": key,
         "message_id": f"{key}-{index}",
         "message_index": index,
         "direction": "input",
         "role": "user",
-        "part_count": 0,
+        "part_count": len(parts),
         "created_at": created * MICRO,
         "model": "gpt-4o",
-        "raw": "{}",
+        "raw": f'{{"role": "user", "content_parts": [{sent}]}}',
     }
     return {**row, **more}
 
@@ -77,9 +90,12 @@ def part(key: str, index: int, created: int = NOON, **more: Any) -> dict[str, An
         "type": "text",
         "part_source": "content_parts",
         "created_at": created * MICRO,
-        "raw": "{}",
     }
-    return {**row, **more}
+    row |= more
+    sent: dict[str, Any] = {"type": row["type"]}
+    if sha256 := row.get("image_sha256"):
+        sent["image_url"] = {"url": f"chatlake-image:{sha256}"}
+    return {"raw": json.dumps(sent), **row}
 
 
 def image(data: bytes, **more: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ python -m tests.lake_writer LAKE --unlocked KEY…   the same, racing others wit
 python -m tests.lake_writer LAKE --hold            take the lock, say so, and wait to be killed
 python -m tests.lake_writer LAKE --compact         merge small files
 python -m tests.lake_writer LAKE --vacuum          remove what no manifest lists
+python -m tests.lake_writer LAKE --forget KEY…     erase completions for good
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import time
 from datetime import timedelta
 
+from chatlake.bootstrap.forgetting import Choice, forget_choice
 from chatlake.bootstrap.maintenance import compact_lake, vacuum_lake
 from chatlake.errors import CommitConflictError
 from chatlake.lake import Lake
@@ -46,6 +48,8 @@ def run(location: str, *words: str) -> None:
         compact_lake(lake)
     elif words == ("--vacuum",):
         vacuum_lake(lake, timedelta(0))
+    elif words[0] == "--forget":
+        forget_choice(lake, Choice(words[1:]), reason="test")
     elif words[0] == "--unlocked":
         for key in words[1:]:
             commit(lake, key)

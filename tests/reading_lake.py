@@ -11,7 +11,8 @@ from chatlake.backup.rows import RowBuffer
 from chatlake.lake import Lake
 from chatlake.model.flatten import Observation, flatten
 from chatlake.model.manifest import Failure, Manifest, SourceRun, format_time
-from chatlake.model.objects import read_completion, read_message_page
+from chatlake.model.objects import read_completion
+from chatlake.model.pages import read_message_page
 from chatlake.model.partitions import Partition
 
 SEEN = datetime(2026, 3, 1, 2, tzinfo=UTC)

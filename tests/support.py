@@ -12,9 +12,9 @@ from unittest import mock
 import msgspec
 from hypothesis import settings
 
+from chatlake.backup.ports import SilentObserver
 from chatlake.backup.report import BackupReport
 from chatlake.bootstrap.backup import open_lake, run_backup
-from chatlake.bootstrap.observers import SilentObserver
 from chatlake.bootstrap.sources import jobs_for
 from chatlake.config import Settings, load_settings
 from chatlake.simulator import Running

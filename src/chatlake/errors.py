@@ -21,6 +21,7 @@
     │   │   └── TooLargeError                   one that is larger than pace.max_body
     │   └── RetriesExhaustedError               429, 5xx, time-outs until attempts ran out
     ├── IncompleteExportError          exit 3   an export with --strict skipped something
+    ├── GapsError                      exit 3   the source has completions that the lake lacks
     ├── LakeError                      exit 1   look at the lake
     │   ├── LakeNotFoundError                   no lake there yet: run a backup first
     │   ├── NotInLakeError                      the lake does not have this completion
@@ -239,6 +240,14 @@ class IncompleteExportError(ChatlakeError):
     exit_code = 3
     kind = "skipped"
     default_hint = "The report beside the output counts what was skipped by reason."
+
+
+class GapsError(ChatlakeError):
+    """The source has completions that the lake lacks, or has in another version."""
+
+    exit_code = 3
+    kind = "gaps"
+    default_hint = "`chatlake backup --full` fetches what is missing and what changed."
 
 
 class LakeError(ChatlakeError):

@@ -52,11 +52,16 @@ MAINTENANCE: Final[tuple[str, ...]] = (
     "compaction.merged",
     "compaction.committed",
     "vacuum.removed",
+    "forget.rewritten",
+    "forget.committed",
 )
-"""Points around the commits of a compaction, and after each file that a vacuum removes."""
+"""Points around the commits of a compaction or a forgetting, and after each file that a vacuum
+removes.
+"""
 
 TIDYING: Final[tuple[str, ...]] = (
     "tidying.started",
+    "tidying.erased",
     "tidying.removed",
     "tidying.copied",
     "tidying.moved",

@@ -9,7 +9,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 
@@ -22,9 +22,11 @@ def load(source: str) -> Any:
     lake = ModuleType("chatlake.lake")
     lake.__path__ = [f"{source}/chatlake/lake"]
     sys.modules |= {"chatlake.lake": lake, "chatlake.lake.catalog.views": views}
-    from chatlake.lake.catalog import only_reading
+    from chatlake.lake.catalog import confinement, only_reading
 
-    return only_reading
+    return SimpleNamespace(
+        confine=confinement.confine, checked_question=only_reading.checked_question
+    )
 
 
 def ask(guard: Any, lake: str, query: str) -> str:
@@ -47,6 +49,6 @@ def ask(guard: Any, lake: str, query: str) -> str:
 
 if __name__ == "__main__":
     task = json.load(sys.stdin)
-    only_reading = load(task["source"])
+    guard = load(task["source"])
     lake = str(Path(task["lake"]).resolve())
-    json.dump({query: ask(only_reading, lake, query) for query in task["queries"]}, sys.stdout)
+    json.dump({query: ask(guard, lake, query) for query in task["queries"]}, sys.stdout)

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import pytest
 
 from chatlake import __version__
-from chatlake.backup.ports import LakeStore, StoredVersion
+from chatlake.backup.lake_port import LakeStore, StoredVersion
 from chatlake.errors import (
     CommitConflictError,
     ConfigurationError,

@@ -12,10 +12,10 @@ from typing import Any
 
 from chatlake.api.client import ApiClient
 from chatlake.backup.items import SourceJob
+from chatlake.backup.ports import SilentObserver
 from chatlake.backup.report import BackupReport, new_report
 from chatlake.backup.run import back_up
 from chatlake.bootstrap.backup import open_lake
-from chatlake.bootstrap.observers import SilentObserver
 from chatlake.bootstrap.sources import jobs_for
 from chatlake.config import Settings
 from chatlake.exports.raw import export_raw

@@ -11,8 +11,8 @@ from unittest import mock
 import pytest
 import time_machine
 
+from chatlake.backup.ports import SilentObserver
 from chatlake.bootstrap.backup import open_lake, run_backup
-from chatlake.bootstrap.observers import SilentObserver
 from chatlake.bootstrap.sources import jobs_for
 from chatlake.cli.status_facts import gather
 from chatlake.config import Settings

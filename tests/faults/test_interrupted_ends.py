@@ -19,12 +19,12 @@ from typing import Any
 
 import pytest
 
-from chatlake.backup.ports import Rows
+from chatlake.backup.lake_port import Rows
+from chatlake.backup.ports import SilentObserver
 from chatlake.backup.report import new_report
 from chatlake.backup.run import back_up
 from chatlake.backup.uninterrupted import to_its_end
 from chatlake.bootstrap.backup import open_lake
-from chatlake.bootstrap.observers import SilentObserver
 from chatlake.bootstrap.runtime import Runtime
 from chatlake.bootstrap.sources import jobs_for
 from chatlake.config import Settings, load_settings

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from chatlake.errors import LakeDamagedError, OpenFilesError
-from chatlake.storage.open_files import too_many_open
+from chatlake.storage.file_errors import too_many_open
 from tests.nights.server import NightServer, serving
 from tests.support import KEY, KEY_VARIABLE, NOW, backup, settings_for
 

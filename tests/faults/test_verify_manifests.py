@@ -16,7 +16,8 @@ from chatlake.lake import Lake, manifests
 from chatlake.lake.catalog.build import CATALOG, empty_path
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest
 from chatlake.storage.folder import LocalStorage
-from chatlake.verify.run import VerifyReport, storage_of
+from chatlake.verify.findings import VerifyReport
+from chatlake.verify.run import storage_of
 from tests.faults.verify_lakes import (
     back_up,
     change,

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from chatlake.lake import Lake
-from chatlake.lake.files import parts
+from chatlake.lake.files import arrow, parts
 from chatlake.model.manifest import Manifest, PartFile
 from chatlake.model.partitions import Partition
 from chatlake.storage.interface import Storage
@@ -34,13 +34,11 @@ def lake() -> Lake:
 
 def sound(key: str, sha256: str | None = SHA256, **more: Any) -> dict[str, list[dict[str, Any]]]:
     """Return rows of one completion that agree with each other."""
+    parts = [rows.part(key, 0), rows.part(key, 1, type="image_url", image_sha256=sha256)]
     found: dict[str, list[dict[str, Any]]] = {
         "completions": [rows.completion(key, image_count=1, **more)],
-        "messages": [rows.message(key, 0, part_count=2), rows.message(key, 1)],
-        "content_parts": [
-            rows.part(key, 0),
-            rows.part(key, 1, type="image_url", image_sha256=sha256),
-        ],
+        "messages": [rows.message(key, 0, parts=parts), rows.message(key, 1)],
+        "content_parts": parts,
         "history": [{"completion_id": key, "change": "created", "created_at": rows.NOON * 10**6}],
     }
     if sha256 == SHA256 and key == "a":
@@ -165,7 +163,7 @@ def test_a_missing_image(lake: Lake) -> None:
 def test_a_missing_image_of_another_day(lake: Lake) -> None:
     """The day's own images count, not those of the day before."""
     next_day = Partition("openai", "2026-01-03")
-    found = sound("b")
+    found = sound("b", created=rows.NOON + 86_400)
     for some in found.values():
         for row in some:
             row["created_at"] = (rows.NOON + 86_400) * rows.MICRO
@@ -228,7 +226,7 @@ def test_a_file_in_another_partition_s_folder(lake: Lake) -> None:
 @pytest.mark.parametrize("change", ["drop", "retype", "reorder", "add"])
 def test_other_columns_than_the_table_s(lake: Lake, change: str) -> None:
     """Names, types and order must be the table's, or the views would not bind."""
-    table = parts.to_table("missed", rows.columns("missed", [{"completion_id": "a"}]))
+    table = arrow.to_table("missed", rows.columns("missed", [{"completion_id": "a"}]))
     if change == "drop":
         table = table.drop_columns(["run_id"])
     elif change == "retype":

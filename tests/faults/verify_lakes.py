@@ -12,7 +12,8 @@ from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest, PartFile
 from chatlake.model.partitions import Partition
 from chatlake.simulator import Scenario, running
 from chatlake.storage.interface import Storage
-from chatlake.verify.run import Finding, Subset, VerifyReport, verify_storage
+from chatlake.verify.findings import VerifyReport
+from chatlake.verify.run import Finding, Subset, verify_storage
 from tests import lake_rows
 from tests.support import NOW, backup, settings_for
 

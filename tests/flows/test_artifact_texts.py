@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 
 from chatlake.bootstrap.notify import notification
 from chatlake.errors import ConfigurationError, LakeLockedError
-from chatlake.flows import artifacts, maintenance_report
+from chatlake.flows.shown import artifacts, maintenance_report
 from tests.echo_server import Reply, Request, completion, page, serving
 from tests.support import backup, settings_for
 

@@ -14,12 +14,12 @@ import pytest
 
 from chatlake.backup.export import Item
 from chatlake.backup.items import Asked, Flush, Listed, Outcome, SourceJob
-from chatlake.backup.ports import StoredVersion
+from chatlake.backup.lake_port import StoredVersion
 from chatlake.config.load import parse_settings
 from chatlake.errors import AuthenticationError, ChatlakeError, InvalidResponseError
-from chatlake.flows.batch import Batch, BatchItems, BatchResult, BatchSizes, WorkerLostError
-from chatlake.flows.batches import BatchedExport
-from chatlake.flows.lost_batch import flush_of_lost
+from chatlake.flows.batches.batch import Batch, BatchItems, BatchResult, BatchSizes, WorkerLostError
+from chatlake.flows.batches.gathering import BatchedExport
+from chatlake.flows.batches.lost_batch import flush_of_lost
 from chatlake.model.objects import read_completion
 
 SETTINGS = parse_settings(
@@ -324,7 +324,7 @@ async def test_cancelling_again_loses_nothing(times: int) -> None:
 @on_a_loop
 async def test_a_batch_that_fills_slowly_sets_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Items wait for their batch to be full for a limited time only."""
-    monkeypatch.setattr("chatlake.flows.batches.FILL_SECONDS", 0.02)
+    monkeypatch.setattr("chatlake.flows.batches.gathering.FILL_SECONDS", 0.02)
     seen = asyncio.Event()
 
     async def slowly() -> AsyncIterator[Item]:

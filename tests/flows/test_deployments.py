@@ -11,7 +11,7 @@ import yaml
 from prefect import Flow
 
 from chatlake.config import load_settings, template
-from chatlake.flows.deployments import deployments_of
+from chatlake.flows.serve.deployments import deployments_of
 
 REPOSITORY = Path(__file__).parents[2]
 DEPLOYMENTS = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())["deployments"]

@@ -17,10 +17,10 @@ from chatlake.bootstrap.backup import open_lake
 from chatlake.bootstrap.runtime import export_batch
 from chatlake.config import load_settings
 from chatlake.errors import AuthenticationError, ChatlakeError, LakeLockedError
-from chatlake.flows.artifacts import FAILURES_KEY, REPORT_KEY
 from chatlake.flows.backup import backup
 from chatlake.flows.export_completions import export_completions
-from chatlake.flows.progress import PROGRESS_KEY
+from chatlake.flows.shown.artifacts import FAILURES_KEY, REPORT_KEY
+from chatlake.flows.shown.progress_artifact import PROGRESS_KEY
 from chatlake.simulator import Faults, Running
 from tests.flows.prefect_server import COUNT, Prefect
 from tests.hook import hook
@@ -199,7 +199,7 @@ def _crash(monkeypatch: pytest.MonkeyPatch, times: int) -> list[Exception]:
             raise crashes.pop()
         return export_batch(*args, **options)
 
-    monkeypatch.setattr("chatlake.flows.tasks.export_batch", crash)
+    monkeypatch.setattr("chatlake.flows.batches.tasks.export_batch", crash)
     return crashes
 
 

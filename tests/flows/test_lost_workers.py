@@ -15,9 +15,9 @@ import pytest
 from chatlake.backup.items import Flush, SourceJob
 from chatlake.config import Runner
 from chatlake.errors import AuthenticationError, ChatlakeError, LakeError
-from chatlake.flows.batch import Batch, BatchError, BatchItems, BatchResult, WorkerLostError
-from chatlake.flows.tasks import export, require_here
-from chatlake.flows.workers import ProcessWorkers, Workers, new_workers
+from chatlake.flows.batches.batch import Batch, BatchError, BatchItems, BatchResult, WorkerLostError
+from chatlake.flows.batches.tasks import export, require_here
+from chatlake.flows.batches.workers import ProcessWorkers, Workers, new_workers
 from chatlake.lake import Lake
 from tests.flows.test_batches import SETTINGS
 from tests.lake_rows import completion, write

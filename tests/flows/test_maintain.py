@@ -19,7 +19,7 @@ from chatlake.config import Settings, load_settings
 from chatlake.errors import ChatlakeError, LakeLockedError
 from chatlake.flows.maintain import maintain
 from chatlake.flows.maintenance import SLICES, slice_of
-from chatlake.flows.maintenance_report import FINDINGS_KEY, MAINTENANCE_KEY
+from chatlake.flows.shown.maintenance_report import FINDINGS_KEY, MAINTENANCE_KEY
 from chatlake.lake.files.replaced import replaced_path
 from tests.flows.prefect_server import Prefect
 from tests.hook import hook

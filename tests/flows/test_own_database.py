@@ -16,7 +16,7 @@ from chatlake.bootstrap.prefect_database import later_database, require_known_da
 from chatlake.bootstrap.secrets import needs_prefect_secrets
 from chatlake.config import load_settings
 from chatlake.errors import ChatlakeError
-from chatlake.flows import own_server
+from chatlake.flows.serve import own_server
 from chatlake.simulator import Running
 from tests.command_line import ended
 from tests.command_line import start as start_command

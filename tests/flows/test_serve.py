@@ -19,9 +19,9 @@ import pytest
 from chatlake.config import Settings, load_settings
 from chatlake.errors import ChatlakeError, ConfigurationError, UsageError
 from chatlake.flows.dead_runs import close_runs_of
-from chatlake.flows.deployments import deployments_of, runner_deployment, weekly
-from chatlake.flows.own_server import free_port
-from chatlake.flows.serving import _check_names
+from chatlake.flows.serve.deployments import deployments_of, runner_deployment, weekly
+from chatlake.flows.serve.own_server import free_port
+from chatlake.flows.serve.serving import _check_names
 from chatlake.simulator import Running, Scenario, running
 from tests.command_line import CommandLine
 from tests.flows.prefect_server import COUNT, Prefect, processes_with
@@ -103,7 +103,7 @@ def test_a_port_that_is_taken(server: Running) -> None:
 
     with pytest.raises(ChatlakeError, match=f"port {taken} is taken"):
         free_port(taken)
-    with mock.patch("chatlake.flows.own_server.DEFAULT_PORT", taken):
+    with mock.patch("chatlake.flows.serve.own_server.DEFAULT_PORT", taken):
         assert free_port(None) != taken
 
 

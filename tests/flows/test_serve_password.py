@@ -29,7 +29,7 @@ from prefect.settings import (
 from websockets.exceptions import WebSocketException
 
 from chatlake.config import load_settings
-from chatlake.flows import own_server
+from chatlake.flows.serve import own_server
 from chatlake.simulator import Scenario, running
 from tests.flows import prefect_api
 from tests.flows.prefect_server import COUNT, processes_with

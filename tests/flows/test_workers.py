@@ -19,8 +19,8 @@ from chatlake.bootstrap.runners import require_extra
 from chatlake.config import Runner, load_settings
 from chatlake.errors import ConfigurationError
 from chatlake.flows.backup import backup
+from chatlake.flows.batches.workers import ProcessWorkers, require_version
 from chatlake.flows.export_completions import export_completions
-from chatlake.flows.workers import ProcessWorkers, require_version
 from chatlake.simulator import Running
 from tests.flows.clusters import cluster
 from tests.flows.prefect_server import COUNT, Prefect, processes_with

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from httpx_aiohttp.transport import AIOHTTP_EXC_MAP
 
-from chatlake.api.transport import Failure, classify
+from chatlake.api.transport import ExchangeFailure, classify
 
 
 def exceptions_of(module: object) -> list[type[Exception]]:
@@ -35,8 +35,8 @@ def make(kind: type[Exception]) -> Exception:
 @pytest.mark.parametrize("kind", exceptions_of(httpx), ids=lambda kind: kind.__name__)
 def test_every_exception_of_httpx_is_mapped(kind: type[Exception]) -> None:
     """Each exception class that httpx has, also one that a later version adds, is known here."""
-    assert isinstance(classify(make(kind), answered=False), Failure)
-    assert isinstance(classify(make(kind), answered=True), Failure)
+    assert isinstance(classify(make(kind), answered=False), ExchangeFailure)
+    assert isinstance(classify(make(kind), answered=True), ExchangeFailure)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_every_exception_of_httpx_is_mapped(kind: type[Exception]) -> None:
 )
 def test_every_exception_of_aiohttp_is_mapped(kind: type[Exception]) -> None:
     """Whatever the transport lets through unmapped, or maps from, is known here."""
-    assert isinstance(classify(make(kind), answered=False), Failure)
+    assert isinstance(classify(make(kind), answered=False), ExchangeFailure)
 
 
 def test_mistakes_are_not_mapped() -> None:
@@ -58,29 +58,29 @@ def test_mistakes_are_not_mapped() -> None:
 @pytest.mark.parametrize(
     ("outer", "cause", "answered", "expected"),
     [
-        (httpx.ConnectTimeout, aiohttp.ServerDisconnectedError, False, Failure.UNREACHABLE),
-        (httpx.ConnectTimeout, aiohttp.ConnectionTimeoutError, False, Failure.TIMED_OUT),
-        (httpx.ReadTimeout, aiohttp.SocketTimeoutError, True, Failure.TIMED_OUT),
-        (httpx.ConnectError, aiohttp.ClientConnectorDNSError, False, Failure.UNREACHABLE),
+        (httpx.ConnectTimeout, aiohttp.ServerDisconnectedError, False, ExchangeFailure.UNREACHABLE),
+        (httpx.ConnectTimeout, aiohttp.ConnectionTimeoutError, False, ExchangeFailure.TIMED_OUT),
+        (httpx.ReadTimeout, aiohttp.SocketTimeoutError, True, ExchangeFailure.TIMED_OUT),
+        (httpx.ConnectError, aiohttp.ClientConnectorDNSError, False, ExchangeFailure.UNREACHABLE),
         (
             httpx.ConnectError,
             aiohttp.ClientConnectorCertificateError,
             False,
-            Failure.UNUSABLE_ADDRESS,
+            ExchangeFailure.UNUSABLE_ADDRESS,
         ),
-        (httpx.ReadError, aiohttp.ClientPayloadError, True, Failure.BROKEN_ANSWER),
-        (httpx.DecodingError, None, True, Failure.BROKEN_ANSWER),
-        (httpx.UnsupportedProtocol, None, False, Failure.UNUSABLE_ADDRESS),
-        (TimeoutError, None, True, Failure.TIMED_OUT),
-        (ConnectionResetError, None, True, Failure.BROKEN_ANSWER),
-        (ssl.SSLError, None, False, Failure.UNREACHABLE),
+        (httpx.ReadError, aiohttp.ClientPayloadError, True, ExchangeFailure.BROKEN_ANSWER),
+        (httpx.DecodingError, None, True, ExchangeFailure.BROKEN_ANSWER),
+        (httpx.UnsupportedProtocol, None, False, ExchangeFailure.UNUSABLE_ADDRESS),
+        (TimeoutError, None, True, ExchangeFailure.TIMED_OUT),
+        (ConnectionResetError, None, True, ExchangeFailure.BROKEN_ANSWER),
+        (ssl.SSLError, None, False, ExchangeFailure.UNREACHABLE),
     ],
 )
 def test_kinds_of_failure(
     outer: type[Exception],
     cause: type[Exception] | None,
     answered: bool,
-    expected: Failure,
+    expected: ExchangeFailure,
 ) -> None:
     """The cause behind the transport's loose mapping decides, and whether headers had come."""
     error = make(outer)

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from chatlake.lake.catalog.only_reading import confine
+from chatlake.lake.catalog.confinement import confine
 from chatlake.simulator import Scenario, running
 from tests.command_line import CommandLine
 from tests.contract.sql_family import OUTSIDE, READING, WRITING

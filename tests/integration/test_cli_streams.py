@@ -250,7 +250,7 @@ def test_where_there_are_no_unnamed_files_a_named_one_goes_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file system without O_TMPFILE: the same outcome, whether the block ends well or not."""
-    from chatlake.exports.output import open_export
+    from chatlake.exports.destination import open_export
 
     monkeypatch.delattr(os, "O_TMPFILE", raising=False)
     with open_export(tmp_path / "x", is_json=False) as file:

@@ -21,7 +21,8 @@ from chatlake.exports.raw import RawExportReport, export_raw
 from chatlake.lake.lake import Lake
 from chatlake.model.flatten import flatten
 from chatlake.model.manifest import Manifest
-from chatlake.model.objects import read_completion, read_message_page
+from chatlake.model.objects import read_completion
+from chatlake.model.pages import read_message_page
 from chatlake.model.partitions import Partition
 from chatlake.simulator import Scenario, running
 from tests.flat import CREATED, SEEN, choice, completion, exact, image, message, page_of

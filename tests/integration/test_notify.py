@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chatlake.api.notify import post_notification
+from chatlake.api.notification import post_notification
 from chatlake.simulator import Faults, Running, Scenario, running
 from tests.command_line import CommandLine
 from tests.hook import PATH, hook
@@ -36,7 +36,7 @@ def chatlake(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CHATLAKE_CONFIG", raising=False)
     monkeypatch.setenv(KEY_VARIABLE, KEY)
-    monkeypatch.setattr("chatlake.api.notify._PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr("chatlake.api.notification._PAUSES_S", (0.0, 0.0))
     return CommandLine(capsys)
 
 

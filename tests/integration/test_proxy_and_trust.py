@@ -11,7 +11,7 @@ import certifi
 import pytest
 
 from chatlake.api.client import ApiClient
-from chatlake.api.notify import post_notification
+from chatlake.api.notification import post_notification
 from chatlake.api.trust import VARIABLES, trusting
 from chatlake.errors import ConfigurationError
 from tests.command_line import CommandLine

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from chatlake.backup.ports import SilentObserver
 from chatlake.bootstrap import runtime as module
-from chatlake.bootstrap.observers import SilentObserver
 from chatlake.bootstrap.runtime import LISTING_SHARE, Runtime, export_batch
 from chatlake.bootstrap.sources import jobs_for
 from chatlake.config import Settings, load_settings

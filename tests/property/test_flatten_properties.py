@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatlake.backup.rows import columns_of
-from chatlake.lake.files.parts import to_table
+from chatlake.lake.files.arrow import to_table
 from chatlake.model.digest import completion_digest
 from chatlake.model.objects import read_completion
 from chatlake.model.tables import COMPLETIONS, CONTENT_PARTS, MESSAGES

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatlake.errors import InvalidResponseError
-from chatlake.model.objects import Page
+from chatlake.model.pages import Page
 from chatlake.model.paging import Pager, StrandedError
 
 LIMIT = 5

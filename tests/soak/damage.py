@@ -11,7 +11,7 @@ from pathlib import Path
 from chatlake.lake.lake import Lake
 from chatlake.model.manifest import PartFile
 from chatlake.model.partitions import Partition
-from chatlake.verify.findings import Kind
+from chatlake.verify.findings import FindingKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Damage:
 
     partition: Partition
     files: list[PartFile]
-    kind: Kind
+    kind: FindingKind
     undo: Callable[[], object] | None = None
 
     @property
@@ -36,8 +36,8 @@ class Damage:
 def do_damage(lake: Path, how: str, where: float, *, source: str | None = None) -> Damage:
     """Delete, truncate or flip a bit of a file; of some other tables of its day too, perhaps.
 
-    `source`: only of this one. `where`, in [0, 1), decides all that `how` leaves open. Only a flipped bit can be undone: a
-    backup does not read what it does not need, so it would stay.
+    `source`: only of this one. `where`, in [0, 1), decides all that `how` leaves open. Only a
+    flipped bit can be undone: a backup does not read what it does not need, so it would stay.
     """
     files = _choose_files(lake, how, where, source)
     partition = files[0].partition

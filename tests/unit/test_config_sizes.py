@@ -8,7 +8,7 @@ import pytest
 
 from chatlake.backup.ports import MAX_BODY
 from chatlake.config.sizes import format_size, parse_size
-from chatlake.config.source import Pace
+from chatlake.config.source import PaceSettings
 from chatlake.errors import ConfigurationError
 from tests.support import settings_for
 
@@ -47,7 +47,7 @@ def test_sizes_have_bounds(text: str) -> None:
 
 def test_the_default_is_one(tmp_path: Path) -> None:
     """The configuration, the client and the backup agree on it."""
-    assert Pace().max_body == MAX_BODY
+    assert PaceSettings().max_body == MAX_BODY
     settings = settings_for(tmp_path, "http://127.0.0.1:1/v1", pace={"max_body": "3MiB"})
     assert settings.sources[0].pace.max_body == 3 << 20
 

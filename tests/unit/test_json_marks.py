@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from chatlake.errors import InvalidResponseError
 from chatlake.model import rows_in_text
 from chatlake.model.json_marks import CLOSE, DEEP, OPEN, marks_of
-from chatlake.model.objects import read_completion_page, read_readable_completions
+from chatlake.model.pages import read_completion_page, read_readable_completions
 from chatlake.model.rows_in_text import split_rows
 
 DEPTH = 100_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chatlake.backup.kept_messages import compare
-from chatlake.backup.ports import StoredMessage
+from chatlake.backup.lake_port import StoredMessage
 
 
 def messages(*texts: str, direction: str = "input") -> list[StoredMessage]:

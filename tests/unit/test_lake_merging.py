@@ -12,8 +12,9 @@ import pytest
 
 from chatlake.errors import LakeDamagedError
 from chatlake.lake.files import parts
+from chatlake.lake.files.arrow import to_table
 from chatlake.lake.files.merging import full_groups, merge
-from chatlake.lake.files.parts import open_part, read_columns, to_table, write_part
+from chatlake.lake.files.parts import open_part, read_columns, write_part
 from chatlake.lake.files.schema import SCHEMAS
 from chatlake.model.compaction import Merge
 from chatlake.model.manifest import PartFile

@@ -13,8 +13,9 @@ import pytest
 
 from chatlake import failpoints
 from chatlake.errors import LakeDamagedError, LakeUnwritableError
-from chatlake.lake.files import parts
-from chatlake.lake.files.parts import read_columns, row_groups, to_table
+from chatlake.lake.files import arrow, parts
+from chatlake.lake.files.arrow import to_table
+from chatlake.lake.files.parts import read_columns, row_groups
 from chatlake.lake.files.schema import SCHEMAS
 from chatlake.model.manifest import format_time
 from chatlake.storage.folder import LocalStorage
@@ -141,12 +142,12 @@ def test_images_are_written_a_row_group_at_a_time() -> None:
     """Of large images only some are copied at once, and all of them come out in their order."""
     images = [rows.image(bytes([n]) * (4_000_000)) for n in range(5)]
     columns = rows.columns("images", images)
-    tables = list(parts.to_tables("images", columns))
+    tables = list(arrow.to_tables("images", columns))
     assert [table.num_rows for table in tables] == [2, 2, 1]
     assert max(table.nbytes for table in tables) < 9 << 20
     assert pa.concat_tables(tables).equals(to_table("images", columns))
     messages = rows.columns("messages", [rows.message("a", n) for n in range(3)])
-    assert [table.num_rows for table in parts.to_tables("messages", messages)] == [3]
+    assert [table.num_rows for table in arrow.to_tables("messages", messages)] == [3]
 
 
 def test_a_full_disk_while_writing_leaves_nothing(tmp_path: Path) -> None:

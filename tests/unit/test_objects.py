@@ -8,12 +8,8 @@ from typing import Any
 import pytest
 
 from chatlake.errors import InvalidResponseError
-from chatlake.model.objects import (
-    read_completion,
-    read_completion_page,
-    read_message_page,
-    read_readable_completions,
-)
+from chatlake.model.objects import read_completion
+from chatlake.model.pages import read_completion_page, read_message_page, read_readable_completions
 from tests.flat import ID, completion, exact, message, page_of, without
 
 

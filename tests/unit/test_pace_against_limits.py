@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from chatlake.model.pace import Outcome, Pace
+from chatlake.model.pace import Pace, RequestOutcome
 from chatlake.model.rate_finder import Ticket
 from chatlake.model.retry_after import RateLimit
 
@@ -79,7 +79,7 @@ def run(
     seconds: float,
     latency_s: float,
     seed: int = 1,
-    refusal: Outcome = Outcome.LIMITED,
+    refusal: RequestOutcome = RequestOutcome.LIMITED,
 ) -> Figures:
     """Send as much as the pace permits; latency varies by a tenth, sleeps end up to 1.5 ms late."""
     rng = random.Random(seed)
@@ -98,7 +98,7 @@ def run(
         if what == "end":
             assert ticket
             assert answer
-            outcome = Outcome.ACCEPTED if answer.granted else refusal
+            outcome = RequestOutcome.ACCEPTED if answer.granted else refusal
             pace.finish(
                 now, ticket, outcome, retry_after_s=answer.retry_after_s, limit=answer.limit
             )
@@ -214,7 +214,11 @@ def test_refusals_by_chance(share: float) -> None:
 def test_single_503_slows_nothing() -> None:
     """One 503 in fifty is chance: the rate stays what it was."""
     figures = run(
-        Pace(concurrency=16), chance(0.02), seconds=20, latency_s=0.05, refusal=Outcome.OVERLOADED
+        Pace(concurrency=16),
+        chance(0.02),
+        seconds=20,
+        latency_s=0.05,
+        refusal=RequestOutcome.OVERLOADED,
     )
     assert figures.granted(0, 20) >= 0.9 * 20 * 16 / 0.05
 
@@ -225,7 +229,9 @@ def test_storm_of_503() -> None:
     def ask(now: float) -> Answer:
         return Answer(not 10 <= now < 70)
 
-    figures = run(Pace(concurrency=32), ask, seconds=90, latency_s=0.05, refusal=Outcome.OVERLOADED)
+    figures = run(
+        Pace(concurrency=32), ask, seconds=90, latency_s=0.05, refusal=RequestOutcome.OVERLOADED
+    )
     refused = [at for at, granted in figures.answers if not granted]
     assert len([at for at in refused if 15 <= at < 70]) <= 55
     assert figures.granted(80, 90) >= 0.9 * 10 * 32 / 0.05

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from chatlake.api.pacing import PauseTooLongError, SharedPace
-from chatlake.model.pace import Outcome, Pace
+from chatlake.model.pace import Pace, RequestOutcome
 
 
 def shared(pace: Pace) -> SharedPace:
@@ -26,7 +26,7 @@ def most_at_once(pace: SharedPace, requests: int) -> int:
         most = max(most, under_way)
         await asyncio.sleep(0.03)
         under_way -= 1
-        pace.finish(ticket, Outcome.ACCEPTED)
+        pace.finish(ticket, RequestOutcome.ACCEPTED)
 
     async def all_of_them() -> None:
         await asyncio.gather(*(request() for _ in range(requests)))
@@ -53,7 +53,7 @@ def test_a_pause_that_is_too_long_takes_no_slot() -> None:
 
     async def use() -> float:
         ticket = await pace.start(waits_until=lambda now: now + 60)
-        pace.finish(ticket, Outcome.OVERLOADED, retry_after_s=0.1)
+        pace.finish(ticket, RequestOutcome.OVERLOADED, retry_after_s=0.1)
         with pytest.raises(PauseTooLongError) as refused:
             await pace.start(waits_until=lambda now: now)
         await pace.start(waits_until=lambda now: now + 60)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from chatlake.errors import InvalidResponseError
-from chatlake.model.objects import Page
+from chatlake.model.pages import Page
 from chatlake.model.paging import Pager, StrandedError
 
 

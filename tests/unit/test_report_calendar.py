@@ -10,17 +10,14 @@ from chatlake.web.report.calendar import missed_days, months, period_of
 from chatlake.web.report.charts import cumulated, ranked, short, stacked
 from chatlake.web.report.facts import (
     Changes,
-    Growth,
     Identity,
-    Quality,
     Reconciliation,
     Report,
     Run,
     Standing,
-    Usage,
-    UsageFacts,
     Verification,
 )
+from chatlake.web.report.usage import Growth, Quality, Usage, UsageFacts
 from chatlake.web.report.words import dollars, length, listed, share
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)

@@ -12,17 +12,8 @@ import pytest
 
 from chatlake.lake import Lake
 from chatlake.lake.catalog.excerpts import summaries
-from chatlake.lake.catalog.search import (
-    Ask,
-    Found,
-    Place,
-    Selection,
-    find,
-    find_by_id,
-    stored_days,
-    terms,
-    windows,
-)
+from chatlake.lake.catalog.search import Ask, Found, find, find_by_id, stored_days, terms, windows
+from chatlake.lake.catalog.search_query import Criteria, Place
 from tests.reading_lake import completion, reply, store
 
 FIRST = date(2026, 1, 1)
@@ -67,9 +58,9 @@ def ask(lake: Lake) -> Iterator[Ask]:
 def found(ask: Ask) -> Callable[..., Found]:
     """Find in that lake, five at a time."""
 
-    def search(before: Place | None = None, **selection: Any) -> Found:
+    def search(before: Place | None = None, **criteria: Any) -> Found:
         days = [day for day, _ in stored_days(ask)]
-        return find(ask, days, Selection(**selection), count=5, before=before)
+        return find(ask, days, Criteria(**criteria), count=5, before=before)
 
     return search
 
@@ -127,18 +118,18 @@ def test_a_search_ends_before_its_patience_and_goes_on_where_it_stopped(ask: Ask
     """The days not searched are counted, and the next search starts with them."""
     days = [day for day, _ in stored_days(ask)]
     times = iter(range(100))
-    selection = Selection(words=("zanzibar",))
-    first = find(ask, days, selection, count=5, patience_s=3, clock=lambda: next(times))
+    criteria = Criteria(words=("zanzibar",))
+    first = find(ask, days, criteria, count=5, patience_s=3, clock=lambda: next(times))
     assert (first.rows, first.days_looked_at, first.days_left) == ((), 1, 19)
     assert first.next_place == Place.before(date(2026, 1, 20))
 
-    rest = find(ask, days, selection, count=5, before=first.next_place)
+    rest = find(ask, days, criteria, count=5, before=first.next_place)
     assert names(rest) == ["00-2"]
     assert (rest.newest, rest.days_looked_at) == (date(2026, 1, 19), 19)
 
 
 @pytest.mark.parametrize(
-    ("selection", "expected"),
+    ("criteria", "expected"),
     [
         ({"model": "o4-mini"}, ["05-1"]),
         ({"key": "team", "value": "search"}, ["05-1"]),
@@ -155,10 +146,10 @@ def test_a_search_ends_before_its_patience_and_goes_on_where_it_stopped(ask: Ask
     ],
 )
 def test_each_filter_selects(
-    found: Callable[..., Found], selection: dict[str, Any], expected: list[str]
+    found: Callable[..., Found], criteria: dict[str, Any], expected: list[str]
 ) -> None:
     """What a filter names is what is listed."""
-    assert names(found(**selection)) == expected
+    assert names(found(**criteria)) == expected
 
 
 def test_words_are_typed_as_in_a_search_engine() -> None:
@@ -201,7 +192,7 @@ def test_completions_without_a_time_come_last(tmp_path: Path) -> None:
         def ask(sql: str, parameters: dict[str, Any]) -> list[Any]:
             return connection.execute(sql, parameters).fetchall()
 
-        first = find(ask, [date(1970, 1, 1)], Selection(), count=2)
-        rest = find(ask, [date(1970, 1, 1)], Selection(), count=2, before=first.next_place)
+        first = find(ask, [date(1970, 1, 1)], Criteria(), count=2)
+        rest = find(ask, [date(1970, 1, 1)], Criteria(), count=2, before=first.next_place)
     assert names(first) == ["old", "timeless-2"]
     assert (names(rest), rest.next_place) == (["timeless-1", "timeless-0"], None)

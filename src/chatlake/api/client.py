@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from chatlake.api.answers import exchange_failure, outcome_of, read_answer
 from chatlake.api.auth import request_headers
 from chatlake.api.pacing import PauseTooLongError, SharedPace
+from chatlake.api.responses import exchange_failure, outcome_of, read_answer
 from chatlake.api.retry import AskAgainError, Attempts, GivenUpError, Kind, RetryPolicy
 from chatlake.api.routes import (
     Routes,
@@ -21,7 +21,7 @@ from chatlake.api.routes import (
     list_route,
     messages_route,
 )
-from chatlake.api.transport import Answer, ExchangeError, Wire
+from chatlake.api.transport import ExchangeError, Response, Wire
 from chatlake.backup.ports import MAX_BODY, PAGE_REASKS_S, RequestFigures, Room
 from chatlake.errors import (
     ChatlakeError,
@@ -32,7 +32,7 @@ from chatlake.errors import (
     SourceUnreachableError,
 )
 from chatlake.model.outside_text import DETAIL_LENGTH, note_secret, one_line
-from chatlake.model.pace import Outcome, Pace
+from chatlake.model.pace import Pace, RequestOutcome
 from chatlake.model.retry_after import rate_limit, retry_after_s
 
 T = TypeVar("T")
@@ -216,14 +216,14 @@ class ApiClient:
             if wait_s is None or not await attempts.ask_again(wait_s, message):
                 raise InvalidResponseError(message, request_id=request_id)
 
-    async def _send(self, url: str, route: str, attempts: Attempts, room: Room | None) -> Answer:
+    async def _send(self, url: str, route: str, attempts: Attempts, room: Room | None) -> Response:
         """Send one request when the pace permits: every request passes through here."""
         try:
             ticket = await self._pace.start(waits_until=attempts.ends_at)
         except PauseTooLongError as pause:
             error = RetriesExhaustedError(f"{route}: the service asks all requests to wait")
             raise AskAgainError(Kind.REFUSED, error, retry_after_s=pause.seconds) from None
-        outcome, pause_s, limit = Outcome.UNKNOWN, None, None
+        outcome, pause_s, limit = RequestOutcome.UNKNOWN, None, None
         self.figures.requests += 1
         self.figures.retries += attempts.note_sending()
         try:
@@ -242,7 +242,7 @@ class ApiClient:
                 )
             outcome = outcome_of(answer.status)
             limit = rate_limit(answer.headers)
-            if outcome is not Outcome.ACCEPTED:
+            if outcome is not RequestOutcome.ACCEPTED:
                 pause_s = retry_after_s(answer.headers, now=datetime.now(UTC))
             self.figures.rate_limited += answer.status == 429
         except ExchangeError as error:

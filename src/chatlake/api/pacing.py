@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 
-from chatlake.model.pace import Outcome, Pace
+from chatlake.model.pace import Pace, RequestOutcome
 from chatlake.model.rate_finder import Ticket
 from chatlake.model.retry_after import RateLimit
 
@@ -66,7 +66,7 @@ class SharedPace:
     def finish(
         self,
         ticket: Ticket,
-        outcome: Outcome,
+        outcome: RequestOutcome,
         *,
         retry_after_s: float | None = None,
         limit: RateLimit | None = None,

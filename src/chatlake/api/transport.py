@@ -33,7 +33,7 @@ _LONGEST_HEADER = 1 << 16
 """Bytes of one header; gateways send cookies and policies that are longer than aiohttp's 8 KiB."""
 
 
-class Failure(enum.Enum):
+class ExchangeFailure(enum.Enum):
     """How an exchange failed without a usable response."""
 
     UNREACHABLE = "no connection, or it broke before a response"
@@ -49,7 +49,9 @@ class ExchangeError(Exception):
     `answered`: whether the response headers had arrived; `request_id`: from them.
     """
 
-    def __init__(self, failure: Failure, words: str, *, answered: bool, request_id: str) -> None:
+    def __init__(
+        self, failure: ExchangeFailure, words: str, *, answered: bool, request_id: str
+    ) -> None:
         super().__init__(words)
         self.failure = failure
         self.words = words
@@ -58,7 +60,7 @@ class ExchangeError(Exception):
 
 
 # The first line that matches applies.
-_FAILURES: tuple[tuple[tuple[type[Exception], ...], Failure], ...] = (
+_FAILURES: tuple[tuple[tuple[type[Exception], ...], ExchangeFailure], ...] = (
     (
         (
             ssl.SSLCertVerificationError,
@@ -68,20 +70,23 @@ _FAILURES: tuple[tuple[tuple[type[Exception], ...], Failure], ...] = (
             httpx.InvalidURL,
             httpx.UnsupportedProtocol,
         ),
-        Failure.UNUSABLE_ADDRESS,
+        ExchangeFailure.UNUSABLE_ADDRESS,
     ),
-    ((TooLargeBodyError,), Failure.TOO_LARGE),
-    ((TimeoutError, aiohttp.ServerTimeoutError, httpx.TimeoutException), Failure.TIMED_OUT),
+    ((TooLargeBodyError,), ExchangeFailure.TOO_LARGE),
+    ((TimeoutError, aiohttp.ServerTimeoutError, httpx.TimeoutException), ExchangeFailure.TIMED_OUT),
     (
         (EncodedBodyError, httpx.DecodingError, httpx.StreamError, httpx.TooManyRedirects),
-        Failure.BROKEN_ANSWER,
+        ExchangeFailure.BROKEN_ANSWER,
     ),
-    ((aiohttp.ClientError, httpx.HTTPError, httpx.CookieConflict, OSError), Failure.UNREACHABLE),
+    (
+        (aiohttp.ClientError, httpx.HTTPError, httpx.CookieConflict, OSError),
+        ExchangeFailure.UNREACHABLE,
+    ),
 )
 
 
 @dataclass(slots=True)
-class Answer:
+class Response:
     """A complete response.
 
     Header names are in lower case, the body is decoded from gzip or deflate.
@@ -130,7 +135,7 @@ class Wire:
             client=_session_factory(context, connections, headers),
         )
 
-    async def get(self, url: str, room: Room | None = None) -> Answer:
+    async def get(self, url: str, room: Room | None = None) -> Response:
         """Send one GET; raises ExchangeError if no complete response came within the timeout.
 
         `room` is awaited before the greater part of a large body is read; its errors are raised.
@@ -151,7 +156,7 @@ class Wire:
                 except BaseException:  # complete bodies have returned their connection
                     await response.aclose()
                     raise
-                return Answer(response.status_code, headers, body)
+                return Response(response.status_code, headers, body)
         except ChatlakeError:
             raise  # from `room`: a full disk is not a failure of the exchange, whatever caused it
         except Exception as error:
@@ -168,8 +173,8 @@ class Wire:
         """Close every connection; may be called twice."""
         await self._transport.aclose()
 
-    def _words(self, failure: Failure, error: Exception) -> str:
-        if failure is Failure.TIMED_OUT and not isinstance(error, httpx.ConnectTimeout):
+    def _words(self, failure: ExchangeFailure, error: Exception) -> str:
+        if failure is ExchangeFailure.TIMED_OUT and not isinstance(error, httpx.ConnectTimeout):
             return f"no complete response within {self._timeout_s:g} s"
         cause = error.__cause__ or error
         if isinstance(cause, _LostError):
@@ -183,7 +188,7 @@ class Wire:
         return str(cause) or type(cause).__name__
 
 
-def classify(error: Exception, *, answered: bool) -> Failure | None:
+def classify(error: Exception, *, answered: bool) -> ExchangeFailure | None:
     """Map an exception of httpx, aiohttp or the socket to a Failure; None for any other.
 
     `answered`: whether the response headers had arrived. The transport maps aiohttp's exceptions
@@ -193,8 +198,8 @@ def classify(error: Exception, *, answered: bool) -> Failure | None:
     for candidate in (error.__cause__, error):
         for types, failure in _FAILURES:
             if isinstance(candidate, types):
-                lost = failure is Failure.UNREACHABLE and answered
-                return Failure.BROKEN_ANSWER if lost else failure
+                lost = failure is ExchangeFailure.UNREACHABLE and answered
+                return ExchangeFailure.BROKEN_ANSWER if lost else failure
     return None
 
 

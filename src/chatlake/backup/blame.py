@@ -21,7 +21,8 @@ import asyncio
 from typing import Final
 
 from chatlake.backup.items import SourceJob
-from chatlake.backup.ports import CompletionApi, LakeStore
+from chatlake.backup.lake_port import LakeStore
+from chatlake.backup.ports import CompletionApi
 from chatlake.errors import (
     AccountError,
     CompletionError,

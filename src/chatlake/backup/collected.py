@@ -10,7 +10,7 @@ import time
 from datetime import UTC, datetime
 
 from chatlake.backup.items import Flush, Listed, Outcome, OutcomeKind, SourceJob
-from chatlake.backup.ports import StoredVersion
+from chatlake.backup.lake_port import StoredVersion
 from chatlake.backup.rows import RowBuffer
 from chatlake.errors import CompletionError
 from chatlake.model.flatten import FlatCompletion, Observation, flatten

@@ -12,9 +12,10 @@ import msgspec
 from chatlake.backup.discovery import Discovery
 from chatlake.backup.items import Flush, Outcome, SourceJob
 from chatlake.backup.known import KnownImages
+from chatlake.backup.lake_port import Columns, LakeStore
 from chatlake.backup.list_gaps import UNLISTED
 from chatlake.backup.list_requests import CLOCK_SLACK_S
-from chatlake.backup.ports import Columns, CompletionApi, LakeStore, Observer, RequestFigures
+from chatlake.backup.ports import CompletionApi, Observer, RequestFigures
 from chatlake.backup.sweep import SweepResult
 from chatlake.model.manifest import (
     Cursor,

@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
 from chatlake.backup.finished_prefix import FinishedPrefix
 from chatlake.backup.items import Asked, Listed, SourceJob
 from chatlake.backup.known import KnownCompletions
+from chatlake.backup.lake_port import LakeStore
 from chatlake.backup.list_gaps import UNLISTED
 from chatlake.backup.list_requests import CLOCK_SLACK_S
 from chatlake.backup.listing import Listing
-from chatlake.backup.ports import CompletionApi, LakeStore
+from chatlake.backup.ports import CompletionApi
 from chatlake.model.digest import completion_digest
 from chatlake.model.manifest import Failure
-from chatlake.model.objects import Completion, latest_of_each
+from chatlake.model.objects import Completion
+from chatlake.model.pages import latest_of_each
 from chatlake.model.partitions import Partition
 
 logger = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ class Discovery:
         self._timeless = _Noted(job.name, "no usable creation time")
         self._future = _Noted(job.name, "a creation time in the future")
         self._twofold = _Noted(job.name, "two rows on one page that differ")
+        self._forgotten = 0
 
     @property
     def ascending(self) -> bool:
@@ -64,21 +67,40 @@ class Discovery:
 
     async def items(self) -> AsyncIterator[Asked | Listed]:
         """Yield everything to back up: the given ids, else what the list shows."""
-        failures = self._open_failures()
         if self._job.ids is not None:
-            for completion_id in dict.fromkeys(self._job.ids):
-                yield Asked(completion_id, failures.get(completion_id))
+            for asked in self._given(self._job.ids):
+                yield asked
             return
-        asked: set[str] = set()
+        failures = self._open_failures()
+        asked_for: set[str] = set()
         async for found in self._list():
+            if self._is_forgotten(found if isinstance(found, str) else found.id):
+                continue
             if isinstance(found, str):
-                if found not in asked:
-                    asked.add(found)
+                if found not in asked_for:
+                    asked_for.add(found)
                     yield Asked(found, failures.get(found), listed=True)
                 continue
             listed = self.examine(found, listed=True)
             if listed is not None:
                 yield listed
+        if self._forgotten:
+            logger.info(
+                "%s: %d listed completion(s) were forgotten and are left out",
+                self._job.name, self._forgotten,
+            )  # fmt: skip
+
+    def _given(self, ids: Sequence[str]) -> Iterator[Asked]:
+        """Yield the ids that were given, but for those that the lake was told to forget."""
+        failures = self._open_failures()
+        for completion_id in dict.fromkeys(ids):
+            if not self._is_forgotten(completion_id):
+                yield Asked(completion_id, failures.get(completion_id))
+        if self._forgotten:
+            logger.warning(
+                "%s: %d of the ids were forgotten (chatlake forget) and are not fetched again",
+                self._job.name, self._forgotten,
+            )  # fmt: skip
 
     def examine(self, completion: Completion, *, listed: bool) -> Listed | None:
         """Compare a completion with the lake; returns None if this run has already met it."""
@@ -115,6 +137,12 @@ class Discovery:
         """Whether the list was read from a row of this time (UTC seconds) on; None: its first."""
         start = self._listing.listed_after
         return self.ended and (start is None or (created is not None and created >= start))
+
+    def _is_forgotten(self, completion_id: str) -> bool:
+        """Say whether the lake was told to forget it: then it is as if the list had it not."""
+        is_forgotten = self._lake.state.forgotten.has(self._job.name, completion_id)
+        self._forgotten += is_forgotten
+        return is_forgotten
 
     def _open_failures(self) -> dict[str, Failure]:
         failures = self._lake.state.failures

@@ -22,7 +22,8 @@ from chatlake.backup.fetching import MessageSource, get_completion, inputs_expec
 from chatlake.backup.items import Asked, Flush, Listed, SourceJob
 from chatlake.backup.kept_messages import keep_messages
 from chatlake.backup.known import KnownImages
-from chatlake.backup.ports import CompletionApi, LakeStore
+from chatlake.backup.lake_port import LakeStore
+from chatlake.backup.ports import CompletionApi
 from chatlake.backup.rows import RowBuffer
 from chatlake.backup.suspects import Suspects
 from chatlake.backup.uninterrupted import to_its_end

@@ -15,7 +15,8 @@ from chatlake.errors import (
     UnsettledError,
 )
 from chatlake.model.moments import seconds_of
-from chatlake.model.objects import Completion, Message, Page, read_completion, read_message_page
+from chatlake.model.objects import Completion, Message, read_completion
+from chatlake.model.pages import Page, read_message_page
 from chatlake.model.paging import PAGE_LIMIT, Pager, StrandedError
 
 SMALLER_LIMITS: Final = (50, 20, 10)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 
-from chatlake.backup.ports import LakeStore
+from chatlake.backup.lake_port import LakeStore
 from chatlake.backup.rows import columns_of
 from chatlake.model.manifest import Cursor, Manifest, PartFile, SourceRun
 from chatlake.model.partitions import Partition

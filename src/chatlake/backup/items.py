@@ -11,7 +11,8 @@ from typing import Literal
 
 import msgspec
 
-from chatlake.backup.ports import MAX_BODY, RequestFigures, StoredVersion
+from chatlake.backup.lake_port import StoredVersion
+from chatlake.backup.ports import MAX_BODY, RequestFigures
 from chatlake.model.manifest import Failure, PartFile
 from chatlake.model.objects import Completion
 from chatlake.model.partitions import Partition

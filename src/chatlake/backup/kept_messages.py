@@ -21,7 +21,7 @@ from typing import Final
 import msgspec
 
 from chatlake.backup.items import Flush
-from chatlake.backup.ports import LakeStore, StoredMessage
+from chatlake.backup.lake_port import LakeStore, StoredMessage
 from chatlake.backup.rows import RowBuffer
 from chatlake.model.partitions import Partition
 

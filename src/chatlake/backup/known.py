@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from chatlake.backup.ports import LakeStore, StoredVersion
+from chatlake.backup.lake_port import LakeStore, StoredVersion
 from chatlake.model.partitions import Partition
 
 _PARTITIONS_KEPT = 3  # an ascending list touches one day, at midnight two

@@ -20,8 +20,9 @@ from chatlake.errors import (
     UnusableListError,
 )
 from chatlake.model.manifest import Failure, format_time
-from chatlake.model.objects import Completion, Page
+from chatlake.model.objects import Completion
 from chatlake.model.outside_text import one_line
+from chatlake.model.pages import Page
 
 logger = logging.getLogger(__name__)
 

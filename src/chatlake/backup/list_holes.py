@@ -19,7 +19,8 @@ from typing import Final
 from chatlake.backup.list_gaps import list_error
 from chatlake.backup.list_requests import ListedPage, ListRequests, second_of
 from chatlake.errors import ChatlakeError, CompletionError, SourceUnreachableError
-from chatlake.model.objects import Completion, Page
+from chatlake.model.objects import Completion
+from chatlake.model.pages import Page
 from chatlake.model.paging import Pager, StrandedError
 
 PASSING: Final = (CompletionError, SourceUnreachableError, StrandedError)

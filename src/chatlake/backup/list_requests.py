@@ -9,12 +9,8 @@ from typing import Final
 from chatlake.backup.items import SourceJob
 from chatlake.backup.list_gaps import ListGaps
 from chatlake.backup.ports import CompletionApi
-from chatlake.model.objects import (
-    Completion,
-    Page,
-    read_completion_page,
-    read_readable_completions,
-)
+from chatlake.model.objects import Completion
+from chatlake.model.pages import Page, read_completion_page, read_readable_completions
 from chatlake.model.paging import PAGE_LIMIT, Pager
 
 logger = logging.getLogger(__name__)

@@ -21,10 +21,11 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 from chatlake.backup.items import SourceJob
+from chatlake.backup.lake_port import LakeStore
 from chatlake.backup.list_gaps import ListGaps, list_error
 from chatlake.backup.list_holes import ListHoles, descends
 from chatlake.backup.list_requests import ListedPage, ListRequests
-from chatlake.backup.ports import CompletionApi, LakeStore
+from chatlake.backup.ports import CompletionApi
 from chatlake.errors import (
     ChatlakeError,
     CompletionNotFoundError,

@@ -30,7 +30,8 @@ class SourceReport:
 class BackupReport:
     """What a run did. `seconds`: wall time. `stopped_by`: the signal that ended it, if one did.
 
-    `new_lake`: whether the lake had no commit before.
+    `new_lake`: whether the lake had no commit before. `commit`, `fingerprint`: the lake's newest
+    commit after the run, and the first digits of its manifest's SHA-256; 0 and empty where unknown.
     """
 
     run_id: str
@@ -41,6 +42,8 @@ class BackupReport:
     sources: list[SourceReport] = field(default_factory=list)
     stopped_by: int | None = None
     new_lake: bool = False
+    commit: int = 0
+    fingerprint: str = ""
 
     @property
     def status(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 
-from chatlake.backup.ports import Columns, StoredMessage
+from chatlake.backup.lake_port import Columns, StoredMessage
 from chatlake.model.flatten import FlatCompletion, Row
 from chatlake.model.image_references import EmbeddedImage
 from chatlake.model.partitions import Partition

@@ -1,4 +1,7 @@
-"""One backup: each source in turn, discovered, exported and committed."""
+"""One backup: each source in turn, discovered, exported and committed.
+
+There are two ways in: `back_up` for a run, and `export_apart` for a batch of it in a worker.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +16,18 @@ import msgspec
 
 from chatlake.backup.commit import Committer
 from chatlake.backup.discovery import Discovery
+from chatlake.backup.dry_run import look
 from chatlake.backup.export import Exporter, Item, Take
-from chatlake.backup.fetching import get_completion
 from chatlake.backup.heal import heal
-from chatlake.backup.items import Asked, Flush, Listed, SourceJob
+from chatlake.backup.items import Flush, SourceJob
 from chatlake.backup.known import KnownCompletions, KnownImages
-from chatlake.backup.ports import CompletionApi, LakeStore, Observer
+from chatlake.backup.lake_port import LakeStore
+from chatlake.backup.ports import CompletionApi, Observer
 from chatlake.backup.report import BackupReport, SourceReport
-from chatlake.backup.schedule import with_due_sweep
-from chatlake.backup.sweep import Sweep, SweepResult, sweeps_everything
+from chatlake.backup.sweep import Sweep, SweepResult, sweeps_everything, with_due_sweep
 from chatlake.backup.uninterrupted import is_cancelled, to_its_end
 from chatlake.errors import (
-    AccountError,
     ChatlakeError,
-    CompletionError,
-    SourceUnreachableError,
 )
 from chatlake.model.manifest import Manifest, SourceRun, format_time
 from chatlake.model.outside_text import one_line
@@ -71,6 +71,30 @@ async def back_up(
                     await source.back_up(strategy)
             finally:
                 report.seconds = round(time.monotonic() - started, 3)
+
+
+async def export_apart(
+    job: SourceJob,
+    api: CompletionApi,
+    lake: LakeStore,
+    items: Sequence[Item],
+    take: Take,
+    *,
+    run_id: str,
+) -> None:
+    """Export some items of a run where the run itself is not: in a worker.
+
+    It has its own memory of what the lake holds, and neither lists nor commits. `take` gets what is
+    durable, also when this then raises: AccountError, SourceUnreachableError, LakeError.
+    """
+
+    async def each() -> AsyncIterator[Item]:
+        for item in items:
+            yield item
+
+    examine = Discovery(job, api, lake, KnownCompletions(lake)).examine
+    exporter = Exporter(job, api, lake, KnownImages(lake), run_id=run_id, examine=examine)
+    await exporter.export(each(), take)
 
 
 def _close_killed_runs(lake: LakeStore, run_id: str) -> None:
@@ -169,45 +193,11 @@ class _SourceBackup:
 
     async def look(self) -> None:
         """Count what a backup would do, without fetching messages or writing anything."""
-        run = self.report.run
-        try:
-            async for asked in self._to_look_at():
-                try:
-                    item = await self._seen(asked)
-                except (CompletionError, AccountError, SourceUnreachableError) as error:
-                    is_open_gap = isinstance(asked, Asked) and self._job.ids is None
-                    if not isinstance(error, CompletionError) and not is_open_gap:
-                        raise
-                    run.listed += 1
-                    run.failed += 1
-                    continue
-                if item is None:
-                    continue
-                run.listed += 1
-                if item.previous is None or item.previous.digest is None:
-                    run.new += 1
-                elif item.is_unchanged:
-                    run.unchanged += 1
-                else:
-                    run.changed += 1
-                self._observer.progressed(self._job.name, run, self._fraction())
-        except ChatlakeError as error:
-            self.report.error = error
-        run.status = "failed" if self.report.error else "complete"
-        run.requests = self._api.figures.requests
 
-    async def _to_look_at(self) -> AsyncIterator[Item]:
-        async for gap in self._discovery.open_gaps():
-            yield gap
-        async for item in self._discovery.items():
-            yield item
+        def counted() -> None:
+            self._observer.progressed(self._job.name, self.report.run, self._fraction())
 
-    async def _seen(self, item: Item) -> Listed | None:
-        """Ask for a completion that is known by its id only; None if it was met already."""
-        if isinstance(item, Listed):
-            return item
-        completion = await get_completion(self._api, item.completion_id)
-        return self._discovery.examine(completion, listed=False)
+        await look(self._job, self._api, self._discovery, self.report, counted)
 
     async def _items(self) -> AsyncIterator[Item]:
         async for item in self._discovery.items():

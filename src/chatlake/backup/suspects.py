@@ -30,7 +30,7 @@ from chatlake.backup.fetching import MessageSource
 from chatlake.backup.items import Asked, Listed, OutcomeKind, SourceJob
 from chatlake.backup.ports import CompletionApi
 from chatlake.errors import CompletionError
-from chatlake.model.objects import read_completion_page
+from chatlake.model.pages import read_completion_page
 
 logger = logging.getLogger(__name__)
 

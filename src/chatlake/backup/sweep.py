@@ -13,6 +13,7 @@ earlier runs. What does not count is neither marked nor remembered, and the swee
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,9 +21,9 @@ from datetime import UTC, datetime
 from chatlake.backup.continuity import Continuity
 from chatlake.backup.items import SourceJob
 from chatlake.backup.known import Known, KnownCompletions
-from chatlake.backup.ports import LakeStore
+from chatlake.backup.lake_port import LakeStore
 from chatlake.backup.rows import columns_of
-from chatlake.model.manifest import PartFile
+from chatlake.model.manifest import LakeState, PartFile, parse_time
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import MISSED
 
@@ -165,3 +166,25 @@ def sweeps_everything(job: SourceJob) -> bool:
         and job.created_after is None
         and job.created_before is None
     )
+
+
+_ENDED_WELL = ("complete", "incomplete")
+
+
+def with_due_sweep(job: SourceJob, state: LakeState) -> SourceJob:
+    """Return the job as a full sweep where its last one is `full_sweep_every` ago, else as it is.
+
+    The first run of a source lists everything anyway, so the time counts from there. Runs stand in
+    the order of their commits: where the clock was put back since the last sweep, one is due, for
+    how long ago it was nobody knows.
+    """
+    if job.mode != "incremental" or job.full_sweep_every is None:
+        return job
+    runs = [run for run in state.runs.values() if run.source == job.name]
+    sweeps = [run for run in runs if run.mode == "full" and run.status in _ENDED_WELL]
+    since = sweeps[-1:] or runs[:1]
+    if not since:
+        return job
+    age = (datetime.now(UTC) - parse_time(since[0].started_at)).total_seconds()
+    is_due = not 0 <= age < job.full_sweep_every
+    return dataclasses.replace(job, mode="full") if is_due else job

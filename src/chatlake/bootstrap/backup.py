@@ -21,10 +21,12 @@ from chatlake.bootstrap.sparing_memory import sparing_memory
 from chatlake.config import Settings
 from chatlake.errors import (
     ChatlakeError,
+    LakeError,
     LakeNotFoundError,
     RunInterruptedError,
 )
 from chatlake.lake.lake import Lake
+from chatlake.lake.manifests import read_head
 from chatlake.storage.memory import MemoryStorage
 
 __all__ = ["open_lake", "run_backup"]
@@ -87,6 +89,14 @@ def _run(
                 remember_lake(settings, lake.state.number)
         if not dry_run:
             compact_after(lake, report, listed)
+        _tell_head(lake, report)
+
+
+def _tell_head(lake: Lake, report: BackupReport) -> None:
+    """Note in the report which commit the lake now ends with."""
+    with contextlib.suppress(LakeError):
+        if head := read_head(lake.storage, lake.state.number):
+            report.commit, report.fingerprint = head.number, head.fingerprint
 
 
 def _begun(settings: Settings, *, dry_run: bool) -> Lake:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from chatlake.api.notify import post_notification
+from chatlake.api.notification import post_notification
 from chatlake.backup.report import BackupReport, source_figures
 from chatlake.bootstrap.secrets import load_prefect_secret
 from chatlake.config import Settings

@@ -16,13 +16,11 @@ from typing import Final
 
 from chatlake import failpoints
 from chatlake.api.client import ApiClient
-from chatlake.backup.discovery import Discovery
-from chatlake.backup.export import Exporter, Item
+from chatlake.backup.export import Item
 from chatlake.backup.items import Flush, SourceJob
-from chatlake.backup.known import KnownCompletions, KnownImages
-from chatlake.backup.ports import CompletionApi, Observer, RequestFigures
+from chatlake.backup.ports import CompletionApi, Observer, RequestFigures, SilentObserver
+from chatlake.backup.run import export_apart
 from chatlake.bootstrap.loop import LoopThread
-from chatlake.bootstrap.observers import SilentObserver
 from chatlake.bootstrap.sources import new_client
 from chatlake.bootstrap.sparing_memory import sparing_memory
 from chatlake.config import Settings
@@ -104,20 +102,7 @@ class Runtime:
                     self._told[job.name] = api.figures + RequestFigures()
                 collect(flush)
 
-            async def each() -> AsyncIterator[Item]:
-                for item in items:
-                    yield item
-
-            known = KnownCompletions(self.lake)
-            exporter = Exporter(
-                job,
-                api,
-                self.lake,
-                KnownImages(self.lake),
-                run_id=run_id,
-                examine=Discovery(job, api, self.lake, known).examine,
-            )
-            await exporter.export(each(), take)
+            await export_apart(job, api, self.lake, items, take, run_id=run_id)
 
     def close(self) -> None:
         """Close clients and loop."""

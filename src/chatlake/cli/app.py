@@ -16,6 +16,7 @@ from chatlake.cli import (
     doctor,
     export,
     files,
+    forget,
     init,
     ledger,
     report,
@@ -101,6 +102,7 @@ app.command("report", epilog=report.EXAMPLES)(report.report)
 app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
 app.command("compact", epilog=compact.EXAMPLES)(compact.compact)
 app.command("vacuum", epilog=vacuum.EXAMPLES)(vacuum.vacuum)
+app.command("forget", epilog=forget.EXAMPLES)(forget.forget)
 app.add_typer(export.app, name="export")
 app.command(
     "simulate", epilog=simulate.EXAMPLES, add_help_option=False, context_settings=simulate.CONTEXT

@@ -32,6 +32,8 @@ def backup_document(report: BackupReport) -> dict[str, Any]:
         "files_added": sum(run.files_added for run in runs),
         "bytes_added": sum(run.bytes_added for run in runs),
         "lake": report.lake,
+        "commit": report.commit,
+        "fingerprint": report.fingerprint or None,
     }
     if report.new_lake and not report.dry_run:
         document["new_lake"] = True

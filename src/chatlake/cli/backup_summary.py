@@ -52,6 +52,8 @@ def show_summary(report: BackupReport) -> None:
     octets = sum(run.bytes_added for run in runs)
     grown = f" (+{count(added, 'file')}, {size(octets)})" if added else ""
     say(f"Lake: {report.lake}{grown}")
+    if report.fingerprint and not report.dry_run:
+        say(f"Commit {count(report.commit)}, fingerprint {report.fingerprint}")
     if report.new_lake and not report.dry_run:
         say(f"Note: created a new lake at {report.lake}")
     for run in runs:

@@ -1,4 +1,7 @@
-"""The checks of `chatlake doctor` that find what a valid configuration leaves out or doubles."""
+"""The checks of `chatlake doctor` on a valid configuration: what it leaves out, doubles or names.
+
+They look at the address of `notify` and the cluster of `runner` too; nothing is posted.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,18 @@ from datetime import timedelta
 from itertools import combinations
 from urllib.parse import urlsplit
 
+from chatlake.bootstrap.runners import (
+    require_cluster,
+    require_extra,
+    require_lasting_server,
+)
 from chatlake.bootstrap.secrets import load_prefect_secret
-from chatlake.cli.checks import Check, warning
+from chatlake.cli.checks import Check, failed, passed, warning
 from chatlake.cli.words import duration
 from chatlake.config import Settings, Source
 from chatlake.config.places import is_open_http
 from chatlake.config.schedules import longest_pause
-from chatlake.errors import ConfigurationError
+from chatlake.errors import ChatlakeError, ConfigurationError
 
 
 def config_checks(settings: Settings) -> Iterator[Check]:
@@ -105,3 +113,31 @@ def _overlap(first: Source, second: Source) -> bool:
 
 def _words(length: timedelta) -> str:
     return duration(length.total_seconds())
+
+
+def notify_checks(settings: Settings) -> Iterator[Check]:
+    """Check that it resolves to an address, if the configuration has one."""
+    if settings.notify is None:
+        return
+    try:
+        settings.notify.resolve(load_prefect_secret)
+    except ConfigurationError as error:
+        yield failed("notify", error)
+    else:
+        yield passed("notify", f"{settings.notify} is valid; nothing was posted")
+
+
+def runner_checks(settings: Settings) -> Iterator[Check]:
+    """Check its library, its address, and that Prefect's server is permanent."""
+    runner = settings.runner
+    if runner.kind not in {"dask", "ray"}:
+        return
+    try:
+        require_extra(runner)
+        require_cluster(runner)
+        require_lasting_server(runner)
+    except ChatlakeError as error:
+        yield failed("runner", error)
+    else:
+        place = f"{runner.address} answers" if runner.address else "a cluster of this machine"
+        yield passed("runner", f"{runner.kind}, {place}")

@@ -14,7 +14,7 @@ from chatlake.cli.checks import Check, warning
 from chatlake.cli.words import count, moment, shortened
 from chatlake.errors import InvalidResponseError
 from chatlake.model.moments import seconds_of
-from chatlake.model.objects import Malformed, read_completion_page, read_readable_completions
+from chatlake.model.pages import Malformed, read_completion_page, read_readable_completions
 
 _UNITS: Final = ((1e17, "nanoseconds"), (1e14, "microseconds"), (1e11, "milliseconds"))
 """From this number on, a time is not in seconds: that would be the year 5138."""

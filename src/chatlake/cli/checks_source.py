@@ -13,7 +13,7 @@ from chatlake.backup.blame import forbids_all, is_of_route
 from chatlake.backup.items import SourceJob
 from chatlake.backup.list_gaps import list_error
 from chatlake.backup.list_requests import SMALLER_LIMITS
-from chatlake.bootstrap.observers import SilentObserver
+from chatlake.backup.ports import SilentObserver
 from chatlake.bootstrap.secrets import load_prefect_secret
 from chatlake.bootstrap.sources import job_for, new_client
 from chatlake.cli.backup_summary import NOTHING_STORED, NOTHING_STORED_HINT
@@ -35,7 +35,8 @@ from chatlake.errors import (
     ConfigurationError,
     RequestRejectedError,
 )
-from chatlake.model.objects import read_completion, read_message_page
+from chatlake.model.objects import read_completion
+from chatlake.model.pages import read_message_page
 from chatlake.model.paging import PAGE_LIMIT
 
 _LONGEST_ANSWER = timedelta(seconds=15)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chatlake import signals
 from chatlake.bootstrap.opened import open_lake
-from chatlake.cli.demo_place import NEW_EACH_TIME, Place
+from chatlake.cli.demo_place import NEW_EACH_TIME, DemoPlace
 from chatlake.cli.demo_processes import run_flow, simulator
 from chatlake.cli.output import detail, paint, say
 from chatlake.cli.report import report
@@ -61,7 +61,7 @@ def run_demo(directory: Path | None) -> int:
     No process is left behind.
     """
     started = time.monotonic()
-    place = Place.at(directory)
+    place = DemoPlace.at(directory)
     with signals.raising_terminated():
         again = f"run again: {count(NEW_EACH_TIME)} are new, " if place.runs else ""
         _step(1, f"starting the simulated API ({again}{count(place.completions, 'completion')}) …")
@@ -81,7 +81,7 @@ def run_demo(directory: Path | None) -> int:
     return 0
 
 
-def _ask(place: Place) -> None:
+def _ask(place: DemoPlace) -> None:
     lake = open_lake(load_settings(place.config))
     for question, query in _QUERIES:
         say()
@@ -95,7 +95,7 @@ def _ask(place: Place) -> None:
     say()
 
 
-def _tell_what_next(place: Place) -> None:
+def _tell_what_next(place: DemoPlace) -> None:
     program, folder = _program(), _shown_path(place.folder)
     config = f"--config {_shown_path(place.config)}"
     for what, how in (

@@ -29,7 +29,7 @@ sources:
 
 
 @dataclass(slots=True)
-class Place:
+class DemoPlace:
     """The demo's folder. `runs`: how often it ended here; `begins_at`: UTC seconds of its data."""
 
     folder: Path
@@ -37,7 +37,7 @@ class Place:
     begins_at: int
 
     @classmethod
-    def at(cls, directory: Path | None) -> Place:
+    def at(cls, directory: Path | None) -> DemoPlace:
         """The demo's place in `directory`, which is made; UsageError if it cannot be written."""
         folder = (_default_folder() if directory is None else directory.expanduser()).absolute()
         runs, begins_at = 0, (int(time.time()) // 86_400 - 5) * 86_400

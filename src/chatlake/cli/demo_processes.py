@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from chatlake.cli.demo_place import KEY_VARIABLE, Place
+from chatlake.cli.demo_place import KEY_VARIABLE, DemoPlace
 from chatlake.cli.output import detail, note
 from chatlake.cli.words import duration, shortened
 from chatlake.errors import ChatlakeError
@@ -29,7 +29,7 @@ _LINES_KEPT = 15
 
 
 @contextlib.contextmanager
-def simulator(place: Place) -> Iterator[str]:
+def simulator(place: DemoPlace) -> Iterator[str]:
     """Run the simulated API; yields its base URL."""
     days = place.completions / _PER_DAY
     command = [
@@ -45,7 +45,7 @@ def simulator(place: Place) -> Iterator[str]:
         yield url
 
 
-def run_flow(place: Place) -> None:
+def run_flow(place: DemoPlace) -> None:
     """Run the flow in its own process and show its log."""
     environment = {
         name: value

@@ -41,11 +41,13 @@ def doctor(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
 
 def _checks(config: Path | None) -> Iterator[Check]:
     from chatlake.cli.checks import failed, passed  # noqa: PLC0415
-    from chatlake.cli.checks_config import config_checks  # noqa: PLC0415
+    from chatlake.cli.checks_config import (  # noqa: PLC0415
+        config_checks,
+        notify_checks,
+        runner_checks,
+    )
     from chatlake.cli.checks_identity import Holdings, holdings, shared_list  # noqa: PLC0415
     from chatlake.cli.checks_lake import lake_checks, versions_check  # noqa: PLC0415
-    from chatlake.cli.checks_notify import notify_checks  # noqa: PLC0415
-    from chatlake.cli.checks_runner import runner_checks  # noqa: PLC0415
     from chatlake.cli.checks_source import source_checks  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
     from chatlake.errors import ConfigurationError  # noqa: PLC0415

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -14,7 +15,6 @@ from chatlake.cli import streams
 from chatlake.cli.app import app
 from chatlake.cli.logs import set_up_logging
 from chatlake.cli.output import show, write_json
-from chatlake.cli.redaction import redacted, redacted_traceback
 from chatlake.errors import (
     ChatlakeError,
     RunInterruptedError,
@@ -121,3 +121,15 @@ def _debug_first(words: list[str]) -> tuple[list[str], bool]:
 def _options(words: list[str]) -> list[str]:
     """Return the words before `--`, after which nothing is an option."""
     return words[: words.index("--")] if "--" in words else words
+
+
+def redacted(text: str) -> str:
+    """Return `text` without secrets, and with whatever else looks like a key as an ellipsis."""
+    from chatlake.config.references import without_keys  # noqa: PLC0415 - heavy, rarely needed
+
+    return without_keys(strike_out(text))
+
+
+def redacted_traceback(problem: BaseException) -> str:
+    """Return the traceback of an error, redacted."""
+    return redacted("".join(traceback.format_exception(problem)).rstrip())

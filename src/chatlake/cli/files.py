@@ -40,7 +40,7 @@ def files(
     """
     from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
-    from chatlake.config.suggestions import did_you_mean  # noqa: PLC0415
+    from chatlake.config.expected import did_you_mean  # noqa: PLC0415
     from chatlake.model.tables import COLUMNS  # noqa: PLC0415
 
     if table not in COLUMNS:

@@ -18,8 +18,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.table import Column
 from rich.text import Text
 
-from chatlake.backup.ports import Observer
-from chatlake.bootstrap.observers import SilentObserver
+from chatlake.backup.ports import Observer, SilentObserver
 from chatlake.cli.output import note, printable
 from chatlake.cli.words import count, duration, shortened
 from chatlake.model.manifest import SourceRun

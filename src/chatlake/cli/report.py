@@ -58,9 +58,9 @@ def report(
     from chatlake.cli.status_dates import times_in  # noqa: PLC0415
     from chatlake.cli.status_facts import gather as gather_status  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
-    from chatlake.exports.output import STDOUT, open_export  # noqa: PLC0415
+    from chatlake.exports.destination import STDOUT, open_export  # noqa: PLC0415
+    from chatlake.web.report.as_json import document  # noqa: PLC0415
     from chatlake.web.report.calendar import period_of  # noqa: PLC0415
-    from chatlake.web.report.document import document  # noqa: PLC0415
     from chatlake.web.report.gather import gather  # noqa: PLC0415
     from chatlake.web.report.page import page  # noqa: PLC0415
     from chatlake.web.report.verdict import judge  # noqa: PLC0415

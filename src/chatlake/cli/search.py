@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     import duckdb
 
     from chatlake.lake.catalog.excerpts import Excerpt, Summary
-    from chatlake.lake.catalog.search import Found, Listed, Selection
+    from chatlake.lake.catalog.search import Found, ListRow
+    from chatlake.lake.catalog.search_query import Criteria
 
 EXAMPLES = examples(
     "chatlake search refund",
@@ -66,20 +67,21 @@ def search(
     Searches texts, refusals and tool calls. It reads the newest day first, then longer and longer
     spans of older days until it has found enough. It says which days it has not read.
     """
-    from chatlake.lake.catalog.search import Selection, terms  # noqa: PLC0415
+    from chatlake.lake.catalog.search import terms  # noqa: PLC0415
+    from chatlake.lake.catalog.search_query import Criteria  # noqa: PLC0415
 
     # Each argument of the shell is one text: quotes within it, and words without.
     wanted = tuple(term for word in words for term in terms(word))
     if not wanted:
         raise UsageError("there are no words to search for", hint="Try: chatlake search refund")
-    selection = Selection(
+    criteria = Criteria(
         words=wanted,
         source=source,
         model=model,
         since=_day("--since", since),
         until=_day("--until", until),
     )
-    found, shown = _find(selection, config, limit)
+    found, shown = _find(criteria, config, limit)
     if as_json:
         write_json(_document(found, shown))
         return
@@ -97,7 +99,7 @@ def _day(option: str, text: str | None) -> date | None:
         ) from None
 
 
-def _find(selection: Selection, config: Path | None, limit: int) -> tuple[Found, list[Summary]]:
+def _find(criteria: Criteria, config: Path | None, limit: int) -> tuple[Found, list[Summary]]:
     from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.cli.sql_answer import open_for_questions  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
@@ -117,15 +119,15 @@ def _find(selection: Selection, config: Path | None, limit: int) -> tuple[Found,
                 note(paint(f"searching {oldest} to {newest} …", "dim", sys.stderr))
 
         days = [day for day, _ in stored_days(ask)]
-        found = find(ask, days, selection, count=limit, on_window=on_window)
-        by_place = summaries(ask, found.rows, selection.words)
+        found = find(ask, days, criteria, count=limit, on_window=on_window)
+        by_place = summaries(ask, found.rows, criteria.words)
         return found, [by_place[row.place] for row in found.rows]
 
     with open_for_questions(open_lake(load_settings(config))) as questions:
         return questions.read(read)
 
 
-def _show(row: Listed, summary: Summary, words: Sequence[str]) -> None:
+def _show(row: ListRow, summary: Summary, words: Sequence[str]) -> None:
     when = _moment(row)
     where = "" if row.hit is None else f"#{row.hit}"
     facts = " · ".join((when, row.source, printable(row.model or "no model")))
@@ -145,7 +147,7 @@ def _marked(excerpt: Excerpt, words: Sequence[str]) -> str:
     return f"{before}{''.join(pieces)}{after}".replace(r"\n", " ")
 
 
-def _moment(row: Listed) -> str:
+def _moment(row: ListRow) -> str:
     from chatlake.cli.words import moment  # noqa: PLC0415
 
     if row.created_us is None:
@@ -195,7 +197,7 @@ def _document(found: Found, shown: Sequence[Summary]) -> dict[str, Any]:
     }
 
 
-def _iso(row: Listed) -> str | None:
+def _iso(row: ListRow) -> str | None:
     from chatlake.cli.sql_values import as_text  # noqa: PLC0415
 
     if row.created_us is None:

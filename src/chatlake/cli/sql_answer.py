@@ -18,9 +18,10 @@ from chatlake.cli.pager import paged_output
 from chatlake.cli.sql_formats import WRITERS, Result, Row, unique, write_table
 from chatlake.cli.sql_statements import errors_explained
 from chatlake.errors import UsageError
-from chatlake.exports.output import folder_beside, open_export
+from chatlake.exports.destination import folder_beside, open_export
+from chatlake.lake.catalog.confinement import confine
 from chatlake.lake.catalog.duckdb_files import has_moved
-from chatlake.lake.catalog.only_reading import Question, checked_question, confine
+from chatlake.lake.catalog.only_reading import Question, checked_question
 from chatlake.lake.catalog.views import VIEWS, quoted
 from chatlake.lake.lake import Lake
 
@@ -28,7 +29,7 @@ _ROWS_AT_ONCE: Final = 1000
 _ATTEMPTS: Final = 3
 _DESCRIBE: Final = re.compile(r'\s*DESC(?:RIBE)?\s+"?(\w+)"?\s*', re.IGNORECASE)
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 
 @contextmanager
@@ -64,7 +65,7 @@ class Questions:
         """End the query that is being run."""
         self.connection.interrupt()
 
-    def read(self, ask: Callable[[duckdb.DuckDBPyConnection], Answer]) -> Answer:
+    def read(self, ask: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """Return what `ask` reads from the views; if files have moved, it starts over.
 
         A signal ends it. LakeDamagedError, and UsageError for SQL that is wrong.
@@ -131,7 +132,7 @@ class Questions:
         )
         return connection
 
-    def _asked(self, ask: Callable[[duckdb.DuckDBPyConnection], Answer]) -> Answer:
+    def _asked(self, ask: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """Query the views; open them again if a run has moved a file since they were opened."""
         for left in reversed(range(_ATTEMPTS)):
             try:

@@ -22,12 +22,15 @@ def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     from chatlake.cli.status_json import status_document  # noqa: PLC0415
     from chatlake.cli.status_text import show_status  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
+    from chatlake.lake.manifests import read_head  # noqa: PLC0415
 
     settings = load_settings(config)
     lake = open_lake(settings)
     holder, now = lake.storage.lock_holder(), datetime.now(UTC)
     facts = gather(lake.state, settings, holder, now, times_in(lake))
     facts.count_unlisted(lake.leftovers())
+    if head := read_head(lake.storage, lake.state.number):
+        facts.fingerprint = head.fingerprint
     if as_json:
         write_json(status_document(lake.location, facts))
     else:

@@ -52,7 +52,8 @@ class StatusFacts:
     """The whole lake; `runs` newest first, `holder` writes to it now, `now` is UTC.
 
     `unlisted_files`, `unlisted_bytes`: files in the lake that no manifest lists; None if not
-    counted. `replaced_files`, `replaced_bytes`: those of them in `replaced/`.
+    counted. `replaced_files`, `replaced_bytes`: those of them in `replaced/`. `fingerprint`: of the
+    newest commit, None for a lake without one.
     """
 
     commit: int
@@ -64,6 +65,7 @@ class StatusFacts:
     unlisted_bytes: int | None = None
     replaced_files: int | None = None
     replaced_bytes: int | None = None
+    fingerprint: str | None = None
 
     def count_unlisted(self, files: Iterable[StoredFile]) -> None:
         """Take note of the files that no manifest lists."""

@@ -21,6 +21,7 @@ def status_document(location: str, facts: StatusFacts) -> dict[str, Any]:
     return {
         "lake": location,
         "commit": facts.commit,
+        "fingerprint": facts.fingerprint,
         "complete": all(not source.gaps for source in facts.sources),
         "unlisted": {"files": facts.unlisted_files, "bytes": facts.unlisted_bytes},
         "replaced": {"files": facts.replaced_files, "bytes": facts.replaced_bytes},

@@ -23,6 +23,8 @@ def show_status(location: str, facts: StatusFacts) -> None:
     octets = sum(source.bytes for source in facts.sources)
     files = sum(source.files for source in facts.sources)
     say(f"{paint(location, 'bold')}: {size(octets)} in {count(files, 'file')}")
+    if facts.fingerprint is not None:
+        say(f"Commit {count(facts.commit)}, fingerprint {facts.fingerprint}")
     _show_unlisted(facts)
     if facts.holder is not None:
         say(f"A backup is running: {facts.holder}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,10 +14,17 @@ from chatlake.cli.output import note, paint, printable, say, show_error, write_j
 from chatlake.cli.streams import after_the_work
 
 if TYPE_CHECKING:
-    from chatlake.errors import LakeError
-    from chatlake.verify.run import VerifyReport
+    from chatlake.config import Settings
+    from chatlake.errors import ChatlakeError, LakeError
+    from chatlake.verify.findings import VerifyReport
+    from chatlake.verify.source import Comparison
 
-EXAMPLES = examples("chatlake verify", "chatlake verify --subset $(date +%d)/31 --json")
+EXAMPLES = examples(
+    "chatlake verify",
+    "chatlake verify --subset $(date +%d)/31 --json",
+    "chatlake verify --expect 9f86d081884c",
+    "chatlake verify --against-api --sample 200",
+)
 _HINT = "Each finding says what to do. Nothing was changed."
 
 
@@ -33,41 +41,116 @@ def verify(
             ),
         ),
     ] = None,
+    expect: Annotated[
+        str | None,
+        typer.Option(
+            "--expect",
+            metavar="FINGERPRINT",
+            help="A fingerprint that a backup or `chatlake status` once printed: the lake must "
+            "still have the commit that it stands for.",
+        ),
+    ] = None,
     *,
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", metavar="NAME", help="With --against-api: only this source."),
+    ] = None,
+    sample: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="N", help="With --against-api: how many completions to fetch again."
+        ),
+    ] = 50,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            metavar="S", help="With --against-api: the seed of the sample; random if not given."
+        ),
+    ] = None,
+    against_api: Annotated[
+        bool,
+        typer.Option(
+            "--against-api",
+            help="Also list the sources again and compare: what is missing, changed or extra. "
+            "Needs their keys, and keeps to their pace.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check every file of the lake for damage.
 
-    Re-reads every file, and checks size, SHA-256, rows, columns, keys, counts and images. It
-    contacts no source and needs no key. It changes only verified.json, which records what was
-    checked when. Exit codes: 0 no damage, 7 damage (each file is named, with what to do), 1 this
-    user may not read the whole lake.
+    It checks size, SHA-256, rows, columns, keys, counts and images, derives each column again
+    from the objects that the API sent, and follows the chain of commits. It contacts no source and
+    needs no key. It changes only verified.json, which records what was checked when. Exit
+    codes: 0 no damage, 7 damage (each file is named, with what to do), 1 this user may not read
+    the whole lake. With --against-api also: 3 the source has what the lake lacks, 5 not
+    authorised, 6 unreachable; 7 also if a completion that was fetched again differs.
     """
     from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.cli.bytes_shown import bytes_shown  # noqa: PLC0415
+    from chatlake.cli.verify_source import (  # noqa: PLC0415
+        comparison_documents,
+        error_of,
+        show_comparisons,
+    )
     from chatlake.config import load_settings  # noqa: PLC0415
-    from chatlake.errors import ChatlakeError  # noqa: PLC0415
+    from chatlake.errors import ChatlakeError, LakeError, UsageError  # noqa: PLC0415
+    from chatlake.verify.expectation import Expectation  # noqa: PLC0415
     from chatlake.verify.run import Subset, storage_of, verify_storage  # noqa: PLC0415
 
+    if not against_api and (source or seed is not None):
+        raise UsageError("--source and --seed need --against-api")
     part = None if subset is None else Subset.parse(subset)
+    expectation = None if expect is None else Expectation.parse(expect)
     settings = load_settings(config)
     storage = storage_of(settings.lake_location, settings.access)
     with bytes_shown("reading manifests", "reading files", bar=sys.stderr.isatty()) as progress:
-        report = verify_storage(storage, subset=part, progress=progress)
+        report = verify_storage(storage, subset=part, expectation=expectation, progress=progress)
     if report.is_sound:  # otherwise the catalogue may be evidence
         with suppress(ChatlakeError):
             open_lake(settings)  # a lake that was moved works again after any command
-    error = _error(report)
+    error: ChatlakeError | None = _error(report)
+    comparisons: list[Comparison] = []
+    if against_api:
+        try:
+            comparisons = _compare(settings, source or [], sample, seed)
+        except LakeError:
+            if error is None:
+                raise
+            report.notes.append("The lake is too damaged to be compared with its sources")
+        error = error or error_of(comparisons)
     with after_the_work():
         if as_json:
-            write_json(_document(report, error))
+            document = _document(report, error)
+            if against_api:
+                document["sources"] = comparison_documents(comparisons)
+            write_json(document)
         else:
             _show(report)
+            show_comparisons(comparisons)
     for line in report.notes:
         note(f"{paint('note:', 'dim', sys.stderr)} {printable(line)}")
     if error is not None:
         show_error(error.message, error.hint)
         raise typer.Exit(error.exit_code)
+
+
+def _compare(
+    settings: Settings, names: list[str], sample: int, seed: int | None
+) -> list[Comparison]:
+    from chatlake.bootstrap.comparison import compare_sources  # noqa: PLC0415
+    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
+    from chatlake.cli.verify_source import source_shown  # noqa: PLC0415
+
+    with source_shown(spinner=sys.stderr.isatty()) as progress:
+        return compare_sources(
+            settings,
+            open_lake(settings),
+            names=names,
+            sample=sample,
+            seed=secrets.randbelow(1_000_000) if seed is None else seed,
+            progress=progress,
+        )
 
 
 def _error(report: VerifyReport) -> LakeError | None:
@@ -85,7 +168,7 @@ def _error(report: VerifyReport) -> LakeError | None:
     return LakeDamagedError(message, hint=_HINT)
 
 
-def _document(report: VerifyReport, error: LakeError | None) -> dict[str, Any]:
+def _document(report: VerifyReport, error: ChatlakeError | None) -> dict[str, Any]:
     document: dict[str, Any] = {
         "status": _status(report),
         "lake": report.location,
@@ -96,6 +179,9 @@ def _document(report: VerifyReport, error: LakeError | None) -> dict[str, Any]:
         "subset": None if report.subset is None else str(report.subset),
         "listed_files": report.listed_files,
         "manifests": report.manifests,
+        "commit": None if report.head is None else report.head.number,
+        "fingerprint": None if report.head is None else report.head.fingerprint,
+        "expected": _expected(report),
         "findings": [
             {
                 "path": finding.path,
@@ -110,6 +196,14 @@ def _document(report: VerifyReport, error: LakeError | None) -> dict[str, Any]:
     if error is not None:
         document["error"] = {"kind": error.kind, "message": error.message, "hint": error.hint}
     return document
+
+
+def _expected(report: VerifyReport) -> dict[str, Any] | None:
+    """Return which commit has the expected fingerprint, null where none has."""
+    wanted = report.expectation
+    if wanted is None:
+        return None
+    return {"fingerprint": wanted.fingerprint, "commit": wanted.commit}
 
 
 def _status(report: VerifyReport) -> str:
@@ -130,4 +224,6 @@ def _show(report: VerifyReport) -> None:
     files = count(report.files, "file")
     if report.subset is not None:
         files = f"{report.files:,} of {count(report.listed_files, 'file')}"
-    say(f"{files}, {size(report.bytes)}: {verdict} ({duration(report.seconds)})")
+    head = report.head
+    at = "" if head is None else f"; commit {count(head.number)}, fingerprint {head.fingerprint}"
+    say(f"{files}, {size(report.bytes)}: {verdict} ({duration(report.seconds)}){at}")

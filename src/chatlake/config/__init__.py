@@ -3,18 +3,17 @@
 from chatlake.config.durations import format_duration, parse_duration
 from chatlake.config.ids import IdList, lines_of, parse_ids, read_ids
 from chatlake.config.load import find_settings_file, load_settings, parse_settings
-from chatlake.config.notify import NotifyAddress
+from chatlake.config.notify_address import NotifyAddress
 from chatlake.config.references import SecretLoader, SecretReference
-from chatlake.config.schema import json_schema
 from chatlake.config.select import Select
-from chatlake.config.settings import Runner, Schedule, Settings
-from chatlake.config.source import Pace, Source
+from chatlake.config.settings import Runner, Schedule, Settings, json_schema
+from chatlake.config.source import PaceSettings, Source
 from chatlake.config.template import template, write_template
 
 __all__ = [
     "IdList",
     "NotifyAddress",
-    "Pace",
+    "PaceSettings",
     "Runner",
     "Schedule",
     "SecretLoader",

@@ -6,13 +6,12 @@ from the same declarations, but name all of them: `expected a whole number from 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
-
-from chatlake.config.suggestions import did_you_mean
 
 _WHOLE_NUMBER = ("int_type", "int_parsing_size", "greater_than_equal", "less_than_equal")
 _TEXTS = {
@@ -77,3 +76,17 @@ def _length(kind: str, context: Mapping[str, Any], *, is_key: bool) -> str:
     units = unit if bound == 1 else unit.replace("entry", "entrie") + "s"
     count = f"at {'most' if bound == most else 'least'} {'one' if bound == 1 else bound} {units}"
     return f"a key of {count}" if is_key else count
+
+
+def nearest(word: object, options: Iterable[str]) -> str | None:
+    """The option that `word` most likely meant (case, `-` and `_` don't count), or None."""
+    plain = {option.lower().replace("-", "_"): option for option in options}
+    wanted = str(word).lower().replace("-", "_")
+    found = get_close_matches(wanted, plain, n=1, cutoff=0.6)
+    return plain[found[0]] if found else None
+
+
+def did_you_mean(word: object, options: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the nearest option, or nothing."""
+    found = nearest(word, options)
+    return f"; did you mean {found!r}?" if found else ""

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ValidationInfo
 
+from chatlake.config.expected import did_you_mean
 from chatlake.config.fields import Leaf, text_of
 from chatlake.config.references import SECRET_PATTERN, SecretReference, Text
-from chatlake.config.suggestions import did_you_mean
 
 URL_PATTERN = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
 # Plain HTTP to another host; an address behind a reference is unknown until it is read.

@@ -38,7 +38,7 @@ DOLLARS = Leaf(_amount, {"type": "number", "minimum": 0, "maximum": _HIGHEST})
 DAY = Leaf(_day, {"type": "string", "format": "date"}, lambda day: day.isoformat(), expands=False)
 
 
-class Price(Section):
+class PriceEntry(Section):
     """The token prices of some models from a day on."""
 
     model: Annotated[str, words("a model, or a pattern with *", r"[^\s]{1,200}")] = Field(

@@ -15,10 +15,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from chatlake.config.document import Document, Location
-from chatlake.config.expected import expected
+from chatlake.config.expected import did_you_mean, expected
 from chatlake.config.references import Text, without_keys
 from chatlake.config.settings import Settings
-from chatlake.config.suggestions import did_you_mean
 from chatlake.errors import ConfigurationError
 
 _MOST = 20

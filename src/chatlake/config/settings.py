@@ -10,12 +10,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, model_validator
 
 from chatlake.config import entries, places, schedules
+from chatlake.config.expected import did_you_mean
 from chatlake.config.fields import EMPTY_IS_DEFAULT, EXPANDS, Section, words
-from chatlake.config.notify import NOTIFY, NotifyAddress
-from chatlake.config.prices import Price
+from chatlake.config.notify_address import NOTIFY, NotifyAddress
+from chatlake.config.prices import PriceEntry
 from chatlake.config.references import SecretLoader
 from chatlake.config.source import Source
-from chatlake.config.suggestions import did_you_mean
 from chatlake.errors import ConfigurationError, UsageError
 
 VERSION = 1
@@ -88,7 +88,7 @@ class Settings(Section):
     runner: Annotated[Runner, EMPTY_IS_DEFAULT] = Field(
         default=Runner(), description="Where the Prefect flows run the batches."
     )
-    prices: tuple[Price, ...] = Field(
+    prices: tuple[PriceEntry, ...] = Field(
         default=(), description="Token prices, for the view `costs`. chatlake comes without prices."
     )
     _path: Path = PrivateAttr(Path("chatlake.yaml"))
@@ -155,3 +155,31 @@ class Settings(Section):
             text = "\n".join(message for message, _ in problems)
             hints = dict.fromkeys(hint for _, hint in problems)
             raise ConfigurationError(text, hint="\n".join(hints))
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema (draft 2020-12) of the file as people write it, references included.
+
+    It accepts every file that `load_settings` accepts. It cannot say that names of sources
+    differ, that time bounds are in order, or that variables, zones and files exist.
+    """
+    schema = Settings.model_json_schema()
+    _drop_titles(schema)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "chatlake configuration",
+        **schema,
+        "description": "What chatlake backs up, from where, to where, how fast and when.",
+    }
+
+
+def _drop_titles(value: Any) -> None:
+    """Remove the titles that pydantic makes of the keys' names."""
+    if isinstance(value, dict):
+        if isinstance(value.get("title"), str):
+            del value["title"]
+        for item in value.values():
+            _drop_titles(item)
+    elif isinstance(value, list):
+        for item in value:
+            _drop_titles(item)

@@ -28,7 +28,7 @@ from chatlake.config.select import Select
 from chatlake.config.sizes import parse_size
 
 
-class Pace(Section):
+class PaceSettings(Section):
     """How fast to send requests to a source, and how long to retry."""
 
     concurrency: Annotated[int, Field(strict=True, ge=1, le=1024), EXPANDS] = Field(
@@ -143,8 +143,8 @@ class Source(Section):
         default="store",
         description="store: keep embedded images; reference: keep links and hashes only.",
     )
-    pace: Annotated[Pace, EMPTY_IS_DEFAULT] = Field(
-        default=Pace(),
+    pace: Annotated[PaceSettings, EMPTY_IS_DEFAULT] = Field(
+        default=PaceSettings(),
         description="How fast to send requests to the source, and how long to retry.",
     )
 

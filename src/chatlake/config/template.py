@@ -7,7 +7,7 @@ from pathlib import Path
 
 from chatlake.config.expected import bounds, choices
 from chatlake.config.settings import Runner
-from chatlake.config.source import Pace, Source
+from chatlake.config.source import PaceSettings, Source
 from chatlake.errors import UsageError
 
 FILE_NAME = "chatlake.yaml"
@@ -114,7 +114,7 @@ def template(lake: str = "data/lake") -> str:
         _TEMPLATE.replace("@LAKE@", lake)
         .replace("@AUTH@", " | ".join(choices(Source.model_fields["auth"])))
         .replace("@KIND@", " | ".join(choices(Runner.model_fields["kind"])))
-        .replace("@AT_ONCE@", " to ".join(bounds(Pace.model_fields["concurrency"])))
+        .replace("@AT_ONCE@", " to ".join(bounds(PaceSettings.model_fields["concurrency"])))
     )
 
 

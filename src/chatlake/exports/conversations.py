@@ -11,7 +11,8 @@ from typing import Any, Final, TypeVar
 
 import duckdb
 
-from chatlake.errors import LakeError
+from chatlake.backup.lake_port import StoredVersion
+from chatlake.errors import LakeDamagedError, LakeError
 from chatlake.exports.selection import ATTEMPTS
 from chatlake.lake.catalog.build import empty_file_of
 from chatlake.lake.catalog.duckdb_files import has_moved
@@ -27,7 +28,7 @@ from chatlake.model.tables import COMPLETIONS, MESSAGES
 _SLICE_BYTES: Final = 256 << 20  # about 450 MB of memory
 _ROWS_AT_ONCE: Final = 256
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 # Oldest first. Within one second, the order does not depend on how the lake is cut into files,
 # so two exports of the same data are the same bytes.
@@ -124,7 +125,7 @@ class _Tables:
         self._files = files
         self._empties = empties
 
-    def ask(self, question: Callable[[dict[str, str]], Answer]) -> Answer:
+    def ask(self, question: Callable[[dict[str, str]], T]) -> T:
         """Query by the names of the tables; retries if a run has moved a file in the meantime."""
         for left in reversed(range(ATTEMPTS)):
             try:
@@ -201,3 +202,36 @@ def _completions_at_once(lake: Lake, files: list[PartFile]) -> int:
             groups = map(part.metadata.row_group, range(part.num_row_groups))
             size += sum(group.total_byte_size for group in groups)
     return max(1, _SLICE_BYTES * count // max(1, size))
+
+
+class MissingMessages:
+    """Says of each completion whether the lake holds all its messages, or is known not to.
+
+    It is asked for one after the other, and remembers the versions of one partition.
+    """
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._versions_of: Partition | None = None
+        self._versions: dict[str, StoredVersion] = {}
+
+    def of(self, conversation: Conversation) -> bool:
+        """Whether messages are known to be missing; LakeDamagedError if no record explains it."""
+        count = conversation.message_count
+        if conversation.raw is None:
+            return not conversation.held
+        if count == conversation.held:
+            return False
+        if count is not None and not self._is_incomplete(conversation):
+            raise LakeDamagedError(
+                f"completion {conversation.completion_id} of {conversation.partition.source} has "
+                f"{count} messages, of which the lake holds {conversation.held}"
+            )
+        return True
+
+    def _is_incomplete(self, conversation: Conversation) -> bool:
+        """Whether a file with its messages was lost, and the source may no longer have them."""
+        if self._versions_of != conversation.partition:
+            self._versions_of = conversation.partition
+            self._versions = self._lake.stored_versions(conversation.partition)
+        return self._versions[conversation.completion_id].digest is None

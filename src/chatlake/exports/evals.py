@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from chatlake.exports.chat_content import plain_text
+from chatlake.exports.destination import open_export
 from chatlake.exports.narrowing import Selection
-from chatlake.exports.output import open_export
 from chatlake.exports.report import CountedFile, ExportReport, SkippedError, as_line
 from chatlake.exports.stored import Json, as_list, as_object
 from chatlake.exports.training_lines import (

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from chatlake.errors import UsageError
+from chatlake.exports.destination import is_stream, open_export
 from chatlake.exports.narrowing import Selection
-from chatlake.exports.output import is_stream, open_export
 from chatlake.exports.report import CountedFile, ExportReport, as_line
 from chatlake.exports.training_lines import (
     TrainingOptions,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from chatlake.errors import ChatlakeError, UsageError
-from chatlake.exports.output import STDOUT, folder_beside
+from chatlake.exports.destination import STDOUT, folder_beside
 from chatlake.exports.report import report_path
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]")

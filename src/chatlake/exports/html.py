@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from chatlake.exports.destination import is_stream, open_export
 from chatlake.exports.folders import entries, open_folder, write_file
 from chatlake.exports.html_page import FOOT, article, head, index_entry
 from chatlake.exports.markdown import Names, unreadable_reason
 from chatlake.exports.narrowing import Selection, chosen
-from chatlake.exports.output import is_stream, open_export
 from chatlake.exports.report import CountedFile, ExportReport
 from chatlake.exports.stored import Stored, read_stored
 from chatlake.lake.lake import Lake

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from chatlake.exports.conversations import Conversation, read_conversations
-from chatlake.exports.missing_messages import MissingMessages
+from chatlake.exports.conversations import Conversation, MissingMessages, read_conversations
+from chatlake.exports.destination import open_export
 from chatlake.exports.narrowing import Selection, chosen
-from chatlake.exports.output import open_export
 from chatlake.exports.report import ExportReport
 from chatlake.exports.selection import reading
 from chatlake.exports.stored_images import StoredImages

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from chatlake import __version__
-from chatlake.exports.output import is_stream, open_export
+from chatlake.exports.destination import is_stream, open_export
 
 SUFFIX = ".report.json"
 

@@ -12,8 +12,9 @@ import duckdb
 
 from chatlake import signals
 from chatlake.errors import ChatlakeError, LakeDamagedError, SqlError
+from chatlake.lake.catalog.confinement import confine
 from chatlake.lake.catalog.duckdb_files import has_moved, raised_while_reading
-from chatlake.lake.catalog.only_reading import confine, require_condition
+from chatlake.lake.catalog.only_reading import require_condition
 from chatlake.lake.catalog.views import quoted
 from chatlake.lake.files.replaced import replaced_path
 from chatlake.lake.lake import Lake

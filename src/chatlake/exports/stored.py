@@ -11,8 +11,7 @@ from typing import Any, Final
 
 import duckdb
 
-from chatlake.exports.conversations import Conversation, read_conversations
-from chatlake.exports.missing_messages import MissingMessages
+from chatlake.exports.conversations import Conversation, MissingMessages, read_conversations
 from chatlake.exports.selection import reading
 from chatlake.exports.stored_images import StoredImages
 from chatlake.lake.lake import Lake

@@ -145,7 +145,7 @@ def _run_flow(settings: Settings, start: Callable[[Settings], State[Any]]) -> in
 
 
 def _outcome(state: State[Any]) -> Any:
-    from chatlake.flows.skipped import is_skipped  # noqa: PLC0415 - imports Prefect
+    from chatlake.flows.states import is_skipped  # noqa: PLC0415 - imports Prefect
 
     if state.is_completed() and not is_skipped(state):
         return None

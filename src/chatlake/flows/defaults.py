@@ -42,7 +42,7 @@ def hear_engine() -> None:
     Make Prefect log only once, in words, how a run ended: for a deployment it would add the
     traceback of the state's error. And let a run outlive the worker that reads its output.
     """
-    from chatlake.flows.console import outlive_console  # noqa: PLC0415 - imports Prefect
+    from chatlake.flows.shown.console import outlive_console  # noqa: PLC0415 - imports Prefect
 
     outlive_console()
     logger = logging.getLogger("chatlake")

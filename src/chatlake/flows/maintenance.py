@@ -21,18 +21,17 @@ from chatlake.errors import (
     LakeLockedError,
     RunInterruptedError,
 )
-from chatlake.flows.artifacts import size
 from chatlake.flows.configuration import flow_settings
 from chatlake.flows.dead_runs import begin_run
 from chatlake.flows.defaults import hear_engine
-from chatlake.flows.maintenance_report import (
+from chatlake.flows.shown.artifacts import size
+from chatlake.flows.shown.maintenance_report import (
     Maintenance,
     leave_maintenance,
     leave_maintenance_error,
     leave_maintenance_skipped,
 )
-from chatlake.flows.run import failed_state
-from chatlake.flows.skipped import skipped_state
+from chatlake.flows.states import failed_state, skipped_state
 from chatlake.model.outside_text import one_line
 from chatlake.verify.run import Subset, storage_of, verify_storage
 

@@ -8,31 +8,25 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from prefect.client.schemas.objects import State
-from prefect.states import Cancelled, Completed, Failed
 
 from chatlake.backup.items import SourceJob
-from chatlake.backup.report import BackupReport, new_report
+from chatlake.backup.report import new_report
 from chatlake.bootstrap.backup import run_backup
 from chatlake.bootstrap.notify import notifying
 from chatlake.config import Settings
 from chatlake.config.references import without_keys
 from chatlake.errors import (
     ChatlakeError,
-    CompletionError,
     LakeLockedError,
-    RunInterruptedError,
-    RunTerminatedError,
 )
-from chatlake.flows.artifacts import leave_artifacts, leave_error, leave_skipped
+from chatlake.flows.batches.tasks import prefect_strategy
+from chatlake.flows.batches.workers import new_workers, server_for_workers
 from chatlake.flows.configuration import flow_settings
 from chatlake.flows.dead_runs import begin_run
 from chatlake.flows.defaults import hear_engine
-from chatlake.flows.observer import counts
-from chatlake.flows.progress import ProgressObserver
-from chatlake.flows.server_for_workers import server_for_workers
-from chatlake.flows.skipped import skipped_state
-from chatlake.flows.tasks import prefect_strategy
-from chatlake.flows.workers import new_workers
+from chatlake.flows.shown.artifacts import leave_artifacts, leave_error, leave_skipped
+from chatlake.flows.shown.progress_artifact import ProgressObserver
+from chatlake.flows.states import failed_state, final_state, skipped_state, summary
 from chatlake.model.outside_text import one_line
 
 logger = logging.getLogger("chatlake.flows")
@@ -66,7 +60,7 @@ def run_in_flow(config: str | None, choose: ChooseJobs) -> State[None]:
                     leave_skipped(error)
                     return skipped_state(settings, error)
                 if report.status in ("complete", "incomplete"):
-                    observer.ended(f"{report.status}: {_summary(report)}")
+                    observer.ended(f"{report.status}: {summary(report)}")
     except ChatlakeError as error:
         leave_error(error)
         return failed_state(error)
@@ -77,38 +71,6 @@ def run_in_flow(config: str | None, choose: ChooseJobs) -> State[None]:
     return final_state(report)
 
 
-def final_state(report: BackupReport) -> State[None]:
-    """Return Completed, Cancelled, Failed, or Failed under the name Incomplete."""
-    summary = _summary(report)
-    if report.stopped_by is not None:
-        kind = (
-            RunTerminatedError
-            if report.exit_code == RunTerminatedError.exit_code
-            else RunInterruptedError
-        )
-        stopped = kind(f"stopped by a signal; {summary}")
-        return Cancelled(message=stopped.message, data=stopped)
-    for source in report.sources:
-        if source.error is not None:
-            return failed_state(source.error, f"{source.run.source}: ")
-    failed = sum(len(source.failures) for source in report.sources)
-    if failed:
-        listed = sum(source.run.listed for source in report.sources)
-        incomplete = CompletionError(f"{failed:,} of {listed:,} completions could not be fetched")
-        return Failed(name="Incomplete", message=incomplete.message, data=incomplete)
-    return Completed(message=summary)
-
-
-def _summary(report: BackupReport) -> str:
-    return "; ".join(f"{source.run.source}: {counts(source.run)}" for source in report.sources)
-
-
 def flow_run_name(sources: Sequence[str]) -> str:
     """Name a flow run by its sources and the minute of its start."""
     return f"{', '.join(sources) or 'all sources'} {datetime.now(UTC):%Y-%m-%d %H:%M}"
-
-
-def failed_state(error: ChatlakeError, where: str = "") -> State[None]:
-    """Return Failed with what happened, what to do, and the exit code of the command."""
-    text = f"{where}{error.kind}: {error.message} {error.hint} (exit code {error.exit_code})"
-    return Failed(message=" ".join(text.split()), data=error)

@@ -7,13 +7,12 @@ import os
 import re
 import socket
 import weakref
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from chatlake import __version__, failpoints
-from chatlake.backup.ports import Columns, Rows, StoredMessage, StoredVersion
 from chatlake.errors import (
     CommitConflictError,
     LakeDamagedError,
@@ -24,13 +23,11 @@ from chatlake.errors import (
 from chatlake.lake import manifests, tidying
 from chatlake.lake.catalog.build import connect
 from chatlake.lake.catalog.keeper import CatalogKeeper
-from chatlake.lake.files import message_versions, parts, rewriting, versions
 from chatlake.lake.files.replaced import FOLDER as REPLACED
 from chatlake.lake.files.schema import SCHEMAS
-from chatlake.model.manifest import LakeState, Manifest, PartFile, format_time
-from chatlake.model.partitions import Partition
+from chatlake.lake.lake_rows import LakeRows
+from chatlake.model.manifest import Manifest, format_time
 from chatlake.model.prices import Price
-from chatlake.model.tables import COMPLETIONS, IMAGES, MISSED
 from chatlake.storage.folder import Access
 from chatlake.storage.interface import TEMPORARY_SUFFIX, LockHolder, Storage, StoredFile
 from chatlake.storage.opening import storage_at
@@ -45,7 +42,7 @@ _PARTITION: Final = re.compile(r"[/\\](source|created_date)=")
 _UNREADABLE: Final = re.compile(r"\\.*[*?\[]|[*?\[].*\\")
 
 
-class Lake:
+class Lake(LakeRows):
     """The lake on one storage, and what its newest manifest lists (`backup.ports.LakeStore`)."""
 
     def __init__(self, storage: Storage, prices: Sequence[Price] = ()) -> None:
@@ -53,9 +50,7 @@ class Lake:
 
         LakeDamagedError, LakeFormatError (see `manifests.load_state`).
         """
-        self.storage = storage
-        self.location = storage.location
-        self._state = manifests.load_state(storage)
+        super().__init__(storage, manifests.load_state(storage))
         self._catalog = CatalogKeeper(storage, prices)
         self._holds_lock = False
         # Of the files that this process has listed: those that no catalogue has shown yet, and
@@ -117,11 +112,6 @@ class Lake:
         """
         self._catalog.write_empty_files()
 
-    @property
-    def state(self) -> LakeState:
-        """What the newest manifest lists."""
-        return self._state
-
     def refresh(self) -> bool:
         """Load what other processes have committed; return whether there was anything."""
         return manifests.refresh_state(self.storage, self._state)
@@ -153,104 +143,6 @@ class Lake:
                 self._end()
             finally:
                 self._holds_lock = False
-
-    def stored_versions(self, partition: Partition) -> dict[str, StoredVersion]:
-        """Return completion id -> version for every completion of the partition."""
-        return versions.stored_versions(self.storage, self._state, partition)
-
-    def stored_messages(
-        self, partition: Partition, completion_ids: Collection[str]
-    ) -> dict[str, list[StoredMessage]]:
-        """Return the stored messages of these completions, in the order of the conversation."""
-        return message_versions.stored_messages(
-            self.storage, self._state, partition, completion_ids
-        )
-
-    def lost_messages(
-        self, partition: Partition, message_ids: Mapping[str, Collection[str]]
-    ) -> Columns | None:
-        """Return messages (completion id -> ids) as rows of the table `message_history`."""
-        return message_versions.lost_messages(self.storage, self._state, partition, message_ids)
-
-    def has_input_messages(self, source: str) -> bool:
-        """Say whether the newest days of a source hold a message from `/messages`."""
-        return versions.has_input_messages(self.storage, self._state, source)
-
-    def stored_images(self, partition: Partition) -> set[str]:
-        """Return the SHA-256 (hex) of every image of the partition."""
-        return versions.keys(self.storage, self._state.partition_files(partition, IMAGES), "sha256")
-
-    def resume_points(self, source: str, *, before: int) -> Iterator[tuple[str, int]]:
-        """Yield (completion id, created) to resume after; see `versions.resume_points`."""
-        return versions.resume_points(self.storage, self._state, source, before=before)
-
-    def superseded(self, partition: Partition, completion_ids: Container[str]) -> Columns | None:
-        """Return these completions as rows of `history`; see `versions.superseded`."""
-        return versions.superseded(self.storage, self._state, partition, completion_ids)
-
-    def missed(self, partition: Partition) -> set[str]:
-        """Return the completions that the last full sweep missed, for the first time."""
-        return versions.keys(self.storage, self._state.partition_files(partition, MISSED))
-
-    def missing_files(self) -> list[PartFile]:
-        """Return the listed files that do not exist or have another size than listed."""
-        files = list(self._state.files.values())
-        sizes = self.storage.sizes(self._state.files)
-        return [file for file in files if sizes.get(file.path) != file.bytes]
-
-    def rows_without_completion(
-        self, partition: Partition, *, without: Container[str]
-    ) -> dict[str, int | None]:
-        """Return completion id -> created_at (microseconds) of rows without a completion."""
-        return versions.rows_without_completion(
-            self.storage, self._state.partition_files(partition), without=without
-        )
-
-    def write_parts(self, rows: Rows) -> list[PartFile]:
-        """Write one durable Parquet file for each table and partition; nothing lists them yet."""
-        written = (
-            parts.write_part(
-                self.storage,
-                table,
-                partition,
-                parts.to_tables(table, columns),
-                expected_rows=len(next(iter(columns.values()))),
-            )
-            for (table, partition), columns in rows.items()
-        )
-        return [file for file in written if file is not None]
-
-    def without_completions(
-        self, partition: Partition, completion_ids: Container[str], tables: Sequence[str]
-    ) -> tuple[list[PartFile], list[str]]:
-        """Rewrite the partition's files that hold rows of these completions, without them.
-
-        Returns the files written and the paths to remove; a file left empty is only removed.
-        """
-        files = [f for table in tables for f in self._state.partition_files(partition, table)]
-        return rewriting.without(self.storage, files, "completion_id", completion_ids)
-
-    def without_images(
-        self, files: Iterable[PartFile], known: Container[str]
-    ) -> tuple[list[PartFile], list[str]]:
-        """Rewrite those of `files` (table images) that hold an image of `known`, without it."""
-        return rewriting.without(self.storage, files, "sha256", known)
-
-    def forget_digests(
-        self, partition: Partition, *, without: Container[str]
-    ) -> tuple[list[PartFile], list[str]]:
-        """Rewrite the partition's completions without digest, so that they are fetched again."""
-        files = self._state.partition_files(partition, COMPLETIONS)
-        return rewriting.with_nulls(
-            self.storage, [file for file in files if file.path not in without], "digest"
-        )
-
-    def mark_deleted(
-        self, partition: Partition, completion_ids: Container[str], deleted_at: int
-    ) -> tuple[list[PartFile], list[str]]:
-        """Rewrite the partition's completions with `deleted_at` (microseconds) for these."""
-        files = self._state.partition_files(partition, COMPLETIONS)
-        return rewriting.marked_deleted(self.storage, files, completion_ids, deleted_at)
 
     def commit(self, manifest: Manifest) -> None:
         """Make `manifest` the newest: fills in number, time and version, then shows it to readers.

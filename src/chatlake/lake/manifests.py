@@ -6,6 +6,9 @@
 Every file is one JSON object that begins with the SHA-256 of the rest of its text, so a changed
 byte is noticed when the lake is opened. Opening reads the newest checkpoint and the commits after
 it.
+
+Each manifest also has the SHA-256 of the file before it. So the hash of the newest one stands for
+every commit up to it: a copy of that hash, kept elsewhere, proves that none of them was rewritten.
 """
 
 from __future__ import annotations
@@ -21,13 +24,13 @@ from typing import Final, TypeVar
 import msgspec
 
 from chatlake.errors import CommitConflictError, LakeDamagedError, LakeFormatError
+from chatlake.model.false_values import false_value
 from chatlake.model.manifest import (
     CHECKPOINT_EVERY,
     FORMAT,
     Checkpoint,
     LakeState,
     Manifest,
-    false_value,
     format_time,
     parse_time,
 )
@@ -37,6 +40,7 @@ FOLDER: Final = "manifests"
 _NAME: Final = re.compile(rf"{FOLDER}/(checkpoint-)?(\d{{12}})\.json")
 _HEAD: Final = b'{"sha256":"%b",'
 _HEAD_SIZE: Final = len(_HEAD % (b"0" * 64))
+FINGERPRINT_DIGITS: Final = 12
 
 Document = TypeVar("Document", Manifest, Checkpoint)
 
@@ -52,6 +56,11 @@ class Head:
     number: int
     sha256: str
     created_at: datetime | None
+
+    @property
+    def fingerprint(self) -> str:
+        """The first digits of the SHA-256, short enough to be noted on paper."""
+        return self.sha256[:FINGERPRINT_DIGITS]
 
 
 def manifest_path(number: int) -> str:
@@ -127,16 +136,23 @@ def append_commit(storage: Storage, manifest: Manifest) -> Manifest:
     CommitConflictError, and nothing changed, if that number is taken; LakeDamagedError if the
     commit before it is gone, because the new one would be useless.
     """
-    before = manifest.number - 1
-    if before and storage.size(manifest_path(before)) is None:
-        place = f"{storage.location}/{manifest_path(before)}"
-        if storage.size(checkpoint_path(before)) is None:
-            raise LakeDamagedError(f"{place} was removed while this run was writing")
+    manifest.previous = _sha256_of(storage, manifest.number - 1)
     text = seal(msgspec.json.encode(manifest))
     path = manifest_path(manifest.number)
     if not storage.create(path, text):
         raise CommitConflictError(f"Another run committed {storage.location}/{path} first")
     return _unseal(text, f"{storage.location}/{path}", Manifest)
+
+
+def _sha256_of(storage: Storage, number: int) -> str:
+    """Return the SHA-256 of the file of a commit, or of its checkpoint where that file has gone."""
+    if not number:
+        return ""
+    for path in (manifest_path(number), checkpoint_path(number)):
+        with suppress(FileNotFoundError):
+            return hashlib.sha256(storage.read(path)).hexdigest()
+    place = f"{storage.location}/{manifest_path(number)}"
+    raise LakeDamagedError(f"{place} was removed while this run was writing")
 
 
 def ensure_checkpoint(storage: Storage, state: LakeState, *, chatlake: str) -> None:

@@ -1,16 +1,18 @@
-"""Tidying: while no run is writing, a table's folder contains exactly the listed files.
+"""Tidying: while nobody writes, a table's folder holds just the files that are listed.
 
-A run tidies at its end, in this order: commit, catalogue, then the files. Files that it wrote and
-merged again before any catalogue showed them are removed at once. All other unlisted files move
-below `replaced/`, where `vacuum` finds them: files that a commit has replaced, and files of killed
-writers. During a move, a file has one of its two names, or both, but never none. The next run
-corrects either: it moves a listed file back when it starts, and an unlisted one away when it ends.
-So the steps need no record, and may be killed anywhere.
+A run tidies at its end, in this order: commit, catalogue, then the files. What it wrote and merged
+again before any catalogue showed it goes at once; so does what was forgotten, wherever it lies.
+Everything else that is not listed moves below
+`replaced/`, where `vacuum` finds it: files that a commit has replaced, and files of killed writers.
+
+A file that has moved lies under one of two names, never under none, and either is put right by the
+next run: a listed one moves back when that begins, an unlisted one away when that ends. So the
+steps need no record of their own, and may be killed anywhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from chatlake import failpoints
 from chatlake.lake.files.replaced import FOLDER, listed_path, replaced_path
@@ -34,10 +36,19 @@ def put_back(storage: Storage, state: LakeState) -> None:
 
 def unlisted_files(storage: Storage, state: LakeState) -> list[str]:
     """Return the Parquet files in the tables' folders that the state does not list."""
-    found = (file.path for file in storage.list())  # in a bucket, listing each table costs more
+    # In a bucket a list of each table costs more.
+    return _unlisted((file.path for file in storage.list()), state)
+
+
+def is_erased(path: str, state: LakeState) -> bool:
+    """Say whether a file held what was forgotten since: it goes for good, wherever it lies."""
+    return listed_path(path) in state.forgotten.erased
+
+
+def _unlisted(paths: Iterable[str], state: LakeState) -> list[str]:
     return [
         path
-        for path in found
+        for path in paths
         if path.endswith(_SUFFIX) and path.partition("/")[0] in SCHEMAS and path not in state.files
     ]
 
@@ -49,7 +60,14 @@ def tidy(storage: Storage, state: LakeState, never_shown: Collection[str]) -> No
     """
     moves: dict[str, str] = {}
     failpoints.reach("tidying.started")
-    for path in unlisted_files(storage, state):
+    found = [file.path for file in storage.list()]
+    for path in found:
+        if is_erased(path, state):
+            storage.delete(path)
+            failpoints.reach("tidying.erased")
+    for path in _unlisted(found, state):
+        if is_erased(path, state):
+            continue
         if path in never_shown:
             storage.delete(path)
             failpoints.reach("tidying.removed")

@@ -24,12 +24,14 @@ from chatlake.model.image_references import (
 )
 from chatlake.model.json_text import SentObject, spell_out_lone_surrogates
 from chatlake.model.message_ids import MessageIds
-from chatlake.model.objects import NULL, Completion, Message
+from chatlake.model.objects import Completion, Message
 from chatlake.model.values import (
     entry,
     float_or_none,
     int_or_none,
-    is_strict_json,
+    invalid_argument_calls,
+    json_column,
+    pairs,
     text_or_none,
 )
 
@@ -146,14 +148,14 @@ class _Rows:
                 content.text,
                 text_or_none(fields.refusal),
                 text_or_none(fields.tool_call_id),
-                _json_column("tool_calls", tool_calls, content.sent),
+                json_column("tool_calls", tool_calls, content.sent),
                 finish_reason,
                 len(parts) - before,
                 self._created_at,
                 self._model,
                 *self._raw(content.sent),
                 None if echo is None else self._exact(echo),
-                _invalid_argument_calls(tool_calls),
+                invalid_argument_calls(tool_calls),
             )
         )
 
@@ -221,11 +223,11 @@ class _Rows:
             float_or_none(fields.presence_penalty),
             float_or_none(fields.frequency_penalty),
             int_or_none(fields.seed),
-            _json_column("tool_choice", bytes(fields.tool_choice), sent),
-            _json_column("tools", bytes(fields.tools), sent),
-            _json_column("response_format", bytes(fields.response_format), sent),
+            json_column("tool_choice", bytes(fields.tool_choice), sent),
+            json_column("tools", bytes(fields.tools), sent),
+            json_column("response_format", bytes(fields.response_format), sent),
             text_or_none(fields.input_user),
-            _pairs(fields.metadata),
+            pairs(fields.metadata),
             None if finish_reasons is None else len(finish_reasons),
             len(self.flat.messages) if is_whole else None,
             self.flat.image_count if is_whole else None,
@@ -251,36 +253,6 @@ class _Rows:
     def _exact(self, sent: SentObject) -> str:
         """Return the exact text, with references for the images met so far."""
         return insert_references(sent.text, self._references).decode()
-
-
-def _json_column(key: str, text: bytes, within: SentObject) -> str | None:
-    return None if text == NULL else within.member(key, text).valid_text().decode()
-
-
-def _invalid_argument_calls(tool_calls: bytes) -> list[int] | None:
-    """Return the positions of the tool calls whose arguments are not JSON; None without any.
-
-    This is decided here, because DuckDB accepts more than RFC 8259 allows.
-    """
-    if tool_calls[:1] != b"[":
-        return None
-    try:
-        calls = msgspec.json.decode(tool_calls)
-    except msgspec.MsgspecError:
-        return None
-    invalid = []
-    for index, call in enumerate(calls):
-        arguments = entry(call, "function", "arguments")
-        text = entry(call, "custom", "input") if arguments is None else arguments
-        if isinstance(text, str) and not is_strict_json(text):
-            invalid.append(index)
-    return invalid or None
-
-
-def _pairs(metadata: object) -> list[tuple[str, str | None]] | None:
-    if not isinstance(metadata, dict):
-        return None
-    return [(key, text_or_none(value)) for key, value in metadata.items()]
 
 
 def _finish_reason(reply: Reply) -> str | None:

@@ -28,9 +28,11 @@ _DATA_URL_START = re.compile(rb'"data:', re.IGNORECASE)
 _NO_LINE_BREAKS = str.maketrans("", "", "\r\n")
 _FROM_URL_SAFE = str.maketrans("-_", "+/")
 _PIECE = 3 << 16
-_MARK = b"chatlake-image:"
-_HIDDEN_MARK = rb"chatlake-image\u003a"
+MARK = "chatlake-image:"
+HIDDEN_MARK = r"chatlake-image\u003a"
+_MARK, _HIDDEN_MARK = MARK.encode(), HIDDEN_MARK.encode()
 _REFERENCE = re.compile(rb'"chatlake-image:([0-9a-f]{64});([A-Za-z0-9/+.;:=_,-]*)"')
+_WHOLE_REFERENCE = re.compile(r"chatlake-image:([0-9a-f]{64})(?:;([A-Za-z0-9/+.;:=_,-]*))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +52,9 @@ class EmbeddedImage:
     def bare_reference(self) -> str:
         """The replacement in `raw` for an image that is not stored.
 
-        It has only the hash, and is never replaced by the image.
+        Its hash, which is never put back.
         """
-        return f"{_MARK.decode()}{self.sha256}"
+        return f"{MARK}{self.sha256}"
 
     def size(self) -> tuple[int | None, int | None]:
         """Return width and height in pixels from the file's header; None if unknown."""
@@ -82,9 +84,9 @@ def decode_data_url(url: str) -> EmbeddedImage | None:
     restorable = is_base64 and _PLAIN_PREFIX.fullmatch(prefix) and _encodes_to(data, url, start)
     return EmbeddedImage(
         sha256=sha256,
-        media_type=match.group(1).split(";", 1)[0].strip().lower() or None,
+        media_type=_media_type(match),
         data=data,
-        reference=f"{_MARK.decode()}{sha256};{prefix}" if restorable else None,
+        reference=f"{MARK}{sha256};{prefix}" if restorable else None,
     )
 
 
@@ -152,6 +154,34 @@ def _string(token: bytes) -> str:
         return msgspec.json.decode(token, type=str)
     except msgspec.DecodeError:
         return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a reference in `raw` says of its image.
+
+    `media_type`: as `EmbeddedImage` has it. `is_bare`: whether it has the hash alone, and so says
+    nothing of the media type.
+    """
+
+    sha256: str
+    media_type: str | None
+    is_bare: bool
+
+
+def read_reference(text: str) -> Reference | None:
+    """Read what stands for an image in `raw`; None if the text is something else."""
+    match = _WHOLE_REFERENCE.fullmatch(text)
+    if match is None:
+        return None
+    if match[2] is None:
+        return Reference(match[1], None, is_bare=True)
+    url = _DATA_URL.match(match[2])
+    return Reference(match[1], None if url is None else _media_type(url), is_bare=False)
+
+
+def _media_type(url: re.Match[str]) -> str | None:
+    return url.group(1).split(";", 1)[0].strip().lower() or None
 
 
 def restore_references(text: bytes, load: Callable[[str], bytes | None]) -> bytes:

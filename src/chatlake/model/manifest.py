@@ -6,20 +6,16 @@ the same format may add some. Times are RFC 3339 in UTC with a trailing `Z`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime
-from itertools import chain
+from collections.abc import Iterable
+from datetime import UTC, datetime
 
 import msgspec
 
+from chatlake.model.forgotten import Forgetting, Forgotten
 from chatlake.model.partitions import Partition
 
 FORMAT = 1
 CHECKPOINT_EVERY = 32
-_FIRST = datetime(1, 1, 3, tzinfo=UTC)
-_LAST = datetime(9999, 1, 1, tzinfo=UTC)
-_MOST_SECONDS = 2**63 // 1_000_000
-"""The range of a column of times, which counts microseconds."""
 
 
 class PartFile(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -112,10 +108,16 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, kw_only=True):
-    """One commit. `resolved`: the failures (source, completion id) that it closes."""
+    """One commit. `resolved`: the failures (source, completion id) that it closes.
+
+    `forgotten`: the receipts of what it erases for good.
+    `previous`: the SHA-256 (hex) of the file of the commit before, so that no commit can change
+    without every later one. Empty in the first commit, and in those of a chatlake before 0.2.
+    """
 
     format: int = FORMAT
     number: int = 0
+    previous: str = ""
     created_at: str = ""
     run_id: str = ""
     chatlake: str = ""
@@ -125,6 +127,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     runs: list[SourceRun] = []
     failures: list[Failure] = []
     resolved: list[tuple[str, str]] = []
+    forgotten: list[Forgetting] = []
 
 
 class Checkpoint(msgspec.Struct, kw_only=True):
@@ -138,12 +141,13 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     cursors: dict[str, Cursor] = {}
     runs: list[SourceRun] = []
     failures: list[Failure] = []
+    forgotten: list[Forgetting] = []
 
 
 class LakeState:
     """What the newest manifest lists: files by path, cursors, runs, open failures.
 
-    `number` is 0 for a lake without commits.
+    `forgotten`: what was erased for good. `number` is 0 for a lake without commits.
     """
 
     def __init__(self) -> None:
@@ -152,6 +156,7 @@ class LakeState:
         self.cursors: dict[str, Cursor] = {}
         self.runs: dict[tuple[str, str], SourceRun] = {}
         self.failures: dict[tuple[str, str], Failure] = {}
+        self.forgotten = Forgotten()
         self._by_partition: dict[Partition, dict[str, PartFile]] = {}
 
     @classmethod
@@ -163,6 +168,7 @@ class LakeState:
         state.cursors.update(checkpoint.cursors)
         state.runs.update(((run.run_id, run.source), run) for run in checkpoint.runs)
         state.failures.update((failure.key, failure) for failure in checkpoint.failures)
+        state.forgotten = Forgotten(checkpoint.forgotten)
         return state
 
     def apply(self, manifest: Manifest) -> None:
@@ -178,6 +184,8 @@ class LakeState:
         for key in manifest.resolved:
             self.failures.pop((key[0], key[1]), None)
         self.failures.update((failure.key, failure) for failure in manifest.failures)
+        for receipt in manifest.forgotten:
+            self.forgotten.add(receipt)
 
     def checkpoint(self, *, created_at: str, chatlake: str) -> Checkpoint:
         """Return the whole state, to be written as a checkpoint."""
@@ -189,6 +197,7 @@ class LakeState:
             cursors=dict(self.cursors),
             runs=list(self.runs.values()),
             failures=list(self.failures.values()),
+            forgotten=list(self.forgotten.receipts),
         )
 
     def table_files(self, table: str) -> list[PartFile]:
@@ -219,64 +228,3 @@ def format_time(moment: datetime) -> str:
 def parse_time(text: str) -> datetime:
     """Read what `format_time` wrote."""
     return datetime.fromisoformat(text)
-
-
-def false_value(document: Manifest | Checkpoint) -> str | None:
-    """Return what a document contains that chatlake never writes: a time, a day or a figure.
-
-    None if there is nothing. Its SHA-256 shows accidents, not forgeries: a forger can write a
-    matching one.
-    """
-    files = document.added if isinstance(document, Manifest) else document.files
-    told = chain(map(_false_of_file, files), _false_moments(document), _false_seconds(document))
-    return next(filter(None, told), None)
-
-
-def _false_of_file(file: PartFile) -> str | None:
-    for name in ("min_created_at", "max_created_at"):
-        if not _is_time(getattr(file, name)):
-            return f"{name} of {file.path} is not a time: {getattr(file, name)!r}"
-    if not _is_day(file.created_date):
-        return f"created_date of {file.path} is not a day: {file.created_date!r}"
-    if file.rows < 0 or file.bytes < 0:
-        return f"{file.path} cannot have {file.rows} rows and {file.bytes} bytes"
-    return None
-
-
-def _false_moments(document: Manifest | Checkpoint) -> Iterator[str]:
-    moments: list[tuple[str, str | None]] = [("created_at", document.created_at or None)]
-    for run in document.runs:
-        moments.append((f"started_at of run {run.run_id}", run.started_at))
-        moments.append((f"finished_at of run {run.run_id}", run.finished_at))
-    for failure in document.failures:
-        name = failure.completion_id
-        moments.append((f"first_attempt_at of {name}", failure.first_attempt_at or None))
-        moments.append((f"last_attempt_at of {name}", failure.last_attempt_at or None))
-    for name, text in moments:
-        if text is not None and not _is_time(text):
-            yield f"{name} is not a time: {text!r}"
-
-
-def _false_seconds(document: Manifest | Checkpoint) -> Iterator[str]:
-    for source, cursor in document.cursors.items():
-        if not _FIRST.timestamp() < cursor.created < _LAST.timestamp():
-            yield f"created of the cursor of {source} is not a time: {cursor.created}"
-    for failure in document.failures:
-        # What a source sends for an unreadable completion is kept unchanged.
-        if failure.created is not None and abs(failure.created) > _MOST_SECONDS:
-            yield f"created of {failure.completion_id} is not a time: {failure.created}"
-
-
-def _is_time(text: str) -> bool:
-    try:
-        # Room for a time zone and a retention on either side.
-        return _FIRST < parse_time(text) < _LAST
-    except (ValueError, TypeError):  # no time zone
-        return False
-
-
-def _is_day(text: str) -> bool:
-    try:
-        return date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False

@@ -1,4 +1,4 @@
-"""Decoding of what the API sends: pages, completions, messages.
+"""Decoding of what the API sends: completions, messages and their parts; pages are in `pages.py`.
 
 Only `id` is required of an object; every other field may be missing, null or of another type than
 documented (api-behaviour: "carry what comes, require nothing but `id`"), so fields are typed `Any`
@@ -8,28 +8,18 @@ and read with care by the flattening.
 from __future__ import annotations
 
 from codecs import getincrementaldecoder
-from collections.abc import Iterable
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from chatlake.errors import InvalidResponseError
 from chatlake.model.json_text import SentObject, read_sent
 from chatlake.model.moments import seconds_of
-from chatlake.model.rows_in_text import readable_id, split_rows
 
 T = TypeVar("T")
 
 NULL = b"null"
 _NULL = msgspec.Raw(NULL)
-
-
-class _Page(msgspec.Struct):
-    data: msgspec.Raw
-    has_more: Any = None
-    last_id: Any = None
-    next_cursor: Any = msgspec.UNSET
-    next: Any = msgspec.UNSET
 
 
 class CompletionFields(msgspec.Struct):
@@ -105,35 +95,7 @@ class Message(msgspec.Struct, frozen=True):
     sent: SentObject
 
 
-class Malformed(msgspec.Struct, frozen=True):
-    """A row of a list that cannot be read.
-
-    `after`: how many readable rows of the page are before it. `why`: what is wrong with it. `id`:
-    its id, None if it has none that can be read.
-    """
-
-    after: int
-    why: str
-    id: str | None = None
-
-
-class Page(msgspec.Struct, Generic[T], frozen=True):
-    """One page of a list.
-
-    `has_more` is None if the server does not say. `last_id`: the server's id of the last item,
-    empty if it does not say. `next_cursor`: the cursor to continue from, on a server whose cursors
-    are not item ids; None on any other. `malformed`: rows that are left out of `items`.
-    """
-
-    items: tuple[T, ...]
-    has_more: bool | None
-    last_id: str = ""
-    next_cursor: str | None = None
-    malformed: tuple[Malformed, ...] = ()
-
-
 _PIECE = 1 << 20  # for a body with an image, the text would take four times the space
-_PAGE = msgspec.json.Decoder(_Page)
 _COMPLETION = msgspec.json.Decoder(CompletionFields)
 _MESSAGE = msgspec.json.Decoder(MessageFields)
 _CHOICE = msgspec.json.Decoder(ChoiceFields)
@@ -141,63 +103,9 @@ _PART = msgspec.json.Decoder(PartFields | str)
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def read_completion_page(body: bytes) -> Page[Completion]:
-    """Decode a page of `GET /chat/completions`; InvalidResponseError if it is not one."""
-    rows, page = _split_page(_checked(read_sent(body), "a page"))
-    return _page(tuple(_completion(row) for row in rows), page)
-
-
-def read_readable_completions(body: bytes) -> Page[Completion]:
-    """Decode a page of `GET /chat/completions`, without the rows that cannot be read.
-
-    InvalidResponseError if the page itself cannot be read.
-    """
-    rows, rest = split_rows(body)
-    sent = read_sent(rest)
-    _, page = _split_page(_checked(sent, "a page"))
-    items: list[Completion] = []
-    malformed: list[Malformed] = []
-    for row in rows:
-        try:
-            items.append(_completion(_checked(read_sent(row), "a row")))
-        except InvalidResponseError as error:
-            # Only the JSON reader's own words, because the row may contain a secret.
-            why = error.message if error.__cause__ is None else str(error.__cause__)
-            malformed.append(Malformed(len(items), why, readable_id(row)))
-    return _page(tuple(items), page, tuple(malformed))
-
-
-def read_message_page(body: bytes, completion_id: str = "", position: int = 0) -> Page[Message]:
-    """Decode a page of `GET …/messages`; InvalidResponseError if it is not one.
-
-    `position`: that of the page's first message among all of the completion, from 0; a message
-    without an id is named by its own (`<completion id>-<position>`, as the API names them).
-    """
-    rows, page = _split_page(_checked(read_sent(body), "a page"))
-    messages = (
-        _stored_message(row, f"{completion_id}-{n}") for n, row in enumerate(rows, position)
-    )
-    return _page(tuple(messages), page)
-
-
 def read_completion(body: bytes) -> Completion:
     """Decode the response of `GET /chat/completions/{id}`; InvalidResponseError if invalid."""
-    return _completion(_checked(read_sent(body), "a completion"))
-
-
-def latest_of_each(items: Iterable[Completion]) -> dict[str, Completion]:
-    """Return one completion for each id.
-
-    It is the one with the later `created`, or the later of equal ones. They are in the order of the
-    items.
-    """
-    latest: dict[str, Completion] = {}
-    for item in items:
-        before = latest.get(item.id)
-        if before is None or item.created >= before.created:
-            latest.pop(item.id, None)  # it is at its own place
-            latest[item.id] = item
-    return latest
+    return completion_of(require_utf8(read_sent(body), "a completion"))
 
 
 def read_choices(
@@ -233,53 +141,14 @@ def read_parts(array: SentObject) -> list[tuple[PartFields, SentObject]]:
     return parts
 
 
-def _split_page(whole: SentObject) -> tuple[list[SentObject], _Page]:
-    try:
-        page = _PAGE.decode(whole.clean)
-        array = whole.member("data", bytes(page.data))
-        return array.elements(map(bytes, _ARRAY.decode(array.clean))), page
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise _unreadable("a page", whole, error) from error
-
-
-def _page(items: tuple[T, ...], page: _Page, malformed: tuple[Malformed, ...] = ()) -> Page[T]:
-    """Put a page together; `items` have ids."""
-    last_id = page.last_id if isinstance(page.last_id, str) else ""
-    token, has_more = None, _said_of_more(page.has_more)
-    for named in (page.next_cursor, page.next):
-        if named is None and has_more is None:
-            has_more = False
-        if isinstance(named, str) and named and "://" not in named:
-            token = named
-    if token is None and items and last_id and not malformed:
-        ids = {item.id for item in items}  # type: ignore[attr-defined]
-        token = None if last_id in ids else last_id
-    if token is None and malformed and not items:
-        token = last_id or malformed[-1].id  # the server knows the row, although it cannot be read
-    if token is not None and has_more is None:
-        has_more = True
-    return Page(items, has_more, last_id, token, malformed)
-
-
-def _said_of_more(value: object) -> bool | None:
-    """Return whether a page says there is more, however the server writes it.
-
-    It is None if the page does not say.
-    """
-    if value is None or isinstance(value, bool):
-        return value
-    said = value.lower() if isinstance(value, str) else value
-    if isinstance(said, str | int | float) and said in {"true", "false", 0, 1}:
-        return said in {"true", 1}
-    raise InvalidResponseError(f"the response is not a list: has_more is {str(value)[:40]!r}")
-
-
-def _completion(sent: SentObject) -> Completion:
+def completion_of(sent: SentObject) -> Completion:
+    """Decode a completion; InvalidResponseError if it is not one."""
     fields, sent = _required_fields(_COMPLETION, sent, "a completion")
     return Completion(_id(fields.id, "a completion"), _created(fields), fields, sent)
 
 
-def _stored_message(sent: SentObject, name: str) -> Message:
+def message_of(sent: SentObject, name: str) -> Message:
+    """Decode a message, called `name` where it has no id; InvalidResponseError if it is not one."""
     fields, sent = _required_fields(_MESSAGE, sent, "a message")
     return Message(fields.id if isinstance(fields.id, str) and fields.id else name, fields, sent)
 
@@ -305,7 +174,7 @@ def _required_fields(
     try:
         return _decode(decoder, sent)
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise _unreadable(what, sent, error) from error
+        raise unreadable(what, sent, error) from error
 
 
 def _fields(decoder: msgspec.json.Decoder[T], sent: SentObject) -> tuple[T, SentObject] | None:
@@ -332,8 +201,8 @@ def _decode(decoder: msgspec.json.Decoder[T], sent: SentObject) -> tuple[T, Sent
         return decoder.decode(tame.clean), tame
 
 
-def _checked(sent: SentObject, what: str) -> SentObject:
-    """Refuse text that is not UTF-8: msgspec does not check what it skips."""
+def require_utf8(sent: SentObject, what: str) -> SentObject:
+    """Return what is UTF-8, else raise InvalidResponseError: msgspec skips text unread."""
     try:
         if not sent.text.isascii():
             decoder = getincrementaldecoder("utf-8")()
@@ -341,11 +210,12 @@ def _checked(sent: SentObject, what: str) -> SentObject:
                 decoder.decode(sent.text[start : start + _PIECE])
             decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        raise _unreadable(what, sent, error) from error
+        raise unreadable(what, sent, error) from error
     return sent
 
 
-def _unreadable(what: str, sent: SentObject, error: Exception) -> InvalidResponseError:
+def unreadable(what: str, sent: SentObject, error: Exception) -> InvalidResponseError:
+    """Return what to raise where `what` (an object with its article) cannot be read."""
     start = sent.text[:80].decode("utf-8", "replace")
     return InvalidResponseError(
         f"the service answered {what} that cannot be read ({error}): {start!r}"

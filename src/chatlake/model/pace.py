@@ -26,7 +26,7 @@ _LONGEST_REFILL_S = 1.0  # no bucket is assumed to hold more
 _REFILLED = 0.8  # of what the pause should have yielded, because the bucket may be smaller
 
 
-class Outcome(enum.Enum):
+class RequestOutcome(enum.Enum):
     """How a request ended, as far as the pace is concerned."""
 
     ACCEPTED = "answered, if only to say no"
@@ -89,7 +89,7 @@ class Pace:
         self,
         now: float,
         ticket: Ticket,
-        outcome: Outcome,
+        outcome: RequestOutcome,
         *,
         retry_after_s: float | None = None,
         limit: RateLimit | None = None,
@@ -104,24 +104,24 @@ class Pace:
             self._stated_by = ticket.number
             self._remaining = None if limit is None else limit.remaining
         nothing_left = limit is not None and limit.remaining == 0
-        if outcome is Outcome.LIMITED and limit and nothing_left and retry_after_s is None:
+        if outcome is RequestOutcome.LIMITED and limit and nothing_left and retry_after_s is None:
             retry_after_s = _believable(limit.reset_s)
-        if outcome is not Outcome.ACCEPTED:
+        if outcome is not RequestOutcome.ACCEPTED:
             self._missed = 0.0  # there was less to catch up than it seemed
         if retry_after_s:
             self._pause(now, retry_after_s)
         match outcome:
-            case Outcome.ACCEPTED:
+            case RequestOutcome.ACCEPTED:
                 self._grow_slots()
                 self._finder.accepted(now, ticket)
                 if nothing_left:
                     self._finder.exhausted(now, ticket)
-            case Outcome.LIMITED:
+            case RequestOutcome.LIMITED:
                 self._finder.refused(now, ticket, pause_s=retry_after_s)
-            case Outcome.OVERLOADED:
+            case RequestOutcome.OVERLOADED:
                 certain = retry_after_s is not None
                 self._finder.refused(now, ticket, certain=certain, pause_s=retry_after_s)
-            case Outcome.UNKNOWN:
+            case RequestOutcome.UNKNOWN:
                 self._finder.lost()
 
     def _pause(self, now: float, pause_s: float) -> None:

@@ -25,7 +25,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from chatlake.errors import InvalidResponseError
-from chatlake.model.objects import Page
+from chatlake.model.pages import Page
 from chatlake.model.trail import PAGE_LIMIT, HasId, Trail
 
 __all__ = ["PAGE_LIMIT", "Pager", "StrandedError"]

@@ -6,6 +6,9 @@ import json
 
 import msgspec
 
+from chatlake.model.json_text import SentObject
+from chatlake.model.objects import NULL
+
 _INT64 = 1 << 63
 _INT32 = 1 << 31
 
@@ -66,3 +69,35 @@ def entry(value: object, *path: str) -> object:
             return None
         value = value.get(key)
     return value
+
+
+def json_column(key: str, text: bytes, within: SentObject) -> str | None:
+    """Return the JSON text of a member of an object, as it was sent; None for null."""
+    return None if text == NULL else within.member(key, text).valid_text().decode()
+
+
+def invalid_argument_calls(tool_calls: bytes) -> list[int] | None:
+    """Return the positions of the tool calls whose arguments are not JSON; None without any.
+
+    This is decided here, because DuckDB accepts more than RFC 8259 allows.
+    """
+    if tool_calls[:1] != b"[":
+        return None
+    try:
+        calls = msgspec.json.decode(tool_calls)
+    except msgspec.MsgspecError:
+        return None
+    invalid = []
+    for index, call in enumerate(calls):
+        arguments = entry(call, "function", "arguments")
+        text = entry(call, "custom", "input") if arguments is None else arguments
+        if isinstance(text, str) and not is_strict_json(text):
+            invalid.append(index)
+    return invalid or None
+
+
+def pairs(metadata: object) -> list[tuple[str, str | None]] | None:
+    """Return an object as (key, text) pairs; None for anything else."""
+    if not isinstance(metadata, dict):
+        return None
+    return [(key, text_or_none(value)) for key, value in metadata.items()]

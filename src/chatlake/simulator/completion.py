@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 from datetime import UTC, datetime
 
-from chatlake.simulator import tasks
-from chatlake.simulator.conversation import KINDS, Talk
+from chatlake.simulator import task_phrases
 from chatlake.simulator.reply import reply
 from chatlake.simulator.scenario import Created
+from chatlake.simulator.talk import KINDS, Talk
 
 _COMPLETION = (
     b'{"object":"chat.completion","id":"%b","model":"%b",%b"request_id":"req_%b",'
@@ -59,8 +59,12 @@ _FEATURES = {
     "translation": "translate",
 }
 _ENVIRONMENTS = ("production", "production", "production", "staging", "test")
-_TOOLS = {"": b"null", "functions": tasks.TOOLS.encode(), "custom": tasks.CUSTOM_TOOLS.encode()}
-_FORMAT = tasks.EXTRACTION_FORMAT.encode()
+_TOOLS = {
+    "": b"null",
+    "functions": task_phrases.TOOLS.encode(),
+    "custom": task_phrases.CUSTOM_TOOLS.encode(),
+}
+_FORMAT = task_phrases.EXTRACTION_FORMAT.encode()
 
 
 def model_of(roll: bytes) -> bytes:

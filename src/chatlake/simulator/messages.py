@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from chatlake.simulator import pictures, tasks
-from chatlake.simulator.conversation import Talk, tool_of
+from chatlake.simulator import pictures, task_phrases
+from chatlake.simulator.talk import Talk, tool_of
 
 _MESSAGE = b'{"id":"%b-%d","role":"%b","content":%b,"content_parts":%b,"name":%b}'
 _TEXT_PART = b'{"type":"text","text":"%b","image_url":null,"input_audio":null,"file":null}'
@@ -31,7 +31,9 @@ def message(talk: Talk, position: int) -> bytes:
 def _from_user(talk: Talk, position: int, turn: int) -> bytes:
     roll = talk.roll
     if talk.odd_text and roll[(position + 8) & 63] < 24:
-        return _plain(talk, position, b"user", tasks.ODD_TEXTS[roll[9] % len(tasks.ODD_TEXTS)])
+        return _plain(
+            talk, position, b"user", task_phrases.ODD_TEXTS[roll[9] % len(task_phrases.ODD_TEXTS)]
+        )
     if talk.with_image and turn == talk.turns - 1:
         return _with_images(talk, position, turn)
     text = talk.fill(talk.turn(turn)[0], turn)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chatlake.simulator import tasks
-from chatlake.simulator.conversation import Talk, tool_of
-from chatlake.simulator.templates import compiled
+from chatlake.simulator import task_phrases
+from chatlake.simulator.scripts import compiled
+from chatlake.simulator.talk import Talk, tool_of
 
 _CHOICE = (
     b'{"index":%d,"message":{"content":%b,"role":"assistant","tool_calls":%b,"function_call":null},'
@@ -18,8 +18,8 @@ _LOGPROBS = (
     b'{"content":[{"token":"The","logprob":-0.0125,"bytes":[84,104,101],"top_logprobs":[]}],'
     b'"refusal":null}'
 )
-_BROKEN = compiled(tasks.BROKEN_ARGUMENTS)
-_CUSTOM_INPUT = compiled(tasks.CUSTOM_INPUT)
+_BROKEN = compiled(task_phrases.BROKEN_ARGUMENTS)
+_CUSTOM_INPUT = compiled(task_phrases.CUSTOM_INPUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def reply(talk: Talk) -> WrittenReply:
     elif roll[60] < 8:
         text, reason = b"", b"content_filter"
     if talk.odd_text and roll[22] < 10:
-        text = tasks.ODD_TEXTS[roll[23] % len(tasks.ODD_TEXTS)]
+        text = task_phrases.ODD_TEXTS[roll[23] % len(task_phrases.ODD_TEXTS)]
     logprobs = _LOGPROBS if roll[61] == 255 else b"null"
     content = b'"%b"' % text
     choices = _CHOICE % (0, content, b"null", reason, logprobs)

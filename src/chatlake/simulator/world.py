@@ -13,7 +13,6 @@ import msgspec
 
 from chatlake.simulator import ogx
 from chatlake.simulator.completion import completion, created_member, metadata_of, model_of
-from chatlake.simulator.conversation import Talk, conversation
 from chatlake.simulator.dice import Dice, identifier
 from chatlake.simulator.messages import message
 from chatlake.simulator.oddities import Oddities
@@ -21,6 +20,7 @@ from chatlake.simulator.order import ListOrder
 from chatlake.simulator.readers import Readers
 from chatlake.simulator.reply import reply
 from chatlake.simulator.scenario import Scenario
+from chatlake.simulator.talk import Talk, conversation
 
 _REPLY_MESSAGE = b'{"id":"%b-%d","role":"assistant","content":%b,"content_parts":null,"name":null}'
 _METADATA = msgspec.json.Encoder()

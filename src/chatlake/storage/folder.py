@@ -19,20 +19,17 @@ from typing import BinaryIO, Final, Literal
 from chatlake import failpoints
 from chatlake.errors import (
     LakeDamagedError,
-    LakeError,
-    LakeForbiddenError,
-    LakeUnwritableError,
 )
+from chatlake.storage.file_errors import reading, writing
 from chatlake.storage.folder_lock import LocalLock
+from chatlake.storage.folder_tree import make_folder, remove_if_empty, sync_file, sync_folder, walk
 from chatlake.storage.interface import TEMPORARY_SUFFIX, LockHolder, StoredFile, checked, step_of
-from chatlake.storage.open_files import too_many_open
 
 Access = Literal["private", "group"]
 
 # Folders and files; the process's umask can narrow them further, but nothing widens them.
 _MODES: Final[dict[str, tuple[int, int]]] = {"private": (0o700, 0o600), "group": (0o750, 0o640)}
 _LOCK: Final = ".lock"
-_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_LINKS: Final = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -48,7 +45,7 @@ class LocalStorage:
 
     def read(self, path: str) -> bytes:
         """Return the whole file."""
-        with self.open_input(path) as file, _reading(self._at(path)):
+        with self.open_input(path) as file, reading(self._at(path)):
             return file.read()
 
     def create(self, path: str, data: bytes) -> bool:
@@ -58,7 +55,7 @@ class LocalStorage:
         """
         target = self._at(path)
         step = step_of(path)
-        with _writing(target):
+        with writing(target):
             temporary = self._write_temporary(target, data, step)
             try:
                 try:
@@ -74,7 +71,7 @@ class LocalStorage:
                 failpoints.reach(f"{step}.linked")
             finally:
                 temporary.unlink(missing_ok=True)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
             failpoints.reach(f"{step}.folder_synced")
         return True
 
@@ -82,7 +79,7 @@ class LocalStorage:
         """Write a file, new or in place of the old one; readers of the old one keep it."""
         target = self._at(path)
         step = step_of(path)
-        with _writing(target):
+        with writing(target):
             temporary = self._write_temporary(target, data, step)
             try:
                 temporary.replace(target)
@@ -90,7 +87,7 @@ class LocalStorage:
                 temporary.unlink(missing_ok=True)
                 raise
             failpoints.reach("catalog.swapped" if step == "catalog" else f"{step}.renamed")
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
             failpoints.reach(f"{step}.folder_synced")
 
     @contextmanager
@@ -98,36 +95,36 @@ class LocalStorage:
         """Write a large new file: it appears when the block ends well, else nothing is left."""
         target = self._at(path)
         step = step_of(path)
-        with _writing(target):
+        with writing(target):
             temporary = self._temporary_beside(target)
             try:
                 with self._open_new(temporary) as file:
                     yield file
                     failpoints.reach(f"{step}.written")
-                    _sync(file)
+                    sync_file(file)
                 failpoints.reach(f"{step}.synced")
                 temporary.rename(target)
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
             failpoints.reach(f"{step}.renamed")
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
             failpoints.reach(f"{step}.folder_synced")
 
     def open_input(self, path: str) -> BinaryIO:
         """Open a file to read and seek in."""
         target = self._at(path)
-        with _reading(target):
+        with reading(target):
             return target.open("rb")
 
     def list(self, folder: str = "") -> Iterator[StoredFile]:
         """Yield every file below a folder, temporary ones too, by path."""
         start = self._at(folder) if folder else self._root
-        with _reading(start):
-            found = sorted(_walk(start))
+        with reading(start):
+            found = sorted(walk(start))
         for path in found:
             try:
-                with _reading(path):
+                with reading(path):
                     status = path.stat()
             except FileNotFoundError:  # removed meanwhile
                 continue
@@ -138,7 +135,7 @@ class LocalStorage:
         """Return the size in bytes; None if the file is absent."""
         target = self._at(path)
         try:
-            with _reading(target):
+            with reading(target):
                 return target.stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -160,25 +157,25 @@ class LocalStorage:
         folders: set[Path] = set()
         for old, new in moves.items():
             source, target = self._at(old), self._at(new)
-            with _writing(target):
+            with writing(target):
                 self._require_lock_in_place()
-                self._make_folder(target.parent)
+                make_folder(target.parent, self._root, self._folder_mode)
                 with suppress(FileNotFoundError):
                     source.rename(target)
             failpoints.reach("tidying.moved")
             folders |= {source.parent, target.parent}
         for folder in sorted(folders):
-            with _writing(folder), suppress(FileNotFoundError):
-                _sync_folder(folder)
-            self._remove_if_empty(folder)
+            with writing(folder), suppress(FileNotFoundError):
+                sync_folder(folder)
+            remove_if_empty(folder, self._root)
 
     def delete(self, path: str) -> None:
         """Remove a file, and folders that it leaves empty; nothing happens if it is absent."""
         target = self._at(path)
-        with _writing(target):
+        with writing(target):
             self._require_lock_in_place()
             target.unlink(missing_ok=True)
-        self._remove_if_empty(target.parent)
+        remove_if_empty(target.parent, self._root)
 
     def local_path(self, path: str) -> str | None:
         """Return the absolute path."""
@@ -191,8 +188,8 @@ class LocalStorage:
     @contextmanager
     def lock(self, holder: LockHolder) -> Iterator[None]:
         """Be the only writer inside the block."""
-        with _writing(self._root):
-            self._make_folder(self._root)
+        with writing(self._root):
+            make_folder(self._root, self._root, self._folder_mode)
             self._lock = lock = LocalLock.take(self._root / _LOCK, holder, self._file_mode)
         try:
             yield
@@ -202,7 +199,7 @@ class LocalStorage:
 
     def lock_holder(self) -> LockHolder | None:
         """Return who holds the lock; None if it is free."""
-        with _reading(self._root):
+        with reading(self._root):
             return LocalLock.holder(self._root / _LOCK)
 
     def _at(self, path: str) -> Path:
@@ -210,7 +207,7 @@ class LocalStorage:
 
     def _temporary_beside(self, target: Path) -> Path:
         self._require_lock_in_place()
-        self._make_folder(target.parent)
+        make_folder(target.parent, self._root, self._folder_mode)
         return target.parent / f"_{uuid.uuid4()}{TEMPORARY_SUFFIX}"
 
     def _require_lock_in_place(self) -> None:
@@ -234,98 +231,9 @@ class LocalStorage:
             with self._open_new(temporary) as file:
                 file.write(data)
                 failpoints.reach(f"{step}.written")
-                _sync(file)
+                sync_file(file)
             failpoints.reach(f"{step}.synced")
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
         return temporary
-
-    def _remove_if_empty(self, folder: Path) -> None:
-        with suppress(OSError):  # the first that is not empty
-            while folder != self._root:
-                folder.rmdir()
-                folder = folder.parent
-
-    def _make_folder(self, folder: Path) -> None:
-        if folder.is_dir():
-            return
-        if folder == self._root:
-            # Folders above the lake do not belong to it, so only the umask decides there.
-            folder.parent.mkdir(parents=True, exist_ok=True)
-        else:
-            self._make_folder(folder.parent)
-        with suppress(FileExistsError):
-            folder.mkdir(self._folder_mode)
-        if not folder.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
-        _sync_folder(folder.parent)
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    try:
-        entries = list(os.scandir(folder))
-    except FileNotFoundError:
-        return
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(Path(entry.path))
-        else:
-            yield Path(entry.path)
-
-
-def _sync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if limit := too_many_open(error):
-            raise limit from error
-        place = error.filename or path
-        hint = None
-        if error.errno in _FULL:
-            hint = (
-                "Free space (or raise the quota) there, then run again; what was committed stays."
-            )
-        elif error.errno in {errno.EACCES, errno.EPERM}:
-            hint = "Give this user permission to write there, then run again."
-        elif error.errno == errno.ENOTDIR:
-            hint = "Name a folder as `lake` in the configuration."
-        elif error.errno == errno.EROFS:
-            hint = "Mount the file system writable, or put the lake elsewhere."
-        raise LakeUnwritableError(
-            f"Cannot write {place}: {error.strerror or error}", hint=hint
-        ) from error
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        if limit := too_many_open(error):
-            raise limit from error
-        place = error.filename or path
-        if error.errno in {errno.EACCES, errno.EPERM}:
-            raise LakeForbiddenError(f"Cannot read {place}: {error.strerror}") from error
-        raise LakeError(
-            f"Cannot read {place}: {error.strerror or error}",
-            hint="Name a folder as `lake` in the configuration."
-            if error.errno == errno.ENOTDIR
-            else "Check the disk.",
-        ) from error

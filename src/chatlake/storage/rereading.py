@@ -13,13 +13,13 @@ from chatlake.errors import (
     LakeForbiddenError,
     LakeUnreachableError,
 )
+from chatlake.storage.file_errors import too_many_open
 from chatlake.storage.interface import LockHolder, Storage, StoredFile
-from chatlake.storage.open_files import too_many_open
 
 ATTEMPTS: Final = 3
 PAUSE_S: Final = 0.2
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 
 class RereadingStorage:
@@ -99,7 +99,7 @@ class RereadingStorage:
         """Wait before the next attempt."""
         self._pause(PAUSE_S)
 
-    def _patiently(self, path: str, attempt: Callable[[], Answer]) -> Answer:
+    def _patiently(self, path: str, attempt: Callable[[], T]) -> T:
         for left in reversed(range(ATTEMPTS)):
             try:
                 return attempt()

@@ -31,7 +31,7 @@ from chatlake.verify.findings import (
     RESTORE_OR_FETCH,
     RESTORE_OR_FETCH_MISSING,
     Finding,
-    Kind,
+    FindingKind,
     split_message,
 )
 
@@ -39,7 +39,7 @@ KEY_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     COMPLETIONS: ("completion_id", "message_count", "image_count", "run_id", "digest"),
     MESSAGES: ("completion_id", "message_id", "part_count"),
     CONTENT_PARTS: ("completion_id", "message_id", "part_index", "type", "image_sha256"),
-    IMAGES: ("sha256",),
+    IMAGES: ("sha256", "byte_size"),
     HISTORY: ("completion_id",),
     MESSAGE_HISTORY: ("completion_id", "message_id", "observed_at"),
     MISSED: ("completion_id",),
@@ -52,7 +52,7 @@ _CHUNK: Final = 1 << 20
 class FileProblemError(Exception):
     """A file is not what the manifest says."""
 
-    def __init__(self, kind: Kind, problem: str) -> None:
+    def __init__(self, kind: FindingKind, problem: str) -> None:
         super().__init__(problem)
         self.kind = kind
 
@@ -198,7 +198,7 @@ def _unreadable(
     return Finding(*split_message(storage, error.message), RESTORE_OR_FETCH, "unreadable")
 
 
-def _finding(file: PartFile, kind: Kind, problem: str) -> Finding:
+def _finding(file: PartFile, kind: FindingKind, problem: str) -> Finding:
     return Finding(file.path, problem, RESTORE_OR_FETCH, kind)
 
 

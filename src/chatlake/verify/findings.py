@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from chatlake.lake.manifests import Head
 from chatlake.storage.interface import Storage
+from chatlake.verify.expectation import Expectation
+from chatlake.verify.record import Subset
 
-Kind = Literal[
+FindingKind = Literal[
     "missing",  # listed or numbered, but missing
     "forbidden",  # this user may not read it, so nothing is known about it
     "unreadable",  # exists, but cannot be read or understood
@@ -22,6 +25,8 @@ Kind = Literal[
     "count",  # a count that another table contradicts
     "image",  # an image that is not stored, or whose bytes are not those of its SHA-256
     "contradiction",  # a document that others contradict
+    "rewritten",  # a commit that is not the one that was once made
+    "derived",  # a column that says something else than the object that the API sent
     "format",  # written by a newer chatlake
 ]
 
@@ -53,10 +58,44 @@ class Finding:
     path: str
     problem: str
     remedy: str
-    kind: Kind
+    kind: FindingKind
 
 
 def split_message(storage: Storage, message: str) -> tuple[str, str]:
     """Return path and problem of an error's message that begins with the file's full name."""
     path, _, problem = message.removeprefix(f"{storage.location}/").partition(" ")
     return path, problem
+
+
+@dataclass(slots=True)
+class VerifyReport:
+    """What a verification found.
+
+    `notes`: what is worth knowing but is not damage. `files`, `bytes`, `rows`: of the data files
+    that were read, out of `listed_files` in the lake. `manifests`: how many manifests and
+    checkpoints were read. `seconds`: wall time. `head`: the newest commit. `expectation`: the
+    fingerprint to look for, and where it was found.
+    """
+
+    location: str
+    subset: Subset | None = None
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    files: int = 0
+    bytes: int = 0
+    rows: int = 0
+    listed_files: int = 0
+    manifests: int = 0
+    seconds: float = 0.0
+    head: Head | None = None
+    expectation: Expectation | None = None
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether everything could be read and nothing is wrong."""
+        return not self.findings
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether something that could be read is wrong."""
+        return any(finding.kind != "forbidden" for finding in self.findings)

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import msgspec
 
 from chatlake.errors import LakeDamagedError
-from chatlake.lake.manifests import FOLDER, checkpoint_path, find_damage, manifest_path
-from chatlake.model.manifest import CHECKPOINT_EVERY, Checkpoint, LakeState, Manifest, PartFile
+from chatlake.lake.manifests import FOLDER, Head, checkpoint_path, find_damage, manifest_path
+from chatlake.model.manifest import (
+    CHECKPOINT_EVERY,
+    Checkpoint,
+    LakeState,
+    Manifest,
+    PartFile,
+    parse_time,
+)
 from chatlake.storage.rereading import RereadingStorage
+from chatlake.verify.chain import Chain
+from chatlake.verify.expectation import Expectation
 from chatlake.verify.findings import (
     RESTORE_CHECKPOINT,
     RESTORE_MANIFEST,
     UPGRADE,
     Finding,
-    Kind,
+    FindingKind,
     split_message,
 )
 
@@ -29,20 +40,27 @@ Document = TypeVar("Document", Manifest, Checkpoint)
 class History:
     """What the manifests say. `state`: the newest one's; None if it cannot be known.
 
-    `documents`: how many manifests and checkpoints there are.
+    `documents`: how many manifests and checkpoints there are. `chain`: how the commits follow one
+    another.
     """
 
     newest: int = 0
     documents: int = 0
     state: LakeState | None = field(default_factory=LakeState)
     findings: list[Finding] = field(default_factory=list)
+    chain: Chain = field(default_factory=Chain)
 
 
 def check_history(
-    storage: RereadingStorage, on_state: Callable[[LakeState], None] = lambda _: None
+    storage: RereadingStorage,
+    on_state: Callable[[LakeState], None] = lambda _: None,
+    expectation: Expectation | None = None,
 ) -> History:
-    """Read every manifest and checkpoint; `on_state` sees the state after each commit, in order."""
-    history = History()
+    """Read every manifest and checkpoint; `on_state` sees the state after each commit, in order.
+
+    `expectation`: a fingerprint to look for among the commits.
+    """
+    history = History(chain=Chain(expectation))
     on_disk = {file.path for file in storage.list(FOLDER)}
     history.findings = list(_damage(storage))
     bad = {finding.path for finding in history.findings}
@@ -55,6 +73,7 @@ def check_history(
             _take_checkpoint(storage, history, number, bad)
         if history.state is not None:
             on_state(history.state)
+    history.findings += [*history.chain.findings, *history.chain.unmet()]
     return history
 
 
@@ -64,9 +83,9 @@ def readable_files(storage: RereadingStorage, newest: int) -> dict[str, PartFile
     for number in range(1, newest + 1):
         manifest = _decoded(storage, manifest_path(number), Manifest)
         checkpoint = _decoded(storage, checkpoint_path(number), Checkpoint)
-        for file in manifest.added if manifest else ():
+        for file in manifest[0].added if manifest else ():
             files[file.path] = file
-        for file in checkpoint.files if checkpoint else ():
+        for file in checkpoint[0].files if checkpoint else ():
             files[file.path] = file
     return files
 
@@ -90,8 +109,8 @@ def _damage(storage: RereadingStorage) -> Iterator[Finding]:
         yield Finding(path, problem, UPGRADE if kind == "format" else remedy, kind)
 
 
-def _kind(problem: str) -> Kind:
-    known: dict[str, Kind] = {
+def _kind(problem: str) -> FindingKind:
+    known: dict[str, FindingKind] = {
         "is missing": "missing",
         "was altered": "altered",
         "holds number": "misplaced",
@@ -108,11 +127,24 @@ def _newest(paths: set[str]) -> int:
 
 def _take_commit(storage: RereadingStorage, history: History, number: int, bad: set[str]) -> None:
     path = manifest_path(number)
-    manifest = None if path in bad else _decoded(storage, path, Manifest)
-    if manifest is None:
+    found = None if path in bad else _decoded(storage, path, Manifest)
+    if found is None:
         history.state = None
-    elif history.state is not None:
+        history.chain.skip()
+        return
+    manifest, sha256 = found
+    stand_ins = frozenset(_hashes(storage, checkpoint_path(number), number))
+    made_at = parse_time(manifest.created_at) if manifest.created_at else None
+    history.chain.add(Head(number, sha256, made_at), manifest.previous, stand_ins)
+    if history.state is not None:
         history.state.apply(manifest)
+
+
+def _hashes(storage: RereadingStorage, checkpoint: str, number: int) -> Iterator[str]:
+    """Yield the hash of a checkpoint: it stands for a manifest that was lost when one followed."""
+    if number % CHECKPOINT_EVERY == 0:
+        with suppress(FileNotFoundError, LakeDamagedError):
+            yield hashlib.sha256(storage.read(checkpoint)).hexdigest()
 
 
 def _take_checkpoint(
@@ -128,14 +160,14 @@ def _take_checkpoint(
                 for finding in history.findings
             ]
         return
-    checkpoint = _decoded(storage, path, Checkpoint)
-    if checkpoint is None:
+    found = _decoded(storage, path, Checkpoint)
+    if found is None:
         # The newest one is written after its commit, at the latest by the next run.
         if number < history.newest and storage.size(path) is None:
             remedy = RESTORE_CHECKPOINT if history.state is not None else RESTORE_MANIFEST
             history.findings.append(Finding(path, "is missing", remedy, "missing"))
         return
-    told = LakeState.from_checkpoint(checkpoint)
+    told = LakeState.from_checkpoint(found[0])
     if history.state is None:
         history.state = told
     elif not _agree(history.state, told):
@@ -149,12 +181,19 @@ def _agree(one: LakeState, other: LakeState) -> bool:
         and one.cursors == other.cursors
         and one.runs == other.runs
         and one.failures == other.failures
+        and one.forgotten.receipts == other.forgotten.receipts
     )
 
 
-def _decoded(storage: RereadingStorage, path: str, kind: type[Document]) -> Document | None:
-    """Return a document whose hash is known to be valid; None if it is missing or incomplete."""
+def _decoded(
+    storage: RereadingStorage, path: str, kind: type[Document]
+) -> tuple[Document, str] | None:
+    """Return a document whose own hash is known to be right, with the SHA-256 of its file.
+
+    None if it is not there or not whole.
+    """
     try:
-        return msgspec.json.decode(storage.read(path), type=kind)
+        text = storage.read(path)
+        return msgspec.json.decode(text, type=kind), hashlib.sha256(text).hexdigest()
     except (FileNotFoundError, LakeDamagedError, msgspec.DecodeError):
         return None

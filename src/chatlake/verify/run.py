@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +26,6 @@ from chatlake.errors import (
     LakeUnwritableError,
 )
 from chatlake.lake import manifests
-from chatlake.lake.catalog.build import CATALOG
 from chatlake.lake.files.replaced import FOLDER as REPLACED
 from chatlake.lake.files.replaced import listed_path
 from chatlake.lake.lake import Lake
@@ -38,22 +36,18 @@ from chatlake.storage.interface import Storage
 from chatlake.storage.opening import storage_at
 from chatlake.storage.rereading import RereadingStorage
 from chatlake.verify.catalog import (
-    ShownCatalog,
-    check_catalog,
-    check_empty_files,
-    expected_paths,
-    is_of_this_lake,
     read_catalog,
 )
+from chatlake.verify.derivation import check_derived
+from chatlake.verify.evidence import check_past
+from chatlake.verify.expectation import Expectation
 from chatlake.verify.file import KEY_COLUMNS, check_bytes, read_keys
-from chatlake.verify.findings import WRITTEN_ANEW, Finding
+from chatlake.verify.findings import Finding, VerifyReport
 from chatlake.verify.history import (
     History,
-    check_history,
-    missing_manifest,
     readable_files,
 )
-from chatlake.verify.record import RECORD, Record, Subset, choose
+from chatlake.verify.record import Record, Subset, choose
 from chatlake.verify.tables import TableChecker
 
 __all__ = ["Finding", "Subset", "VerifyReport", "storage_of", "verify", "verify_storage"]
@@ -63,37 +57,6 @@ Progress = Callable[[int, int], None]
 
 _THREADS: Final = min(4, os.cpu_count() or 1)
 _ROWS_AT_ONCE: Final = 500_000
-
-
-@dataclass(slots=True)
-class VerifyReport:
-    """What a verification found.
-
-    `notes`: what is worth knowing but is not damage. `files`, `bytes`, `rows`: of the data files
-    that were read, out of `listed_files` in the lake. `manifests`: how many manifests and
-    checkpoints were read. `seconds`: wall time.
-    """
-
-    location: str
-    subset: Subset | None = None
-    findings: list[Finding] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    files: int = 0
-    bytes: int = 0
-    rows: int = 0
-    listed_files: int = 0
-    manifests: int = 0
-    seconds: float = 0.0
-
-    @property
-    def is_sound(self) -> bool:
-        """Whether everything could be read and nothing is wrong."""
-        return not self.findings
-
-    @property
-    def is_damaged(self) -> bool:
-        """Whether something that could be read is wrong."""
-        return any(finding.kind != "forbidden" for finding in self.findings)
 
 
 def storage_of(location: str, access: Access = "private") -> Storage:
@@ -116,7 +79,7 @@ def storage_of(location: str, access: Access = "private") -> Storage:
 def verify(
     lake: Lake, *, subset: Subset | None = None, progress: Progress | None = None
 ) -> VerifyReport:
-    """Check what the lake lists, or a subset of it (`verify_record.choose`)."""
+    """Check what the lake lists, or a subset of it (`record.choose`)."""
     return verify_storage(lake.storage, subset=subset, progress=progress)
 
 
@@ -124,25 +87,24 @@ def verify_storage(
     storage: Storage,
     *,
     subset: Subset | None = None,
+    expectation: Expectation | None = None,
     progress: Progress | None = None,
     pause: Callable[[float], None] = time.sleep,
 ) -> VerifyReport:
-    """Check a lake, which may be too damaged to be opened; `pause` sleeps between two attempts."""
-    verification = _Verification(RereadingStorage(storage, pause), subset, progress)
-    return verification.run()
+    """Check a lake, which may be too damaged to be opened; `pause` sleeps between two attempts.
 
-
-def _next(storage: Storage) -> str:
-    """Return what rewrites the catalogue: commands that only read write nothing to a bucket."""
-    return "the next backup" if storage.local_path(CATALOG) is None else "the next command"
+    `expectation`: a fingerprint that must be one of the lake's commits.
+    """
+    report = VerifyReport(storage.location, subset, expectation=expectation)
+    return _Verification(RereadingStorage(storage, pause), report, progress).run()
 
 
 class _Verification:
     def __init__(
-        self, storage: RereadingStorage, subset: Subset | None, progress: Progress | None
+        self, storage: RereadingStorage, report: VerifyReport, progress: Progress | None
     ) -> None:
         self._storage = storage
-        self._report = VerifyReport(storage.location, subset)
+        self._report = report
         self._progress = progress
         self._mutex = threading.Lock()
         self._read = 0
@@ -155,58 +117,13 @@ class _Verification:
         # The catalogue first: it is never newer than the newest manifest, whatever is committed
         # in the meantime.
         shown = read_catalog(self._storage)
-        history = self._check_history(shown, record)
+        history = check_past(self._storage, report, shown, record)
         if history.state is None:
             self._check_what_is_there(history)
         else:
             self._check_state(history.state, record)
         report.seconds = round(time.monotonic() - begun_at, 3)
         return report
-
-    def _check_history(
-        self, shown: ShownCatalog | Finding | None, record: Record | None
-    ) -> History:
-        report, storage = self._report, self._storage
-        catalog = shown if isinstance(shown, ShownCatalog) else None
-        expected: dict[int, frozenset[str]] = {}
-
-        def on_state(state: LakeState) -> None:
-            if catalog is not None and state.number == catalog.stamp.number:
-                expected[state.number] = expected_paths(catalog, state)
-
-        on_state(LakeState())
-        history = check_history(storage, on_state)
-        report.manifests = history.documents
-        report.findings += history.findings
-        if isinstance(shown, Finding):
-            report.findings.append(shown)
-        elif shown is None:
-            if history.newest and storage.url(CATALOG) is not None:
-                report.notes.append(f"{CATALOG} is missing; {_next(storage)} writes it again")
-        elif is_of_this_lake(shown, storage):
-            number = shown.stamp.number
-            report.findings += check_catalog(shown, storage, expected.get(number))
-            self._find_gone(history, number, f"the catalogue shows commit {number}")
-            if number < history.newest or shown.stamp.location != storage.location:
-                report.notes.append(
-                    f"{CATALOG} shows commit {number} of {shown.stamp.location}, "
-                    f"the newest is {history.newest}; {_next(storage)} writes it again"
-                )
-        else:
-            problem = f"belongs to another lake, which was at {shown.stamp.location}"
-            report.findings.append(Finding(CATALOG, problem, WRITTEN_ANEW, "contradiction"))
-        if record is not None:
-            evidence = f"an earlier verification saw commit {record.number} ({RECORD})"
-            self._find_gone(history, record.number, evidence)
-        report.findings += check_empty_files(storage, catalog)
-        return history
-
-    def _find_gone(self, history: History, seen: int, evidence: str) -> None:
-        known = {finding.path for finding in self._report.findings}
-        for number in range(history.newest + 1, seen + 1):
-            finding = missing_manifest(number, evidence)
-            if finding.path not in known:
-                self._report.findings.append(finding)
 
     def _check_what_is_there(self, history: History) -> None:
         """Check the bytes of every data file that some readable manifest lists.
@@ -270,11 +187,17 @@ class _Verification:
                     else:
                         keys[file.path] = rows
             # If a file is damaged, rows are missing elsewhere too, which is already reported.
-            yield from checker.check(
-                [(f, keys.pop(f.path)) for f in partition if f.path in keys]
+            contradictions = checker.check(
+                [(f, keys[f.path]) for f in partition if f.path in keys]
                 for partition in batch
                 if damaged.isdisjoint(f.path for f in partition)
             )
+            for finding in contradictions:
+                damaged.add(finding.path)
+                yield finding
+            for partition in batch:
+                if damaged.isdisjoint(f.path for f in partition):
+                    yield from check_derived(self._storage, partition, keys, wanted)
             checked.update(file.path for file in files if file.path in wanted)
         yield from checker.missing_images()
         if checker.incomplete:

@@ -29,7 +29,7 @@ from chatlake.model.tables import (
     MISSED,
 )
 from chatlake.verify.file import KEY_COLUMNS
-from chatlake.verify.findings import RESTORE_OR_FETCH, Finding, Kind
+from chatlake.verify.findings import RESTORE_OR_FETCH, Finding, FindingKind
 
 _KEYS: Final = {
     COMPLETIONS: ("completion_id",),
@@ -43,7 +43,7 @@ _KEYS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    kind: Kind
+    kind: FindingKind
     sql: str
     problem: str  # {n} rows, of which {example} is one
 
@@ -193,5 +193,5 @@ def _numbered(rows: pa.Table, file: int, partition: int) -> pa.Table:
     return rows
 
 
-def _finding(file: PartFile, kind: Kind, problem: str) -> Finding:
+def _finding(file: PartFile, kind: FindingKind, problem: str) -> Finding:
     return Finding(file.path, problem, RESTORE_OR_FETCH, kind)

@@ -35,8 +35,8 @@ from chatlake.lake.files.parts import empty_file
 from chatlake.lake.files.schema import SCHEMAS
 from chatlake.model.manifest import FORMAT, LakeState
 from chatlake.model.prices import Price, fingerprint
+from chatlake.storage.file_errors import too_many_open
 from chatlake.storage.interface import Storage
-from chatlake.storage.open_files import too_many_open
 
 CATALOG: Final = "catalog.duckdb"
 # The oldest storage version that DuckDB still writes: every DuckDB since 1.0 opens it.

@@ -13,8 +13,8 @@ from chatlake.errors import (
     RunInterruptedError,
     RunTerminatedError,
 )
+from chatlake.storage.file_errors import too_many_open
 from chatlake.storage.interface import Storage
-from chatlake.storage.open_files import too_many_open
 
 if TYPE_CHECKING:
     import duckdb

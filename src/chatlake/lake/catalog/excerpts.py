@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from chatlake.lake.catalog.search import Ask, Listed, Place, pattern
+from chatlake.lake.catalog.search import Ask, ListRow
+from chatlake.lake.catalog.search_query import Place, pattern
 
 SHOWN: Final = 280
 """Characters of an excerpt, at most."""
@@ -52,7 +53,7 @@ class Summary:
     is_changed: bool = False
 
 
-def summaries(ask: Ask, rows: Sequence[Listed], words: Sequence[str]) -> dict[Place, Summary]:
+def summaries(ask: Ask, rows: Sequence[ListRow], words: Sequence[str]) -> dict[Place, Summary]:
     """Return the place of each row -> its summary."""
     if not rows:
         return {}
@@ -130,7 +131,7 @@ FROM found
 
 
 def _hits(
-    ask: Ask, rows: Sequence[Listed], words: Sequence[str], within: str, parameters: dict[str, Any]
+    ask: Ask, rows: Sequence[ListRow], words: Sequence[str], within: str, parameters: dict[str, Any]
 ) -> dict[tuple[str, str], Excerpt]:
     if not words:
         return {}

@@ -1,10 +1,10 @@
 """SQL of a user on a lake's views: what it may do, enforced by DuckDB and by a check of its tree.
 
-There are two layers. `confine` restricts the connection: it can open only the files that the views
-name, and its configuration is locked. But COPY may also write any file that may be read. So
-`checked_question` checks the tree that DuckDB's parser makes of the text, and accepts only nodes
-and table functions that are known to read. The text itself is never searched: DuckDB reads
-comments, strings and quoted names in more ways than an expression can follow.
+Two walls stand one behind the other. `confine` (confinement.py) shuts the connection: it opens just
+the files that the views name, and its configuration is locked. A file that may be read may also be
+written by COPY, so `checked_question` looks at the tree that DuckDB's parser makes of the text, and
+takes only nodes and table functions that are known to read. The text itself is never searched:
+DuckDB reads comments, strings and quoted names in more ways than an expression can follow.
 
 For a PIVOT that finds its columns itself, DuckDB returns no tree. Its tokens are checked instead,
 and it runs as a subquery, in which DuckDB's binder accepts no statement that writes.
@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import duckdb
 
 from chatlake.errors import UsageError
-from chatlake.lake.catalog.views import literal, quoted
+from chatlake.lake.catalog.sql_words import Word, is_one_statement, without_end, words_of
 
 _READ_ONLY_HINT: Final = (
     "Only SELECT, DESCRIBE, SHOW, SUMMARIZE and EXPLAIN; --output FILE writes the result."
@@ -66,9 +66,7 @@ _PARTS_OF_PIVOT: Final = frozenset(
         duckdb.StatementType.SET,
     }
 )
-_WORD: Final = re.compile(r'"(?:[^"]|"")*"|\w+')
 _ESCAPED_NAME: Final = re.compile(r"\bu&['\"]", re.IGNORECASE)
-_PATH: Final = re.compile(r"'((?:[^']|'')*\.parquet)'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,33 +78,6 @@ class Question:
     is_plan: bool = False
 
 
-def confine(
-    connection: duckdb.DuckDBPyConnection,
-    location: str,
-    *,
-    temporary: str,
-    allow_files: bool = False,
-    also: Iterable[str] = (),
-) -> None:
-    """Let a connection open only the files of the lake's views, and lock its configuration.
-
-    `location`: where the lake lies. `temporary`: an existing private folder, the only one where
-    DuckDB may write, for what does not fit into memory. With `allow_files` it may open any file;
-    `also`: files of the lake that the views do not name.
-    """
-    run = connection.execute
-    run(f"SET temp_directory = {quoted(temporary)}")
-    run("SET python_enable_replacements = false")
-    if not allow_files:
-        files = _files_of_views(connection, location)
-        for path in also:
-            files.update((path, literal(path)))
-        paths = ", ".join(map(quoted, sorted(files)))
-        run(f"SET allowed_paths = [{paths}]")
-        run("SET enable_external_access = false")
-    run("SET lock_configuration = true")
-
-
 def checked_question(connection: duckdb.DuckDBPyConnection, query: str) -> Question:
     """Return the one question of `query`; UsageError unless it only reads. Raises duckdb.Error."""
     statements = connection.extract_statements(query)
@@ -115,14 +86,14 @@ def checked_question(connection: duckdb.DuckDBPyConnection, query: str) -> Quest
     kinds = [statement.type for statement in statements]
     if kinds == [duckdb.StatementType.SELECT]:
         # Without a `;` or a comment at its end; a PRAGMA of DuckDB 1.5 as what it means.
-        text = _without_end(statements[0].query)
+        text = without_end(statements[0].query)
         _require_reading_tree(connection, text)
         return Question(text, is_select=True)
-    words = _words(query)
+    words = words_of(query)
     first = words[0].text if words else ""
     if first == "explain":
         return _checked_explain(connection, query, words)
-    if kinds == [_MULTI] or (len(kinds) > 1 and _is_one_statement(query)):
+    if kinds == [_MULTI] or (len(kinds) > 1 and is_one_statement(query)):
         return _checked_pivot(connection, query, kinds)
     if len(kinds) > 1:
         raise UsageError(
@@ -140,7 +111,7 @@ def require_condition(connection: duckdb.DuckDBPyConnection, condition: str) -> 
 
 
 def _checked_explain(
-    connection: duckdb.DuckDBPyConnection, query: str, words: list[_Word]
+    connection: duckdb.DuckDBPyConnection, query: str, words: list[Word]
 ) -> Question:
     """EXPLAIN ANALYZE runs the query it explains, so the query is checked as if it stood alone."""
     analyze = len(words) > 1 and words[1].text == "analyze"
@@ -164,7 +135,7 @@ def _checked_pivot(
 ) -> Question:
     if not (kinds == [_MULTI] or _PARTS_OF_PIVOT.issuperset(kinds)):
         raise _does_more()
-    words = _words(query)
+    words = words_of(query)
     functions = connection.execute(
         "SELECT DISTINCT lower(function_name) FROM duckdb_functions() "
         "WHERE function_type IN ('table', 'table_macro', 'pragma')"
@@ -176,7 +147,7 @@ def _checked_pivot(
         for word in words
     ):
         raise _does_more()
-    return Question(f"FROM (\n{_without_end(query)}\n)")
+    return Question(f"FROM (\n{without_end(query)}\n)")
 
 
 def _require_reading_tree(connection: duckdb.DuckDBPyConnection, query: str) -> None:
@@ -207,69 +178,6 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
             waiting.extend(value.values())
         elif isinstance(value, list):
             waiting.extend(value)
-
-
-@dataclass(frozen=True, slots=True)
-class _Word:
-    text: str
-    end: int
-    is_quoted: bool
-
-
-def _words(query: str) -> list[_Word]:
-    """Return the names and keywords of a query, in lower case, as DuckDB's own lexer finds them."""
-    data = query.encode()  # its places are counted in bytes
-    found = []
-    for start, kind in duckdb.tokenize(query):
-        if kind not in (duckdb.token_type.keyword, duckdb.token_type.identifier):
-            continue
-        if match := _WORD.match(data[start:].decode(errors="replace")):
-            word = match[0]
-            is_quoted = word.startswith('"')
-            name = word[1:-1].replace('""', '"') if is_quoted else word
-            end = len(data[:start].decode(errors="replace")) + len(word)
-            found.append(_Word(name.lower(), end, is_quoted))
-    return found
-
-
-def _operators(query: str) -> Iterator[int]:
-    """Yield the places, in bytes, of every `;` that ends a statement."""
-    data = query.encode()
-    for start, kind in duckdb.tokenize(query):
-        if kind == duckdb.token_type.operator and data[start : start + 1] == b";":
-            yield start
-
-
-def _is_one_statement(query: str) -> bool:
-    """Say whether nothing but comments follows the first `;`."""
-    places = list(_operators(query))
-    if not places:
-        return True
-    kinds = (kind for start, kind in duckdb.tokenize(query) if start > places[0])
-    return len(places) == 1 and all(kind == duckdb.token_type.comment for kind in kinds)
-
-
-def _without_end(query: str) -> str:
-    """Return one statement without its `;` and what follows it."""
-    places = list(_operators(query))
-    return query.encode()[: places[0]].decode() if places else query
-
-
-def _files_of_views(connection: duckdb.DuckDBPyConnection, location: str) -> set[str]:
-    """Return the files that the views read, as the views name them and as DuckDB opens them."""
-    rows = connection.execute(
-        "SELECT sql FROM duckdb_views() WHERE database_name = 'lake' AND NOT internal"
-    ).fetchall()
-    # A private catalogue has the empty files in a temporary folder, below the lake's own path.
-    inner = (location.partition("://")[2] or location).strip("/")
-    files: set[str] = set()
-    for (sql,) in rows:
-        for path in _PATH.findall(sql):
-            asked = path.replace("''", "'")
-            opened = re.sub(r"\[([*?\[])\]", r"\1", asked)  # see `views.reader`
-            if opened.startswith(f"{location}/") or f"/{inner}/schema/" in opened:
-                files.update((asked, opened))
-    return files
 
 
 def _does_more() -> UsageError:

@@ -12,9 +12,10 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from chatlake.backup.ports import Columns, StoredMessage
+from chatlake.backup.lake_port import Columns, StoredMessage
 from chatlake.errors import LakeDamagedError
-from chatlake.lake.files.parts import open_part, read_columns, to_values
+from chatlake.lake.files.arrow import to_values
+from chatlake.lake.files.parts import open_part, read_columns
 from chatlake.model.manifest import LakeState, PartFile
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import COLUMNS, COMPLETIONS, MESSAGE_HISTORY, MESSAGES

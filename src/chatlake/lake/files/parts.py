@@ -22,50 +22,21 @@ from pytz import UnknownTimeZoneError
 
 from chatlake import __version__
 from chatlake.errors import LakeDamagedError
+from chatlake.lake.files.arrow import to_values
 from chatlake.lake.files.replaced import open_listed
-from chatlake.lake.files.schema import FEW_VALUED_COLUMNS, ID_COLUMNS, JSON, SCHEMAS, TIME
+from chatlake.lake.files.schema import FEW_VALUED_COLUMNS, ID_COLUMNS, SCHEMAS
 from chatlake.model.manifest import FORMAT, PartFile, format_time
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import IMAGES
+from chatlake.storage.file_errors import too_many_open
 from chatlake.storage.interface import Storage
-from chatlake.storage.open_files import too_many_open
 
 MAX_GROUP_ROWS: Final = 50_000
 MAX_GROUP_BYTES: Final = 64 << 20
 MAX_IMAGE_GROUP_BYTES: Final = 16 << 20
 BLOOM_FALSE_POSITIVES: Final = 0.01
-_IMAGE_COPY_BYTES: Final = MAX_IMAGE_GROUP_BYTES // 2
 # A damaged footer may contain a column name or a time zone that is invalid.
 _UNREADABLE: Final = (pa.ArrowException, EOFError, UnicodeDecodeError, UnknownTimeZoneError)
-
-
-def to_table(table: str, columns: dict[str, list[Any]]) -> pa.Table:
-    """Build an Arrow table from columns of plain values (names as in `model.tables.COLUMNS`).
-
-    Times: aware datetimes, or whole microseconds since 1970 (faster). JSON and text: str or UTF-8
-    bytes. metadata: lists of (key, value). Any value may be None.
-    """
-    schema = SCHEMAS[table]
-    arrays = [_to_array(columns[field.name], field.type) for field in schema]
-    return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def to_tables(table: str, columns: dict[str, list[Any]]) -> Iterator[pa.Table]:
-    """Build Arrow tables as `to_table` does.
-
-    For images it builds several small ones, because each is a copy.
-    """
-    if table != IMAGES:
-        yield to_table(table, columns)
-        return
-    start = size = 0
-    for end, data in enumerate(columns["data"]):
-        length = len(data or b"")
-        if size and size + length > _IMAGE_COPY_BYTES:
-            yield to_table(table, {name: values[start:end] for name, values in columns.items()})
-            start, size = end, 0
-        size += length
-    yield to_table(table, {name: values[start:] for name, values in columns.items()})
 
 
 def write_part(
@@ -254,23 +225,3 @@ def _halve(rows: pa.Table, limit: int) -> Iterator[pa.Table]:
     middle = rows.num_rows // 2
     yield from _halve(rows.slice(0, middle), limit)
     yield from _halve(rows.slice(middle), limit)
-
-
-def to_values(column: pa.ChunkedArray[Any]) -> list[Any]:
-    """Return a column's plain values, times as microseconds since 1970."""
-    # Through int64: Arrow takes a microsecond for each datetime with a time zone.
-    return column.cast(pa.int64()).to_pylist() if column.type == TIME else column.to_pylist()
-
-
-def _to_array(values: list[Any], kind: pa.DataType) -> pa.Array[Any] | pa.ChunkedArray[Any]:
-    if kind == JSON:
-        # Arrow's stubs know neither the storage of an extension array nor its chunks.
-        stored: Any = _to_array(values, JSON.storage_type)
-        chunks = stored.chunks if isinstance(stored, pa.ChunkedArray) else [stored]
-        json: Any = JSON
-        return pa.chunked_array([pa.ExtensionArray.from_storage(json, c) for c in chunks], json)
-    if pa.types.is_timestamp(kind):
-        known = next((value for value in values if value is not None), None)
-        if isinstance(known, int):
-            return pa.array(values, pa.int64()).cast(TIME)
-    return cast("pa.Array[Any]", pa.array(values, kind))

@@ -14,9 +14,9 @@ from chatlake.errors import LakeDamagedError, LakeUnwritableError
 from chatlake.lake.files.parts import open_part
 from chatlake.lake.files.replaced import open_listed, read_listed
 from chatlake.model.manifest import PartFile
-from chatlake.storage.bucket.remote_input import READ_AHEAD_BYTES
+from chatlake.storage.bucket.transfer import READ_AHEAD_BYTES
+from chatlake.storage.file_errors import too_many_open
 from chatlake.storage.interface import Storage
-from chatlake.storage.open_files import too_many_open
 
 _CHUNK_BYTES: Final = 1 << 20
 

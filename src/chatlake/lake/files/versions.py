@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator
 from typing import Any, Final
 
-from chatlake.backup.ports import Columns, StoredVersion
+from chatlake.backup.lake_port import Columns, StoredVersion
 from chatlake.lake.files.parts import read_columns
 from chatlake.model.manifest import LakeState, PartFile
 from chatlake.model.partitions import Partition

@@ -21,6 +21,7 @@ from azure.core.exceptions import (
     ServiceRequestError,
     ServiceResponseError,
 )
+from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
 from fsspec.asyn import sync
 
 from chatlake.storage.bucket.object_store import (
@@ -28,7 +29,7 @@ from chatlake.storage.bucket.object_store import (
     CONDITIONAL_S,
     LIST_S,
     Buffer,
-    Listed,
+    ListedObject,
     Refusal,
     Stat,
     time_of,
@@ -45,10 +46,6 @@ _NO_LOGIN: Final = "failed to authenticate"
 _DENIED: Final = {
     "AuthorizationFailure", "AuthorizationPermissionMismatch", "InsufficientAccountPermissions",
 }  # fmt: skip
-
-
-# After 1, 3, 5 and 9 seconds, give or take three.
-_RETRIES: Final = (1, 2, 4)
 
 
 class AzureStore:
@@ -70,8 +67,12 @@ class AzureStore:
             skip_instance_cache=True,
         )
         # adlfs passes on no options, and by default the library tries for more than a minute.
-        retries = self.filesystem.service_client._config.retry_policy
-        retries.initial_backoff, retries.increment_base, retries.total_retries = _RETRIES
+        # Again after 1, 3, 5 and 9 seconds, give or take three.
+        retries = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=4)
+        given = self.filesystem.service_client
+        self.filesystem.service_client = BlobServiceClient(
+            given.url, credential=given.credential, retry_policy=retries
+        )
 
     def get(self, key: str) -> bytes:
         """Return an object."""
@@ -131,15 +132,15 @@ class AzureStore:
                 return None
         return Stat(str(found.etag), found.size, found.last_modified, time_of(headers))
 
-    def list(self, start: str) -> list[Listed]:
+    def list(self, start: str) -> list[ListedObject]:
         """Return every blob below a folder; adlfs would hide a missing container."""
         return sync(self.filesystem.loop, self._list, start, timeout=LIST_S)  # type: ignore[no-any-return]
 
-    async def _list(self, start: str) -> builtins.list[Listed]:
+    async def _list(self, start: str) -> builtins.list[ListedObject]:
         container, _, prefix = start.partition("/")
         async with self.filesystem.service_client.get_container_client(container) as client:
             return [
-                Listed(f"{container}/{found.name}", found.size, found.last_modified)
+                ListedObject(f"{container}/{found.name}", found.size, found.last_modified)
                 async for found in client.list_blobs(name_starts_with=prefix, include=["metadata"])
                 if not (found.metadata or {}).get("hdi_isfolder")  # of accounts that have folders
             ]

@@ -26,7 +26,7 @@ from chatlake.storage.bucket.object_store import (
     CONDITIONAL_S,
     PART_BYTES,
     Buffer,
-    Listed,
+    ListedObject,
     Refusal,
     Stat,
     time_of,
@@ -112,7 +112,7 @@ class GcsStore:
             str(found["generation"]), int(found.get("size", 0)), modified_at, time_of(headers)
         )
 
-    def list(self, start: str) -> Iterator[Listed]:
+    def list(self, start: str) -> Iterator[ListedObject]:
         """Yield every object below a folder; gcsfs would hide a missing bucket."""
         bucket, _, prefix = start.partition("/")
         token = None
@@ -128,7 +128,9 @@ class GcsStore:
             )
             for found in page.get("items", ()):
                 modified_at = datetime.fromisoformat(found["updated"])
-                yield Listed(f"{bucket}/{found['name']}", int(found.get("size", 0)), modified_at)
+                yield ListedObject(
+                    f"{bucket}/{found['name']}", int(found.get("size", 0)), modified_at
+                )
             token = page.get("nextPageToken")
             if not token:
                 return

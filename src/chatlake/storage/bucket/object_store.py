@@ -54,7 +54,7 @@ class Stat:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedObject:
     """An object of a list: its size in bytes, when it was written, by the store's clock."""
 
     key: str
@@ -105,7 +105,7 @@ class ObjectStore(Protocol):
         """Return the version of an object; None if it is absent."""
         ...
 
-    def list(self, start: str) -> Iterable[Listed]:
+    def list(self, start: str) -> Iterable[ListedObject]:
         """Return every object whose key begins with `start`, `bucket/folder/`, in any order.
 
         None below an absent folder. FileNotFoundError only if the bucket is missing.
@@ -129,3 +129,42 @@ def time_of(headers: Mapping[str, str]) -> datetime:
     if given is None:
         return datetime.now(UTC)
     return parsedate_to_datetime(given).astimezone(UTC)
+
+
+def is_absence(error: Exception, store: type[ObjectStore]) -> bool:
+    """Say whether a file is absent, and not the whole bucket."""
+    return isinstance(error, FileNotFoundError) and store.refusal(error) != "bucket"
+
+
+def why_refused(error: Exception, store: type[ObjectStore]) -> Refusal:
+    """Say why a store refused, where the absence of a file is not what went wrong."""
+    return "bucket" if isinstance(error, FileNotFoundError) else store.refusal(error)
+
+
+def explain(error: Exception, store: type[ObjectStore], location: str) -> tuple[str, str | None]:
+    """Return what went wrong with a lake at `location`, and what to do about it if known."""
+    match why_refused(error, store):
+        case "credentials":
+            return f"no valid credentials ({_line(error)})", store.credentials_hint
+        case "bucket":
+            bucket = location.partition("://")[2].partition("/")[0]
+            return f"there is no bucket {bucket}", (
+                "Create the bucket, or correct `lake` in the configuration."
+            )
+        case "denied":
+            return f"a permission is missing ({_line(error)})", store.rights_hint
+        case "unreachable":
+            return f"no connection ({_line(error)})", (
+                "Check network, proxy, region and endpoint, then run again to continue."
+            )
+        case "unsupported":
+            return f"the store cannot do this ({_line(error)})", CONDITIONS
+    return _line(error), None
+
+
+def _line(error: Exception) -> str:
+    """Return the first line of an error's text, not too long; its kind if it has none."""
+    first = next(iter(str(error).strip().splitlines()), "")
+    if not first and isinstance(error, TimeoutError):
+        return "no response in time"
+    return first[:200] or type(error).__name__

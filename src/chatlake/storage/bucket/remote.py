@@ -8,26 +8,23 @@ commits.
 from __future__ import annotations
 
 import io
-import mmap
 import os
-import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO, Final, cast
 
 from chatlake import failpoints
-from chatlake.errors import ChatlakeError, LakeError, LakeUnreachableError, LakeUnwritableError
+from chatlake.errors import LakeError, LakeUnreachableError, LakeUnwritableError
 from chatlake.storage.bucket.lease import LEASE_S, Lease
 from chatlake.storage.bucket.object_store import (
     ANSWER_S,
-    CONDITIONS,
-    LARGE_BYTES,
-    Buffer,
     ObjectStore,
-    Refusal,
+    explain,
+    is_absence,
+    why_refused,
 )
-from chatlake.storage.bucket.remote_input import READ_AHEAD_BYTES, RemoteInput
+from chatlake.storage.bucket.transfer import READ_AHEAD_BYTES, RemoteInput, content, gathering
 from chatlake.storage.interface import LockHolder, StoredFile, checked, step_of
 
 LOCK: Final = "lock.json"
@@ -92,11 +89,11 @@ class RemoteStorage:
         """
         key = self._key(path)
         step = step_of(path)
-        with _gathering(path, self.location) as file:
+        with gathering(path, self.location) as file:
             yield file
             file.flush()
             failpoints.reach(f"{step}.written")
-            with self._writing(path), _content(file) as data:
+            with self._writing(path), content(file) as data:
                 self._store.put(key, data)
             failpoints.reach(f"{step}.renamed")
 
@@ -222,9 +219,9 @@ class RemoteStorage:
         try:
             yield
         except self._kind.errors as error:
-            if absent_is_fine and _is_absence(error, self._kind):
+            if absent_is_fine and is_absence(error, self._kind):
                 raise
-            reason, hint = self._explain(error)
+            reason, hint = explain(error, self._kind, self.location)
             raise LakeUnwritableError(
                 f"Cannot write {self.location}/{path}: {reason}", hint=hint
             ) from error
@@ -234,70 +231,9 @@ class RemoteStorage:
         try:
             yield
         except self._kind.errors as error:
-            if not only_bucket and _is_absence(error, self._kind):
+            if not only_bucket and is_absence(error, self._kind):
                 raise
             place = f"{self.location}/{path}".rstrip("/")
-            reason, hint = self._explain(error)
-            kind = LakeError if self._refusal(error) == "other" else LakeUnreachableError
+            reason, hint = explain(error, self._kind, self.location)
+            kind = LakeError if why_refused(error, self._kind) == "other" else LakeUnreachableError
             raise kind(f"Cannot read {place}: {reason}", hint=hint) from error
-
-    def _refusal(self, error: Exception) -> Refusal:
-        return "bucket" if isinstance(error, FileNotFoundError) else self._kind.refusal(error)
-
-    def _explain(self, error: Exception) -> tuple[str, str | None]:
-        bucket = self._root.partition("/")[0]
-        match self._refusal(error):
-            case "credentials":
-                return f"no valid credentials ({_line(error)})", self._kind.credentials_hint
-            case "bucket":
-                return f"there is no bucket {bucket}", (
-                    "Create the bucket, or correct `lake` in the configuration."
-                )
-            case "denied":
-                return f"a permission is missing ({_line(error)})", self._kind.rights_hint
-            case "unreachable":
-                return f"no connection ({_line(error)})", (
-                    "Check network, proxy, region and endpoint, then run again to continue."
-                )
-            case "unsupported":
-                return f"the store cannot do this ({_line(error)})", CONDITIONS
-        return _line(error), None
-
-
-def _is_absence(error: Exception, store: type[ObjectStore]) -> bool:
-    """Whether a file is absent, and not the whole bucket."""
-    return isinstance(error, FileNotFoundError) and store.refusal(error) != "bucket"
-
-
-def _line(error: Exception) -> str:
-    """Return the first line of an error's text, not too long; its kind if it has none."""
-    first = next(iter(str(error).strip().splitlines()), "")
-    if not first and isinstance(error, TimeoutError):
-        return "no response in time"
-    return first[:200] or type(error).__name__
-
-
-@contextmanager
-def _gathering(path: str, location: str) -> Iterator[BinaryIO]:
-    try:
-        with tempfile.TemporaryFile(prefix="chatlake-") as file:
-            yield cast("BinaryIO", file)
-    except ChatlakeError:
-        raise
-    except OSError as error:
-        raise LakeUnwritableError(
-            f"Cannot gather {location}/{path} in a temporary file: {error.strerror or error}",
-            hint=f"Free space in {tempfile.gettempdir()}, or set TMPDIR to another folder.",
-        ) from error
-
-
-@contextmanager
-def _content(file: BinaryIO) -> Iterator[Buffer]:
-    """Give a file's bytes; large ones stay on the disk until they are sent."""
-    size = file.seek(0, io.SEEK_END)
-    if size < LARGE_BYTES:
-        file.seek(0)
-        yield file.read()
-        return
-    # Not closed: a run that is interrupted may leave a request behind that still reads from it.
-    yield mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -28,7 +28,7 @@ from chatlake.storage.bucket.object_store import (
     LIST_S,
     PART_BYTES,
     Buffer,
-    Listed,
+    ListedObject,
     Refusal,
     Stat,
     time_of,
@@ -131,11 +131,11 @@ class S3Store:
             str(answer["ETag"]), answer["ContentLength"], answer["LastModified"], time_of(headers)
         )
 
-    def list(self, start: str) -> Iterator[Listed]:
+    def list(self, start: str) -> Iterator[ListedObject]:
         """Yield every object below a folder."""
         for key, found in self.filesystem.find(start, detail=True, timeout=LIST_S).items():
             if found["type"] == "file" and key.startswith(start):
-                yield Listed(key, found["size"] or 0, found["LastModified"])
+                yield ListedObject(key, found["size"] or 0, found["LastModified"])
 
     @staticmethod
     def refusal(error: Exception) -> Refusal:

@@ -19,7 +19,7 @@ from chatlake.model.outside_text import strike_out
 from chatlake.web.browse import ledger, plain_forms
 from chatlake.web.browse.catalogue import Catalogue, Session, TooSlowError
 from chatlake.web.browse.conversation import Key, conversation_page
-from chatlake.web.browse.listing import Asked, conversation_named, list_page
+from chatlake.web.browse.list_page import ListFields, conversation_named, list_page
 from chatlake.web.browse.media import PICTURES, load_image
 from chatlake.web.templates import render
 
@@ -48,7 +48,7 @@ class Pages:
 
     def list(self, request: Request) -> Response:
         """Show the list of conversations."""
-        asked = Asked.of(request.query_params)
+        asked = ListFields.of(request.query_params)
         if asked.q and not asked.before:
             target = self._made(lambda session: conversation_named(session, asked))
             if target is not None:

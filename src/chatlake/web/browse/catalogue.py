@@ -18,8 +18,8 @@ from typing import Any, Final, TypeVar
 import duckdb
 
 from chatlake.errors import LakeDamagedError
+from chatlake.lake.catalog.confinement import confine
 from chatlake.lake.catalog.duckdb_files import raised_while_reading
-from chatlake.lake.catalog.only_reading import confine
 from chatlake.lake.lake import Lake
 
 T = TypeVar("T")

@@ -49,7 +49,7 @@ DAYS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class UsagePage:
     """The usage of the newest days. `most_tokens`: the highest of a day, which sets the scale."""
 
     days: list[dict[str, Any]]
@@ -69,12 +69,12 @@ def gaps(session: Session) -> tuple[list[dict[str, Any]], int]:
     return session.rows(_GAPS), int(count)
 
 
-def usage(session: Session, days: Sequence[tuple[date, int]]) -> Usage:
+def usage(session: Session, days: Sequence[tuple[date, int]]) -> UsagePage:
     """Return tokens by day and by model, of the newest sixty days with completions."""
     first = days[min(DAYS, len(days)) - 1][0] if days else date.max - timedelta(days=1)
     found = session.rows(_DAYS, {"first": first})
     names = ("completions", "messages", "images", "total_tokens")
-    return Usage(
+    return UsagePage(
         days=found,
         models=session.rows(_MODELS, {"first": first}),
         most_tokens=max((row["total_tokens"] or 0 for row in found), default=0),

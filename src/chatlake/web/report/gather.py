@@ -13,8 +13,8 @@ import duckdb
 
 from chatlake import __version__
 from chatlake.exports.selection import ATTEMPTS, unreadable
+from chatlake.lake.catalog.confinement import confine
 from chatlake.lake.catalog.duckdb_files import has_moved
-from chatlake.lake.catalog.only_reading import confine
 from chatlake.lake.lake import Lake
 from chatlake.lake.manifests import read_head
 from chatlake.model.manifest import Failure, LakeState, SourceRun, parse_time
@@ -34,8 +34,6 @@ from chatlake.web.report.queries import Views
 
 RECENT: Final = timedelta(days=31)
 """How old the check of a file may be to count."""
-FINGERPRINT: Final = 12
-"""Hex digits of the newest manifest's SHA-256."""
 _REQUEST: Final = re.compile(r"\(request ([^)\s]{1,100})\)")
 _SETTINGS: Final = ("SET memory_limit = '1GB'",)
 
@@ -92,7 +90,7 @@ def _identity(lake: Lake, views_commit: int, now: datetime, period: Period | Non
         location=lake.location,
         commit=lake.state.number,
         committed_at=None if head is None else head.created_at,
-        fingerprint="" if head is None else head.sha256[:FINGERPRINT],
+        fingerprint="" if head is None else head.fingerprint,
         views_commit=views_commit,
         generated_at=now.astimezone(UTC),
         version=__version__,

@@ -21,8 +21,9 @@ from chatlake.web import shown
 from chatlake.web.report import words
 from chatlake.web.report.calendar import Month, months
 from chatlake.web.report.charts import Chart, cumulated, ranked, short, stacked
-from chatlake.web.report.facts import Report, Usage
+from chatlake.web.report.facts import Report
 from chatlake.web.report.missing import NOT_IN_THE_DATA
+from chatlake.web.report.usage import Usage
 from chatlake.web.report.verdict import Verdict, unpriced_models
 from chatlake.web.templates import environment
 

@@ -8,15 +8,8 @@ from typing import Any, Final
 
 import duckdb
 
-from chatlake.web.report.facts import (
-    Changes,
-    Growth,
-    Period,
-    Quality,
-    Touched,
-    Usage,
-    UsageFacts,
-)
+from chatlake.web.report.facts import Changes, Period, Touched
+from chatlake.web.report.usage import Growth, Quality, Usage, UsageFacts
 
 MOST_TOUCHED: Final = 50
 """The most deleted and changed completions that are listed."""

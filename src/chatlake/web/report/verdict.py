@@ -33,7 +33,7 @@ _RANK: Final[tuple[Level, ...]] = ("good", "note", "warn", "bad")
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Remark:
     """One thing to look at: a headline, a sentence, and the section that has more."""
 
     level: Level
@@ -49,7 +49,7 @@ class Verdict:
     level: Level
     headline: str
     sentence: str
-    findings: tuple[Finding, ...]
+    findings: tuple[Remark, ...]
 
 
 def judge(report: Report) -> Verdict:
@@ -93,7 +93,7 @@ def _plural(report: Report) -> str:
     return "s" if len(report.standings) > 1 else ""
 
 
-def _findings(report: Report) -> Iterator[Finding]:
+def _findings(report: Report) -> Iterator[Remark]:
     yield from _damage(report)
     for standing in report.standings:
         yield from _expiry(standing, report)
@@ -106,43 +106,43 @@ def _findings(report: Report) -> Iterator[Finding]:
     for standing in report.standings:
         for warning in standing.warnings:
             headline = f"{standing.name} has an implausible time"
-            yield Finding("note", headline, f"{warning}.", "reconciliation")
+            yield Remark("note", headline, f"{warning}.", "reconciliation")
     if report.identity.writer is not None:
         lag = report.identity.commit - report.identity.views_commit
         behind = f"; the figures of usage are {counted(lag, 'commit')} behind" if lag > 0 else ""
-        yield Finding(
+        yield Remark(
             "note", "A backup is writing", f"{report.identity.writer}{behind}.", "calendar"
         )
 
 
-def _damage(report: Report) -> Iterator[Finding]:
+def _damage(report: Report) -> Iterator[Remark]:
     damaged = report.verification.damaged
     if damaged:
         text = f"{listed(damaged, _NAMED)}. Restore them from a copy, or run `chatlake backup`."
-        yield Finding("bad", f"{counted(len(damaged), 'file')} damaged", text, "verification")
+        yield Remark("bad", f"{counted(len(damaged), 'file')} damaged", text, "verification")
     lagging = report.identity.views_commit != report.identity.commit
     wrong = [each for each in report.reconciliation.figures if not each.agrees]
     if wrong and not lagging:
         names = listed([each.name for each in wrong], _NAMED)
         text = f"{names}: counts that must agree differ. Run `chatlake verify`."
-        yield Finding("bad", "Figures do not agree", text, "reconciliation")
+        yield Remark("bad", "Figures do not agree", text, "reconciliation")
 
 
-def _expiry(standing: Standing, report: Report) -> Iterator[Finding]:
+def _expiry(standing: Standing, report: Report) -> Iterator[Remark]:
     now, expires_at, keeps = report.identity.generated_at, standing.expires_at, standing.retention
     if expires_at is None or keeps is None or expires_at - now >= min(_SOON, keeps / 2):
         return
     kept = f"the source keeps {length(keeps)}"
     if expires_at < now:
         text = f"The oldest completions that are not stored may be gone already: {kept}."
-        yield Finding("bad", f"{standing.name} may lose completions", text, "calendar")
+        yield Remark("bad", f"{standing.name} may lose completions", text, "calendar")
         return
     text = f"On {when(expires_at)} the oldest of them may expire: {kept}. Run `chatlake backup`."
     headline = f"{standing.name}: {length(expires_at - now)} left for what is not stored"
-    yield Finding("warn", headline, text, "calendar")
+    yield Remark("warn", headline, text, "calendar")
 
 
-def _last_run(report: Report) -> Iterator[Finding]:
+def _last_run(report: Report) -> Iterator[Remark]:
     now = report.identity.generated_at
     for standing in report.standings:
         if not standing.configured:
@@ -150,32 +150,32 @@ def _last_run(report: Report) -> Iterator[Finding]:
         last = next((run for run in report.runs if run.source == standing.name), None)
         if last is None:
             text = "Run `chatlake backup`."
-            yield Finding("warn", f"No backup of {standing.name} has run yet", text, "calendar")
+            yield Remark("warn", f"No backup of {standing.name} has run yet", text, "calendar")
         elif last.status in ("failed", "killed", "interrupted"):
             error = f": {shortened(last.error, 200)}" if last.error else ""
             text = f"It began {ago(last.started_at, now)}{error}."
             headline = f"The last backup of {standing.name} was {last.status}"
             if last.status == "failed":
                 headline = f"The last backup of {standing.name} failed"
-            yield Finding("warn", headline, text, "calendar")
+            yield Remark("warn", headline, text, "calendar")
 
 
-def _nights(report: Report) -> Iterator[Finding]:
+def _nights(report: Report) -> Iterator[Remark]:
     days = missed_days(report)
     if not days:
         return
     newest = list(reversed(days))
     text = f"No backup on {listed([short_day(day) for day in newest], _NAMED)}."
     if not is_daily(report):
-        yield Finding("note", "Backups do not run daily", text, "calendar")
+        yield Remark("note", "Backups do not run daily", text, "calendar")
         return
     later = [run for run in report.runs if run.ended_at.date() > days[-1]]
     if any(run.status in ("complete", "incomplete") for run in later):
         text += " A later backup has fetched what was created then."
-    yield Finding("warn", f"{counted(len(days), 'day')} without a backup", text, "calendar")
+    yield Remark("warn", f"{counted(len(days), 'day')} without a backup", text, "calendar")
 
 
-def _gaps(report: Report) -> Iterator[Finding]:
+def _gaps(report: Report) -> Iterator[Remark]:
     if not report.gaps:
         return
     reasons = Counter(gap.reason for gap in report.gaps)
@@ -183,18 +183,18 @@ def _gaps(report: Report) -> Iterator[Finding]:
     text = f"{text}. Every backup tries again; each is named below with its request id."
     what = "a completion" if len(report.gaps) == 1 else "completions"
     headline = f"{counted(len(report.gaps), 'gap')}: {what} not completely stored"
-    yield Finding("warn", headline, text, "gaps")
+    yield Remark("warn", headline, text, "gaps")
 
 
-def _deleted(report: Report) -> Iterator[Finding]:
+def _deleted(report: Report) -> Iterator[Remark]:
     count = report.reconciliation.deleted
     if count:
         text = f"The lake keeps {'it' if count == 1 else 'them'}."
         headline = f"{counted(count, 'completion')} deleted at the source"
-        yield Finding("note", headline, text, "changes")
+        yield Remark("note", headline, text, "changes")
 
 
-def _prices(report: Report) -> Iterator[Finding]:
+def _prices(report: Report) -> Iterator[Remark]:
     models = unpriced_models(report)
     if not models:
         return
@@ -203,7 +203,7 @@ def _prices(report: Report) -> Iterator[Finding]:
         text = f"{names}: dollars leave them out. Add them to `prices` in the configuration."
     else:
         text = f"{names}: no prices are configured, so the report has no dollars."
-    yield Finding("note", f"{counted(len(models), 'model')} without a price", text, "usage")
+    yield Remark("note", f"{counted(len(models), 'model')} without a price", text, "usage")
 
 
 def unpriced_models(report: Report) -> list[str]:
@@ -215,13 +215,13 @@ def unpriced_models(report: Report) -> list[str]:
     return [model for model, _ in used.most_common()]
 
 
-def _verified(report: Report) -> Iterator[Finding]:
+def _verified(report: Report) -> Iterator[Remark]:
     found = report.verification
     if not found.files:
         return
     if found.last_at is None:
         text = "Run `chatlake verify`, or a part every night with `--subset`."
-        yield Finding("note", "The files were never verified", text, "verification")
+        yield Remark("note", "The files were never verified", text, "verification")
     elif found.recent < found.files:
         text = f"{share(found.recent, found.files)} of the files were checked in the last 31 days."
-        yield Finding("note", "Not all files are verified", text, "verification")
+        yield Remark("note", "Not all files are verified", text, "verification")

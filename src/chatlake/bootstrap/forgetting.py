@@ -1,0 +1,149 @@
+"""Selects what to forget, and forgets it alone under the lake's lock."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from chatlake.backup.report import new_run_id
+from chatlake.bootstrap.sparing_memory import sparing_memory
+from chatlake.errors import CommitConflictError, LakeUnwritableError, NotInLakeError
+from chatlake.exports.selection import reading, selected
+from chatlake.lake.catalog.views import quoted
+from chatlake.lake.forgetting import forget, left_to_erase
+from chatlake.lake.lake import Lake
+from chatlake.lake.manifests import read_head
+from chatlake.model.forgotten import Forgetting
+from chatlake.model.partitions import Partition
+
+RECEIPTS = "receipts"
+_ATTEMPTS = 3
+# A lost file may have left rows of a completion that is not among the completions itself.
+_OF_IDS = """
+SELECT DISTINCT source, created_date::VARCHAR, completion_id
+FROM (
+    SELECT source, created_date, completion_id FROM completions
+    UNION ALL SELECT source, created_date, completion_id FROM messages
+    UNION ALL SELECT source, created_date, completion_id FROM content_parts
+    UNION ALL SELECT source, created_date, completion_id FROM completion_history
+)
+WHERE completion_id IN (SELECT unnest($ids))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What to forget: just one of `ids`, `metadata` and `where` is given.
+
+    `metadata`: keys with their values, all of which must be the completion's. `where`: a condition
+    on the view `completions`. `source`: of this one only.
+    """
+
+    ids: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    where: str | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetReport:
+    """What was forgotten: the receipt, where it lies in the lake, and the fingerprint after it."""
+
+    receipt: Forgetting
+    path: str
+    commit: int
+    fingerprint: str
+
+
+def select(lake: Lake, choice: Choice) -> dict[Partition, list[str]]:
+    """Return what the lake has of the choice. SqlError for a bad condition; LakeDamagedError.
+
+    NotInLakeError names the ids of which it has nothing.
+    """
+    sources = None if choice.source is None else [choice.source]
+    if choice.ids:
+        with closing(lake.connect()) as connection, reading(lake):
+            rows = connection.execute(_OF_IDS, {"ids": list(choice.ids)}).fetchall()
+        rows = [row for row in rows if choice.source in (None, row[0])]
+        if unknown := [each for each in choice.ids if each not in {row[2] for row in rows}]:
+            more = f" and {len(unknown) - 1:,} more" if unknown[1:] else ""
+            raise NotInLakeError(f"The lake has no completion {unknown[0]}{more}")
+    else:
+        where = choice.where or _metadata_condition(choice.metadata)
+        with selected(lake, where=where, sources=sources) as connection, reading(lake):
+            sql = "SELECT source, created_date::VARCHAR, completion_id FROM selected"
+            rows = connection.execute(sql).fetchall()
+    found: dict[Partition, list[str]] = {}
+    for source, day, completion_id in sorted(rows):
+        found.setdefault(Partition(source, day), []).append(completion_id)
+    return found
+
+
+def forget_choice(lake: Lake, choice: Choice, *, reason: str) -> ForgetReport | None:
+    """Forget what the lake has of the choice by now; None if that is nothing.
+
+    LakeLockedError; LakeDamagedError, and nothing changed, where a file of it is damaged;
+    LakeUnwritableError, where all is committed and files are left that could not be removed.
+    """
+    run_id = new_run_id()
+    with lake.lock(run_id), sparing_memory():
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                receipt = forget(lake, select(lake, choice), run_id=run_id, reason=reason)
+                break
+            except CommitConflictError:  # a run that lost its lock
+                if not left:
+                    raise
+                lake.refresh()
+    return None if receipt is None else _finished(lake, receipt)
+
+
+def write_receipts(lake: Lake) -> None:
+    """Write each receipt that is not there yet: one that a killed run has left out, too."""
+    for number, receipt in enumerate(lake.state.forgotten.receipts, 1):
+        path = receipt_path(number)
+        if lake.storage.size(path) is None:
+            document = {
+                "at": receipt.at,
+                "run_id": receipt.run_id,
+                "reason": receipt.reason,
+                "erased": {
+                    "completions": receipt.completions,
+                    "messages": receipt.messages,
+                    "content_parts": receipt.content_parts,
+                    "images": receipt.images,
+                    "versions": receipt.versions,
+                    "files": len(receipt.erased),
+                },
+                "completion_hashes": list(receipt.hashes),
+                "hash": "BLAKE2b, 16 bytes, of source, NUL and completion id, with the lake's key",
+                "files": list(receipt.erased),
+            }
+            lake.storage.create(path, (json.dumps(document, indent=2) + "\n").encode())
+
+
+def receipt_path(number: int) -> str:
+    """Return where the lake keeps a receipt; they are numbered from 1."""
+    return f"{RECEIPTS}/forget-{number:06}.json"
+
+
+def _finished(lake: Lake, receipt: Forgetting) -> ForgetReport:
+    if left := left_to_erase(lake):
+        raise LakeUnwritableError(
+            f"{len(left):,} files that hold what was forgotten could not be removed: {left[0]} …",
+            hint="The views no longer show it. Allow this user to remove files, and run "
+            "`chatlake vacuum`: that removes them.",
+        )
+    write_receipts(lake)
+    head = read_head(lake.storage, lake.state.number)
+    path = receipt_path(len(lake.state.forgotten.receipts))
+    number, fingerprint = (0, "") if head is None else (head.number, head.fingerprint)
+    return ForgetReport(receipt, f"{lake.location}/{path}", number, fingerprint)
+
+
+def _metadata_condition(metadata: Mapping[str, str]) -> str:
+    return " AND ".join(
+        f"metadata[{quoted(key)}] = {quoted(value)}" for key, value in metadata.items()
+    )

@@ -1,0 +1,179 @@
+"""`chatlake forget`: erases completions and all that hangs on them, for good."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chatlake.cli.options import ConfigOption, JsonOption, OfSourceOption, examples
+from chatlake.cli.output import note, paint, printable, say, write_json
+from chatlake.cli.streams import after_the_work
+from chatlake.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from chatlake.bootstrap.forgetting import Choice, ForgetReport
+    from chatlake.model.partitions import Partition
+
+EXAMPLES = examples(
+    "chatlake forget --id chatcmpl-abc123 --yes",
+    "chatlake forget --metadata customer=4711 --reason 'request of 2026-03-01'",
+    "chatlake forget --where \"created_at < '2024-01-01'\" --dry-run",
+)
+_SHOWN = 5
+
+
+def forget(
+    config: ConfigOption = None,
+    *,
+    ids: Annotated[
+        list[str] | None, typer.Option("--id", metavar="ID", help="This completion; repeatable.")
+    ] = None,
+    metadata: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE", help="Completions with this metadata; all of several must match."
+        ),
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(metavar="SQL", help="Completions that meet this condition on `completions`."),
+    ] = None,
+    source: OfSourceOption = None,
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="Why, for the receipt. Name no person in it.")
+    ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be forgotten.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask. Required without a terminal.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Erase completions for good, in every file of the lake.
+
+    Their messages, content parts, older versions, and images that nothing else needs go too, also
+    from replaced files. A receipt without content stays in the lake. No backup stores the
+    completions again. The source keeps its copy: delete it there yourself. Other completions may
+    repeat the same messages, as later turns of a conversation do: select those too. Exit codes: 0
+    done, 1 not in the lake, 2 nothing selected it, 7 damaged (nothing changed), 8 locked.
+    """
+    from chatlake.bootstrap.forgetting import forget_choice, select  # noqa: PLC0415
+    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
+    from chatlake.config import load_settings  # noqa: PLC0415
+
+    choice = _choice(ids or [], metadata or [], where, source)
+    lake = open_lake(load_settings(config))
+    found = select(lake, choice)
+    report = None
+    if found and not dry_run:
+        _ask(found, yes=yes)
+        report = forget_choice(lake, choice, reason=reason)
+    with after_the_work():
+        if as_json:
+            write_json(_document(lake.location, found, report, dry_run=dry_run))
+        else:
+            _show(found, report, dry_run=dry_run)
+    if report is not None and "://" in lake.location:
+        note(
+            f"{paint('note:', 'dim', sys.stderr)} If the bucket keeps old versions of objects, "
+            "they hold what was forgotten until a lifecycle rule removes them."
+        )
+
+
+def _choice(
+    ids: Sequence[str], metadata: Sequence[str], where: str | None, source: str | None
+) -> Choice:
+    from chatlake.bootstrap.forgetting import Choice  # noqa: PLC0415
+
+    if (bool(ids), bool(metadata), where is not None).count(True) != 1:
+        raise UsageError(
+            "say what to forget by one of --id, --metadata and --where",
+            hint="chatlake forget --id chatcmpl-abc123 --dry-run",
+        )
+    pairs: dict[str, str] = {}
+    for text in metadata:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise UsageError(f"--metadata {text}: expected KEY=VALUE")
+        pairs[key] = value
+    return Choice(tuple(dict.fromkeys(ids)), pairs, where, source)
+
+
+def _ask(found: Mapping[Partition, Sequence[str]], *, yes: bool) -> None:
+    if yes:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            f"this would forget {_told(found)} for good",
+            hint="Add --yes, or look first with --dry-run.",
+        )
+    note(f"About to forget {_told(found)}. This cannot be undone.")
+    print("Forget them? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        note("Nothing was forgotten")
+        raise typer.Exit(1)
+
+
+def _document(
+    location: str,
+    found: Mapping[Partition, Sequence[str]],
+    report: ForgetReport | None,
+    *,
+    dry_run: bool,
+) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "lake": location,
+        "dry_run": dry_run,
+        "selected": sum(map(len, found.values())),
+        "completions": 0,
+    }
+    if dry_run:
+        document["completion_ids"] = [each for ids in found.values() for each in ids]
+    if report is not None:
+        receipt = report.receipt
+        for name in ("completions", "messages", "content_parts", "images", "versions", "reason"):
+            document[name] = getattr(receipt, name)
+        document |= {
+            "files": len(receipt.erased),
+            "receipt": report.path,
+            "commit": report.commit,
+            "fingerprint": report.fingerprint,
+        }
+    return document
+
+
+def _show(
+    found: Mapping[Partition, Sequence[str]], report: ForgetReport | None, *, dry_run: bool
+) -> None:
+    from chatlake.cli.words import count  # noqa: PLC0415
+
+    if not found:
+        say("Nothing to forget: the lake has no such completion")
+    elif dry_run:
+        say(f"Dry run, nothing was forgotten. chatlake forget would erase {_told(found)}")
+    elif report is not None:
+        receipt = report.receipt
+        say(
+            f"Forgotten: {count(receipt.completions, 'completion')}, "
+            f"{count(receipt.messages, 'message')}, "
+            f"{count(receipt.content_parts, 'content part')}, {count(receipt.images, 'image')}, "
+            f"{count(receipt.versions, 'older version')}; "
+            f"{count(len(receipt.erased), 'file')} erased"
+        )
+        say(f"Receipt: {report.path}")
+        say(f"Commit {count(report.commit)}, fingerprint {report.fingerprint}")
+
+
+def _told(found: Mapping[Partition, Sequence[str]]) -> str:
+    from chatlake.cli.words import count  # noqa: PLC0415
+
+    ids = [each for some in found.values() for each in some]
+    days = sorted({partition.created_date for partition in found})
+    span = days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
+    shown = ", ".join(printable(each) for each in ids[:_SHOWN]) + (", …" if ids[_SHOWN:] else "")
+    return f"{count(len(ids), 'completion')} created {span} ({shown})"

@@ -1,0 +1,1 @@
+"""`chatlake serve`: its Prefect server, its deployments, and the runner that starts due runs."""

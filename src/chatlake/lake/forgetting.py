@@ -1,0 +1,208 @@
+"""Forgetting: erases completions with all that hangs on them, from every file, for good.
+
+1. The partition's files are written again without the rows: completions, messages, parts, older
+   versions, and the images that nothing else of the partition refers to.
+2. One commit replaces them. It carries the receipt, which names the files that had the rows: the
+   listed ones, those that were replaced before, those of killed writers.
+3. After the catalogue these files are removed at once (`tidying`), without the grace that a vacuum
+   gives to readers of an older commit. Whoever is killed before that has committed: the next
+   writer removes them.
+
+So a forgetting that was killed before the commit has changed nothing, and can be said again; after
+it, it ends by itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from chatlake import failpoints
+from chatlake.errors import LakeDamagedError
+from chatlake.lake.files import rewriting
+from chatlake.lake.files.arrow import to_values
+from chatlake.lake.files.parts import open_part, read_columns
+from chatlake.lake.files.replaced import listed_path
+from chatlake.lake.lake import Lake
+from chatlake.model.forgotten import Forgetting, keyed_hash
+from chatlake.model.manifest import Manifest, PartFile, format_time
+from chatlake.model.partitions import Partition
+from chatlake.model.tables import (
+    COMPLETIONS,
+    CONTENT_PARTS,
+    HISTORY,
+    IMAGES,
+    MESSAGE_HISTORY,
+    MESSAGES,
+    MISSED,
+)
+
+Selected = Mapping[Partition, Collection[str]]
+"""The completions to forget: partition -> ids."""
+
+_OF_COMPLETIONS: Final = (COMPLETIONS, MESSAGES, CONTENT_PARTS, HISTORY, MESSAGE_HISTORY, MISSED)
+_WITH_RAW: Final = (COMPLETIONS, MESSAGES, CONTENT_PARTS, HISTORY, MESSAGE_HISTORY)
+_REFERENCE: Final = re.compile(r"chatlake-image:([0-9a-f]{64})")
+_PLACE: Final = re.compile(
+    r"(?P<table>[a-z_]+)/source=(?P<source>[^/]+)/created_date=(?P<day>[^/]+)/[^/]+"
+)
+
+
+def forget(
+    lake: Lake, selected: Selected, *, run_id: str, reason: str = "", remember: bool = True
+) -> Forgetting | None:
+    """Erase completions, and return the receipt; None if the lake has nothing of them.
+
+    The caller holds the lock; when it is given back, the files are gone. `remember`: whether the
+    ids are kept as hashes, so that no backup stores them again. LakeDamagedError, and nothing
+    changed, where a listed file is altered; LakeUnwritableError.
+    """
+    work = _Forgetting(lake)
+    for partition, completion_ids in selected.items():
+        work.rewrite(partition, set(completion_ids))
+        failpoints.reach("forget.rewritten")
+    if not work.removed and not work.erased:
+        return None
+    for path in _temporary_files(lake):
+        work.erased.append(path)
+    state = lake.state
+    key = state.forgotten.key() if remember else ""
+    hashes = [
+        keyed_hash(key, partition.source, completion_id)
+        for partition, completion_ids in selected.items()
+        for completion_id in completion_ids
+        if remember
+    ]
+    receipt = Forgetting(
+        at=format_time(datetime.now(UTC)),
+        run_id=run_id,
+        reason=reason,
+        completions=work.rows[COMPLETIONS],
+        messages=work.rows[MESSAGES],
+        content_parts=work.rows[CONTENT_PARTS],
+        images=work.rows[IMAGES],
+        versions=work.rows[HISTORY] + work.rows[MESSAGE_HISTORY],
+        key=key,
+        hashes=sorted(hashes),
+        erased=[*work.removed, *work.erased],
+        unreadable=work.unreadable,
+    )
+    chosen = {(p.source, each) for p, completion_ids in selected.items() for each in completion_ids}
+    lake.commit(
+        Manifest(
+            run_id=run_id,
+            added=work.added,
+            removed=work.removed,
+            resolved=sorted(chosen & state.failures.keys()),
+            forgotten=[receipt],
+        )
+    )
+    failpoints.reach("forget.committed")
+    return receipt
+
+
+def left_to_erase(lake: Lake) -> list[str]:
+    """Return the files that were forgotten and are still there: they could not be removed."""
+    erased = lake.state.forgotten.erased
+    return [file.path for file in lake.storage.list() if listed_path(file.path) in erased]
+
+
+class _Forgetting:
+    """Rewrites partitions without some completions; collects what the commit and receipt say."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.added: list[PartFile] = []
+        self.removed: list[str] = []
+        self.erased: list[str] = []
+        self.unreadable = 0
+        self.rows = dict.fromkeys((*_OF_COMPLETIONS, IMAGES), 0)
+        self._lake = lake
+        self._unlisted: dict[Partition, list[tuple[str, str]]] | None = None
+
+    def rewrite(self, partition: Partition, completion_ids: set[str]) -> None:
+        """Write the listed files of a partition again, and find the others that hold the rows."""
+        storage, state = self._lake.storage, self._lake.state
+        files = state.partition_files(partition)
+        images = self._images_of(files, completion_ids)
+        for table in _OF_COMPLETIONS:
+            own = [file for file in files if file.table == table]
+            for file in own:
+                owners = read_columns(storage, file, "completion_id")[0]
+                self.rows[table] += sum(owner in completion_ids for owner in owners)
+            self._take(rewriting.without(storage, own, "completion_id", completion_ids))
+        own = [file for file in files if file.table == IMAGES]
+        stored = {key for file in own for key in read_columns(storage, file, "sha256")[0]}
+        self.rows[IMAGES] += len(images & stored)
+        self._take(rewriting.without(storage, own, "sha256", images))
+        self._find_unlisted(partition, completion_ids, images)
+
+    def _take(self, rewritten: rewriting.Rewritten) -> None:
+        written, removed = rewritten
+        self.added += written
+        self.removed += removed
+
+    def _images_of(self, files: list[PartFile], completion_ids: set[str]) -> set[str]:
+        """Return the images that these completions refer to and nothing else of the partition."""
+        theirs: set[str] = set()
+        others: set[str] = set()
+        for file in files:
+            if file.table in _WITH_RAW:
+                for owner, found in self._references(file):
+                    (theirs if owner in completion_ids else others).update(found)
+        return theirs - others
+
+    def _references(self, file: PartFile) -> Iterator[tuple[str, set[str]]]:
+        """Yield completion id and images of each row that refers to any."""
+        names = ["completion_id", "raw", "raw_exact"]
+        names += ["image_sha256"] if file.table == CONTENT_PARTS else []
+        names += ["echo_raw"] if file.table == MESSAGES else []
+        with open_part(self._lake.storage, file.path) as part:
+            for group in range(part.num_row_groups):
+                rows = part.read_row_group(group, columns=names)
+                columns = [to_values(rows[name]) for name in names]
+                for owner, *texts in zip(*columns, strict=True):
+                    found = set(_REFERENCE.findall("\n".join(filter(None, texts))))
+                    if file.table == CONTENT_PARTS and texts[2] is not None:
+                        found.add(texts[2])
+                    if found:
+                        yield owner, found
+
+    def _find_unlisted(
+        self, partition: Partition, completion_ids: set[str], images: set[str]
+    ) -> None:
+        """Find the files of a partition that no manifest lists and that hold any of the rows."""
+        if self._unlisted is None:
+            self._unlisted = _unlisted_by_partition(self._lake)
+        for path, table in self._unlisted.get(partition, ()):
+            column, wanted = ("sha256", images) if table == IMAGES else (
+                "completion_id", completion_ids
+            )  # fmt: skip
+            try:
+                with open_part(self._lake.storage, path) as part:
+                    keys = to_values(part.read(columns=[column])[column])
+            except LakeDamagedError:
+                self.unreadable += 1
+                keys = list(wanted)[:1]
+            if not wanted.isdisjoint(keys):
+                self.erased.append(listed_path(path))
+
+
+def _unlisted_by_partition(lake: Lake) -> dict[Partition, list[tuple[str, str]]]:
+    """Return partition -> path and table of each data file that no manifest lists."""
+    found: dict[Partition, list[tuple[str, str]]] = {}
+    for file in lake.storage.list():
+        place = _PLACE.fullmatch(listed_path(file.path))
+        if place is None or file.path in lake.state.files or not file.path.endswith(".parquet"):
+            continue
+        partition = Partition(place["source"], place["day"])
+        found.setdefault(partition, []).append((file.path, place["table"]))
+    return found
+
+
+def _temporary_files(lake: Lake) -> Iterator[str]:
+    """Yield what killed writers left half written: it may hold anything, and nothing needs it."""
+    for file in lake.leftovers():
+        if file.path.endswith(".tmp"):
+            yield file.path

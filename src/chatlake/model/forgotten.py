@@ -1,0 +1,79 @@
+"""What was forgotten on demand: receipts without content, by which it is not fetched again.
+
+A receipt is part of a commit. It names no completion: of each it has a keyed hash, from which the
+id cannot be read. By it the next backup recognises the completion when the source still lists it.
+The key is the lake's own; without the lake the hashes say nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+
+import msgspec
+
+_HASH_BYTES = 16
+
+
+class Forgetting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The receipt of one erasure.
+
+    `at`: when, RFC 3339. `reason`: as the person gave it. `completions` and the other numbers: rows
+    erased, by table; `versions`: of older versions of completions and messages. `hashes`: a keyed
+    hash for each completion; empty where age alone decided. `erased`: the files, by the path while
+    they were listed, that had the rows: they go for good. `unreadable`: how many of them could not
+    be read, and so may have held other rows; no manifest listed them.
+    """
+
+    at: str
+    run_id: str
+    reason: str = ""
+    completions: int = 0
+    messages: int = 0
+    content_parts: int = 0
+    images: int = 0
+    versions: int = 0
+    key: str = ""
+    hashes: list[str] = []
+    erased: list[str] = []
+    unreadable: int = 0
+
+
+class Forgotten:
+    """All receipts of a lake, in order, and what they say of a completion or a file."""
+
+    def __init__(self, receipts: Iterable[Forgetting] = ()) -> None:
+        self.receipts: list[Forgetting] = []
+        self.erased: set[str] = set()
+        self._hashes: dict[str, set[str]] = {}
+        for receipt in receipts:
+            self.add(receipt)
+
+    def add(self, receipt: Forgetting) -> None:
+        """Take in the receipt of another commit."""
+        self.receipts.append(receipt)
+        self.erased.update(receipt.erased)
+        if receipt.hashes:
+            self._hashes.setdefault(receipt.key, set()).update(receipt.hashes)
+
+    def has(self, source: str, completion_id: str) -> bool:
+        """Say whether a completion was forgotten, so that it must not be stored again."""
+        return any(
+            keyed_hash(key, source, completion_id) in hashes for key, hashes in self._hashes.items()
+        )
+
+    def key(self) -> str:
+        """Return the key (hex) of this lake's hashes; a new one for the first receipt."""
+        return next(iter(self._hashes), None) or secrets.token_hex(32)
+
+    def __bool__(self) -> bool:
+        """Whether any completion was forgotten by its id."""
+        return bool(self._hashes)
+
+
+def keyed_hash(key: str, source: str, completion_id: str) -> str:
+    """Return the hash (hex) that stands for a completion in a receipt."""
+    text = f"{source}\0{completion_id}".encode()
+    hashed = hashlib.blake2b(text, key=bytes.fromhex(key), digest_size=_HASH_BYTES)
+    return hashed.hexdigest()

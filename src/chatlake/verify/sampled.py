@@ -1,0 +1,85 @@
+"""One completion as the lake has it and as the source sends it now, compared by value."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+from chatlake.lake.files.arrow import to_values
+from chatlake.lake.lake import Lake
+from chatlake.model.digest import completion_digest
+from chatlake.model.flatten import Observation, flatten
+from chatlake.model.json_text import read_sent
+from chatlake.model.objects import Completion, Message
+from chatlake.model.partitions import Partition
+from chatlake.model.tables import COLUMNS, COMPLETIONS, CONTENT_PARTS, MESSAGES
+from chatlake.storage.rereading import RereadingStorage
+from chatlake.verify.derived import slices
+
+Values = dict[str, dict[Any, Any]]
+"""Table -> key -> what the object says: the digest of its JSON, or the hash of its image."""
+
+_NEVER: Final = Observation("", 0, 0)
+_PART: Final = ("message_id", "part_index", "image_sha256")
+
+
+def stored_values(lake: Lake, partition: Partition, completion_id: str) -> Values:
+    """Return what the lake has of a completion; nothing if it is no longer there."""
+    storage = RereadingStorage(lake.storage, time.sleep)
+    files = lake.state.partition_files(partition)
+    for found in slices(storage, files, [completion_id], {}):
+        columns = {
+            table: {name: to_values(rows[name]) for name in rows.column_names}
+            for table, rows in found.stored.items()
+        }
+        return _values(columns)
+    return {}
+
+
+def difference(
+    completion: Completion, messages: Sequence[Message], stored: Values, *, keep_images: bool
+) -> Literal["none", "more stored", "value"]:
+    """Say how the lake differs from what the source sends now.
+
+    Objects are equal if their JSON values are: another order of keys is no difference. `more
+    stored`: all that is sent is stored, and messages that the source no longer sends, which the
+    lake keeps on purpose. `keep_images`: whether the lake keeps the bytes of images.
+    """
+    flat = flatten(completion, messages, _NEVER, keep_images=keep_images)
+    rows = {
+        COMPLETIONS: [flat.completion],
+        MESSAGES: flat.messages,
+        CONTENT_PARTS: flat.content_parts,
+    }
+    sent = _values(
+        {
+            table: {
+                name: [row[place] for row in found] for place, name in enumerate(COLUMNS[table])
+            }
+            for table, found in rows.items()
+        }
+    )
+    if sent == stored:
+        return "none"
+    if not stored or sent[COMPLETIONS] != stored[COMPLETIONS]:
+        return "value"
+    is_kept = all(sent[table].items() <= stored[table].items() for table in sent)
+    return "more stored" if is_kept else "value"
+
+
+def _values(columns: dict[str, dict[str, list[Any]]]) -> Values:
+    found: Values = {}
+    for table, key in ((COMPLETIONS, "completion_id"), (MESSAGES, "message_id")):
+        rows = columns[table]
+        texts = zip(rows[key], rows["raw"], rows["raw_exact"], strict=True)
+        found[table] = {
+            name: _digest(raw if exact is None else exact) for name, raw, exact in texts
+        }
+    parts = zip(*(columns[CONTENT_PARTS][name] for name in _PART), strict=True)
+    found[CONTENT_PARTS] = {(name, index): sha256 for name, index, sha256 in parts}
+    return found
+
+
+def _digest(text: str | None) -> bytes | None:
+    return None if text is None else completion_digest(read_sent(text.encode()))

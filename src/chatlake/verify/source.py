@@ -1,0 +1,230 @@
+"""The lake against its source: what is missing, changed or extra, and a sample compared by value.
+
+1. The source is listed from its beginning, as a full sweep lists it, within the configured pace.
+   Each completion's digest is compared with the lake's.
+2. What the lake holds beside the list is extra. What is older than the source's retention has
+   expired: that is what the backup is for.
+3. Of the completions that agree, a seeded sample is fetched again with all messages and compared
+   with the stored rows. A list does not show messages, and a digest is only what the lake says.
+
+Nothing is written, neither to the lake nor to the source.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from chatlake.backup.discovery import Discovery
+from chatlake.backup.fetching import MessageSource, get_completion
+from chatlake.backup.items import Listed, SourceJob
+from chatlake.backup.known import KnownCompletions
+from chatlake.backup.ports import CompletionApi
+from chatlake.backup.sweep import sweeps_everything
+from chatlake.errors import CompletionError
+from chatlake.lake.lake import Lake
+from chatlake.model.manifest import parse_time
+from chatlake.model.partitions import Partition
+from chatlake.verify.sampled import difference, stored_values
+
+Progress = Callable[[str, int, int], None]
+"""Told the source, how many completions were listed, and how many of the sample fetched."""
+
+_REACHED_THE_END: Final = ("complete", "incomplete")
+_SLACK_S: Final = 300  # clocks differ a little, and completions become visible late
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What a source and the lake have of each other, by completion id.
+
+    `missing`: listed, created before the last backup began, and not in the lake. `incomplete`: in
+    the lake without all their messages. `changed`: in the lake in another version. `newer`: created
+    since the last backup. `extra`: in the lake, and no longer listed; `expired`: how many are so
+    and older than the source's retention. `unfetched`: could not be read or fetched. `unlisted`:
+    at how many places the list does not show its rows.
+
+    `sampled`: fetched again. Of these `different`: stored otherwise than the source sends them;
+    `kept`: the lake also holds messages that the source no longer has.
+    """
+
+    source: str
+    seed: int
+    listed: int = 0
+    agreeing: int = 0
+    missing: list[str] = field(default_factory=list)
+    incomplete: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    newer: list[str] = field(default_factory=list)
+    extra: list[str] = field(default_factory=list)
+    expired: int = 0
+    sampled: list[str] = field(default_factory=list)
+    different: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    unfetched: list[str] = field(default_factory=list)
+    unlisted: int = 0
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether the lake holds something else than the source sends."""
+        return bool(self.different)
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether the source has something that the lake lacks, or may have it."""
+        gaps = (self.missing, self.incomplete, self.changed, self.unfetched)
+        return any(gaps) or bool(self.unlisted)
+
+
+async def compare(
+    job: SourceJob,
+    api: CompletionApi,
+    lake: Lake,
+    *,
+    sample: int,
+    seed: int,
+    progress: Progress,
+) -> Comparison:
+    """Compare one source; `job` in mode `full`, or `ids`: then just these are looked for.
+
+    `sample`: how many completions to fetch again, chosen by `seed`. AccountError,
+    SourceUnreachableError, UnusableListError, LakeError.
+    """
+    work = _Work(job, api, lake, Comparison(job.name, seed), progress)
+    await (work.compare_list() if job.ids is None else asyncio.to_thread(work.compare_ids))
+    await work.compare_sample(sample)
+    return work.comparison
+
+
+class _Work:
+    """Fills one comparison. `agreeing`: completion id -> its partition, of those that agree."""
+
+    def __init__(
+        self,
+        job: SourceJob,
+        api: CompletionApi,
+        lake: Lake,
+        comparison: Comparison,
+        progress: Progress,
+    ) -> None:
+        self.comparison = comparison
+        self.agreeing: dict[str, Partition] = {}
+        self._job = job
+        self._api = api
+        self._lake = lake
+        self._progress = progress
+        self._messages = MessageSource(api, max_bytes=job.max_body)
+        self._begun_at = _last_run_began(lake, job.name)
+
+    async def compare_list(self) -> None:
+        """Read the whole list; what cannot be read of it is named."""
+        known = KnownCompletions(self._lake)
+        discovery = Discovery(self._job, self._api, self._lake, known)
+        comparison, seen = self.comparison, set[str]()
+        async for item in discovery.items():
+            if isinstance(item, Listed):
+                known.settle([Partition.of(self._job.name, item.completion.created)])
+            completion_id = item.completion.id if isinstance(item, Listed) else item.completion_id
+            if completion_id in seen:
+                continue
+            seen.add(completion_id)
+            comparison.listed += 1
+            if isinstance(item, Listed):
+                self._sort(item)
+            else:  # a row that cannot be read
+                comparison.unfetched.append(completion_id)
+            if comparison.listed % 100 == 0:
+                self._progress(self._job.name, comparison.listed, 0)
+        comparison.unlisted = len(discovery.gaps.failures)
+        if discovery.ended and sweeps_everything(self._job):
+            await asyncio.to_thread(self._find_extra, seen)
+
+    def _sort(self, item: Listed) -> None:
+        comparison, stored = self.comparison, item.previous
+        completion_id, created = item.completion.id, item.completion.created
+        if stored is None:
+            is_newer = created >= self._begun_at - _SLACK_S
+            (comparison.newer if is_newer else comparison.missing).append(completion_id)
+        elif stored.digest is None:
+            comparison.incomplete.append(completion_id)
+        elif stored.digest != item.digest or stored.deleted:
+            comparison.changed.append(completion_id)
+        else:
+            self.agreeing[completion_id] = Partition.of(self._job.name, created)
+
+    def compare_ids(self) -> None:
+        """Look for the ids of the selection."""
+        comparison = self.comparison
+        wanted = dict.fromkeys(self._job.ids or ())
+        comparison.listed = len(wanted)
+        found: set[str] = set()
+        for partition in self._lake.state.partitions(self._job.name):
+            for completion_id, version in self._lake.stored_versions(partition).items():
+                if completion_id in wanted:
+                    found.add(completion_id)
+                    if version.digest is None:
+                        comparison.incomplete.append(completion_id)
+                    elif not version.deleted:
+                        self.agreeing[completion_id] = partition
+        comparison.missing = [each for each in wanted if each not in found]
+
+    def _find_extra(self, seen: set[str]) -> None:
+        oldest = Partition.of(self._job.name, int(time.time()) - self._job.retention)
+        for partition in self._lake.state.partitions(self._job.name):
+            for completion_id, version in self._lake.stored_versions(partition).items():
+                if version.deleted or completion_id in seen:
+                    continue
+                if partition <= oldest:
+                    self.comparison.expired += 1
+                else:
+                    self.comparison.extra.append(completion_id)
+
+    async def compare_sample(self, count: int) -> None:
+        """Fetch some of those that agree again, as many at a time as the pace allows."""
+        comparison, agreeing = self.comparison, sorted(self.agreeing)
+        comparison.agreeing = len(agreeing)
+        dice = random.Random(comparison.seed)  # noqa: S311 - the same seed, the same sample
+        room = asyncio.Semaphore(self._job.concurrency)
+
+        async def look(completion_id: str) -> None:
+            async with room:
+                await self._compare_values(completion_id)
+                comparison.sampled.append(completion_id)
+                self._progress(self._job.name, comparison.listed, len(comparison.sampled))
+
+        async with asyncio.TaskGroup() as group:
+            for completion_id in dice.sample(agreeing, min(count, len(agreeing))):
+                group.create_task(look(completion_id))
+
+    async def _compare_values(self, completion_id: str) -> None:
+        comparison, job = self.comparison, self._job
+        try:
+            completion = await get_completion(self._api, completion_id)
+            sent = await self._messages.fetch(completion_id, settle=True)
+        except CompletionError:
+            comparison.unfetched.append(completion_id)
+            return
+        partition = self.agreeing[completion_id]
+        stored = await asyncio.to_thread(stored_values, self._lake, partition, completion_id)
+        found = difference(completion, sent, stored, keep_images=job.keep_images)
+        if found == "more stored":
+            comparison.kept.append(completion_id)
+        elif found == "value":
+            comparison.different.append(completion_id)
+
+
+def _last_run_began(lake: Lake, source: str) -> float:
+    """Return when the last backup that read the list to its end began, UTC seconds.
+
+    Without one whatever is not stored is missing.
+    """
+    began = [
+        parse_time(run.started_at).timestamp()
+        for run in lake.state.runs.values()
+        if run.source == source and run.status in _REACHED_THE_END and run.mode != "ids"
+    ]
+    return max(began, default=float("inf"))

@@ -1,0 +1,164 @@
+"""`verify --against-api`: the lake and its source side by side, told exactly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatlake.bootstrap.backup import open_lake
+from chatlake.simulator import Running, Scenario, running
+from tests.command_line import CommandLine
+from tests.faults.forged import forge_row, link_again
+from tests.support import KEY, KEY_VARIABLE, NOW, backup, settings_for
+
+
+@pytest.fixture
+def server() -> Iterator[Running]:
+    """Run an account of sixty completions."""
+    with running(Scenario(completions=60, seed=11, days=3, now=NOW, image_share=0.2)) as server:
+        yield server
+
+
+@pytest.fixture
+def chatlake_there(
+    server: Running,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    chatlake: CommandLine,
+) -> CommandLine:
+    """Back the account up, and go where its configuration is."""
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    monkeypatch.chdir(tmp_path)
+    backup(settings_for(tmp_path, server.base_url, retention="3650d"))
+    return chatlake
+
+
+def compared(chatlake: CommandLine, *more: str) -> tuple[int, dict[str, Any]]:
+    """Run the command; return its exit code and what it says of the one source."""
+    done = chatlake("verify", "--against-api", "--json", *more)
+    (source,) = json.loads(done.out)["sources"]
+    return done.code, source
+
+
+def test_a_source_that_is_all_there(chatlake_there: CommandLine) -> None:
+    """Everything agrees, and the whole sample is equal by value."""
+    code, source = compared(chatlake_there, "--sample", "60", "--seed", "1")
+
+    assert code == 0
+    assert (source["listed"], source["agreeing"], len(source["sampled"])) == (60, 60, 60)
+    ids = ("missing", "incomplete", "changed", "newer", "extra", "different", "kept", "unfetched")
+    assert [source[name] for name in ids] == [[]] * len(ids)
+
+
+def test_a_source_that_was_changed_since(
+    server: Running, chatlake_there: CommandLine, tmp_path: Path
+) -> None:
+    """Edited, deleted and new completions are named, each as what it is; exit code 3."""
+    ids = server.ids()
+    for number in (5, 30):
+        server.edit(ids[number], {"edited": "yes"})
+    server.delete(ids[7])
+    server.grow(4)
+    new = set(server.ids()) - set(ids)
+
+    code, source = compared(chatlake_there)
+
+    assert code == 3
+    assert set(source["changed"]) == {ids[5], ids[30]}
+    assert source["extra"] == [ids[7]]
+    assert set(source["newer"] + source["missing"]) == new
+    assert source["agreeing"] == 57
+    assert source["different"] == []
+
+
+def test_a_completion_that_was_taken_out_of_the_lake(
+    chatlake_there: CommandLine, server: Running, tmp_path: Path
+) -> None:
+    """A row that a forger removed is missing, though the lake itself is in order."""
+    lake = open_lake(settings_for(tmp_path, server.base_url, retention="3650d"))
+    file = lake.state.table_files("completions")[0]
+    gone: list[str] = []
+
+    def rename(row: dict[str, Any]) -> dict[str, Any]:
+        gone.append(row["completion_id"])
+        return row | {"completion_id": "chatcmpl-forged"}
+
+    assert forge_row(Path(lake.location), file, rename)
+    link_again(Path(lake.location))
+
+    done = chatlake_there("verify", "--against-api", "--json")
+
+    (source,) = json.loads(done.out)["sources"]
+    assert done.code == 7
+    assert source["missing"] == gone
+    assert source["extra"] == ["chatcmpl-forged"]
+
+
+@pytest.mark.parametrize("text", ["assistant", "user"])
+def test_a_message_that_was_changed_behind_chatlake_s_back(
+    chatlake_there: CommandLine, server: Running, tmp_path: Path, text: str
+) -> None:
+    """Raw and columns agree, every hash is right, the list does not show it: the sample does."""
+    lake = open_lake(settings_for(tmp_path, server.base_url, retention="3650d"))
+    file = lake.state.table_files("messages")[0]
+    forged: list[str] = []
+
+    def change(row: dict[str, Any]) -> dict[str, Any] | None:
+        if row["role"] != text or row["name"] is not None or row["direction"] != "input":
+            return None
+        forged.append(row["completion_id"])
+        raw = json.loads(row["raw"]) | {"name": "forged"}
+        return row | {"name": "forged", "raw": json.dumps(raw)}
+
+    assert forge_row(Path(lake.location), file, change)
+    link_again(Path(lake.location))
+    assert chatlake_there("verify").code == 0
+
+    code, source = compared(chatlake_there, "--sample", "60")
+
+    assert code == 7
+    assert source["different"] == forged
+    done = chatlake_there("verify", "--against-api", "--sample", "60")
+    assert forged[0] in done.out
+    assert "differ from what the source sends" in done.err
+
+
+def test_the_same_seed_chooses_the_same_sample(chatlake_there: CommandLine) -> None:
+    """An auditor can repeat it; another seed looks elsewhere."""
+    chosen = [
+        set(compared(chatlake_there, "--sample", "5", "--seed", seed)[1]["sampled"])
+        for seed in ("42", "42", "43")
+    ]
+    assert chosen[0] == chosen[1] != chosen[2]
+    assert len(chosen[0]) == 5
+
+
+def test_what_expired_is_not_missing(
+    server: Running,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    chatlake: CommandLine,
+) -> None:
+    """The source has dropped what is older than its retention: exit code 0, and a number."""
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    monkeypatch.chdir(tmp_path)
+    backup(settings_for(tmp_path, server.base_url, retention="1d"))
+    for completion_id in server.ids()[:20]:
+        server.delete(completion_id)
+
+    code, source = compared(chatlake)
+
+    assert code == 0
+    assert (source["expired"], source["extra"]) == (20, [])
+
+
+def test_options_of_the_comparison_alone(chatlake_there: CommandLine) -> None:
+    """--source and --seed say nothing without it; an unknown source is named."""
+    assert chatlake_there("verify", "--seed", "1").code == 2
+    done = chatlake_there("verify", "--against-api", "--source", "nobody")
+    assert done.code == 2
+    assert "nobody" in done.err
