@@ -143,7 +143,7 @@ def _character(character: str) -> str:
 
 
 def _in_base64(secret: str) -> list[str]:
-    """Return the base64 forms of a secret, whatever happens before and after it."""
+    """Return the base64 forms of a secret, whatever comes before and after it."""
     found = []
     for before in range(3):
         data = b"\0" * before + secret.encode("utf-8", "surrogatepass")
