@@ -91,7 +91,7 @@ class Discovery:
             )  # fmt: skip
 
     def _given(self, ids: Sequence[str]) -> Iterator[Asked]:
-        """Yield the ids that were given, but for those that the lake was told to forget."""
+        """Yield the given ids, except those that were forgotten."""
         failures = self._open_failures()
         for completion_id in dict.fromkeys(ids):
             if not self._is_forgotten(completion_id):
@@ -139,7 +139,7 @@ class Discovery:
         return self.ended and (start is None or (created is not None and created >= start))
 
     def _is_forgotten(self, completion_id: str) -> bool:
-        """Say whether the lake was told to forget it: then it is as if the list had it not."""
+        """Say whether it was forgotten; then it counts as not listed."""
         is_forgotten = self._lake.state.forgotten.has(self._job.name, completion_id)
         self._forgotten += is_forgotten
         return is_forgotten

@@ -84,8 +84,8 @@ async def export_apart(
 ) -> None:
     """Export some items of a run where the run itself is not: in a worker.
 
-    It has its own memory of what the lake holds, and neither lists nor commits. `take` gets what is
-    durable, also when this then raises: AccountError, SourceUnreachableError, LakeError.
+    It has its own memory of the lake's content, and neither lists nor commits. `take` gets durable
+    files, even if this then raises: AccountError, SourceUnreachableError, LakeError.
     """
 
     async def each() -> AsyncIterator[Item]:

@@ -1,6 +1,6 @@
-"""The checks of `chatlake doctor` on a valid configuration: what it leaves out, doubles or names.
+"""The checks of `chatlake doctor` on a valid configuration: missing, duplicate or risky settings.
 
-They look at the address of `notify` and the cluster of `runner` too; nothing is posted.
+They also check the address of `notify` and the cluster of `runner`; nothing is posted.
 """
 
 from __future__ import annotations

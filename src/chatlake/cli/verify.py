@@ -46,8 +46,8 @@ def verify(
         typer.Option(
             "--expect",
             metavar="FINGERPRINT",
-            help="A fingerprint that a backup or `chatlake status` once printed: the lake must "
-            "still have the commit that it stands for.",
+            help="A fingerprint that a backup or `chatlake status` once printed: check that the "
+            "lake still has that commit.",
         ),
     ] = None,
     *,
@@ -71,8 +71,8 @@ def verify(
         bool,
         typer.Option(
             "--against-api",
-            help="Also list the sources again and compare: what is missing, changed or extra. "
-            "Needs their keys, and keeps to their pace.",
+            help="Also list the sources, and report what is missing, changed or extra in the "
+            "lake. Needs their keys, and respects their pace.",
         ),
     ] = False,
     as_json: JsonOption = False,
@@ -199,7 +199,7 @@ def _document(report: VerifyReport, error: ChatlakeError | None) -> dict[str, An
 
 
 def _expected(report: VerifyReport) -> dict[str, Any] | None:
-    """Return which commit has the expected fingerprint, null where none has."""
+    """Return which commit has the expected fingerprint; null if none has."""
     wanted = report.expectation
     if wanted is None:
         return None

@@ -205,9 +205,9 @@ def _completions_at_once(lake: Lake, files: list[PartFile]) -> int:
 
 
 class MissingMessages:
-    """Says of each completion whether the lake holds all its messages, or is known not to.
+    """Says of each completion whether the lake has all its messages, or is known to lack some.
 
-    It is asked for one after the other, and remembers the versions of one partition.
+    It checks one after another, and remembers the versions of one partition.
     """
 
     def __init__(self, lake: Lake) -> None:

@@ -1,4 +1,4 @@
-"""How a flow run ends: the states that tell Prefect what became of it.
+"""How a flow run ends: the states that it reports to Prefect.
 
 A run is Skipped, which is not a failure, if another one is writing to the lake. The lake has one
 writer, and its own lock decides which run that is. The second run has nothing to do: the first one

@@ -110,7 +110,7 @@ def left_to_erase(lake: Lake) -> list[str]:
 
 
 class _Forgetting:
-    """Rewrites partitions without some completions; collects what the commit and receipt say."""
+    """Rewrites partitions without some completions; collects the content of commit and receipt."""
 
     def __init__(self, lake: Lake) -> None:
         self.added: list[PartFile] = []
@@ -202,7 +202,10 @@ def _unlisted_by_partition(lake: Lake) -> dict[Partition, list[tuple[str, str]]]
 
 
 def _temporary_files(lake: Lake) -> Iterator[str]:
-    """Yield what killed writers left half written: it may hold anything, and nothing needs it."""
+    """Yield files that killed writers left half written.
+
+    They may contain anything, and are not needed.
+    """
     for file in lake.leftovers():
         if file.path.endswith(".tmp"):
             yield file.path

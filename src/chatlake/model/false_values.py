@@ -1,4 +1,4 @@
-"""What a manifest may say and no chatlake writes: times, days and figures that cannot be."""
+"""What a manifest may contain but chatlake never writes: impossible times, days and figures."""
 
 from __future__ import annotations
 

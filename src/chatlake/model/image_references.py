@@ -158,10 +158,10 @@ def _string(token: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What a reference in `raw` says of its image.
+    """What a reference in `raw` says about its image.
 
-    `media_type`: as `EmbeddedImage` has it. `is_bare`: whether it has the hash alone, and so says
-    nothing of the media type.
+    `media_type`: as in `EmbeddedImage`. `is_bare`: whether it has only the hash, and so no media
+    type.
     """
 
     sha256: str

@@ -148,7 +148,7 @@ def completion_of(sent: SentObject) -> Completion:
 
 
 def message_of(sent: SentObject, name: str) -> Message:
-    """Decode a message, called `name` where it has no id; InvalidResponseError if it is not one."""
+    """Decode a message, named `name` if it has no id; InvalidResponseError if it is invalid."""
     fields, sent = _required_fields(_MESSAGE, sent, "a message")
     return Message(fields.id if isinstance(fields.id, str) and fields.id else name, fields, sent)
 
@@ -202,7 +202,7 @@ def _decode(decoder: msgspec.json.Decoder[T], sent: SentObject) -> tuple[T, Sent
 
 
 def require_utf8(sent: SentObject, what: str) -> SentObject:
-    """Return what is UTF-8, else raise InvalidResponseError: msgspec skips text unread."""
+    """Return text that is UTF-8, else raise InvalidResponseError: msgspec skips text unread."""
     try:
         if not sent.text.isascii():
             decoder = getincrementaldecoder("utf-8")()
@@ -215,7 +215,7 @@ def require_utf8(sent: SentObject, what: str) -> SentObject:
 
 
 def unreadable(what: str, sent: SentObject, error: Exception) -> InvalidResponseError:
-    """Return what to raise where `what` (an object with its article) cannot be read."""
+    """Return the error to raise if `what` (an object with its article) cannot be read."""
     start = sent.text[:80].decode("utf-8", "replace")
     return InvalidResponseError(
         f"the service answered {what} that cannot be read ({error}): {start!r}"

@@ -1,6 +1,6 @@
-"""Decoding of the pages of a list: their items, and what they say of more.
+"""Decoding of the pages of a list: their items, and whether there is more.
 
-Servers say in several ways whether there is more and where it begins. `Page` says it in one.
+Servers say in several ways whether there is more and where it starts. `Page` says it in one way.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the operating system says of a file, as an error of a lake with its remedy.
+"""Errors of the operating system as errors of a lake, with their remedy.
 
 Too many open files are a limit of this process or machine, not damage of a lake.
 """

@@ -25,8 +25,8 @@ FindingKind = Literal[
     "count",  # a count that another table contradicts
     "image",  # an image that is not stored, or whose bytes are not those of its SHA-256
     "contradiction",  # a document that others contradict
-    "rewritten",  # a commit that is not the one that was once made
-    "derived",  # a column that says something else than the object that the API sent
+    "rewritten",  # a commit that is not the original one
+    "derived",  # a column that does not match the object that the API sent
     "format",  # written by a newer chatlake
 ]
 

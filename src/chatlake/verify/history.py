@@ -141,7 +141,7 @@ def _take_commit(storage: RereadingStorage, history: History, number: int, bad: 
 
 
 def _hashes(storage: RereadingStorage, checkpoint: str, number: int) -> Iterator[str]:
-    """Yield the hash of a checkpoint: it stands for a manifest that was lost when one followed."""
+    """Yield the hash of a checkpoint, which replaces a lost manifest if a later one exists."""
     if number % CHECKPOINT_EVERY == 0:
         with suppress(FileNotFoundError, LakeDamagedError):
             yield hashlib.sha256(storage.read(checkpoint)).hexdigest()
@@ -188,9 +188,9 @@ def _agree(one: LakeState, other: LakeState) -> bool:
 def _decoded(
     storage: RereadingStorage, path: str, kind: type[Document]
 ) -> tuple[Document, str] | None:
-    """Return a document whose own hash is known to be right, with the SHA-256 of its file.
+    """Return a document whose own hash is valid, with the SHA-256 of its file.
 
-    None if it is not there or not whole.
+    None if it is missing or incomplete.
     """
     try:
         text = storage.read(path)

@@ -1,4 +1,4 @@
-"""The first wall around the SQL of a user: a connection that opens only the files of the views."""
+"""The first protection around a user's SQL: a connection that opens only the views' files."""
 
 from __future__ import annotations
 

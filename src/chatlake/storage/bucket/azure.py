@@ -67,7 +67,7 @@ class AzureStore:
             skip_instance_cache=True,
         )
         # adlfs passes on no options, and by default the library tries for more than a minute.
-        # Again after 1, 3, 5 and 9 seconds, give or take three.
+        # Retries after 1, 3, 5 and 9 seconds, give or take three.
         retries = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=4)
         given = self.filesystem.service_client
         self.filesystem.service_client = BlobServiceClient(

@@ -137,12 +137,12 @@ def is_absence(error: Exception, store: type[ObjectStore]) -> bool:
 
 
 def why_refused(error: Exception, store: type[ObjectStore]) -> Refusal:
-    """Say why a store refused, where the absence of a file is not what went wrong."""
+    """Say why a store refused, if the cause is not a missing file."""
     return "bucket" if isinstance(error, FileNotFoundError) else store.refusal(error)
 
 
 def explain(error: Exception, store: type[ObjectStore], location: str) -> tuple[str, str | None]:
-    """Return what went wrong with a lake at `location`, and what to do about it if known."""
+    """Return the error of a lake at `location`, with what to do about it if known."""
     match why_refused(error, store):
         case "credentials":
             return f"no valid credentials ({_line(error)})", store.credentials_hint

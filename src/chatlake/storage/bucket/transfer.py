@@ -1,4 +1,4 @@
-"""Large objects: read range by range, and gathered on the disk before they are sent."""
+"""Large objects: read range by range, and collected on the disk before they are sent."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class RemoteInput(io.RawIOBase):
 
 @contextmanager
 def gathering(path: str, location: str) -> Iterator[BinaryIO]:
-    """Give a nameless temporary file, of which nothing stays; LakeUnwritableError without room."""
+    """Give a nameless temporary file, of which nothing stays; LakeUnwritableError without space."""
     try:
         with tempfile.TemporaryFile(prefix="chatlake-") as file:
             yield cast("BinaryIO", file)

@@ -1,4 +1,4 @@
-"""What the tokens of a report are: used, priced, and how the replies ended."""
+"""The usage section of a report: tokens, prices, and how the replies ended."""
 
 from __future__ import annotations
 
