@@ -77,9 +77,9 @@ def end_at_once(*, even_ignored: bool = False) -> None:
 def raise_in_command() -> None:
     """From now on SIGINT raises KeyboardInterrupt, and SIGTERM SystemExit with code 143.
 
-    A library may turn that into an error of its own (DuckDB does while it runs a query), or the
-    interpreter may drop it (in a callback of its own). So `stopped_with` remembers what came, and
-    an alarm ends the process if the command has not ended after 10 seconds.
+    A library may turn that into its own error (DuckDB does while it runs a query), or the
+    interpreter may drop it (in one of its callbacks). So `stopped_with` remembers what came, and an
+    alarm ends the process if the command has not ended after 10 seconds.
     """
     for number in _STOPS:
         if signal.getsignal(number) is not signal.SIG_IGN:

@@ -49,7 +49,7 @@ class BodyReader:
         """Return the whole body, decoded; or raise TooLargeBodyError or EncodedBodyError.
 
         `room` is awaited before the greater part of a large body is read. While a body waits for
-        its turn `deadline` stands still.
+        its turn, `deadline` is paused.
         """
         length = response.headers.get("content-length", "")
         if length.isdecimal() and int(length[:20]) > self._max_body:

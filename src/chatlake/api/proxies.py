@@ -4,7 +4,7 @@
 hosts that are reached directly, as curl and Go read it:
 
     *                          all of them
-    example.org, .example.org  the host and what stands below it; `*.example.org` too
+    example.org, .example.org  the host and everything below it; `*.example.org` too
     example.org:8443           only this port
     10.0.0.0/8, fd00::/8       addresses of a network
     ::1, [::1], [::1]:8080     one address

@@ -115,7 +115,7 @@ class Blame:
                     f"the service keeps failing: {silence.message}", hint=silence.hint
                 ) from silence
             except CompletionError:
-                pass  # a response all the same
+                pass  # still a response
             self._asked += 1
 
     async def _ask_for_the_list(self) -> None:

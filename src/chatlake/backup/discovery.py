@@ -243,7 +243,7 @@ class _Noted:
 def _matches(completion: Completion, job: SourceJob) -> bool:
     """Whether the metadata filter holds: servers that ignore it send everything.
 
-    `model` is left to the service, because an alias may stand for quite different names.
+    `model` is left to the service, because an alias may mean quite different names.
     """
     if not job.metadata:
         return True

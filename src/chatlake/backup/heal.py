@@ -1,6 +1,6 @@
 """Healing: when listed files are missing, fetch again what the source still has.
 
-A commit of its own removes from the list every file that is missing or has another size than its
+A separate commit removes from the list every file that is missing or has another size than its
 manifest says. Rows that lost a part of their data are marked as incomplete (no digest). So this
 run, or the next one if this one is killed, fetches them again. If the source no longer has them,
 they stay as they are.

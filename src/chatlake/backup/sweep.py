@@ -172,11 +172,11 @@ _ENDED_WELL = ("complete", "incomplete")
 
 
 def with_due_sweep(job: SourceJob, state: LakeState) -> SourceJob:
-    """Return the job as a full sweep where its last one is `full_sweep_every` ago, else as it is.
+    """Return the job as a full sweep if its last one is `full_sweep_every` ago, else unchanged.
 
-    The first run of a source lists everything anyway, so the time counts from there. Runs stand in
-    the order of their commits: where the clock was put back since the last sweep, one is due, for
-    how long ago it was nobody knows.
+    The first run of a source lists everything anyway, so the time counts from there. Runs are in
+    the order of their commits. If the clock was put back since the last sweep, one is due, because
+    its age is unknown.
     """
     if job.mode != "incremental" or job.full_sweep_every is None:
         return job

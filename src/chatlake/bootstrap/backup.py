@@ -125,7 +125,7 @@ def _interruptible(report: BackupReport) -> Iterator[None]:
         with signals.raising_stops(note):
             yield
     except Exception as error:
-        # DuckDB turns what the handler raises during a query into an error of its own.
+        # DuckDB turns what the handler raises during a query into its own error.
         is_stop = isinstance(error, RunInterruptedError) or not isinstance(error, ChatlakeError)
         if report.stopped_by is None or not is_stop:
             raise

@@ -45,6 +45,6 @@ def failed(check: str, error: ChatlakeError) -> Check:
 
 
 def exit_code(checks: list[Check]) -> int:
-    """Return the code of the worst failure, 0 where there is none."""
+    """Return the code of the worst failure; 0 if there is none."""
     codes = {check.exit_code for check in checks} - {0}
     return next((code for code in _WORST_FIRST if code in codes), max(codes, default=0))

@@ -85,7 +85,7 @@ class Pulse:
             self.waiting_until, self.why = now + seconds, why
 
     def elapsed_s(self, now: float) -> float:
-        """Return the seconds since the start; they stand still when the source is done."""
+        """Return the seconds since the start; they stop when the source is done."""
         return (now if self.ended_at is None else self.ended_at) - self.started_at
 
     def rate(self, now: float) -> float:

@@ -1,6 +1,6 @@
 """When a source's completions were created, as far as the source's dates are plausible.
 
-A source may send a `created` that lies in the future or is not a time. One such row must not make a
+A source may send a `created` that is in the future or is not a time. One such row must not make a
 lake look fresh forever. So rows in the future are counted separately and do not set the age.
 """
 

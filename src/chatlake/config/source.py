@@ -1,6 +1,6 @@
 """One source: its address, its key, and how fast to send requests to it.
 
-Every field's description also stands in the JSON Schema that editors show. Durations are
+Every field's description is also in the JSON Schema that editors show. Durations are
 `timedelta`, instants are aware and in UTC, paths are absolute.
 """
 
@@ -185,7 +185,7 @@ class Source(Section):
         return {"api_key": self.api_key, **kept}
 
     def resolved_texts(self) -> set[str]:
-        """What references to variables stand for in `headers`, `query` and `base_url`'s path.
+        """The values of references to variables in `headers`, `query` and `base_url`'s path.
 
         The secrets of `secrets` are not among them. Neither is the host of `base_url`, because
         messages would say nothing without it.

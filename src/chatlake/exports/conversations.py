@@ -49,7 +49,7 @@ FROM day
 WHERE place BETWEEN $first AND $last
 HAVING count(created_at) = count(*)
 """
-# The completion, then its messages. Replies stand in the completion already: here they are only
+# The completion, then its messages. Replies are already in the completion: here they are only
 # what `/messages` sent of them too, if it did.
 _READ_A_SLICE: Final = """
 SELECT place, source, completion_id, message_count, held, sent

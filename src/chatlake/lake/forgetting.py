@@ -1,4 +1,4 @@
-"""Forgetting: erases completions with all that hangs on them, from every file, for good.
+"""Forgetting: erases completions with everything that belongs to them, from every file, for good.
 
 1. The partition's files are written again without the rows: completions, messages, parts, older
    versions, and the images that nothing else of the partition refers to.

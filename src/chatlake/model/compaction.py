@@ -8,9 +8,12 @@ that is cheap compared with what was added since, and once more when its day is 
 - Of the smaller ones, the smallest are merged, up to the largest one that is no more than `ratio`
   times as large as the others of the merge together. So rewritten bytes end up in a file that is
   larger by a share of at least 1 / `ratio`, and each byte is rewritten only a limited number of
-  times. - `ratio` is OPEN_RATIO while the day may still grow, CLOSED_RATIO when it is over. When
-  nothing is left to merge, each small file is more than `ratio` times as large as all smaller ones
-  together: at most 8 of an open day are below half of the target, and one or two of a closed one.
+  times.
+- `ratio` is OPEN_RATIO while the day may still grow, CLOSED_RATIO when it is over.
+
+When nothing is left to merge, each small file is more than `ratio` times as large as all smaller
+ones together: at most 8 of an open day are below half of the target, and one or two of a closed
+one.
 """
 
 from __future__ import annotations

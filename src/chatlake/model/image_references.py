@@ -170,7 +170,7 @@ class Reference:
 
 
 def read_reference(text: str) -> Reference | None:
-    """Read what stands for an image in `raw`; None if the text is something else."""
+    """Read the reference of an image in `raw`; None if the text is something else."""
     match = _WHOLE_REFERENCE.fullmatch(text)
     if match is None:
         return None

@@ -23,7 +23,7 @@ _NULL = msgspec.Raw(NULL)
 
 
 class CompletionFields(msgspec.Struct):
-    """The fields of a stored completion that have a column of their own."""
+    """The fields of a stored completion that have their own column."""
 
     id: Any = None
     model: Any = None
@@ -46,7 +46,7 @@ class CompletionFields(msgspec.Struct):
 
 
 class MessageFields(msgspec.Struct):
-    """The fields of a stored message that have a column of their own."""
+    """The fields of a stored message that have their own column."""
 
     id: Any = None
     created: Any = None

@@ -14,7 +14,7 @@ _INT32 = 1 << 31
 
 
 def text_or_none(value: object) -> str | None:
-    """Return a string as it is, NULL as None, anything else as its JSON text."""
+    """Return a string unchanged, NULL as None, anything else as its JSON text."""
     if value is None or isinstance(value, str):
         return value
     return msgspec.json.encode(value).decode()

@@ -83,7 +83,7 @@ class Oddities:
         return self._one_of(refusals.MIXED, b"refused-with", index)
 
     def spoil(self, body: bytes, name: bytes, index: int, route: str, position: int = 0) -> bytes:
-        """The object as it is sent: `body`, whose id is `name`, or spoiled."""
+        """The object as sent: `body`, whose id is `name`, perhaps spoiled."""
         kind = self._malformation(index, route, position)
         if kind is None:
             return body

@@ -36,8 +36,8 @@ class Chain:
     def add(self, head: Head, previous: str, others: frozenset[str] = frozenset()) -> None:
         """Apply the next commit.
 
-        `previous`: what it says of the one before. `others`: further hashes under which the commit
-        after it may name this one: that of its checkpoint, which stands for a lost manifest.
+        `previous`: the hash that it has of the one before. `others`: other hashes by which the next
+        commit may name this one: that of its checkpoint, which replaces a lost manifest.
         """
         if not previous:
             self._linked_from = head.number

@@ -3,8 +3,8 @@
 1. The source is listed from its beginning, as a full sweep lists it, within the configured pace.
    Each completion's digest is compared with the lake's.
 2. Completions of the lake that are not in the list are extra. Those older than the source's
-retention have expired, which is what the backup is for. 3. Of the completions that agree, a seeded
-sample is fetched again with all messages and compared
+   retention have expired, which is what the backup is for.
+3. Of the completions that agree, a seeded sample is fetched again with all messages and compared
    with the stored rows. A list does not show messages, and a digest is only the lake's own claim.
 
 Nothing is written, neither to the lake nor to the source.

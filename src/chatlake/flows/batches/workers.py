@@ -218,8 +218,8 @@ def require_version(runner: Runner, version: str | None) -> None:
 def server_for_workers(runner: Runner) -> Iterator[None]:
     """Let a cluster's workers find the run's Prefect server; inside a flow run.
 
-    A server that was started for the run is known to its process alone, and each worker would start
-    one of its own. ConfigurationError for a cluster at an address: its workers stay from one run to
+    A server that was started for the run is known only to its process, so each worker would start
+    another one. ConfigurationError for a cluster at an address: its workers stay from one run to
     the next, and Prefect keeps the connections to the first server that they had.
     """
     if runner.kind not in {"dask", "ray"} or PREFECT_API_URL.value():

@@ -23,7 +23,7 @@ def confine(
 ) -> None:
     """Let a connection open only the files of the lake's views, and lock its configuration.
 
-    `location`: where the lake lies. `temporary`: an existing private folder, the only one where
+    `location`: where the lake is. `temporary`: an existing private folder, the only one where
     DuckDB may write, for what does not fit into memory. With `allow_files` it may open any file;
     `also`: files of the lake that the views do not name.
     """

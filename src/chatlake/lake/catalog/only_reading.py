@@ -1,7 +1,7 @@
 """SQL of a user on a lake's views: what it may do, enforced by DuckDB and by a check of its tree.
 
-Two walls stand one behind the other. `confine` (confinement.py) shuts the connection: it opens just
-the files that the views name, and its configuration is locked. A file that may be read may also be
+There are two layers. `confine` (confinement.py) restricts the connection: it can open only the
+files that the views name, and its configuration is locked. A file that may be read may also be
 written by COPY, so `checked_question` looks at the tree that DuckDB's parser makes of the text, and
 takes only nodes and table functions that are known to read. The text itself is never searched:
 DuckDB reads comments, strings and quoted names in more ways than an expression can follow.
