@@ -36,12 +36,12 @@ class Faults:
     truncated: float = _rate("the connection closes after half of the body (rate)")
     slow: float = _rate("sends half of the body, waits `slow_seconds`, sends the rest (rate)")
     drip: float = _rate("sends the body byte by byte, with `slow_seconds` after each (rate)")
-    hang: float = _rate("no response until the client goes away (rate)")
+    hang: float = _rate("no response until the client disconnects (rate)")
     invalid_json: float = _rate("200 with a body that is not JSON (rate)")
     wrong_types: float = _rate("200 with JSON whose fields have wrong types (rate)")
     html_200: float = _rate("200 with an HTML page, as from a captive proxy (rate)")
-    repeated_page: float = _rate("`after` is ignored: the first page again (rate)")
-    overlapping_page: float = _rate("a page begins with items of the page before (rate)")
+    repeated_page: float = _rate("`after` is ignored, and the first page is sent again (rate)")
+    overlapping_page: float = _rate("a page begins with items of the previous page (rate)")
     empty_page: float = _rate("has_more is true on an empty page (rate)")
     hollow_page: float = _rate("an empty page whose has_more and last_id lead on (rate)")
     lost_cursor: float = _rate("`after` is unknown, as if its row was just deleted (rate)")
@@ -72,7 +72,7 @@ class Faults:
         default=None, metadata={"help": "the server dies after this many requests [never]"}
     )
     outage_after: float = field(
-        default=0.0, metadata={"help": "seconds from the start until the outage"}
+        default=0.0, metadata={"help": "seconds from the start to the outage"}
     )
     outage_seconds: float = field(
         default=0.0,
