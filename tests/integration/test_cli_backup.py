@@ -165,7 +165,7 @@ def test_options_that_exclude_each_other_are_a_wrong_usage(
     unclear = chatlake("backup", "--ids-file", "ids.txt")
 
     assert (both.code, unknown.code, unclear.code) == (2, 2, 2)
-    assert "exclude each other" in both.err
+    assert "cannot be combined" in both.err
     assert "did you mean 'openai'" in unknown.err
     assert "--source openai, --source other" in unclear.err
 
