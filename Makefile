@@ -72,15 +72,17 @@ $(READERS)/.tried: $(READY) requirements-readers.lock
 	tail -n 5 $(LOG); rm -rf $(READERS)/bin; echo "chatlake: the programs that read the exports in the tests cannot be installed; these tests are skipped"; fi
 	@touch $@
 
-PYTEST = CHATLAKE_READERS_PYTHON=$(abspath $(READERS))/bin/python CHATLAKE_OTHER_DUCKDB_PYTHON=$(abspath $(OTHER_DUCKDB))/bin/python $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
+# Compiled modules are kept, whatever the environment says: without them each process compiles chatlake
+# and its tests again, which takes longer than many a test.
+PYTEST = PYTHONDONTWRITEBYTECODE= CHATLAKE_READERS_PYTHON=$(abspath $(READERS))/bin/python CHATLAKE_OTHER_DUCKDB_PYTHON=$(abspath $(OTHER_DUCKDB))/bin/python $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
 
 .PHONY: test
 test: $(OTHER_DUCKDB)/.ready ## run the tests, except those marked slow; TESTS=FILE: only that file, slow tests included
 	@$(PYTEST) $(if $(TESTS),$(TESTS),-m "not slow")
 
 .PHONY: test-slow
-test-slow: $(OTHER_DUCKDB)/.ready $(VENV)/.ray-tried $(VENV)/.clouds-ready $(AZURITE)/.ready $(READERS)/.tried ## run the tests marked slow: Prefect, clouds, clusters, readers of exports, series of nights
-	@$(PYTEST) -m slow
+test-slow: $(OTHER_DUCKDB)/.ready $(VENV)/.ray-tried $(VENV)/.clouds-ready $(AZURITE)/.ready $(READERS)/.tried ## run those marked slow: Prefect, clouds, clusters, readers of exports, long rows of nights
+	@HYPOTHESIS_PROFILE=deep $(PYTEST) -m "slow or hypothesis"
 
 .PHONY: test-all
 test-all: ## run every test
@@ -100,6 +102,10 @@ types: setup ## strict type check
 .PHONY: docs
 docs: setup ## regenerate the generated docs
 	@$(BIN)/python docs/generate.py
+
+.PHONY: screenshots
+screenshots: setup ## take the README's screenshots anew, in Chromium
+	@$(BIN)/python docs/screenshots.py
 
 .PHONY: docs-check
 docs-check: setup

@@ -15,6 +15,7 @@ from chatlake import failpoints
 from chatlake.model.outside_text import SECRETS
 from tests.command_line import CommandLine
 from tests.support import KEY, KEY_VARIABLE, QUICK_EXAMPLES
+from tests.temporary import use_memory
 
 if TYPE_CHECKING:
     from tests.azure_server import AzureServer
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
 # Fail-points can be armed in what the tests start, and nowhere else.
 os.environ[failpoints.SWITCH] = "1"
 
-settings.register_profile("dev", max_examples=QUICK_EXAMPLES, deadline=None, derandomize=True)
-settings.register_profile("ci", max_examples=150, deadline=None, derandomize=True)
-_PROFILE = os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
-settings.load_profile(_PROFILE)
+use_memory()
+
+# `make test` tries few examples of each property, and `make test-slow` tries many.
+settings.register_profile("quick", max_examples=QUICK_EXAMPLES, deadline=None, derandomize=True)
+settings.register_profile("deep", max_examples=150, deadline=None, derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 # Those that need a Prefect server; it takes long to start, so one process has them all.
 WITH_PREFECT = tuple(
@@ -45,7 +48,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if isinstance(item, pytest.Function) and _needs_cloud(item):
             item.add_marker(pytest.mark.slow)
     _mark_all_but_samples(items)
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/flows/"))
+    items.sort(key=_rank)
+
+
+LONG_MODULES = (
+    "tests/flows/",
+    "tests/integration/test_export_f",
+    "tests/property/",
+    "tests/faults/",
+    "tests/integration/",
+    "tests/nights/",
+    "tests/web/",
+)
+"""What takes long begins first, so that no process has much left when the others are done."""
+
+
+def _rank(item: pytest.Item) -> int:
+    found = (n for n, prefix in enumerate(LONG_MODULES) if item.nodeid.startswith(prefix))
+    return next(found, len(LONG_MODULES))
 
 
 def _mark_all_but_samples(items: list[pytest.Item]) -> None:

@@ -32,14 +32,22 @@ WEEK = timedelta(days=7)
 QUERY = "SELECT completion_id, message_id, raw::VARCHAR FROM messages ORDER BY ALL"
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    """A lake with three small commits that catalogues have shown, beside a configuration."""
-    write_config(tmp_path, "http://127.0.0.1:1/v1")
-    lake = Lake.open(tmp_path / "lake", create=True)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a lake with three small commits."""
+    lake = Lake.open(tmp_path_factory.mktemp("made") / "lake", create=True)
     for key in "abc":
-        with lake.lock():
-            commit(lake, key)
+        commit(lake, key)
+    return Path(lake.location)
+
+
+@pytest.fixture
+def lake(made: Path, tmp_path: Path) -> Lake:
+    """A lake with three small commits that a catalogue has shown, beside a configuration."""
+    write_config(tmp_path, "http://127.0.0.1:1/v1")
+    shutil.copytree(made, tmp_path / "lake")
+    lake = Lake.open(tmp_path / "lake")
+    lake.refresh_catalog(force=True)
     return lake
 
 
