@@ -14,9 +14,9 @@ from chatlake.cli.streams import after_the_work
 from chatlake.errors import UsageError
 
 EXAMPLES = examples(
-    "chatlake copy /mnt/usb/lake",
+    "chatlake copy /backup/lake",
     "chatlake copy s3://archive/lake",
-    "chatlake copy /mnt/b --json",
+    "chatlake copy /backup/lake --json",
 )
 
 
