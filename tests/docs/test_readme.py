@@ -27,6 +27,7 @@ _VOLATILE = (
     (re.compile(r"\b\d{8}T\d{6}Z-[0-9a-f]{8}\b"), "<run>"),
     (re.compile(r"\b\d[\d,.]* (?:s|min|h|d)\b(?: \d+ (?:s|min|h)\b)?"), "<time>"),
     (re.compile(r"\b\d[\d,.]* (?:B|KiB|MiB|GiB)\b"), "<size>"),
+    (re.compile(r"\bCommit \d+, fingerprint [0-9a-f]{12}\b"), "<fingerprint>"),
     (re.compile(r"\+\d+ files\b"), "<files>"),  # a day more or less, by the time of day
     (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*(?: UTC)?"), "<moment>"),
     (re.compile(r" +"), " "),
