@@ -103,6 +103,10 @@ types: setup ## strict type check
 docs: setup ## write the generated docs anew
 	@$(BIN)/python docs/generate.py
 
+.PHONY: screenshots
+screenshots: setup ## take the README's screenshots anew, in Chromium
+	@$(BIN)/python docs/screenshots.py
+
 .PHONY: docs-check
 docs-check: setup
 	@$(BIN)/python docs/generate.py --check

@@ -19,7 +19,7 @@ import pytest
 from chatlake import failpoints
 from chatlake.errors import LakeDamagedError
 from chatlake.lake import Lake
-from chatlake.lake.catalog.build import connect, read_stamp
+from chatlake.lake.catalog.opening import connect, read_stamp
 from chatlake.lake.catalog.views import VIEWS
 from chatlake.model.manifest import Failure, Manifest, SourceRun
 from tests import lake_rows as rows

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chatlake.errors import CommitConflictError, LakeDamagedError, LakeFormatError
-from chatlake.lake import manifests
+from chatlake.lake import manifests, sealed
 from chatlake.model.manifest import (
     CHECKPOINT_EVERY,
     Cursor,
@@ -226,7 +226,7 @@ def test_unknown_keys_are_tolerated() -> None:
     storage = store(1)
     path = manifests.manifest_path(2)
     document = {"format": 1, "number": 2, "added": [], "novelty": {"x": 1}}
-    storage.replace(path, manifests.seal(json.dumps(document, separators=(",", ":")).encode()))
+    storage.replace(path, sealed.seal(json.dumps(document, separators=(",", ":")).encode()))
     assert manifests.load_state(storage).number == 2
 
 

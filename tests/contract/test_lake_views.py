@@ -281,3 +281,18 @@ def _scanned(connection: duckdb.DuckDBPyConnection, query: str, column: str) -> 
         if column in str(told.get("Projections")):
             found.append(int(node.get("intermediate_rows", node.get("operator_cardinality"))))
     return found
+
+
+def test_prices_that_a_command_does_not_know_stay(tmp_path: Path) -> None:
+    """A lake opened without prices builds its catalogue with those that the last one had."""
+    price = Price("gpt-4o", date(2025, 1, 1), 3.0, None, 4.0)
+    lake = Lake.open(tmp_path / "lake", create=True, prices=[price])
+    with lake.lock():
+        add(lake, lake_rows.DAY, completions=[completion("a")])
+    other = Lake.open(tmp_path / "lake")
+    with other.lock():
+        add(other, lake_rows.DAY, completions=[completion("b")])
+    assert other.catalog_is_current()
+    for opened in (other, Lake.open(tmp_path / "lake", prices=[price])):
+        with opened.connect() as connection:
+            assert rows(connection, "SELECT price_model FROM costs") == [("gpt-4o",)] * 2

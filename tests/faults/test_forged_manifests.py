@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from chatlake.lake.manifests import seal
+from chatlake.lake.sealed import seal
 from chatlake.simulator import Scenario, running
 from tests.command_line import CommandLine
 from tests.support import KEY, KEY_VARIABLE, NOW, backup, settings_for

@@ -11,7 +11,8 @@ import pytest
 
 from chatlake.errors import UsageError
 from chatlake.lake import Lake
-from chatlake.lake.manifests import manifest_path, read_head, seal
+from chatlake.lake.manifests import manifest_path, read_head
+from chatlake.lake.sealed import seal
 from chatlake.model.manifest import Manifest
 from chatlake.verify.derived import DERIVED
 from chatlake.verify.expectation import Expectation

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from chatlake.lake import Lake, manifests
-from chatlake.lake.catalog.build import CATALOG, empty_path
+from chatlake.lake import Lake, manifests, sealed
+from chatlake.lake.catalog.opening import CATALOG, empty_path
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest
 from chatlake.storage.folder import LocalStorage
 from chatlake.verify.findings import VerifyReport
@@ -54,7 +54,7 @@ def edited(data: bytes, **changes: Any) -> bytes:
     """Return a manifest with other values and the right hash."""
     document = {**json.loads(data), **changes}
     del document["sha256"]
-    return manifests.seal(json.dumps(document, separators=(",", ":")).encode())
+    return sealed.seal(json.dumps(document, separators=(",", ":")).encode())
 
 
 def flipped(data: bytes) -> bytes:
@@ -254,7 +254,7 @@ def test_an_older_catalogue_is_a_note(lake: Path) -> None:
     opened = Lake.open(lake)
     opened.storage.create(
         manifests.manifest_path(NEWEST + 1),
-        manifests.seal(b'{"format":1,"number":%d}' % (NEWEST + 1)),
+        sealed.seal(b'{"format":1,"number":%d}' % (NEWEST + 1)),
     )
 
     report = check(lake)

@@ -10,7 +10,7 @@ import pytest
 
 from chatlake.errors import UsageError
 from chatlake.lake import Lake
-from chatlake.lake.manifests import seal
+from chatlake.lake.sealed import seal
 from chatlake.model.manifest import Manifest, PartFile
 from chatlake.storage.memory import MemoryStorage
 from chatlake.verify.record import RECORD, Record, Subset, choose

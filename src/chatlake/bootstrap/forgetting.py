@@ -12,13 +12,13 @@ from chatlake.bootstrap.sparing_memory import sparing_memory
 from chatlake.errors import CommitConflictError, LakeUnwritableError, NotInLakeError
 from chatlake.exports.selection import reading, selected
 from chatlake.lake.catalog.views import quoted
+from chatlake.lake.copying import RECEIPTS
 from chatlake.lake.forgetting import forget, left_to_erase
 from chatlake.lake.lake import Lake
 from chatlake.lake.manifests import read_head
 from chatlake.model.forgotten import Forgetting
 from chatlake.model.partitions import Partition
 
-RECEIPTS = "receipts"
 _ATTEMPTS = 3
 # A lost file may have left rows of a completion that is not among the completions itself.
 _OF_IDS = """

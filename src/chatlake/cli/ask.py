@@ -92,7 +92,9 @@ def ask(
     from chatlake.config import load_settings  # noqa: PLC0415
 
     beside = output if chosen is Format.parquet else None
-    with open_for_questions(open_lake(load_settings(config)), beside=beside) as questions:
+    with open_for_questions(
+        open_lake(load_settings(config), to_ask=True), beside=beside
+    ) as questions:
         questions.answer(query, chosen.value, output)
 
 

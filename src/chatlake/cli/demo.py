@@ -42,12 +42,14 @@ LIMIT 5""",
     (
         "What do people ask about the pictures that they send?",
         """\
-SELECT part.created_at, image.media_type, image.width, image.height, question.text
+SELECT left(question.text, 60) AS question, image.media_type, image.width,
+       count(DISTINCT part.completion_id) AS completions, max(part.created_at) AS last_asked
 FROM image_parts AS part
 JOIN images AS image USING (source, created_date)
 JOIN text_parts AS question USING (source, message_id)
 WHERE image.sha256 = part.image_sha256
-ORDER BY part.created_at DESC
+GROUP BY ALL
+ORDER BY last_asked DESC
 LIMIT 4""",
     ),
 )
@@ -101,6 +103,7 @@ def _tell_what_next(place: DemoPlace) -> None:
     for what, how in (
         ("a page to send", f"{folder}/{REPORT}"),
         ("read in a browser", f"{program} browse {config}"),
+        ("find words", f"{program} search {config} refund"),
         ("ready questions", f"{program} ask {config}"),
         ("ask it yourself", f"{program} sql {config} 'SHOW TABLES'"),
         ("with any DuckDB", f"duckdb -readonly {folder}/lake/catalog.duckdb"),

@@ -35,6 +35,7 @@ def simulator(place: DemoPlace) -> Iterator[str]:
     command = [
         *("-m", "chatlake.simulator", "--exit-with-parent", "--port", "0", "--seed", "7"),
         *("--api-key", _KEY, "--completions", str(place.completions)),
+        *("--mix", place.mix),
         *("--days", repr(days), "--now", str(place.begins_at + int(days * 86_400))),
     ]
     with _child(command, os.environ, stderr=None) as process:

@@ -12,7 +12,7 @@ import typer
 
 from chatlake import signals
 from chatlake.cli import streams
-from chatlake.cli.app import app
+from chatlake.cli.app import app, program_for
 from chatlake.cli.logs import set_up_logging
 from chatlake.cli.output import show, write_json
 from chatlake.errors import (
@@ -84,9 +84,9 @@ def as_document(error: ChatlakeError) -> dict[str, str]:
 
 
 def _run(words: list[str]) -> int:
-    command = typer.main.get_command(app)
     if os.environ.get(f"_{PROGRAM.upper()}_COMPLETE"):  # the shell asks for completions
-        command.main(words, prog_name=PROGRAM)
+        typer.main.get_command(app).main(words, prog_name=PROGRAM)
+    command = typer.main.get_command(program_for(words))
     try:
         with command.make_context(PROGRAM, words) as context:
             command.invoke(context)

@@ -80,5 +80,7 @@ def _answer(query: str, config: Path | None, style: Format, output: Path | None)
     from chatlake.config import load_settings  # noqa: PLC0415
 
     beside = output if style is Format.parquet else None
-    with open_for_questions(open_lake(load_settings(config)), beside=beside) as questions:
+    with open_for_questions(
+        open_lake(load_settings(config), to_ask=True), beside=beside
+    ) as questions:
         questions.answer(query, style.value, output)

@@ -120,7 +120,7 @@ def _find(criteria: Criteria, config: Path | None, limit: int) -> tuple[Found, l
         by_place = summaries(ask, found.rows, criteria.words)
         return found, [by_place[row.place] for row in found.rows]
 
-    with open_for_questions(open_lake(load_settings(config))) as questions:
+    with open_for_questions(open_lake(load_settings(config), to_ask=True)) as questions:
         return questions.read(read)
 
 

@@ -55,7 +55,7 @@ def show(
     from chatlake.config import load_settings  # noqa: PLC0415
     from chatlake.lake.catalog.conversation import conversation_of  # noqa: PLC0415
 
-    with open_for_questions(open_lake(load_settings(config))) as questions:
+    with open_for_questions(open_lake(load_settings(config), to_ask=True)) as questions:
         conversation = questions.read(
             lambda connection: conversation_of(
                 connection, _found(connection, completion_id, source)

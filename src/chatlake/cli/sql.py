@@ -96,7 +96,7 @@ def sql(
     writer = "csv-safe" if csv_safe else chosen.value
     beside = output if chosen is Format.parquet else None
     with open_for_questions(
-        open_lake(load_settings(config)), allow_files=allow_files, beside=beside
+        open_lake(load_settings(config), to_ask=True), allow_files=allow_files, beside=beside
     ) as questions:
         if text is not None:
             questions.answer(text, writer, output)

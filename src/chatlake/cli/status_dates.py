@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 
 from chatlake.cli.words import count, moment
 from chatlake.errors import LakeError
-from chatlake.lake.files.parts import read_columns
 from chatlake.lake.lake import Lake
 from chatlake.model.manifest import PartFile, SourceRun, parse_time
 
@@ -114,6 +113,8 @@ def times_in(lake: Lake) -> ReadTimes:
     """Return how the times of a file of this lake are read."""
 
     def read(file: PartFile) -> list[tuple[str, datetime]]:
+        from chatlake.lake.files.parts import read_columns  # noqa: PLC0415 - Arrow, seldom needed
+
         epoch = parse_time("1970-01-01T00:00:00Z")
         names = "completion_id", "created_at"
         return [

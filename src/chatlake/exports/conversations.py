@@ -14,8 +14,8 @@ import duckdb
 from chatlake.backup.lake_port import StoredVersion
 from chatlake.errors import LakeDamagedError, LakeError
 from chatlake.exports.selection import ATTEMPTS
-from chatlake.lake.catalog.build import empty_file_of
 from chatlake.lake.catalog.duckdb_files import has_moved
+from chatlake.lake.catalog.opening import empty_file_of
 from chatlake.lake.catalog.views import reader
 from chatlake.lake.files.parts import open_part
 from chatlake.lake.files.replaced import url_of_listed

@@ -14,11 +14,10 @@ from chatlake.bootstrap.prefect_database import own_database, require_known_data
 from chatlake.bootstrap.prefect_password import temporary_server_guarded
 from chatlake.bootstrap.runners import require_extra, require_lasting_server, require_prefect
 from chatlake.bootstrap.secrets import needs_prefect_secrets
-from chatlake.bootstrap.sources import jobs_for
+from chatlake.bootstrap.sources import job_for_ids, jobs_for
 from chatlake.config import Settings
 from chatlake.errors import ChatlakeError, RunInterruptedError
 from chatlake.flows.configuration import flow_settings
-from chatlake.flows.jobs import job_for_ids
 from chatlake.flows.session import in_own_session
 
 if TYPE_CHECKING:

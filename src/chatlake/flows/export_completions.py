@@ -13,8 +13,8 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 
+from chatlake.bootstrap.sources import job_for_ids
 from chatlake.flows.configuration import source_names
-from chatlake.flows.jobs import job_for_ids
 from chatlake.flows.run import flow_run_name, run_in_flow
 
 

@@ -21,13 +21,13 @@ from chatlake.errors import (
     LakeUnwritableError,
 )
 from chatlake.lake import manifests, tidying
-from chatlake.lake.catalog.build import connect
 from chatlake.lake.catalog.keeper import CatalogKeeper
+from chatlake.lake.catalog.opening import connect
 from chatlake.lake.files.replaced import FOLDER as REPLACED
-from chatlake.lake.files.schema import SCHEMAS
 from chatlake.lake.lake_rows import LakeRows
 from chatlake.model.manifest import Manifest, format_time
 from chatlake.model.prices import Price
+from chatlake.model.tables import COLUMNS
 from chatlake.storage.folder import Access
 from chatlake.storage.interface import TEMPORARY_SUFFIX, LockHolder, Storage, StoredFile
 from chatlake.storage.opening import storage_at
@@ -45,8 +45,8 @@ _UNREADABLE: Final = re.compile(r"\\.*[*?\[]|[*?\[].*\\")
 class Lake(LakeRows):
     """The lake on one storage, and what its newest manifest lists (`backup.ports.LakeStore`)."""
 
-    def __init__(self, storage: Storage, prices: Sequence[Price] = ()) -> None:
-        """Load the state; `prices` are for the view `costs`.
+    def __init__(self, storage: Storage, prices: Sequence[Price] | None = None) -> None:
+        """Load the state; `prices` are for the view `costs`; None: those that the lake has.
 
         LakeDamagedError, LakeFormatError (see `manifests.load_state`).
         """
@@ -65,14 +65,14 @@ class Lake(LakeRows):
         *,
         access: Access = "private",
         create: bool = False,
-        prices: Sequence[Price] = (),
+        prices: Sequence[Price] | None = None,
     ) -> Lake:
         """Open the lake in a folder or bucket; with `create`, make it if there is none.
 
-        `access` says which users may read what this process writes into a folder; `prices` are for
-        the view `costs`. Raises LakeNotFoundError without a lake; LakeDamagedError,
-        LakeFormatError; with `create` LakeUnwritableError; ConfigurationError for a URL that
-        `storage_at` refuses.
+        `access` says which users may read what this process writes into a folder. `prices` are for
+        the view `costs`; None: those that the lake's catalogue has. Raises LakeNotFoundError
+        without a lake; LakeDamagedError, LakeFormatError; with `create` LakeUnwritableError;
+        ConfigurationError for a URL that `storage_at` refuses.
         """
         storage = storage_at(location, access)
         if _PARTITION.search(storage.location):
@@ -115,6 +115,10 @@ class Lake(LakeRows):
     def refresh(self) -> bool:
         """Take in what other processes have committed; return whether there was anything."""
         return manifests.refresh_state(self.storage, self._state)
+
+    def reload(self) -> None:
+        """Read the state again from its newest checkpoint. LakeDamagedError."""
+        self._state = manifests.load_state(self.storage)
 
     @contextmanager
     def lock(self, run_id: str = "") -> Iterator[None]:
@@ -209,6 +213,10 @@ class Lake(LakeRows):
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """Open the views read-only, on the newest commit; TimeZone UTC."""
+        if self._catalog.is_local:
+            self.refresh()
+            if current := self._catalog.connect_if_current(self._state):
+                return current
         connection = connect(self.ensure_catalog(), self.storage)
         # A catalogue of its own goes with its keeper: that one stays as long as the connection.
         weakref.finalize(connection, _let_go, self._catalog).atexit = False
@@ -219,7 +227,7 @@ class Lake(LakeRows):
         for file in self.storage.list():
             folder, _, name = file.path.rpartition("/")
             top = folder.partition("/")[0]
-            is_data = top == REPLACED or (top in SCHEMAS and file.path not in self._state.files)
+            is_data = top == REPLACED or (top in COLUMNS and file.path not in self._state.files)
             if is_data or (name.startswith("_") and name.endswith(TEMPORARY_SUFFIX)):
                 yield file
 

@@ -16,8 +16,8 @@ from collections.abc import Collection, Iterable
 
 from chatlake import failpoints
 from chatlake.lake.files.replaced import FOLDER, listed_path, replaced_path
-from chatlake.lake.files.schema import SCHEMAS
 from chatlake.model.manifest import LakeState
+from chatlake.model.tables import COLUMNS
 from chatlake.storage.interface import Storage
 
 _SUFFIX = ".parquet"
@@ -49,7 +49,7 @@ def _unlisted(paths: Iterable[str], state: LakeState) -> list[str]:
     return [
         path
         for path in paths
-        if path.endswith(_SUFFIX) and path.partition("/")[0] in SCHEMAS and path not in state.files
+        if path.endswith(_SUFFIX) and path.partition("/")[0] in COLUMNS and path not in state.files
     ]
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chatlake.lake.catalog.build import CATALOG, read_stamp
-from chatlake.lake.files.schema import SCHEMAS
+from chatlake.lake.catalog.opening import CATALOG, read_stamp
+from chatlake.model.tables import COLUMNS
 from chatlake.storage.interface import Storage
 from chatlake.storage.local_copy import local_copy
 from chatlake.storage.opening import storage_at
@@ -30,7 +30,7 @@ def _data_alone(storage: Storage) -> str | None:
     """Name a data file without the empty ones, which are the first thing that a lake has."""
     if next(storage.list("schema"), None) is not None:
         return None
-    found = (next(storage.list(table), None) for table in SCHEMAS)
+    found = (next(storage.list(table), None) for table in COLUMNS)
     file = next((file for file in found if file is not None), None)
     return None if file is None else f"{file.path} exists, but no manifest lists it"
 

@@ -16,8 +16,8 @@ from datetime import datetime, timedelta
 from chatlake import failpoints
 from chatlake.lake import manifests
 from chatlake.lake.files.replaced import listed_path
-from chatlake.lake.files.schema import SCHEMAS
 from chatlake.lake.lake import Lake
+from chatlake.model.tables import COLUMNS
 from chatlake.storage.interface import TEMPORARY_SUFFIX, Storage, StoredFile
 
 _OURS = (".parquet", TEMPORARY_SUFFIX)
@@ -34,7 +34,7 @@ class Unlisted:
     def is_tidy(self) -> bool:
         """Whether no unlisted Parquet file lies in a table's folder, where a glob counts it."""
         return not any(
-            file.path.partition("/")[0] in SCHEMAS and file.path.endswith(".parquet")
+            file.path.partition("/")[0] in COLUMNS and file.path.endswith(".parquet")
             for file in (*self.removable, *self.kept)
         )
 

@@ -64,11 +64,19 @@ class Readers:
         stored = json.loads(plain)
         asked = len(json.dumps(talk.inputs)) // 5 + 9
         produced = len(json.dumps(talk.choices)) // 5
-        stored["usage"] |= {
+        usage = stored["usage"]
+        usage |= {
             "total_tokens": asked + produced,
             "completion_tokens": produced,
             "prompt_tokens": asked,
         }
+        for of_what, name, most in (
+            ("prompt_tokens_details", "cached_tokens", asked),
+            ("completion_tokens_details", "reasoning_tokens", produced),
+        ):
+            details = usage.get(of_what) or {}
+            if details.get(name, 0) > most:
+                details[name] = most // 2
         stored["choices"] = talk.choices
         stored["tools"] = json.loads(task_phrases.TOOLS) if talk.has_tools else None
         stored["tool_choice"] = "auto" if talk.has_tools else None

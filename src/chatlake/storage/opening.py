@@ -8,7 +8,6 @@ from importlib import import_module
 from typing import Final
 
 from chatlake.errors import ConfigurationError
-from chatlake.storage.bucket.remote import RemoteStorage
 from chatlake.storage.folder import Access, LocalStorage
 from chatlake.storage.interface import Storage
 
@@ -45,4 +44,6 @@ def storage_at(location: str | os.PathLike[str], access: Access = "private") -> 
             f'lakes on {match[1]}:// need chatlake[{extra}]: pip install "chatlake[{extra}]"',
             hint="Or use a folder on this machine as `lake`.",
         ) from error
+    from chatlake.storage.bucket.remote import RemoteStorage  # noqa: PLC0415 - only for buckets
+
     return RemoteStorage(place.rstrip("/"), store)

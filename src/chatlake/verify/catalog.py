@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from chatlake.errors import LakeDamagedError, LakeForbiddenError
-from chatlake.lake.catalog.build import CATALOG, CatalogStamp, connect, empty_path
 from chatlake.lake.catalog.ledger import LEDGER
+from chatlake.lake.catalog.opening import CATALOG, CatalogStamp, connect, empty_path
 from chatlake.lake.catalog.views import VIEWS
 from chatlake.lake.files.parts import empty_file, open_part
 from chatlake.lake.files.schema import SCHEMAS

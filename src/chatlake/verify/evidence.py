@@ -6,7 +6,7 @@ that an earlier verification saw.
 
 from __future__ import annotations
 
-from chatlake.lake.catalog.build import CATALOG
+from chatlake.lake.catalog.opening import CATALOG
 from chatlake.model.manifest import LakeState
 from chatlake.storage.interface import Storage
 from chatlake.storage.rereading import RereadingStorage

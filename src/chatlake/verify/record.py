@@ -14,7 +14,7 @@ from typing import Annotated, Final, Self
 import msgspec
 
 from chatlake.errors import LakeDamagedError, UsageError
-from chatlake.lake.manifests import seal
+from chatlake.lake.sealed import seal
 from chatlake.model.manifest import PartFile
 from chatlake.storage.interface import Storage
 

@@ -45,6 +45,7 @@ class _Opened:
         self.connection = connection
         self.signature = signature
         self.kept: dict[str, Any] = {}
+        self.tables = threading.RLock()
         self.askers = 0
         self.is_replaced = False
 
@@ -80,6 +81,15 @@ class Session:
             self._opened.kept[name] = compute()
         found: T = self._opened.kept[name]
         return found
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[dict[Any, Any]]:
+        """Be the only page that changes tables in memory; gives what was noted under `name`.
+
+        Tables and notes go with the commit.
+        """
+        with self._opened.tables:
+            yield self._opened.kept.setdefault(name, {})
 
     def interrupt(self) -> None:
         """End the query that runs, and let no other begin."""

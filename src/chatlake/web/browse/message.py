@@ -59,6 +59,7 @@ class MessageShown:
     refusal: str | None
     hidden: int
     is_beside_call: bool = False
+    is_replaced: bool = False
 
     @property
     def is_instruction(self) -> bool:
