@@ -55,6 +55,7 @@ class Questions:
         self.lake = lake
         self.folder = folder
         self._allow_files = allow_files
+        lake.answer_despite_losses()
         self.connection = self._connect()
 
     def close(self) -> None:
@@ -141,6 +142,8 @@ class Questions:
                 if not left or not has_moved(error, self.lake.location):
                     raise
             self.connection.close()
+            if not left - 1:  # not moved by a run that ended meanwhile
+                self.lake.look_for_losses()
             self.connection = self._connect()
         raise AssertionError("unreachable")
 

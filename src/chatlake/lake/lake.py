@@ -23,6 +23,7 @@ from chatlake.errors import (
 from chatlake.lake import manifests, tidying
 from chatlake.lake.catalog.keeper import CatalogKeeper
 from chatlake.lake.catalog.opening import connect
+from chatlake.lake.files.losses import Losses, find_losses
 from chatlake.lake.files.replaced import FOLDER as REPLACED
 from chatlake.lake.lake_rows import LakeRows
 from chatlake.model.manifest import Manifest, format_time
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     import duckdb
 
 logger = logging.getLogger(__name__)
+
+_LOST_SHOWN: Final = 3
 
 _PARTITION: Final = re.compile(r"[/\\](source|created_date)=")
 # DuckDB keeps a backslash in a path, but treats it as a separator in a glob.
@@ -57,6 +60,8 @@ class Lake(LakeRows):
         # those that it replaced before one did.
         self._unshown: set[str] = set()
         self._never_shown: set[str] = set()
+        self._answers_despite_losses = False
+        self._losses = Losses()
 
     @classmethod
     def open(
@@ -200,6 +205,16 @@ class Lake(LakeRows):
         removed with this object. While another run writes, it is the one that the run keeps fresh.
         """
         self.refresh()
+        if self._losses.are_of(self._state):
+            return self._catalog.build_privately(self._state, self._losses)
+        try:
+            return self._ensure_whole_catalog()
+        except LakeDamagedError:
+            if not self.look_for_losses():
+                raise
+            return self._catalog.build_privately(self._state, self._losses)
+
+    def _ensure_whole_catalog(self) -> str:
         if not self._catalog.is_local:
             # The one in the bucket is for other programs; it would have to be fetched to be read.
             return self._catalog.build_privately(self._state)
@@ -216,13 +231,44 @@ class Lake(LakeRows):
         """Open the views read-only, on the newest commit; TimeZone UTC."""
         if self._catalog.is_local:
             self.refresh()
-            if current := self._catalog.connect_if_current(self._state):
+            if not self._losses.are_of(self._state) and (
+                current := self._catalog.connect_if_current(self._state)
+            ):
                 return current
         connection = connect(self.ensure_catalog(), self.storage)
         # A private catalogue is removed with its keeper, so the keeper lives as long as the
         # connection.
         weakref.finalize(connection, _let_go, self._catalog).atexit = False
         return connection
+
+    def answer_despite_losses(self) -> None:
+        """Let the views answer for the rest where listed files are missing, with a warning.
+
+        Without this they raise LakeDamagedError: an export must not leave rows out silently.
+        """
+        self._answers_despite_losses = True
+
+    def look_for_losses(self) -> bool:
+        """Look for listed files that are not at their path, and warn of those that are nowhere.
+
+        Return whether there are any and opening the views again helps: without
+        `answer_despite_losses` only if none is lost.
+        """
+        if self._losses.are_of(self._state):
+            return False
+        found = find_losses(self.storage, self._state)
+        if found.lost and not self._answers_despite_losses:
+            return False
+        self._losses = found
+        lost = sorted(found.lost)
+        if lost:
+            more = f" and {len(lost) - _LOST_SHOWN:,} more" if lost[_LOST_SHOWN:] else ""
+            logger.warning(
+                "%s: %d listed file(s) are missing, and the answer lacks their rows: %s%s. "
+                "`chatlake verify` says what to do",
+                self.location, len(lost), ", ".join(lost[:_LOST_SHOWN]), more,
+            )  # fmt: skip
+        return self._losses.are_of(self._state)
 
     def leftovers(self) -> Iterator[StoredFile]:
         """Yield the files that no manifest lists: temporary, replaced, or of a killed run."""

@@ -19,6 +19,7 @@ from chatlake.lake.catalog.opening import (
     read_prices,
     read_stamp,
 )
+from chatlake.lake.files.losses import Losses
 from chatlake.model.manifest import LakeState
 from chatlake.model.prices import Price
 from chatlake.model.tables import COLUMNS
@@ -44,7 +45,7 @@ class CatalogKeeper:
         self._took_s = _EXPECTED_S
         self._ended_at = time.monotonic()
         self._private: LocalStorage | None = None
-        self._private_number = -1
+        self._private_shows = (-1, Losses())
         self._swapped_in: CatalogStamp | None = None
 
     @property
@@ -131,8 +132,11 @@ class CatalogKeeper:
         self._took_s = self._ended_at - begun_at
         return True
 
-    def build_privately(self, state: LakeState) -> str:
-        """Return the path of a catalogue of `state` in a folder that goes with this process."""
+    def build_privately(self, state: LakeState, losses: Losses | None = None) -> str:
+        """Return the path of a catalogue of `state` in a folder that goes with this process.
+
+        `losses`: the files that are not at their path; those that are nowhere are left out.
+        """
         if self._private is None:
             folder = tempfile.mkdtemp(prefix="chatlake-")
             weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
@@ -141,10 +145,11 @@ class CatalogKeeper:
             self._private = LocalStorage(f"{folder}/{place}")
             for table in COLUMNS:
                 _write_empty_file(self._private, table)
-        if self._private_number != state.number:
-            data = _built(self._storage, state, self._private, self._known_prices())
+        losses = losses or Losses()
+        if self._private_shows != (state.number, losses):
+            data = _built(self._storage, state, self._private, self._known_prices(), losses)
             self._private.replace(CATALOG, data)
-            self._private_number = state.number
+            self._private_shows = (state.number, losses)
         return f"{self._private.location}/{CATALOG}"
 
     def _stamp(self) -> CatalogStamp | None:
@@ -175,10 +180,16 @@ class CatalogKeeper:
         return len(sizes) == len(COLUMNS) and all(sizes.values())
 
 
-def _built(storage: Storage, state: LakeState, empties: Storage, prices: Sequence[Price]) -> bytes:
+def _built(
+    storage: Storage,
+    state: LakeState,
+    empties: Storage,
+    prices: Sequence[Price],
+    losses: Losses | None = None,
+) -> bytes:
     from chatlake.lake.catalog.build import build_catalog  # noqa: PLC0415 - Arrow, seldom needed
 
-    return build_catalog(storage, state, empties, prices)
+    return build_catalog(storage, state, empties, prices, losses or Losses())
 
 
 def _write_empty_file(storage: Storage, table: str) -> None:

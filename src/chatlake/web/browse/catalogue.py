@@ -101,6 +101,7 @@ class Catalogue:
     """A lake's views; safe to use from several threads."""
 
     def __init__(self, lake: Lake, *, patience_s: float = PATIENCE_S) -> None:
+        lake.answer_despite_losses()
         self.location = lake.location
         self.patience_s = patience_s
         self._lake = lake

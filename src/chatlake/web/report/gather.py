@@ -46,6 +46,7 @@ def gather(
     lake: Lake, ask_status: AskStatus, now: datetime, period: Period | None = None
 ) -> Report:
     """Return the facts of a lake, at its newest commit. LakeDamagedError if it is unreadable."""
+    lake.answer_despite_losses()
     for left in reversed(range(ATTEMPTS)):
         try:
             return _gather(lake, ask_status, now, period)
@@ -53,6 +54,8 @@ def gather(
             # A run that ends moves replaced files away: the next attempt opens its catalogue.
             if not left or not has_moved(error, lake.location):
                 raise unreadable(error) from error
+            if left == 1:  # not moved by a run that ended meanwhile
+                lake.look_for_losses()
     raise AssertionError("the last attempt returns or raises")
 
 
