@@ -1,4 +1,4 @@
-"""What holds for all tests: the same examples on every machine, servers, how they are spread."""
+"""Shared by all tests: the same examples on every machine, servers, and how tests are spread."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ OTHER_CLOUDS = ("gs_lake", "az_lake", "gcs_server", "azure_server")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a cloud's stand-in as slow; begin with what takes long and waits much."""
+    """Mark tests that need a cloud's emulator as slow; start with those that take and wait longest."""
     for item in items:
         if isinstance(item, pytest.Function) and _needs_cloud(item):
             item.add_marker(pytest.mark.slow)
@@ -106,7 +106,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep what chatlake remembers of lakes out of the user's own folder."""
+    """Keep chatlake's notes about lakes out of the user's own folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CHATLAKE_STATE", str(tmp_path_factory.mktemp("state")))
         yield
@@ -151,7 +151,7 @@ def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
 
 @pytest.fixture
 def s3_lake(s3: S3Server) -> str:
-    """Return where a lake may be made, in a bucket of its own."""
+    """Return where a lake may be made, in a separate bucket."""
     bucket = f"test-{uuid.uuid4()}"
     s3.make_bucket(bucket)
     return f"s3://{bucket}/some/lake"
@@ -168,7 +168,7 @@ def gcs_server() -> Iterator[GcsServer]:
 
 @pytest.fixture
 def gs_lake(gcs_server: GcsServer, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return where a lake may be made, in a bucket of Google's of its own."""
+    """Return where a lake may be made, in a separate bucket at Google."""
     for name, value in gcs_server.environment.items():
         monkeypatch.setenv(name, value)
     bucket = f"test-{uuid.uuid4()}"
@@ -187,7 +187,7 @@ def azure_server() -> Iterator[AzureServer]:
 
 @pytest.fixture
 def az_lake(azure_server: AzureServer, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return where a lake may be made, in a container of Azure's of its own."""
+    """Return where a lake may be made, in a separate container at Azure."""
     for name, value in azure_server.environment.items():
         monkeypatch.setenv(name, value)
     container = f"test-{uuid.uuid4()}"

@@ -167,7 +167,7 @@ class UnusableListError(ChatlakeError):
 class CompletionError(ChatlakeError):
     """One completion could not be fetched: it becomes a named failure; the others are kept.
 
-    `reason` is the word that the ledger keeps. `status`: the HTTP status, None where no response
+    `reason` is the word that the ledger keeps. `status`: the HTTP status, None if no response
     came or its body is at fault. `of_route`: the response speaks of the route as a whole, and does
     not name the completion.
     """

@@ -216,3 +216,43 @@ def test_manifests_first_and_then_the_rest(lake: Lake, tmp_path: Path) -> None:
         if path.is_dir() and path.name != "manifests":
             shutil.copytree(path, copy / path.name)
     assert [row[0] for row in answer(Lake.open(copy))] == ["a", "a", "b", "b", "c", "c"]
+
+
+def test_a_copy_in_order_of_names_answers_for_the_rest(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chatlake: CommandLine
+) -> None:
+    """Data first, then a backup, then its manifests: the views name what they lack."""
+    copy = tmp_path / "by-name" / "lake"
+    for table in ("completions", "messages"):
+        shutil.copytree(Path(lake.location) / table, copy / table)
+    with lake.lock():
+        commit(lake, "late")
+    shutil.copytree(Path(lake.location) / "manifests", copy / "manifests")
+    shutil.copytree(Path(lake.location) / "schema", copy / "schema")
+    shutil.copy(Path(lake.location) / "catalog.duckdb", copy)
+    write_config(tmp_path / "by-name", "http://127.0.0.1:1/v1")
+    monkeypatch.chdir(tmp_path / "by-name")
+
+    done = chatlake("sql", "SELECT completion_id FROM completions ORDER BY ALL", "--format", "csv")
+
+    assert done.code == 0
+    assert done.out.split() == ["completion_id", "a", "b", "c"]
+    lost = Lake.open(lake.location).state.table_files("completions")[-1].path
+    assert lost in done.err
+    assert "are missing" in done.err
+    assert chatlake("export", "raw", "--output", "raw.jsonl").code == 7, "no silent loss"
+    assert chatlake("status").code == 0
+
+
+def test_a_file_lost_under_an_open_catalogue(
+    there: Path, lake: Lake, chatlake: CommandLine
+) -> None:
+    """The catalogue is current and still names it: the views are opened again without it."""
+    lost = lake.state.table_files("messages")[0].path
+    (Path(lake.location) / lost).unlink()
+    done = chatlake("sql", "SELECT count(*) AS n FROM messages", "--format", "csv")
+    assert (done.code, done.out.split()) == (0, ["n", "4"])
+    assert lost in done.err
+    done = chatlake("ask", "volume", "--format", "csv")
+    assert done.code in (0, 2)
+    assert chatlake("report", "--output", "report.html").code == 0

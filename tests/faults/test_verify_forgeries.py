@@ -193,7 +193,7 @@ def test_commits_of_an_older_chatlake_are_not_proved(lake: Path) -> None:
     report = expect(lake, fingerprint(lake))
 
     assert report.findings == []
-    assert f"nothing of the commits before {unlinked}" in report.notes[1]
+    assert f"does not cover the commits before {unlinked}" in report.notes[1]
 
 
 @pytest.mark.parametrize("text", ["", "9f86d081884", "9f86d081884g", "9f86 d081884c", "a" * 65])

@@ -129,7 +129,7 @@ def test_a_deleted_checkpoint(lake: Path) -> None:
 
 @pytest.mark.parametrize("how", [Path.unlink, lambda path: path.write_bytes(b"{}")])
 def test_a_checkpoint_that_nothing_else_tells(lake: Path, how: Callable[[Path], object]) -> None:
-    """Where a commit before it is lost as well, nobody says that nothing is lost."""
+    """If an earlier commit is lost as well, the finding does not claim that nothing is lost."""
     first = manifests.manifest_path(1)
     (lake / first).unlink()
     how(lake / CHECKPOINT)
@@ -141,7 +141,7 @@ def test_a_checkpoint_that_nothing_else_tells(lake: Path, how: Callable[[Path], 
 
 
 def test_the_checkpoint_of_the_newest_commit_may_be_to_come(tmp_path: Path) -> None:
-    """A run that was killed between the two leaves it to the next run: that is no damage."""
+    """A run killed between the two leaves it to the next run: that is not damage."""
     lake = Lake.open(tmp_path / "lake", create=True)
     with lake.lock():
         while lake.state.number < CHECKPOINT_EVERY:

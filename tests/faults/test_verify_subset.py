@@ -99,7 +99,7 @@ def test_damaged_files_stay_so_until_they_are_checked_again() -> None:
 
 
 def test_without_a_record_each_part_is_another_slice() -> None:
-    """Where nothing can be written, N parts cover every file all the same."""
+    """Even if nothing can be written, N parts cover every file."""
     listed = files(20)
     chosen = [choose(listed, Subset(part, 6), None) for part in range(1, 7)]
 

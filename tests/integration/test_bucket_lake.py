@@ -133,7 +133,7 @@ def test_what_is_asked_of_the_bucket_is_bounded(s3: S3Server, settings: Settings
 
 @pytest.mark.slow
 def test_a_connection_outlives_its_lake(s3: S3Server, settings: Settings) -> None:
-    """Who keeps only the connection reads on; the temporary catalogue goes with it."""
+    """A kept connection can still read; the temporary catalogue is removed with it."""
     backup(settings)
     connection = Lake.open(settings.lake_location).connect()
     gc.collect()

@@ -89,7 +89,7 @@ def test_a_ready_question_counts_what_the_views_count(chatlake: CommandLine) -> 
 
 
 def test_the_questions_are_listed_with_their_options(chatlake: CommandLine) -> None:
-    """Without a name each question is told, for people and for programs."""
+    """Without a name, all questions are listed, for people and for programs."""
     text = chatlake("ask").out
     listed = chatlake("ask", "--json").json
 

@@ -150,7 +150,7 @@ def test_what_the_other_account_deletes_is_marked(tmp_path: Path) -> None:
 def test_a_deletion_that_a_sweep_saw_before_counts_when_the_account_is_back(
     tmp_path: Path,
 ) -> None:
-    """A sweep of another account is none: the one before and the one after are two in a row."""
+    """A sweep of another account does not count: those before and after it are two in a row."""
     first = account("a", 30, first=NOW - DAY)
     with source(tmp_path, first) as settings:
         backup(settings)
@@ -218,7 +218,7 @@ def test_what_expires_night_by_night_is_marked(tmp_path: Path, retention: str) -
 def test_everything_deleted_on_purpose_is_marked_once_it_would_have_expired(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nobody can tell it from another account before; the warning says what will happen."""
+    """Until then it looks like another account; the warning says what will happen."""
     server = account("a", 30, first=NOW - 40 * DAY)
     with source(tmp_path, server) as settings:
         with _at(NOW - 39 * DAY):

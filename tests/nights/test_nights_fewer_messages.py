@@ -149,7 +149,8 @@ def test_the_history_keeps_both_versions(nights: Nights, server: NightServer, fu
 
     found = rows(
         nights.settings,
-        f"SELECT change FROM completion_history WHERE completion_id = '{spoken}' ORDER BY observed_at",
+        f"SELECT change FROM completion_history WHERE completion_id = '{spoken}' ORDER BY "
+        "observed_at",
     )
     assert found[0] == ("created",)
     assert set(found[1:]) == {("changed",)}
@@ -244,7 +245,7 @@ def test_an_empty_answer_that_passes_costs_a_request(nights: Nights, server: Nig
 
 
 def test_a_completion_without_inputs_stays_without(nights: Nights, server: NightServer) -> None:
-    """Where nothing says that there were inputs, an empty 200 is what the source holds."""
+    """If nothing says that there were inputs, an empty 200 is accepted as true."""
     server.grow(5)
     bare = server.add(
         server.rows[server.ids()[-1]].seconds + 1, messages=0, usage=None, metadata={}
@@ -257,7 +258,7 @@ def test_a_completion_without_inputs_stays_without(nights: Nights, server: Night
 
 
 def keep_the_first(count: int) -> Callable[[NightServer, str], None]:
-    """Return what lets a server forget all but so many of the messages."""
+    """Return a habit that makes a server forget all but this many of the messages."""
 
     def forget(server: NightServer, name: str) -> None:
         server.rows[name].messages = server.rows[name].messages[:count]
@@ -266,7 +267,7 @@ def keep_the_first(count: int) -> Callable[[NightServer, str], None]:
 
 
 def keep_the_last(count: int) -> Callable[[NightServer, str], None]:
-    """Return what lets a server forget all but the last so many."""
+    """Return a habit that makes a server forget all but the last so many."""
 
     def forget(server: NightServer, name: str) -> None:
         server.rows[name].messages = server.rows[name].messages[-count:]

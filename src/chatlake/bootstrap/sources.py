@@ -56,7 +56,7 @@ def job_for(source: Source, *, ids: Sequence[str] | None = None, full: bool = Fa
 
 
 def new_client(source: Source, observer: Observer) -> ApiClient:
-    """Return a client for a source; its secrets are resolved here and nowhere else."""
+    """Return a client for a source; only here are its secrets resolved."""
     pace = source.pace
     for text in source.resolved_texts():
         note_secret(text)
@@ -88,7 +88,10 @@ def job_for_ids(
     ids_file: str | None,
     source: str | None,
 ) -> SourceJob:
-    """Return the job for the ids, each once; UsageError where it is not clear what is meant."""
+    """Return the job for the ids, without duplicates.
+
+    Raises UsageError if the request is not clear.
+    """
     if (completion_ids is None) == (ids_file is None):
         raise UsageError(
             "expected either completion_ids or ids_file",

@@ -1,4 +1,4 @@
-"""The commands, registered. What they need is imported when they run: `--help` is quick."""
+"""Registers the commands. What they need is imported when they run, so `--help` is fast."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ def _demo(
 ) -> None:
     """Show chatlake in one command, without a key.
 
-    Starts the simulator, backs it up with the Prefect flow, asks the lake three questions, and
-    writes its report.
+    Starts the simulator, backs it up with the Prefect flow, runs three queries, and writes a
+    report.
     """
     from chatlake.cli.demo import run_demo  # noqa: PLC0415
 

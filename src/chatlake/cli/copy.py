@@ -14,9 +14,9 @@ from chatlake.cli.streams import after_the_work
 from chatlake.errors import UsageError
 
 EXAMPLES = examples(
-    "chatlake copy /mnt/usb/lake",
+    "chatlake copy /backup/lake",
     "chatlake copy s3://archive/lake",
-    "chatlake copy /mnt/b --json",
+    "chatlake copy /backup/lake --json",
 )
 
 
@@ -34,10 +34,10 @@ def copy(
 ) -> None:
     """Copy the lake to another place, or bring a copy up to date.
 
-    Only what is new is copied, and every file is checked against its SHA-256. A backup may run
-    meanwhile: the copy shows one whole commit, as the lake does. What the lake has forgotten since
-    the last copy is erased in the copy, too. Exit codes: 0 done, 1 DEST holds another lake, 7 a
-    file of the lake is damaged (the copy stays as it was), 8 another run is writing to DEST.
+    Copies only new files, and checks each against its SHA-256. A backup may run at the same time:
+    the copy shows one complete commit, as the lake does. Data that the lake has forgotten since the
+    last copy is erased from the copy, too. Exit codes: 0 done, 1 DEST holds another lake, 7 a file
+    of the lake is damaged (the copy stays as it was), 8 another run is writing to DEST.
     """
     from chatlake.backup.report import new_run_id  # noqa: PLC0415
     from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415

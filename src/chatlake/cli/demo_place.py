@@ -18,7 +18,7 @@ KEY_VARIABLE = "CHATLAKE_DEMO_KEY"
 _CONFIG_NAME = "demo.yaml"
 _STATE_NAME = "demo.json"
 _CONFIG = """\
-# Written by `chatlake demo`: a stand-in API on loopback takes the place of the real one.
+# Written by `chatlake demo`, for a simulated API on loopback.
 version: 1
 lake: lake
 sources:
@@ -71,11 +71,11 @@ class DemoPlace:
 
     @property
     def completions(self) -> int:
-        """How many the account holds this time; those of the time before are the same."""
+        """How many completions the account has this time; it includes those of earlier times."""
         return COMPLETIONS + self.runs * NEW_EACH_TIME
 
     def write_config(self, url: str) -> None:
-        """Write the configuration of the stand-in API at `url`."""
+        """Write the configuration of the simulated API at `url`."""
         text = _CONFIG.format(url=url, variable=KEY_VARIABLE)
         self.config.write_text(text, encoding="utf-8")
 

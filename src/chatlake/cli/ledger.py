@@ -35,7 +35,9 @@ LIMIT {limit}
 def runs(
     config: ConfigOption = None,
     source: OfSourceOption = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="The most rows to show.")] = 20,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Maximum number of rows to show.")
+    ] = 20,
     style: FormatOption = None,
     output: OutputOption = None,
     *,
@@ -53,7 +55,9 @@ def runs(
 def failures(
     config: ConfigOption = None,
     source: OfSourceOption = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="The most rows to show.")] = 1000,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Maximum number of rows to show.")
+    ] = 1000,
     style: FormatOption = None,
     output: OutputOption = None,
     *,

@@ -21,8 +21,8 @@ from chatlake.model.tables import COMPLETIONS, MESSAGES
 _SLICE_BYTES: Final = 256 << 20  # about 450 MB of memory
 _ROWS_AT_ONCE: Final = 256
 
-# Oldest first; among those of one second an order that does not depend on how the lake is cut
-# into files, so that two exports of the same data are the same bytes.
+# Oldest first. Within one second, the order does not depend on how the lake is cut into files,
+# so two exports of the same data are the same bytes.
 _NUMBER_A_DAY: Final = """
 CREATE OR REPLACE TEMP TABLE day AS
 SELECT source, completion_id, created_at,
@@ -40,7 +40,7 @@ FROM day
 WHERE place BETWEEN $first AND $last
 HAVING count(created_at) = count(*)
 """
-# The completion, then its messages. Replies stand in the completion already: here they are only
+# The completion, then its messages. Replies are already in the completion: here they are only
 # what `/messages` sent of them too, if it did.
 _READ_A_SLICE: Final = """
 SELECT place, source, completion_id, message_count, held, sent
@@ -72,8 +72,8 @@ class Conversation:
 
     `raw` is None if a lost file left only the messages; then their number is unknown.
     `message_count` is also None if the messages could not be fetched; `held` is how many of them
-    the lake holds. `messages` gives, once, what `/messages` sent, in order; None for each reply
-    that it did not send.
+    the lake has. `messages` gives, once, what `/messages` sent, in order; None for each reply that
+    it did not send.
     """
 
     partition: Partition
@@ -87,8 +87,8 @@ class Conversation:
 def read_conversations(lake: Lake, connection: duckdb.DuckDBPyConnection) -> Iterator[Conversation]:
     """Yield what `connection` has in its table `selected` (see `selection`).
 
-    Each must be read to its end before the next. Raises duckdb.Error or LakeDamagedError where the
-    lake is damaged: no text of an altered file is given out as what the API sent.
+    Each must be read to its end before the next. Raises duckdb.Error or LakeDamagedError if the
+    lake is damaged: text from an altered file is never passed on as what the API sent.
     """
     tables = DayTables(lake, connection, (COMPLETIONS, MESSAGES))
     for day, sources in connection.execute(_DAYS).fetchall():
@@ -123,13 +123,13 @@ def _read_slice(
     places: dict[str, Any],
 ) -> Iterator[tuple[Any, ...]]:
     condition, parameters = "created_date = $day", {"day": day, **places}
-    # The time lets DuckDB skip the rest of the day's rows; unless one of the slice has none.
+    # The time lets DuckDB skip the rest of the day's rows, unless a row of the slice has no time.
     for low, high in connection.execute(_SPAN, places).fetchall():
         condition += " AND created_at BETWEEN $low AND $high"
         parameters |= {"low": low, "high": high}
 
     def first_rows(names: dict[str, str]) -> list[tuple[Any, ...]]:
-        # They are sorted, so whoever has the first has read every file.
+        # They are sorted, so the first row comes only after every file has been read.
         sql = _READ_A_SLICE.format(condition=condition, **names)
         return connection.execute(sql, parameters).fetchmany(_ROWS_AT_ONCE)
 
@@ -140,9 +140,9 @@ def _read_slice(
 
 
 class MissingMessages:
-    """Says of each completion whether the lake holds all its messages, or is known not to.
+    """Says of each completion whether the lake has all its messages, or is known to lack some.
 
-    It is asked for one after the other, and remembers the versions of one partition.
+    It checks one after another, and remembers the versions of one partition.
     """
 
     def __init__(self, lake: Lake) -> None:

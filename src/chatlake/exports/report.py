@@ -1,4 +1,4 @@
-"""What an export did: `selected = written + the sum of skipped`, in a file beside its output.
+"""What an export did: `selected` = `written` + the sum of `skipped`.
 
 An export may write a file for each completion. So the list of files is kept as text, about 150
 bytes each, and written one after the other.
@@ -64,7 +64,7 @@ class ExportReport:
     """The figures of one export.
 
     `selected` counts completions; with `--choice all` it counts replies. `warnings` are sentences
-    for people. `more` are figures that one format alone has.
+    for people. `more` are figures of a single format.
     """
 
     format: str
@@ -117,7 +117,7 @@ class ExportReport:
         yield text_of({"warnings": self.warnings}) + "\n}\n"
 
     def write_beside(self, output: str | os.PathLike[str] | None) -> None:
-        """Write the report beside an output; nowhere where that is a stream."""
+        """Write the report beside an output; nothing is written for a stream."""
         if output is None or is_stream(output):
             return
         with open_export(report_path(output), is_json=True) as file:
@@ -159,6 +159,6 @@ class CountedFile:
 
 
 def as_line(value: Any) -> bytes:
-    """Return a value as a line of JSON in UTF-8; ValueError for numbers that JSON has not."""
+    """Return a value as a line of JSON in UTF-8; ValueError for numbers that JSON does not have."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     return text.encode() + b"\n"

@@ -1,6 +1,6 @@
 """The rows of a lake, as the backup reads, writes and rewrites them.
 
-Nothing here makes files visible: that is the commit's.
+Nothing here makes files visible; the commit does that.
 """
 
 from __future__ import annotations

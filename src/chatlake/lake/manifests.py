@@ -3,8 +3,9 @@
     manifests/000000000001.json              what commit 1 added and removed
     manifests/checkpoint-000000000032.json   the whole state after commit 32
 
-Every file is one JSON object that begins with the SHA-256 of its other text, so that a changed byte
-is noticed when the lake is opened. Opening reads the newest checkpoint and the commits after it.
+Every file is one JSON object that begins with the SHA-256 of the rest of its text, so a changed
+byte is noticed when the lake is opened. Opening reads the newest checkpoint and the commits after
+it.
 
 Each manifest also has the SHA-256 of the file before it. So the hash of the newest one stands for
 every commit up to it: a copy of that hash, kept elsewhere, proves that none of them was rewritten.
@@ -67,7 +68,8 @@ def load_state(storage: Storage) -> LakeState:
     """Return what the newest manifest lists.
 
     LakeDamagedError names the file that is missing, truncated or altered; LakeFormatError if a
-    newer chatlake wrote it. A damaged checkpoint does no harm while older files still tell all.
+    newer chatlake wrote it. A damaged checkpoint does no harm as long as older files have the same
+    content.
     """
     commits, checkpoints = _numbers(storage)
     damage: LakeDamagedError | None = None
@@ -99,7 +101,7 @@ def refresh_state(storage: Storage, state: LakeState) -> bool:
 def read_head(storage: Storage, number: int) -> Head | None:
     """Return commit `number`; None for a lake without commits.
 
-    Where its manifest has gone, it is the checkpoint that tells of it. LakeDamagedError.
+    If its manifest is gone, the checkpoint is used. LakeDamagedError.
     """
     if not number:
         return None
@@ -123,7 +125,7 @@ def append_commit(storage: Storage, manifest: Manifest) -> Manifest:
     """Write commit `manifest.number`; return it as others will read it.
 
     CommitConflictError, and nothing changed, if that number is taken; LakeDamagedError if the
-    commit before it has gone: the new one would tell nothing.
+    commit before it is gone, because the new one would be useless.
     """
     manifest.previous = _sha256_of(storage, manifest.number - 1)
     text = seal(msgspec.json.encode(manifest))
@@ -171,7 +173,7 @@ def state_at(storage: Storage, number: int) -> LakeState:
 
 
 def restore_checkpoints(storage: Storage, *, newest: int, chatlake: str) -> None:
-    """Write each checkpoint up to commit `newest` that is missing, where the commits still tell it.
+    """Write each missing checkpoint up to commit `newest`, if the commits for it still exist.
 
     It may be missing because a run was killed before it, or because it was removed.
     """
@@ -187,8 +189,8 @@ def restore_checkpoints(storage: Storage, *, newest: int, chatlake: str) -> None
 def removed_since(storage: Storage, moment: datetime) -> set[str]:
     """Return the paths that commits since `moment` have removed: older states may list them.
 
-    By the time that a commit says and by that of its file: one clock that was wrong hides none.
-    LakeDamagedError if a manifest that could tell of one is missing or altered.
+    A commit's own time and its file's time both count, so one wrong clock hides none.
+    LakeDamagedError if a manifest that may list one is missing or altered.
     """
     commits, checkpoints = _numbers(storage)
     newest = max(commits.keys() | checkpoints, default=0)
@@ -245,7 +247,7 @@ def _apply_until(storage: Storage, state: LakeState, newest: int) -> None:
 def _advanced(
     storage: Storage, state: LakeState | None, number: int, *, has_checkpoint: bool
 ) -> LakeState | None:
-    """Return the state after commit `number`; None where neither commit nor checkpoint tells it."""
+    """Return the state after commit `number`; None if neither commits nor a checkpoint show it."""
     if state is not None:
         with suppress(LakeDamagedError):
             state.apply(read_document(storage, manifest_path(number), Manifest, number))

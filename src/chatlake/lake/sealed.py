@@ -45,7 +45,7 @@ def read_document(storage: Storage, path: str, kind: type[Document], number: int
     if problem := false_value(document):
         raise LakeDamagedError(f"{place} was altered: {problem}")
     if document.number != number:
-        raise LakeDamagedError(f"{place} holds number {document.number}")
+        raise LakeDamagedError(f"{place} contains number {document.number}")
     return document
 
 
@@ -56,7 +56,7 @@ def seal(text: bytes) -> bytes:
 
 def unseal(text: bytes, place: str, kind: type[Document]) -> Document:
     """Return what a sealed file holds; `place` is its name. LakeDamagedError, LakeFormatError."""
-    # The format first: a later one may be sealed or built in another way.
+    # The format first: a later one may be hashed or structured in another way.
     try:
         header = msgspec.json.decode(text, type=_Header)
     except msgspec.DecodeError as error:

@@ -3,7 +3,7 @@
 It is built beside the old one and replaces it by rename. Queries that started earlier keep reading
 the old commit, and a newly opened catalogue shows the new commit, never a mix. It holds absolute
 paths, because DuckDB resolves relative ones from the reader's working directory; `ledger.lake` says
-which place and which commit it was built for, so that a moved lake is noticed.
+for which place and commit it was built, so a moved lake is noticed.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from chatlake.lake.catalog.views import (
     view_description,
     view_sql,
 )
+from chatlake.lake.files.losses import Losses
 from chatlake.lake.files.parts import empty_file
 from chatlake.lake.files.schema import SCHEMAS
 from chatlake.model.manifest import LakeState
@@ -40,15 +41,20 @@ from chatlake.storage.interface import Storage
 
 # The oldest storage version that DuckDB still writes: every DuckDB since 1.0 opens it.
 _STORAGE_VERSION: Final = "v1.0.0"
+_NO_LOSSES: Final = Losses()
 
 
 def build_catalog(
-    storage: Storage, state: LakeState, empties: Storage, prices: Sequence[Price] = ()
+    storage: Storage,
+    state: LakeState,
+    empties: Storage,
+    prices: Sequence[Price] = (),
+    losses: Losses = _NO_LOSSES,
 ) -> bytes:
     """Return a catalogue with all views over the files of `state`, as the bytes of its file.
 
     `prices` are those that the view `costs` reckons with. `empties` holds the empty files (see
-    `empty_path`): every view needs one file at least.
+    `empty_path`): every view needs one file at least. `losses`: files that are not at their path.
     LakeUnwritableError if there is no room for temporary files, LakeDamagedError if a listed file
     is missing.
     """
@@ -56,7 +62,11 @@ def build_catalog(
         table: reader(
             [
                 _url(empties, empty_path(table)),
-                *(_url(storage, file.path) for file in state.table_files(table)),
+                *(
+                    _url(storage, place)
+                    for file in state.table_files(table)
+                    if (place := losses.place_of(file.path)) is not None
+                ),
             ]
         )
         for table in SCHEMAS

@@ -26,9 +26,9 @@ _BASE: Final = {
     "all_images": IMAGES, "continues": MESSAGES, "duplicates": MESSAGES,
 }  # fmt: skip
 _OWN: Final[dict[str, dict[str, str]]] = {
-    "images": {"reference_count": "Content parts of the same source and day that show it."},
+    "images": {"reference_count": "Content parts of the same source and day that contain it."},
     "tool_calls": {
-        "call_index": "Position of the call in the message from 0.",
+        "call_index": "Position of the call in the message, from 0.",
         "tool_call_id": "Id of the call.",
         "tool_type": "'function' or 'custom'.",
         "tool_name": "Name of the tool.",
@@ -40,21 +40,22 @@ _OWN: Final[dict[str, dict[str, str]]] = {
     "metadata": {"key": "Key of the metadata.", "value": "Its value."},
     "transcripts": {
         "message_count": "Number of input and output messages.",
-        "transcript": "Roles, texts, tool calls and their results in order, a mark for each "
-        "image, a blank line between two messages.",
+        "transcript": "Roles, texts, tool calls and their results in order, with a mark for each "
+        "image and a blank line between messages.",
         "total_tokens": "Tokens of prompt and reply.",
     },
     "daily_usage": {
         "completions": "Number of completions.",
         "messages": "Input and output messages stored.",
-        "images": "Image parts, linked and embedded ones, each time that one is shown.",
+        "images": "Image parts, linked or embedded, counted each time one appears.",
         "prompt_tokens": "Sum of the tokens of the prompts.",
         "completion_tokens": "Sum of the tokens of the replies.",
         "total_tokens": "Sum of the tokens of prompts and replies.",
-        "cached_tokens": "Sum of the prompt tokens out of the cache.",
-        "reasoning_tokens": "Sum of the reasoning tokens, which are among the reply's.",
+        "cached_tokens": "Sum of the prompt tokens read from the cache.",
+        "reasoning_tokens": "Sum of the reasoning tokens, which are part of the reply tokens.",
         "refusals": "Completions with at least one reply that is a refusal.",
-        "service_tier": "Service tier that processed the requests; several with commas between.",
+        "service_tier": "Service tier that processed the requests; several are separated by "
+        "commas.",
     },
     "replies": {
         "tool_names": "Names of the tools that the reply calls, in order; NULL if it calls none.",
@@ -63,34 +64,36 @@ _OWN: Final[dict[str, dict[str, str]]] = {
         "prompt_tokens": "Tokens of the prompt.",
         "completion_tokens": "Tokens of all replies of the completion.",
         "total_tokens": "Tokens of the prompt and of all replies.",
-        "cached_tokens": "Prompt tokens out of the cache.",
-        "reasoning_tokens": "Reasoning tokens, which are among the replies'.",
+        "cached_tokens": "Prompt tokens read from the cache.",
+        "reasoning_tokens": "Reasoning tokens, which are part of the reply tokens.",
         "deleted_at": "When two full sweeps had missed the completion, UTC; else NULL.",
     },
     "costs": {
         "price_model": "Entry of `prices` in the configuration that was used; NULL without one.",
         "price_valid_from": "First day of that price.",
-        "input_dollars": "Dollars for the prompt tokens that did not come out of the cache.",
-        "cached_input_dollars": "Dollars for those that did.",
+        "input_dollars": "Dollars for the prompt tokens not read from the cache.",
+        "cached_input_dollars": "Dollars for the prompt tokens read from the cache.",
         "output_dollars": "Dollars for the tokens of the replies.",
-        "dollars": "All three; NULL without a price or without tokens. "
-        "count(*) - count(dollars) counts these.",
+        "dollars": "Sum of the three; NULL without a price or without tokens. count(*) - "
+        "count(dollars) counts the NULLs.",
     },
     "all_images": {
-        "first_created_date": "First UTC day of a completion that shows it.",
-        "last_created_date": "Last such day.",
+        "first_created_date": "First UTC day of a completion that contains it.",
+        "last_created_date": "Last such UTC day.",
         "sources": "Sources that have it.",
-        "reference_count": "Content parts that show it.",
+        "reference_count": "Content parts that contain it.",
     },
     "continues": {
-        "earlier_completion_id": "The earlier turn of the conversation: of all completions whose "
-        "inputs and reply these inputs begin with the longest, and of equal ones the newest.",
-        "earlier_created_at": "When the API created that one, UTC.",
-        "earlier_created_date": "UTC day of that one.",
+        "earlier_completion_id": "The earlier turn of the conversation: the completion whose "
+        "inputs and reply are the longest beginning of these inputs; the newest, if several are "
+        "equal.",
+        "earlier_created_at": "When the API created the earlier completion, UTC.",
+        "earlier_created_date": "UTC day of the earlier completion.",
         "shared_messages": "Messages that the two share: the earlier inputs and the reply.",
     },
     "duplicates": {
-        "inputs_md5": "The same for the same roles, names, texts and parts in the same order.",
+        "inputs_md5": "Digest of the inputs: equal for the same roles, names, texts and parts in "
+        "the same order.",
         "copies": "Completions of the source with these inputs.",
         "first_completion_id": "The first of them.",
     },

@@ -19,6 +19,7 @@ from chatlake.lake.catalog.opening import (
     read_prices,
     read_stamp,
 )
+from chatlake.lake.files.losses import Losses
 from chatlake.model.manifest import LakeState
 from chatlake.model.prices import Price
 from chatlake.model.tables import COLUMNS
@@ -31,11 +32,11 @@ if TYPE_CHECKING:
 
 # Refreshing during a run costs at most this share of the run's time.
 _SHARE: Final = 0.03
-_EXPECTED_S: Final = 0.25  # what the first takes: a short run writes one, at its end
+_EXPECTED_S: Final = 0.25  # the cost of the first one: a short run writes one, at its end
 
 
 class CatalogKeeper:
-    """Keeps one lake's catalogue true to its state; does nothing where DuckDB cannot read."""
+    """Keeps a lake's catalogue up to date; does nothing if DuckDB cannot read the lake."""
 
     def __init__(self, storage: Storage, prices: Sequence[Price] | None = None) -> None:
         """`prices` are for the view `costs`; None: those of the catalogue that is there."""
@@ -44,7 +45,7 @@ class CatalogKeeper:
         self._took_s = _EXPECTED_S
         self._ended_at = time.monotonic()
         self._private: LocalStorage | None = None
-        self._private_number = -1
+        self._private_shows = (-1, Losses())
         self._swapped_in: CatalogStamp | None = None
 
     @property
@@ -54,14 +55,14 @@ class CatalogKeeper:
 
     @property
     def path(self) -> str:
-        """Where the lake's catalogue lies. LakeError where that is not on this machine."""
+        """The path of the lake's catalogue. LakeError if it is not on this machine."""
         path = self._storage.local_path(CATALOG)
         if path is None:
             raise LakeError(f"DuckDB cannot read {self._storage.location}")
         return path
 
     def write_empty_files(self) -> None:
-        """See that the lake has one empty file for each table."""
+        """Make sure that the lake has one empty file for each table."""
         for table in COLUMNS:
             _write_empty_file(self._storage, table)
 
@@ -95,7 +96,7 @@ class CatalogKeeper:
     def is_elsewhere(self, state: LakeState) -> bool:
         """Say whether it was written for another place: the lake was moved or copied.
 
-        Not where it knows of more commits than there are: then it is evidence of a lost one.
+        False if it knows more commits than exist: then it is evidence of a lost one.
         """
         if not self.is_local:
             return False
@@ -108,7 +109,7 @@ class CatalogKeeper:
     def refresh(
         self, state: LakeState, *, force: bool, may_swap: Callable[[], bool] = lambda: True
     ) -> bool:
-        """Swap in a catalogue of `state`, unless it is there; without `force` not too often.
+        """Swap in a catalogue of `state`, unless it is current; without `force` not too often.
 
         `may_swap` is asked before the lake is touched, and again when the catalogue is built.
         Returns whether it was swapped in.
@@ -131,8 +132,11 @@ class CatalogKeeper:
         self._took_s = self._ended_at - begun_at
         return True
 
-    def build_privately(self, state: LakeState) -> str:
-        """Return the path of a catalogue of `state` in a folder that goes with this process."""
+    def build_privately(self, state: LakeState, losses: Losses | None = None) -> str:
+        """Return the path of a catalogue of `state` in a folder that goes with this process.
+
+        `losses`: the files that are not at their path; those that are nowhere are left out.
+        """
         if self._private is None:
             folder = tempfile.mkdtemp(prefix="chatlake-")
             weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
@@ -141,14 +145,16 @@ class CatalogKeeper:
             self._private = LocalStorage(f"{folder}/{place}")
             for table in COLUMNS:
                 _write_empty_file(self._private, table)
-        if self._private_number != state.number:
-            data = _built(self._storage, state, self._private, self._known_prices())
+        losses = losses or Losses()
+        if self._private_shows != (state.number, losses):
+            data = _built(self._storage, state, self._private, self._known_prices(), losses)
             self._private.replace(CATALOG, data)
-            self._private_number = state.number
+            self._private_shows = (state.number, losses)
         return f"{self._private.location}/{CATALOG}"
 
     def _stamp(self) -> CatalogStamp | None:
-        # In a bucket a look costs as much as the whole file: what this process put there is known.
+        # In a bucket, a check costs as much as reading the file; what this process put there is
+        # known.
         if not self.is_local and self._swapped_in is not None:
             return self._swapped_in
         with local_copy(self._storage, CATALOG) as path:
@@ -174,10 +180,16 @@ class CatalogKeeper:
         return len(sizes) == len(COLUMNS) and all(sizes.values())
 
 
-def _built(storage: Storage, state: LakeState, empties: Storage, prices: Sequence[Price]) -> bytes:
+def _built(
+    storage: Storage,
+    state: LakeState,
+    empties: Storage,
+    prices: Sequence[Price],
+    losses: Losses | None = None,
+) -> bytes:
     from chatlake.lake.catalog.build import build_catalog  # noqa: PLC0415 - Arrow, seldom needed
 
-    return build_catalog(storage, state, empties, prices)
+    return build_catalog(storage, state, empties, prices, losses or Losses())
 
 
 def _write_empty_file(storage: Storage, table: str) -> None:

@@ -23,7 +23,7 @@ from chatlake.model.prices import Price, fingerprint
 from chatlake.storage.interface import Storage
 
 CATALOG: Final = "catalog.duckdb"
-# Nothing that the catalogue needs lies outside DuckDB's own wheel: never look on the network.
+# Everything that the catalogue needs is in DuckDB's own wheel: never look on the network.
 SETTINGS: Final = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -32,7 +32,7 @@ SETTINGS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class CatalogStamp:
-    """What a catalogue was built for and by: the lake's place, commit, format; the version.
+    """What a catalogue was built for and by: the lake's place, commit and format; the version.
 
     Stamps with other `prices` are equal: only `has_prices` tells them apart.
     """
@@ -62,10 +62,10 @@ class CatalogStamp:
 
 
 def connect(path: str, storage: Storage | None = None) -> duckdb.DuckDBPyConnection:
-    """Open the catalogue at `path` read-only, TimeZone UTC; `storage`: where its files lie.
+    """Open the catalogue at `path` read-only, TimeZone UTC; `storage`: where its files are.
 
-    In a database of its own: DuckDB would hand out one that this process opened before the swap.
-    Raises duckdb.Error where there is no catalogue, or a corrupt one.
+    It uses a separate database, because DuckDB would otherwise return one that this process opened
+    before the swap. Raises duckdb.Error if there is no catalogue, or a corrupt one.
     """
     connection = duckdb.connect(config=dict(SETTINGS))
     try:
@@ -75,7 +75,7 @@ def connect(path: str, storage: Storage | None = None) -> duckdb.DuckDBPyConnect
             connection.execute(f"ATTACH {quoted(name)} AS lake (READ_ONLY)")
         connection.execute("USE lake")
         connection.execute("SET TimeZone = 'UTC'")
-        # Part files never change: of hundreds of days, reading the footers is most of a look-up.
+        # Part files never change; with hundreds of days, most of a look-up is reading footers.
         connection.execute("SET parquet_metadata_cache = true")
     except duckdb.Error:
         connection.close()
@@ -85,7 +85,7 @@ def connect(path: str, storage: Storage | None = None) -> duckdb.DuckDBPyConnect
 
 @contextmanager
 def _attachable(path: str) -> Iterator[str]:
-    """Give a name of the file without a backslash, of which DuckDB makes a `/` to attach it."""
+    """Give a name of the file without a backslash, which DuckDB would turn into `/`."""
     if "\\" not in path:
         yield path
         return
@@ -126,7 +126,7 @@ def empty_path(table: str) -> str:
 
 
 def empty_file_of(connection: duckdb.DuckDBPyConnection, table: str) -> str:
-    """Return the path of the empty file from which the view of a table has its columns."""
+    """Return the path of the empty file that gives a table's view its columns."""
     ((sql,),) = connection.execute(
         "SELECT sql FROM duckdb_views() WHERE database_name = 'lake' AND view_name = ?", [table]
     ).fetchall()

@@ -47,7 +47,7 @@ def reader(paths: Iterable[str]) -> str:
 
 
 def literal(path: str) -> str:
-    """Return the glob that matches just this path: DuckDB takes every path for a glob."""
+    """Return the glob that matches only this path, because DuckDB treats every path as a glob."""
     return re.sub(r"([*?\[])", r"[\1]", path)
 
 

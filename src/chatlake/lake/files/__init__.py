@@ -1,4 +1,4 @@
-"""Part files: their columns, how they are written, merged and written anew, and what they say.
+"""Part files: their columns, how they are written, merged and rewritten, and what they contain.
 
 The modules named here are imported when they are first used: Arrow, which they need, takes longer
 to import than a question to the views takes to answer.

@@ -43,7 +43,10 @@ _FORMS: Final = {
 
 
 class Pages:
-    """The pages of one lake. Starlette calls them in threads, so that DuckDB blocks nobody."""
+    """The pages of one lake.
+
+    Starlette calls them in threads, so DuckDB does not block other requests.
+    """
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
@@ -67,7 +70,7 @@ class Pages:
             self._made(lambda session: read_days(session, days_around(listed)))
 
     def conversation(self, request: Request) -> Response:
-        """Show a conversation, or give it out in another form."""
+        """Show a conversation, or return it in another format."""
         key = _key(request)
         if version := request.query_params.get("version"):
             number = int(version) if version.isdecimal() and len(version) < _DIGITS else 0
@@ -119,7 +122,7 @@ class Pages:
         return self._page("gaps.html", gaps=found, count=count, title="Gaps")
 
     def usage(self, _request: Request) -> Response:
-        """Show the use by day and model."""
+        """Show usage by day and model."""
         page = self._made(
             lambda session: ledger.usage(
                 session, session.once("days", lambda: stored_days(session.ask))
@@ -136,7 +139,7 @@ class Pages:
         return Response(data, media_type=_STATIC[name])
 
     def failed(self, _request: Request, error: Exception) -> Response:
-        """Say what went wrong."""
+        """Show what went wrong."""
         if isinstance(error, TooSlowError):
             seconds = self._catalogue.patience_s
             return self._page("slow.html", 503, seconds=seconds, title="This took too long")

@@ -1,4 +1,4 @@
-"""One conversation: its completion, its messages in order, what belongs beside what."""
+"""One conversation: its completion, its messages in order, tool calls with their results."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ def _talks(
     places: Sequence[tuple[int, int]],
     days: tuple[date, date],
 ) -> dict[str, _Talk]:
-    """Return the completions of these days with one of the texts at its place."""
+    """Return the completions of these days that have one of the texts at its position."""
     if not places:
         return {}
     span = {"first": days[0], "last": days[1], "source": own["source"]}
@@ -167,7 +167,7 @@ def _talks(
     conditions = []
     for number, (index, text) in enumerate(places):
         parameters |= {f"at_{number}": index, f"text_{number}": text}
-        # A reply stands after the inputs, or after the replies before it.
+        # A reply comes after the inputs, or after the earlier replies.
         comparison = "=" if direction == "input" else ">="
         conditions.append(f"(index {comparison} $at_{number} AND text = $text_{number})")
     sql = _CANDIDATES.format(

@@ -26,7 +26,7 @@ LIMIT {_MOST}
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A value that differs from the version before; None where there is none."""
+    """A value that differs from the previous version; None if it is missing."""
 
     path: str
     before: str | None
