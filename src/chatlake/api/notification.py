@@ -132,7 +132,7 @@ def _attempt(client: httpx.Client, message: Outgoing) -> SendResult:
 
 @contextlib.contextmanager
 def _unlogged() -> Iterator[None]:
-    """Keep httpx and what it stands on from logging addresses, whatever level somebody has set."""
+    """Keep httpx and its libraries from logging addresses, whatever the configured log level."""
     token = _is_posting.set(True)
     try:
         yield

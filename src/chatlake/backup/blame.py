@@ -34,7 +34,7 @@ from chatlake.errors import (
 from chatlake.model.objects import read_completion
 
 ENOUGH: Final = 5
-"""How many listed completions without messages make a route that is missing."""
+"""How many listed completions without messages count as a missing route."""
 ENOUGH_AT_THE_END: Final = 2
 SOURCE_ERRORS: Final = (CompletionError, AccountError, SourceUnreachableError)
 SourceError = CompletionError | AccountError | SourceUnreachableError
@@ -98,7 +98,7 @@ class Blame:
         return not self._had_messages
 
     async def _ask_the_source(self, error: SourceError) -> None:
-        """Raise where the source does not give what it must be able to give."""
+        """Raise if the source does not return something that it must have."""
         asked = self._asked
         async with self._asking:
             if self._asked > asked:
@@ -112,10 +112,12 @@ class Blame:
                     raise error
             except RetriesExhaustedError as silence:
                 raise SourceUnreachableError(
-                    f"the service keeps failing: {silence.message}", hint=silence.hint
+                    f"the service keeps failing: {silence.message}",
+                    hint=silence.hint,
+                    request_id=silence.request_id,
                 ) from silence
             except CompletionError:
-                pass  # a response all the same
+                pass  # still a response
             self._asked += 1
 
     async def _ask_for_the_list(self) -> None:
@@ -129,8 +131,8 @@ def as_own(error: SourceError) -> CompletionError:
     if isinstance(error, CompletionError):
         return error
     if isinstance(error, AccountError):
-        return RequestRejectedError(error.message, of_route=True)
-    return RetriesExhaustedError(error.message)
+        return RequestRejectedError(error.message, request_id=error.request_id, of_route=True)
+    return RetriesExhaustedError(error.message, request_id=error.request_id)
 
 
 def is_of_route(error: SourceError) -> bool:

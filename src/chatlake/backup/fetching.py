@@ -21,13 +21,14 @@ from chatlake.model.paging import PAGE_LIMIT, Pager, StrandedError
 
 SMALLER_LIMITS: Final = (50, 20, 10)
 _READINGS: Final = 3
-"""How often messages that are fewer than the lake holds are asked for again before they count."""
+"""How often to request messages again, if they are fewer than the lake has, before accepting them.
+"""
 _FRESH_S: Final = 3600
 _OF_A_COMPLETION: Final = re.compile(r"(chatcmpl-[A-Za-z0-9]+)-\d+")
 
 
 async def get_completion(api: CompletionApi, completion_id: str) -> Completion:
-    """Return a completion by its id; InvalidResponseError where another one comes.
+    """Return a completion by its id; raises InvalidResponseError if the response is another one.
 
     AccountError, SourceUnreachableError or CompletionError.
     """
@@ -44,9 +45,9 @@ async def get_completion(api: CompletionApi, completion_id: str) -> Completion:
 
 
 class MessageSource:
-    """The messages of a source's completions; remembers how many it gives at once.
+    """Fetches the messages of a source's completions; remembers the page size that it accepts.
 
-    `max_bytes`: bytes of all messages of one completion, which memory holds at once.
+    `max_bytes`: bytes of all messages of one completion, which are in memory at once.
     """
 
     def __init__(self, api: CompletionApi, *, max_bytes: int = MAX_BODY) -> None:
@@ -67,9 +68,10 @@ class MessageSource:
         """Return the messages of a completion, oldest first.
 
         `settle`: wait out late visibility before a 404 counts. `at_least`: how many there must be;
-        fewer are asked for again over some seconds. `room`, `hasty`: see `CompletionApi`.
+        if there are fewer, they are requested again over some seconds. `room`, `hasty`: see
+        `CompletionApi`.
 
-        AccountError, SourceUnreachableError or CompletionError; UnsettledError where there are no
+        AccountError, SourceUnreachableError or CompletionError; UnsettledError if there are no
         messages although there must be some.
         """
         while True:
@@ -100,17 +102,19 @@ class MessageSource:
             except StrandedError:
                 if not pager.step_back():
                     raise InvalidResponseError(
-                        f"the messages of {completion_id} end although more were announced"
+                        f"the messages of {completion_id} end although more were announced",
+                        request_id=reading.request_id,
                     ) from None
             self._limit_is_known = True
         if pager.hidden_after:
             raise InvalidResponseError(
-                f"the service leaves out messages of {completion_id} between two pages"
+                f"the service leaves out messages of {completion_id} between two pages",
+                request_id=reading.hidden_in,
             )
         return reading.messages
 
     def _lower_limit(self, error: RequestRejectedError) -> bool:
-        """Ask for fewer at once where the limit may be what is refused."""
+        """Ask for fewer at once if the limit may be the reason for the refusal."""
         smaller = [limit for limit in SMALLER_LIMITS if limit < self._limit]
         if self._limit_is_known or not smaller or "limit" not in error.message.lower():
             return False
@@ -119,10 +123,15 @@ class MessageSource:
 
 
 class _Reading:
-    """The messages of one completion while they are read."""
+    """The messages of one completion while they are read.
+
+    `request_id`: the service's name for the request of the last page; `hidden_in`: for that of the
+    page that showed first that messages are left out.
+    """
 
     def __init__(self, completion_id: str, at_least: int, limit: int, max_bytes: int) -> None:
         self.messages: list[Message] = []
+        self.request_id = self.hidden_in = ""
         self.pager: Pager[Message] = Pager(limit=limit, second=_second, is_cursor=_has_id)
         self._completion_id = completion_id
         self._at_least = at_least
@@ -132,9 +141,10 @@ class _Reading:
         self._max_bytes = max_bytes
 
     def read(self, body: bytes) -> Page[Message]:
-        """Decode a page. UnsettledError where it is too short, as often as that is worth asking.
+        """Decode a page.
 
-        TooLargeError where the messages together are larger than one response may be.
+        Raises UnsettledError if it is too short, as long as asking again may help, and
+        TooLargeError if the messages together exceed the limit of one response.
         """
         if len(body) > self._bytes_left:
             raise TooLargeError(
@@ -151,9 +161,12 @@ class _Reading:
         self._page_bytes = len(body)
         return page
 
-    def take(self, page: Page[Message]) -> Page[Message]:
-        """Move on by a page, and return it with its new messages only; see `Pager.feed`."""
+    def take(self, page: Page[Message], request_id: str) -> Page[Message]:
+        """Move on by one page, and return its new messages; see `Pager.feed`."""
+        self.request_id = request_id
         fresh = self.pager.feed(page)
+        if self.pager.hidden_after:
+            self.hidden_in = self.hidden_in or request_id
         self._bytes_left -= self._page_bytes
         return Page(tuple(fresh), page.has_more)
 
@@ -167,8 +180,8 @@ class _Reading:
 def inputs_expected(completion: Completion, stored: int | None) -> int:
     """Return how many messages a completion must have.
 
-    `stored`: how many inputs the lake holds of it. One that was created just now, and has tokens of
-    a prompt, has at least one, whatever its messages show at first (late visibility).
+    `stored`: how many inputs the lake has of it. A completion that was just created and has prompt
+    tokens must have at least one, even if its messages do not show it yet (late visibility).
     """
     usage = completion.fields.usage
     tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
@@ -186,7 +199,7 @@ def _second(message: Message) -> int | None:
 
 
 def _require_own(page: Page[Message], completion_id: str) -> None:
-    """Refuse messages that name another completion as theirs, as a confused cache sends them."""
+    """Refuse messages of another completion, as a confused cache may send them."""
     owners = {_owner(message.id) for message in page.items}
     if len(owners) == 1 and completion_id.startswith("chatcmpl-"):
         (owner,) = owners

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from chatlake.cli.options import ConfigOption, JsonOption
-from chatlake.cli.output import note, warn, write_json
+from chatlake.cli.output import note, warn
 from chatlake.cli.streams import after_the_work
 from chatlake.errors import IncompleteExportError, UsageError
+from chatlake.model.terminal_text import printable_json
 
 if TYPE_CHECKING:
     from chatlake.exports.narrowing import Selection
@@ -39,24 +41,27 @@ WhereOption = Annotated[
 ]
 SourceOption = Annotated[
     list[str] | None,
-    typer.Option("--source", metavar="NAME", help="Only this source; may be given again."),
+    typer.Option("--source", metavar="NAME", help="Only this source; repeatable."),
 ]
 SinceOption = Annotated[
     str | None,
     typer.Option(
-        "--since", metavar="TIME", help="Not before this time: 2026-01-31, or an age such as 7d."
+        "--since",
+        metavar="TIME",
+        help="Created at or after this time: 2026-01-31, or an age such as 7d.",
     ),
 ]
 UntilOption = Annotated[
-    str | None, typer.Option("--until", metavar="TIME", help="Before this time, UTC.")
+    str | None, typer.Option("--until", metavar="TIME", help="Created before this time (UTC).")
 ]
 LimitOption = Annotated[
-    int | None, typer.Option("--limit", metavar="N", help="At most so many, the oldest first.")
+    int | None,
+    typer.Option("--limit", metavar="N", help="At most N completions, the oldest first."),
 ]
 SampleOption = Annotated[
     float | None,
     typer.Option(
-        "--sample", metavar="P", help="This share of them, from 0 to 1, chosen by --seed."
+        "--sample", metavar="P", help="Only this share of them, from 0 to 1, chosen by --seed."
     ),
 ]
 SeedOption = Annotated[
@@ -72,7 +77,7 @@ StrictOption = Annotated[
 
 
 def exporting(command: Callable[..., ExportReport]) -> Callable[..., None]:
-    """Make a command of a function that takes a lake, a selection, `output` and options of its own.
+    """Make a command of a function that takes a lake, a selection, `output` and its own options.
 
     The command has the options that all exports share, and shows the report.
     """
@@ -102,7 +107,7 @@ def exporting(command: Callable[..., ExportReport]) -> Callable[..., None]:
         report = command(lake, selection, output=output, **options)
         if as_json:
             with after_the_work():
-                write_json({"output": output, **report.document()})
+                _show(report, output)
         tell(report, output)
         require_all(sum(report.skipped.values()), strict=strict)
 
@@ -136,7 +141,7 @@ def _shared() -> list[inspect.Parameter]:
 
 
 def opened_lake(config: Path | None, selection: Selection) -> Lake:
-    """Open the lake of the configuration; UsageError for a source that neither of them knows."""
+    """Open the configured lake; raises UsageError for a source that neither of them has."""
     from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
 
@@ -154,7 +159,7 @@ def opened_lake(config: Path | None, selection: Selection) -> Lake:
 
 
 def require_one_output(output: str, *, as_json: bool) -> None:
-    """Raise UsageError where standard output would have to hold the export and its report."""
+    """Raise UsageError if both the export and its report would go to standard output."""
     if as_json and output == "-":
         raise UsageError(
             "--json needs a file: standard output cannot hold both", hint="Give --output FILE."
@@ -162,11 +167,17 @@ def require_one_output(output: str, *, as_json: bool) -> None:
 
 
 def require_all(skipped: int, *, strict: bool) -> None:
-    """Raise IncompleteExportError where something was skipped and nothing was to be."""
+    """Raise IncompleteExportError if something was skipped although `--strict` is set."""
     from chatlake.cli.words import count  # noqa: PLC0415
 
     if strict and skipped:
         raise IncompleteExportError(f"{count(skipped, 'completion')} skipped, with --strict")
+
+
+def _show(report: ExportReport, output: str) -> None:
+    """Write the one JSON document of the command, the report with its place."""
+    for text in report.document(ascii_only=True, output=output):
+        print(printable_json(text) if sys.stdout.isatty() else text, end="")
 
 
 def tell(report: ExportReport, output: str) -> None:
@@ -174,9 +185,8 @@ def tell(report: ExportReport, output: str) -> None:
     from chatlake.cli.words import size  # noqa: PLC0415
 
     place = "" if output == "-" else f" to {output}"
-    total = sum(file["bytes"] for file in report.files)
     of = f" of {report.selected:,}" if report.skipped else ""
-    note(f"{report.written:,}{of} {_things(report)} written{place} ({size(total)})")
+    note(f"{report.written:,}{of} {_things(report)} written{place} ({size(report.files.bytes)})")
     for reason, number in report.skipped.most_common():
         note(f"  {number:>7,} skipped: {reason}")
     for line in report.warnings:

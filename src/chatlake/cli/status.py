@@ -1,4 +1,4 @@
-"""`chatlake status`: what is in the lake, and what is not in it yet."""
+"""`chatlake status`: what is in the lake, and what is missing."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ def status(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what is backed up, and what is not yet.
+    """Show what is backed up, and what is missing.
 
-    Shows also the last runs, the last full sweep, the open gaps, and how long the source keeps what
-    is not backed up yet. Contacts no source and needs no key. Exit codes: 0, also with open gaps;
-    with --max-age 3 if a backup is too old, which one line on standard error names.
+    Also shows the last runs, the last full sweep, the open gaps, and how long the source will keep
+    what is not backed up yet. Contacts no source and needs no key. Exit codes: 0, also with open
+    gaps; 3 with --max-age, if a backup is too old. One line on standard error names it.
     """
     from datetime import UTC, datetime  # noqa: PLC0415
 

@@ -52,7 +52,7 @@ def export_images(
                 uses += len(rows)
                 links += sum(row[0] is None for row in rows)
                 report.wrote()
-        report.files = entries(folder)
+        report.files.add_all(entries(folder))
     report.more |= {"images": len(report.files) - 1, "uses": uses, "without_file": links}
     report.write_beside(output)
     return report
@@ -91,7 +91,7 @@ def _row(stored: Stored, use: _Use, folder: Path) -> list[Any]:
 
 
 def _harmless(row: list[Any]) -> list[Any]:
-    """Return a row in which no text is a formula for a spreadsheet."""
+    """Return a row in which a spreadsheet reads no text as a formula."""
     return [
         f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
         for value in row

@@ -12,7 +12,7 @@
     408 409 425 429 5xx       RetriesExhaustedError     the same, asked again first
     other 4xx                 RequestRejectedError      the same
 
-A redirect is never followed, so that the key stays here. `x-should-retry` decides over "asked again
+A redirect is never followed, so that the key stays here. `x-should-retry` overrides "asked again
 first", except for the account's own errors. Messages are one line: route, status, the service's own
 words, request id; never a secret.
 """
@@ -66,7 +66,7 @@ _READ_LENGTH = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An answer other than 2xx: the error to raise, and whether the request is sent again first."""
+    """A response other than 2xx: the error to raise, and whether to try again first."""
 
     error: ChatlakeError
     retryable: bool
@@ -74,7 +74,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """The service's own account of an error; empty where it gave none."""
+    """The service's own description of an error; empty if it gave none."""
 
     message: str = ""
     type: str = ""
@@ -91,8 +91,8 @@ def read_refusal(
 ) -> Refusal:
     """Decide what a response other than 2xx means.
 
-    `route`: the path that was asked for, for the message. `completion_id`: the completion that
-    was asked about, None for the list.
+    `route`: the requested path, for the message. `completion_id`: the requested completion; None
+    for the list.
     """
     words = _read_words(body)
     request = request_id(headers.get("x-request-id", ""))
@@ -102,7 +102,7 @@ def read_refusal(
             _host(headers.get("location", "")), length=_MESSAGE_LENGTH
         )
     message = describe(route, status, said, request)
-    whole = _whole_source_error(status, words, message, of_list=completion_id is None)
+    whole = _whole_source_error(status, words, message, request, of_list=completion_id is None)
     if whole is not None:
         return Refusal(whole, retryable=False)
     # A redirect is a login page or a moved host, and never shows that a route is missing.
@@ -138,24 +138,24 @@ def describe(route: str, status: int, said: str, request: str) -> str:
 
 
 def _whole_source_error(
-    status: int, words: _Words, message: str, *, of_list: bool
+    status: int, words: _Words, message: str, request: str, *, of_list: bool
 ) -> ChatlakeError | None:
-    """Return the error of a response that speaks of the account, or of the list itself."""
+    """Return the error of a response about the account, or about the list itself."""
     kind = _OF_ACCOUNT.get(status) or (_OF_LIST.get(status) if of_list else None)
     if kind is not None:
-        return kind(message)
+        return kind(message, request_id=request)
     if status == 429 and (_QUOTA.fullmatch(words.type) or _QUOTA.fullmatch(words.code)):
-        return QuotaExhaustedError(message)
+        return QuotaExhaustedError(message, request_id=request)
     if of_list and 300 <= status < 400:
         hint = (
             "chatlake does not follow redirects, so that the key goes nowhere else. Check base_url."
         )
-        return SourceUnreachableError(message, hint=hint)
+        return SourceUnreachableError(message, hint=hint, request_id=request)
     return None
 
 
 def _names(words: _Words, completion_id: str) -> bool:
-    """Whether the service speaks of the completion, not of the address that was asked for."""
+    """Whether the response is about the completion, not about the requested address."""
     return completion_id in words.message and "/" not in words.message
 
 

@@ -1,10 +1,10 @@
-"""One completion that differs from what its objects give: which of its columns say something else.
+"""One completion whose columns differ from its objects: which of them do not match.
 
-Not every difference is a forgery. The lake keeps messages that it fetched once, although the
-completion was changed since (decision 19); a lost file leaves completions without some of their
-messages; an image whose bytes are not kept can't be put back into the text. So each row is compared
-with what its own `raw` gives, images put back where the lake has them, and what follows from other
-rows only as far as these still say the same.
+Not every difference is a forgery. The lake keeps messages that it fetched once, even if the
+completion has changed since (decision 19). A lost file leaves completions without some of their
+messages. An image whose bytes are not stored cannot be put back into the text. So each row is
+compared with its own `raw`, with images put back if the lake has them. Values that depend on other
+rows are compared only if those still match.
 """
 
 from __future__ import annotations
@@ -21,15 +21,22 @@ from chatlake.model.flatten import INPUT, OUTPUT, Observation, Row, flatten
 from chatlake.model.image_references import MARK, read_reference, restore_references
 from chatlake.model.objects import Completion, Message
 from chatlake.model.tables import COMPLETIONS, CONTENT_PARTS, MESSAGES
-from chatlake.verify.derived import DERIVED, RowsOf, by_owner, read_stored, same_text
+from chatlake.verify.derived import (
+    DERIVED,
+    RowsOf,
+    by_owner,
+    has_mark,
+    read_stored,
+    same_text,
+)
 
 LoadImage = Callable[[str], bytes | None]
-"""Returns the bytes of an image by SHA-256, None where the lake does not have it."""
+"""Returns the bytes of an image by SHA-256, None if the lake does not have it."""
 
 _NEVER: Final = Observation("", 0, 0)
-# Of a completion that is not whole these say so; otherwise the counts are compared with the rows.
+# For an incomplete completion these are NULL; otherwise the counts are compared with the rows.
 _OF_THE_WHOLE: Final = frozenset({"message_count", "image_count", "digest"})
-# What a message's row says by its place among others, or by its choice.
+# The columns of a message that depend on its place among others, or on its choice.
 _OF_THE_PLACE: Final = frozenset(
     {"message_id", "message_index", "direction", "choice_index", "finish_reason", "echo_raw",
      "created_at", "model", "part_count"}
@@ -41,7 +48,7 @@ Stored = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A column of a table that says something else than `raw` of the same object."""
+    """A column of a table that does not match `raw` of the same object."""
 
     table: str
     column: str
@@ -53,7 +60,7 @@ def differences(
 ) -> Iterator[Difference]:
     """Yield what is wrong with one completion; `rows`: its stored rows by table.
 
-    `unreadable`: why its objects cannot be read, where they cannot.
+    `unreadable`: why its objects cannot be read, if so.
     """
     heads = rows[COMPLETIONS].get(completion_id, [])
     messages = rows[MESSAGES].get(completion_id, [])
@@ -71,17 +78,17 @@ def differences(
         return
     derived = _flattened(completion, ())
     own = derived[COMPLETIONS][completion_id][0]
-    has_images = MARK in _text(head)
     without = _OF_THE_WHOLE - {"digest"}
-    if head["digest"] is None or has_images:
+    if head["digest"] is None or has_mark(_text(head)):
         without = _OF_THE_WHOLE
     for column in _different(head, own, without, is_restored=is_restored):
         yield Difference(COMPLETIONS, column, completion_id)
     replies = {row["message_id"]: row for row in derived[MESSAGES].get(completion_id, [])}
     for message in messages:
         mine = [part for part in parts if part["message_id"] == message["message_id"]]
-        yield from _of_message(completion_id, message, mine, load)
-        yield from _of_reply(message, replies.get(message["message_id"]))
+        reply = replies.get(message["message_id"])
+        yield from _of_message(message, mine, load, reply)
+        yield from _of_reply(message, reply)
     yield from _of_the_completion(head, messages, parts)
 
 
@@ -93,7 +100,7 @@ def _of_the_completion(
         for row in found:
             if row["created_at"] != head["created_at"]:
                 yield Difference(table, "created_at", row["message_id"])
-    # Messages that were kept may be of another model, but then all of them are.
+    # Messages that were kept may be from another model, but then all of them are.
     if len({message["model"] for message in messages}) > 1:
         for message in messages:
             if message["model"] != head["model"]:
@@ -101,9 +108,15 @@ def _of_the_completion(
 
 
 def _of_message(
-    completion_id: str, message: Stored, parts: Sequence[Stored], load: LoadImage
+    message: Stored,
+    parts: Sequence[Stored],
+    load: LoadImage,
+    reply: Stored | None,
 ) -> Iterator[Difference]:
-    """Compare a message and its parts with what the message's own object gives."""
+    """Compare a message and its parts with what the message's own object gives.
+
+    `reply`: what the completion gives under the same id.
+    """
     name = message["message_id"]
     if message["raw"] is None:
         yield Difference(MESSAGES, "raw", name)
@@ -112,7 +125,12 @@ def _of_message(
     try:
         completion, sent = read_stored("x", b'{"id": "x"}', [text.decode()])
     except InvalidResponseError:
-        yield Difference(MESSAGES, "raw", name)
+        # In a choice a message may be anything, and then it has no fields.
+        if reply is None or not same_text(_text(message), _text(reply)):
+            yield Difference(MESSAGES, "raw", name)
+            return
+        for column in _different(message, reply, _OF_THE_PLACE, is_restored=True):
+            yield Difference(MESSAGES, column, name)
         return
     derived = _flattened(completion, sent)
     own = derived[MESSAGES]["x"][0]
@@ -122,15 +140,23 @@ def _of_message(
         yield Difference(MESSAGES, column, name)
     if message["echo_raw"] is not None and not _repeats(message["echo_raw"], sent[0], load):
         yield Difference(MESSAGES, "echo_raw", name)
+    twins = derived[CONTENT_PARTS].get("x", [])
+    yield from _of_parts(message, parts, twins, is_restored=is_restored)
+
+
+def _of_parts(
+    message: Stored, parts: Sequence[Stored], twins: Sequence[Stored], *, is_restored: bool
+) -> Iterator[Difference]:
+    """Compare the parts of a message with those that its object gives (`twins`)."""
+    name = message["message_id"]
     if not parts and message["part_count"]:
         return  # they are lost, and the counts say so
-    twins = derived[CONTENT_PARTS].get("x", [])
     if len(parts) != len(twins):
         yield Difference(CONTENT_PARTS, "part_index", name)
         return
     for part, twin in zip(parts, twins, strict=True):
-        place = {"message_index": message["message_index"], "direction": message["direction"]}
-        expected = twin | place | {"completion_id": completion_id, "message_id": name}
+        place = ("completion_id", "message_id", "message_index", "direction")
+        expected = twin | {column: message[column] for column in place}
         without = {"created_at"}
         if not is_restored:
             yield from _of_kept_reference(part, twin, name)
@@ -140,7 +166,7 @@ def _of_message(
 
 
 def _repeats(echo: str, reply: Message, load: LoadImage) -> bool:
-    """Whether what `/messages` sent is the reply again: else it would be a message of its own."""
+    """Whether `/messages` sent the reply again; otherwise it would be a separate message."""
     text, _ = _restored(echo, load)
     try:
         _, sent = read_stored("x", b'{"id": "x"}', [text.decode()])
@@ -151,7 +177,7 @@ def _repeats(echo: str, reply: Message, load: LoadImage) -> bool:
 
 
 def _of_kept_reference(part: Stored, twin: Stored, name: str) -> Iterator[Difference]:
-    """Compare an image of which the lake has no bytes with the reference in its place."""
+    """Compare an image whose bytes the lake does not have with the reference in its place."""
     url = twin["image_url"]
     reference = None if url is None else read_reference(url)
     if reference is None:
@@ -168,7 +194,7 @@ def _of_kept_reference(part: Stored, twin: Stored, name: str) -> Iterator[Differ
 
 
 def _of_reply(message: Stored, reply: Stored | None) -> Iterator[Difference]:
-    """Compare what a message says of its choice with the choice, where that is still the same."""
+    """Compare a message's columns about its choice with the choice, if that is still the same."""
     name, index = message["message_id"], message["choice_index"]
     is_output = message["direction"] == OUTPUT
     named = name == f"{message['completion_id']}-choice-{index}"
@@ -194,7 +220,7 @@ def _different(
         if isinstance(value, str) and isinstance(twin, str) and same_text(value, twin):
             continue
         if not is_restored and isinstance(twin, str) and MARK in twin:
-            continue  # the text has a reference where the column may have the image itself
+            continue  # the text has a reference, while the column may have the image itself
         yield name
 
 
@@ -214,7 +240,7 @@ def _flattened(completion: Completion, messages: Sequence[Message]) -> RowsOf:
 
 
 def _restored(text: str, load: LoadImage) -> tuple[bytes, bool]:
-    """Put images back; also return whether none is left out."""
+    """Put images back; also return whether all of them could be."""
     whole = restore_references(text.encode(), load)
     return whole, MARK.encode() not in whole
 
