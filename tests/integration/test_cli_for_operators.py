@@ -43,7 +43,7 @@ def test_quiet_commands_that_succeed_say_nothing(chatlake: CommandLine) -> None:
     for words in (
         ("backup",), ("backup", "--full"), ("compact",), ("verify",), ("vacuum",),
         ("vacuum", "--older-than", "0s"), ("status", "--max-age", "1h"), ("doctor",),
-        ("report", "--output", "report.html"), ("forget", "--metadata", "no=such", "--yes"),
+        ("copy", "elsewhere"), ("report", "--output", "report.html"), ("forget", "--metadata", "no=such", "--yes"),
     ):  # fmt: skip
         done = chatlake(*words, "--quiet")
         assert (done.code, done.out, done.err) == (0, "", ""), words

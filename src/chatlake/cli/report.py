@@ -116,5 +116,6 @@ def _standing(source: SourceFacts, now: datetime) -> Standing:
         covered_until=source.covered_until,
         expires_at=None if source.expires_in is None else now + source.expires_in,
         retention=source.retention,
-        warnings=tuple(source.warnings),
+        warnings=tuple(source.implausible),
+        silence="" if source.silence is None else str(source.silence),
     )

@@ -31,8 +31,8 @@ class SourceFacts:
     the oldest completion that may not be stored yet, negative when it may be gone. `last_sweep`:
     the last full sweep that read the list to its end; `sweep_every` as configured, None: never.
     `complete_runs`: newest first, those that backed up all that the configuration selects, so none
-    of chosen ids. `silence`: nothing new came for too long. `warnings`: that, and implausible times
-    of the source.
+    of chosen ids. `silence`: nothing new came for too long. `implausible`: a line for each kind of
+    implausible time.
     """
 
     name: str
@@ -49,7 +49,13 @@ class SourceFacts:
     expires_in: timedelta | None = None
     gaps: list[Failure] = field(default_factory=list)
     silence: Silence | None = None
-    warnings: list[str] = field(default_factory=list)
+    implausible: list[str] = field(default_factory=list)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What to look at: implausible times, and a silence."""
+        silence = [] if self.silence is None else [str(self.silence)]
+        return [*self.implausible, *silence]
 
     @property
     def last_complete_run(self) -> SourceRun | None:
@@ -172,7 +178,7 @@ def _source(
     )
     facts.gaps = [failure for failure in state.failures.values() if failure.source == name]
     facts.covered_until = _covered_until(state.cursors.get(name), own, dates)
-    facts.warnings = [*dates.warnings(), *future_run(own, now)]
+    facts.implausible = [*dates.warnings(), *future_run(own, now)]
     if source is not None and facts.covered_until is not None:
         facts.retention = source.retention
         moments = [facts.covered_until, *filter(None, map(_created, facts.gaps))]
@@ -181,8 +187,6 @@ def _source(
         facts.sweep_every = source.full_sweep_every
         if facts.covered_until is not None:
             facts.silence = silence_in(state, source, facts.covered_until)
-    if facts.silence is not None:
-        facts.warnings.append(str(facts.silence))
     return facts
 
 

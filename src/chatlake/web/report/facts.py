@@ -51,7 +51,8 @@ class Standing:
 
     `covered_until`: everything created before it is stored or a named gap. `expires_at`: when the
     source drops the oldest completion that may not be stored yet. `retention`: how long the source
-    keeps one.
+    keeps one. `silence`: that the source has had nothing new for too long, in words; empty if it
+    has. `warnings`: implausible times.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Standing:
     expires_at: datetime | None
     retention: timedelta | None
     warnings: tuple[str, ...]
+    silence: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,9 @@ def _findings(report: Report) -> Iterator[Remark]:
     yield from _prices(report)
     yield from _verified(report)
     for standing in report.standings:
+        if standing.silence:
+            headline = f"{standing.name} has had nothing new"
+            yield Remark("note", headline, f"{standing.silence}.", "reconciliation")
         for warning in standing.warnings:
             headline = f"{standing.name} has an implausible time"
             yield Remark("note", headline, f"{warning}.", "reconciliation")
