@@ -47,7 +47,7 @@ def test_quiet_commands_that_succeed_say_nothing(chatlake: CommandLine) -> None:
     ):  # fmt: skip
         done = chatlake(*words, "--quiet")
         assert (done.code, done.out, done.err) == (0, "", ""), words
-        assert chatlake(*words).out or words[0] == "report"
+    assert chatlake("vacuum").out
 
 
 def test_a_quiet_command_that_fails_says_everything(
