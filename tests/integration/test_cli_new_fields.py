@@ -41,8 +41,8 @@ def test_a_backup_tells_of_them_once(chatlake: CommandLine, config: str) -> None
         {"source": "openai", "field": SHOWN, "completions": 1, "completion_id": "chatcmpl-second"},
     ]
     warning = (
-        f"warning: openai sends fields that chatlake does not know: mood (in {EXAMPLE}), "
-        f"{SHOWN} (in chatcmpl-second). Kept in raw; `chatlake status` counts them"
+        f"warning: openai sends fields that chatlake does not know: mood (e.g. in {EXAMPLE}), "
+        f"{SHOWN} (e.g. in chatcmpl-second). Kept in raw; `chatlake status` counts them"
     )
     assert first.err.splitlines() == [warning]
     second = chatlake("backup", "--config", config, "--json", "--full")

@@ -37,7 +37,7 @@ def test_a_new_field_is_reported_by_the_first_run_alone(
         night = nights.night()
     assert reported(night.report) == ["mood"]
     warning = (
-        "openai sends a field that chatlake does not know: mood (in chatcmpl-first). "
+        "openai sends a field that chatlake does not know: mood (e.g. in chatcmpl-first). "
         "Kept in raw; `chatlake status` counts them"
     )
     assert [record.getMessage() for record in caplog.records] == [warning]

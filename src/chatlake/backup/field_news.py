@@ -49,7 +49,7 @@ def warn_of(news: list[NewField]) -> None:
     """Log one line for the fields that a commit met first."""
     if not news:
         return
-    named = ", ".join(f"{each.field} (in {each.completion_id})" for each in news[:_NAMED])
+    named = ", ".join(f"{each.field} (e.g. in {each.completion_id})" for each in news[:_NAMED])
     more = f" and {len(news) - _NAMED:,} more" if len(news) > _NAMED else ""
     what = "a field that chatlake does" if len(news) == 1 else "fields that chatlake does"
     logger.warning(

@@ -27,7 +27,7 @@ _BASE: Final = {
 }  # fmt: skip
 _OWN: Final[dict[str, dict[str, str]]] = {
     "completions": {
-        "moderation": "Verdict of the API's moderation, as the API sent it. Read out of raw.",
+        "moderation": "What moderation found, as the API sent it. Read out of raw.",
         "cache_write_tokens": "Prompt tokens that were written to the cache. Read out of raw.",
         "prompt_text_tokens": "Prompt tokens that are text. Read out of raw.",
         "prompt_image_tokens": "Prompt tokens that are images. Read out of raw.",
