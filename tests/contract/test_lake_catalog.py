@@ -276,7 +276,7 @@ def test_history_has_every_version_and_the_deletion(lake: Lake) -> None:
     store(lake, completions=found, history=[old])
     sql = "SELECT completion_id, observed_at, change, raw FROM completion_history ORDER BY ALL"
     assert ask(lake, sql) == [
-        ("a", rows.SEEN, "created", '{"id":"a"}'),
+        ("a", rows.SEEN, "created", rows.completion("a")["raw"]),
         ("b", rows.SEEN, "created", '{"v":1}'),
         ("b", later, "changed", '{"v":2}'),
         ("b", gone, "deleted", '{"v":2}'),
