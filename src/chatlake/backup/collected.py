@@ -18,6 +18,7 @@ from chatlake.model.manifest import Failure, format_time
 from chatlake.model.objects import Message
 from chatlake.model.outside_text import one_line, request_id
 from chatlake.model.partitions import Partition
+from chatlake.model.unknown_fields import FURTHER, MOST, unknown_fields
 
 failures_logger = logging.getLogger("chatlake.backup.failures")
 """One line for each failure: the command leaves them out, its report names each."""
@@ -64,6 +65,7 @@ class Collected:
             digest=item.digest,
         )
         self._store(item, flat)
+        self._look_for_fields(item, messages)
         was_whole = item.previous is not None and item.previous.digest is not None
         self._outcome(item, "changed" if was_whole else "new", flat)
 
@@ -130,12 +132,24 @@ class Collected:
         seen = _observation(self._run_id, item.previous)
         flat = flatten(item.completion, None, seen, keep_images=self._job.keep_images)
         self._store(item, flat)
+        self._look_for_fields(item, [])
 
     def _store(self, item: Listed, flat: FlatCompletion) -> None:
         partition = self._partition(item)
         self._buffer.add(partition, flat)
         if item.previous is not None:
             self._flush.replaced.setdefault(partition, {})[item.completion.id] = item.previous
+
+    def _look_for_fields(self, item: Listed, messages: list[Message]) -> None:
+        """Count the fields of a completion that are not known, each once."""
+        fields = self._flush.fields
+        named = {
+            name if name in fields or len(fields) < MOST else FURTHER: None
+            for name in unknown_fields(item.completion, messages)
+        }
+        for name in named:
+            number, example = fields.get(name, (0, item.completion.id))
+            fields[name] = number + 1, example
 
     def _outcome(self, item: Listed, kind: OutcomeKind, flat: FlatCompletion | None = None) -> None:
         self._flush.outcomes.append(

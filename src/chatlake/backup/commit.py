@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from chatlake.backup.discovery import Discovery
+from chatlake.backup.field_news import counted, warn_of
 from chatlake.backup.items import Flush, Outcome, SourceJob
 from chatlake.backup.known import KnownImages
 from chatlake.backup.lake_port import Columns, LakeStore
@@ -25,6 +26,7 @@ from chatlake.model.manifest import (
     SourceRun,
     format_time,
 )
+from chatlake.model.new_fields import NewField
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import (
     COMPLETIONS,
@@ -67,6 +69,7 @@ class Committer:
         self._is_broken = False
         self._started = time.monotonic()
         self._resolved: list[tuple[str, str]] = []
+        self._first_met: dict[tuple[str, str], None] = {}
         self._new_failures: list[Failure] = []
 
     async def take(self, flush: Flush) -> None:
@@ -95,6 +98,12 @@ class Committer:
             outcome.partition for outcome in flush.outcomes if outcome.partition is not None
         )
         self._observer.progressed(self._job.name, self.run)
+
+    @property
+    def new_fields(self) -> list[NewField]:
+        """The unknown fields that no earlier run met."""
+        known = self._lake.state.new_fields
+        return [known[key] for key in self._first_met if key in known]
 
     @property
     def gaps(self) -> int:
@@ -188,6 +197,9 @@ class Committer:
         for partition, images in flush.images.items():
             added = self._without_doubled_images(partition, images, added)
         self._complete_figures(added)
+        state = self._lake.state
+        fields = counted(state, self._job.name, self.run.run_id, flush.fields)
+        first_met = [each for each in fields if each.key not in state.new_fields]
         manifest = Manifest(
             run_id=self.run.run_id,
             added=added,
@@ -196,9 +208,12 @@ class Committer:
             runs=[msgspec.structs.replace(self.run)],
             failures=self._new_failures,
             resolved=self._resolved,
+            new_fields=fields,
         )
+        self._first_met |= dict.fromkeys(each.key for each in first_met)
         self._lake.commit(manifest)
         self._new_failures, self._resolved = [], []
+        warn_of(first_met)
         for partition, images in flush.images.items():
             self._images.of(partition).update(images)
         self._observer.committed(manifest)

@@ -114,8 +114,9 @@ class Flush:
     stored; `replaced_alone`: those of which only the completion's own row is removed and the
     messages stay. `unfetched`: those whose messages could not be fetched, so their stored messages
     stay. `lost`: ids of stored messages, by completion, that the new ones lack. `images`: SHA-256
-    of the images in `parts`. `requests`: those sent by another process, which the run's own API
-    client does not count.
+    of the images in `parts`. `fields`: for each field that chatlake does not know, how many
+    completions have it, and the id of one. `requests`: those sent by another process, which the
+    run's own API client does not count.
     """
 
     parts: list[PartFile] = field(default_factory=list)
@@ -125,4 +126,5 @@ class Flush:
     lost: dict[Partition, dict[str, set[str]]] = field(default_factory=dict)
     images: dict[Partition, set[str]] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
+    fields: dict[str, tuple[int, str]] = field(default_factory=dict)
     requests: RequestFigures = field(default_factory=RequestFigures)

@@ -10,6 +10,7 @@ from typing import Any
 from chatlake.backup.silence import Silence
 from chatlake.errors import ChatlakeError
 from chatlake.model.manifest import Failure, SourceRun, format_time
+from chatlake.model.new_fields import NewField
 
 FIGURES = (
     "listed", "new", "changed", "unchanged", "deleted", "failed", "messages", "content_parts",
@@ -20,11 +21,15 @@ FIGURES = (
 
 @dataclass(slots=True)
 class SourceReport:
-    """What a run did for one source. `error`: what ended it early, if anything did."""
+    """What a run did for one source. `error`: what ended it early, if anything did.
+
+    `new_fields`: fields that chatlake does not know, and that no earlier run met.
+    """
 
     run: SourceRun
     failures: list[Failure] = field(default_factory=list)
     error: ChatlakeError | None = None
+    new_fields: list[NewField] = field(default_factory=list)
 
 
 @dataclass(slots=True)

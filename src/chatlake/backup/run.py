@@ -246,3 +246,4 @@ class _SourceBackup:
                 raise
             finally:
                 self.report.failures = list(self._committer.failures.values())
+                self.report.new_fields = self._committer.new_fields

@@ -98,7 +98,7 @@ def _standing(source: SourceFacts, now: datetime) -> Standing:
         IMAGES,
         MESSAGES,
     )
-    from chatlake.web.report.facts import Standing  # noqa: PLC0415
+    from chatlake.web.report.facts import Standing, UnknownField  # noqa: PLC0415
 
     run, sweep = source.last_complete_run, source.last_sweep
     return Standing(
@@ -118,4 +118,14 @@ def _standing(source: SourceFacts, now: datetime) -> Standing:
         retention=source.retention,
         warnings=tuple(source.implausible),
         silence="" if source.silence is None else str(source.silence),
+        new_fields=tuple(
+            UnknownField(
+                source.name,
+                each.field,
+                each.completions,
+                each.completion_id,
+                parse_time(each.first_seen_at),
+            )
+            for each in source.new_fields
+        ),
     )

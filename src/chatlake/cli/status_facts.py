@@ -14,7 +14,9 @@ from chatlake.cli.status_dates import SKEW, Dates, ReadTimes, future_run
 from chatlake.config import Settings, Source
 from chatlake.lake.files.replaced import listed_path
 from chatlake.model.manifest import Cursor, Failure, LakeState, SourceRun, parse_time
+from chatlake.model.new_fields import NewField
 from chatlake.model.tables import COMPLETIONS
+from chatlake.model.unknown_fields import is_known
 from chatlake.storage.interface import LockHolder, StoredFile
 from chatlake.verify.record import Record
 
@@ -48,6 +50,7 @@ class SourceFacts:
     retention: timedelta | None = None
     expires_in: timedelta | None = None
     gaps: list[Failure] = field(default_factory=list)
+    new_fields: list[NewField] = field(default_factory=list)
     silence: Silence | None = None
     implausible: list[str] = field(default_factory=list)
 
@@ -177,6 +180,12 @@ def _source(
         (run for run in own if run.mode == "full" and run.status in _REACHED_THE_END), None
     )
     facts.gaps = [failure for failure in state.failures.values() if failure.source == name]
+    # Those that an earlier chatlake met and this one knows are news no more.
+    facts.new_fields = [
+        each
+        for each in state.new_fields.values()
+        if each.source == name and not is_known(each.field)
+    ]
     facts.covered_until = _covered_until(state.cursors.get(name), own, dates)
     facts.implausible = [*dates.warnings(), *future_run(own, now)]
     if source is not None and facts.covered_until is not None:

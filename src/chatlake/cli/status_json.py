@@ -65,6 +65,16 @@ def _source(source: SourceFacts, now: datetime) -> dict[str, Any]:
         if expires_in is None
         else round(expires_in.total_seconds() / _DAY_S, 2),
         "gaps": len(source.gaps),
+        "new_fields": [
+            {
+                "field": each.field,
+                "completions": each.completions,
+                "completion_id": each.completion_id or None,
+                "first_seen_at": each.first_seen_at,
+                "run_id": each.run_id,
+            }
+            for each in source.new_fields
+        ],
         "warnings": source.warnings,
     }
 

@@ -97,6 +97,11 @@ def forget(
             removed=work.removed,
             resolved=sorted(chosen & state.failures.keys()),
             forgotten=[receipt],
+            new_fields=[
+                each.without_example
+                for each in state.new_fields.values()
+                if (each.source, each.completion_id) in chosen
+            ],
         )
     )
     failpoints.reach("forget.committed")

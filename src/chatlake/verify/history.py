@@ -182,6 +182,7 @@ def _agree(one: LakeState, other: LakeState) -> bool:
         and one.runs == other.runs
         and one.failures == other.failures
         and one.forgotten.receipts == other.forgotten.receipts
+        and one.new_fields == other.new_fields
     )
 
 

@@ -46,6 +46,17 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class UnknownField:
+    """A field that chatlake does not know; `completion_id` has it, empty if that was forgotten."""
+
+    source: str
+    field: str
+    completions: int
+    completion_id: str
+    first_seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """One source of the configuration or of the lake, as `chatlake status` shows it.
 
@@ -71,6 +82,7 @@ class Standing:
     retention: timedelta | None
     warnings: tuple[str, ...]
     silence: str = ""
+    new_fields: tuple[UnknownField, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
