@@ -49,7 +49,10 @@ def expected(error: ErrorDetails, field: FieldInfo | None, value: object, *, is_
 
 def choices(field: FieldInfo) -> list[str]:
     """The words that `field` accepts."""
-    return [str(option) for option in get_args(field.annotation)]
+    options = get_args(field.annotation)
+    if len(options) == 2 and options[1] is Ellipsis:  # of the entries of a list
+        options = get_args(options[0])
+    return [str(option) for option in options]
 
 
 def bounds(field: FieldInfo) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from chatlake.config.expected import did_you_mean
 from chatlake.config.fields import EMPTY_IS_DEFAULT, EXPANDS, Section, words
 from chatlake.config.notify_address import NOTIFY, NotifyAddress
 from chatlake.config.prices import PriceEntry
+from chatlake.config.redact import Redact
 from chatlake.config.references import SecretLoader
 from chatlake.config.source import Source
 from chatlake.errors import ConfigurationError, UsageError
@@ -82,6 +83,10 @@ class Settings(Section):
         "this file.",
         examples=["${SLACK_URL}"],
     )
+    redact: Annotated[Redact, EMPTY_IS_DEFAULT] = Field(
+        default=Redact(),
+        description="What never reaches the lake, of any source without a `redact` of its own.",
+    )
     access: Annotated[Literal["private", "group"], EXPANDS] = Field(
         default="private", description="Who may read the lake: private 0700/0600, group 0750/0640."
     )
@@ -127,6 +132,10 @@ class Settings(Section):
             hint=f"Sources: {', '.join(names)}.",
         )
 
+    def redact_of(self, source: Source) -> Redact:
+        """What of a source never reaches the lake: its own rules, else the general ones."""
+        return self.redact if source.redact is None else source.redact
+
     def check_secrets(
         self, secret_loader: SecretLoader | None = None, *, sources: Iterable[str] | None = None
     ) -> None:
@@ -143,6 +152,11 @@ class Settings(Section):
                 except ConfigurationError as problem:
                     place = "" if reference.where else f"source {source.name}: {key}: "
                     problems.append((place + problem.message, problem.hint))
+        for redact in {id(each): each for each in map(self.redact_of, chosen)}.values():
+            try:
+                redact.ready(secret_loader)
+            except ConfigurationError as problem:
+                problems.append((problem.message, problem.hint))
         if self.notify is not None:
             try:
                 self.notify.resolve(secret_loader)

@@ -56,6 +56,8 @@ sources:                        # required: at least one
     retention: 30d              # how long the source keeps completions; for warnings and sweeps
     images: store               # store | reference (keep links and hashes, not the bytes)
 
+    redact: null                # this source's own rules instead of the general redact below
+
     pace:
       concurrency: 32           # most requests at once (@AT_ONCE@)
       requests_per_minute: null # your own limit; null: as fast as the service allows
@@ -87,6 +89,16 @@ schedule:                       # when `chatlake serve` backs up
 
 # chatlake posts JSON to this address when a backup ends incomplete or failed, e.g. ${SLACK_URL}.
 notify: null                    # the address is a secret: use a reference
+
+# What never reaches the lake, `raw` included. A lake that was written before keeps what it has:
+# `chatlake redact --dry-run` shows what these rules would find in it.
+redact:
+  drop: []                      # become null: [input_user, metadata.email, messages.name]
+  hash: []                      # become a hash, and equal values stay equal; needs hash_key
+  hash_key: null                # ${NAME}, file:/PATH or secret:NAME, at least 16 characters
+  patterns: []                  # in all texts: email, phone, card, iban, keys
+  expressions: {}               # your own, in RE2's syntax: {employee: "EMP-[0-9]{6}"}
+  images: keep                  # keep | drop (neither images nor their links)
 
 access: private                 # private: 0700/0600 | group: 0750/0640, so the group can read
 
