@@ -26,6 +26,7 @@ from chatlake.model.manifest import (
     format_time,
 )
 from chatlake.model.partitions import Partition
+from chatlake.model.redaction.rules import total
 from chatlake.model.tables import (
     COMPLETIONS,
     CONTENT_PARTS,
@@ -162,6 +163,8 @@ class Committer:
         run.messages += outcome.messages
         run.content_parts += outcome.content_parts
         run.images += outcome.images
+        if outcome.redacted:
+            run.redacted = total([run.redacted, outcome.redacted])
 
     def _count_failure(self, failure: Failure) -> None:
         self._uncount_failure(failure.completion_id)

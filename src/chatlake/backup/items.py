@@ -13,6 +13,7 @@ from chatlake.backup.ports import MAX_BODY, RequestFigures
 from chatlake.model.manifest import Failure, PartFile
 from chatlake.model.objects import Completion
 from chatlake.model.partitions import Partition
+from chatlake.model.redaction.rules import NO_COUNTS, Counts
 
 OutcomeKind = Literal["new", "changed", "unchanged", "failed"]
 Mode = Literal["incremental", "full", "ids"]
@@ -87,7 +88,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
     `partition` is None where the completion itself could not be fetched. `absent`: the source
     says that it has no such completion, which was a gap before. `instead_of`: how this run
-    counted the same completion before it knew better.
+    counted the same completion before it knew better. `redacted`: what was replaced in its rows.
     """
 
     completion_id: str
@@ -100,6 +101,7 @@ class Outcome(msgspec.Struct, frozen=True):
     messages: int = 0
     content_parts: int = 0
     images: int = 0
+    redacted: Counts = NO_COUNTS
 
 
 @dataclass(slots=True)

@@ -59,7 +59,8 @@ class ListRequests:
             nonlocal is_again
             # What cannot be read is worth another request; a row that stays so is left out.
             is_lenient, is_again = is_again, True
-            return read_readable_completions(body) if is_lenient else read_completion_page(body)
+            reader = read_readable_completions if is_lenient else read_completion_page
+            return reader(body, self._api.redaction)
 
         def take(page: ListedPage) -> ListedPage:
             fresh = pager.feed(page)

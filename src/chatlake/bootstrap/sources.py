@@ -11,6 +11,7 @@ from chatlake.backup.ports import Observer
 from chatlake.bootstrap.secrets import load_prefect_secret
 from chatlake.config import Settings, Source
 from chatlake.model.outside_text import note_secret
+from chatlake.model.redaction.rules import Redaction
 
 
 def jobs_for(
@@ -53,8 +54,13 @@ def job_for(source: Source, *, ids: Sequence[str] | None = None, full: bool = Fa
     )
 
 
-def new_client(source: Source, observer: Observer) -> ApiClient:
-    """Return a client for a source; its secrets are resolved here and nowhere else."""
+def new_client(
+    source: Source, observer: Observer, *, redaction: Redaction | None = None
+) -> ApiClient:
+    """Return a client for a source; its secrets are resolved here and nowhere else.
+
+    `redaction`: that of what will be stored (`redaction_of`); None where nothing is.
+    """
     pace = source.pace
     for text in source.resolved_texts():
         note_secret(text)
@@ -69,11 +75,20 @@ def new_client(source: Source, observer: Observer) -> ApiClient:
         max_body=pace.max_body,
         proxy=source.proxy,
         ca_file=None if source.tls.ca_file is None else str(source.tls.ca_file),
+        redaction=redaction,
         timeout_s=pace.timeout.total_seconds(),
         max_attempts=pace.max_attempts,
         give_up_after_s=pace.give_up_after.total_seconds(),
         on_wait=lambda seconds, why: observer.waiting(source.name, seconds, why),
     )
+
+
+def redaction_of(settings: Settings, source: Source) -> Redaction | None:
+    """Return what of a source never reaches the lake; None where all does.
+
+    ConfigurationError where the key of the hashes cannot be read.
+    """
+    return settings.redact_of(source).ready(load_prefect_secret)
 
 
 def _seconds(moment: datetime | None) -> int | None:

@@ -59,7 +59,8 @@ class SourceRun(msgspec.Struct, kw_only=True):
     `status`: running, complete, incomplete, failed or interrupted. `mode`: incremental, full or
     ids. `seconds`: wall time so far. `requests` counts every request sent, `retries` those sent
     again, `rate_limited` the answers 429. `bytes_added`: size of the files added. `healed_files`:
-    listed files found missing, whose content was asked for again.
+    listed files found missing, whose content was asked for again. `redacted`: values replaced in
+    what was stored, by kind. `redaction`: the fingerprint of the rules, empty without any.
     """
 
     run_id: str
@@ -85,6 +86,8 @@ class SourceRun(msgspec.Struct, kw_only=True):
     bytes_added: int = 0
     healed_files: int = 0
     error: str | None = None
+    redacted: dict[str, int] = {}
+    redaction: str = ""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):

@@ -122,7 +122,7 @@ class _Work:
 
     async def compare_list(self) -> None:
         """Read the whole list; what cannot be read of it is named."""
-        known = KnownCompletions(self._lake)
+        known = KnownCompletions(self._lake, self._api.redaction)
         discovery = Discovery(self._job, self._api, self._lake, known)
         comparison, seen = self.comparison, set[str]()
         async for item in discovery.items():
@@ -209,8 +209,12 @@ class _Work:
             comparison.unfetched.append(completion_id)
             return
         partition = self.agreeing[completion_id]
-        stored = await asyncio.to_thread(stored_values, self._lake, partition, completion_id)
-        found = difference(completion, sent, stored, keep_images=job.keep_images)
+        stored = await asyncio.to_thread(
+            stored_values, self._lake, partition, completion_id, self._api.redaction
+        )
+        found = difference(
+            completion, sent, stored, keep_images=job.keep_images, redaction=self._api.redaction
+        )
         if found == "more stored":
             comparison.kept.append(completion_id)
         elif found == "value":
