@@ -1,4 +1,4 @@
-# chatlake serve in a container. The lake and the configuration are mounted, nothing is kept inside:
+# chatlake serve in a container. The lake and the configuration are mounted; the image stores nothing:
 #   docker build -t chatlake .
 #   docker run --init -v ./config:/config:ro -v chatlake-lake:/lake -e OPENAI_API_KEY chatlake
 FROM python:3.13-slim AS build
@@ -6,7 +6,7 @@ WORKDIR /build
 RUN python -m venv /srv/chatlake && python -m venv /build/tools
 COPY requirements-runtime.lock requirements.lock ./
 RUN /srv/chatlake/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements-runtime.lock
-# What builds the wheel comes from the other lock, and stays in this stage.
+# The build tools come from the other lock, and stay in this stage.
 RUN sed -n '/^setuptools==/,/^    # via/p' requirements.lock >build.lock \
     && /build/tools/bin/pip install --no-cache-dir --no-deps --require-hashes -r build.lock
 COPY pyproject.toml README.md LICENSE ./
@@ -24,7 +24,7 @@ ENV PATH=/srv/chatlake/bin:$PATH \
 USER chatlake
 WORKDIR /home/chatlake
 VOLUME ["/lake", "/home/chatlake/.prefect"]
-# The Prefect server answers: the one of PREFECT_API_URL, or its own. A proxy is not asked for that.
+# Checks that the Prefect server responds: the one of PREFECT_API_URL, or its own. Loopback uses no proxy.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=120s \
     CMD ["python", "-m", "chatlake.flows.health"]
 STOPSIGNAL SIGTERM

@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# The lock is all that there is to install: without --no-deps an older pip would resolve it again.
+# The lock lists everything to install; without --no-deps an older pip would resolve it again.
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "chatlake needs Python 3.11 or newer; none was found. Install it, or: make PYTHON=/path/to/python"; exit 1; }
 	@echo "chatlake: setting up $(VENV) with $$($(PYTHON) --version): about 170 packages, a minute or two, once"
@@ -33,54 +33,56 @@ $(READY): requirements.lock pyproject.toml
 setup: $(READY) ## install everything into .venv
 
 .PHONY: demo
-demo: ## the product in one command: stand-in API, Prefect backup flow, SQL
-	@echo "chatlake demo: backs up a stand-in API with a Prefect flow, then asks the lake three questions"
+demo: ## the product in one command: simulated API, Prefect backup flow, SQL
+	@echo "chatlake demo: backs up a simulated API with a Prefect flow, then runs three queries"
 	@$(MAKE) --no-print-directory setup
 	@$(BIN)/chatlake demo
 
 .PHONY: serve
-serve: setup ## chatlake serve, shown whole: stand-in API, Prefect, a run by schedule (two minutes)
+serve: setup ## show chatlake serve: simulated API, Prefect, a scheduled run (two minutes)
 	@$(BIN)/python docs/show_serve.py
 
-# The catalogue must open in the oldest DuckDB that is supported too: the tests ask this one.
+# The catalogue must also open in the oldest supported DuckDB; the tests use this one.
 $(OTHER_DUCKDB)/.ready: $(READY) tests/contract/duckdb-1.5.lock
 	@$(PYTHON) -m venv --clear --without-pip $(OTHER_DUCKDB)
 	@$(BIN)/pip --python $(OTHER_DUCKDB)/bin/python install --quiet --require-hashes -r tests/contract/duckdb-1.5.lock >>$(LOG) 2>&1 || { tail -n 20 $(LOG); exit 1; }
 	@touch $@
 
-# Ray alone is as large as half of the rest: the demo does without it. Some machines have no build of it.
+# Ray alone is half as large as the rest, so the demo does without it. Some machines have no build of it.
 $(VENV)/.ray-tried: $(READY) requirements-ray.lock
-	@$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements-ray.lock >>$(LOG) 2>&1 || { tail -n 5 $(LOG); echo "chatlake: no Ray for this machine; its tests are left out"; }
+	@$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements-ray.lock >>$(LOG) 2>&1 || { tail -n 5 $(LOG); echo "chatlake: Ray is not available for this machine; its tests are skipped"; }
 	@touch $@
 
-# What speaks to Google's and Azure's storage, and a stand-in for Google's: 26 packages that only tests need.
+# Libraries for Google's and Azure's storage, and an emulator of Google's: 26 packages that only tests need.
 $(VENV)/.clouds-ready: $(READY) requirements-clouds.lock | $(VENV)/.ray-tried
 	@if $(BIN)/pip install --quiet --no-deps --require-hashes -r requirements-clouds.lock >>$(LOG) 2>&1; then touch $@; \
-	else tail -n 5 $(LOG); echo "chatlake: what the tests of gs:// and az:// need cannot be installed; they are left out"; fi
+	else tail -n 5 $(LOG); echo "chatlake: the packages for the tests of gs:// and az:// cannot be installed; these tests are skipped"; fi
 
-# A stand-in for Azure's storage.
+# An emulator of Azure's storage.
 $(AZURITE)/.ready: $(READY) tests/azurite/package.json tests/azurite/package-lock.json
 	@rm -rf $(AZURITE)
-	@if ! command -v npm >/dev/null; then echo "chatlake: there is no npm; the tests of az:// are left out"; \
+	@if ! command -v npm >/dev/null; then echo "chatlake: npm is missing; the tests of az:// are skipped"; \
 	elif mkdir $(AZURITE) && cp tests/azurite/*.json $(AZURITE) && npm ci --prefix $(AZURITE) --ignore-scripts --no-audit --no-fund --no-update-notifier --fetch-retry-mintimeout=1000 >>$(LOG) 2>&1; then touch $@; \
-	else tail -n 5 $(LOG); rm -rf $(AZURITE); echo "chatlake: Azurite cannot be installed; the tests of az:// are left out"; fi
+	else tail -n 5 $(LOG); rm -rf $(AZURITE); echo "chatlake: Azurite cannot be installed; the tests of az:// are skipped"; fi
 
-# Programs that read what the exports write. One wants an older fsspec than Prefect: a venv of its own.
+# Programs that read the exports. One needs an older fsspec than Prefect, so they have their own venv.
 $(READERS)/.tried: $(READY) requirements-readers.lock
 	@$(PYTHON) -m venv --clear --without-pip $(READERS)
 	@if ! $(BIN)/pip --python $(READERS)/bin/python install --quiet --no-deps --require-hashes -r requirements-readers.lock >>$(LOG) 2>&1; then \
-	tail -n 5 $(LOG); rm -rf $(READERS)/bin; echo "chatlake: what reads the exports in the tests cannot be installed; these tests are left out"; fi
+	tail -n 5 $(LOG); rm -rf $(READERS)/bin; echo "chatlake: the programs that read the exports in the tests cannot be installed; these tests are skipped"; fi
 	@touch $@
 
-PYTEST = CHATLAKE_READERS_PYTHON=$(abspath $(READERS))/bin/python CHATLAKE_OTHER_DUCKDB_PYTHON=$(abspath $(OTHER_DUCKDB))/bin/python $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
+# Compiled modules are kept, whatever the environment says: without them each process compiles chatlake
+# and its tests again, which takes longer than many a test.
+PYTEST = PYTHONDONTWRITEBYTECODE= CHATLAKE_READERS_PYTHON=$(abspath $(READERS))/bin/python CHATLAKE_OTHER_DUCKDB_PYTHON=$(abspath $(OTHER_DUCKDB))/bin/python $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
 
 .PHONY: test
-test: $(OTHER_DUCKDB)/.ready ## run the tests, but those marked slow; TESTS=FILE: that file, whole
+test: $(OTHER_DUCKDB)/.ready ## run the tests, except those marked slow; TESTS=FILE: only that file, slow tests included
 	@$(PYTEST) $(if $(TESTS),$(TESTS),-m "not slow")
 
 .PHONY: test-slow
 test-slow: $(OTHER_DUCKDB)/.ready $(VENV)/.ray-tried $(VENV)/.clouds-ready $(AZURITE)/.ready $(READERS)/.tried ## run those marked slow: Prefect, clouds, clusters, readers of exports, long rows of nights
-	@$(PYTEST) -m slow
+	@HYPOTHESIS_PROFILE=deep $(PYTEST) -m "slow or hypothesis"
 
 .PHONY: test-all
 test-all: ## run every test
@@ -98,8 +100,12 @@ types: setup ## strict type check
 	@$(BIN)/mypy
 
 .PHONY: docs
-docs: setup ## write the generated docs anew
+docs: setup ## regenerate the generated docs
 	@$(BIN)/python docs/generate.py
+
+.PHONY: screenshots
+screenshots: setup ## take the README's screenshots anew, in Chromium
+	@$(BIN)/python docs/screenshots.py
 
 .PHONY: docs-check
 docs-check: setup
@@ -112,7 +118,7 @@ wheel: setup ## build the wheel, install it with pip as a user does, and try it
 
 PEERS := $(VENV)/bench-peers
 $(PEERS)/.ready: $(READY) bench/peers.lock
-	@echo "chatlake: setting up $(PEERS): what the benchmarks compare with, once"
+	@echo "chatlake: setting up $(PEERS): the tools to compare with, once"
 	@$(PYTHON) -m venv --clear --without-pip $(PEERS)
 	@$(BIN)/pip --python $(PEERS)/bin/python install --quiet --require-hashes -r bench/peers.lock >>$(LOG) 2>&1 || { tail -n 20 $(LOG); exit 1; }
 	@touch $@
@@ -130,12 +136,12 @@ SEED ?= 1
 soak: setup ## a seeded storm of faults and kills; ends with an equality check
 	@$(BIN)/python -m tests.soak --seconds $(SECONDS_OF_STORM) --seed $(SEED)
 
-# Always the same seed: when it fails, the change is to blame, not the choice.
+# Always the same seed: if it fails, the change is to blame, not chance.
 .PHONY: storm
-storm: setup ## the same in a minute, as CI runs it
+storm: setup ## a one-minute soak, as CI runs it
 	@$(BIN)/python -m tests.soak --seconds 20 --completions 450 --seed 1
 
-# One after the other, for they share build/.
+# One after the other, because they share build/.
 .PHONY: static
 static: setup
 	@$(MAKE) --no-print-directory lint
@@ -143,13 +149,13 @@ static: setup
 	@$(MAKE) --no-print-directory docs-check
 	@$(MAKE) --no-print-directory wheel
 
-# The storm waits much of its time: the checks that do not run chatlake go beside it.
+# The storm mostly waits, so the checks that do not run chatlake run at the same time.
 .PHONY: check-rest
 check-rest: setup
 	@$(MAKE) --no-print-directory -j 2 --output-sync=recurse static storm
 
 .PHONY: check
-check: ## all of it, the storm of a minute too
+check: ## everything, including the one-minute storm
 	@$(MAKE) --no-print-directory test-all
 	@$(MAKE) --no-print-directory check-rest
 

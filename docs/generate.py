@@ -38,7 +38,8 @@ from chatlake.config.references import SECRET_PATTERN
 from chatlake.config.sizes import PATTERN as SIZE
 from chatlake.errors import ChatlakeError
 from chatlake.lake import Lake
-from chatlake.lake.catalog.views import VIEWS, column_descriptions, view_description
+from chatlake.lake.catalog.descriptions import column_descriptions
+from chatlake.lake.catalog.views import VIEWS, view_description
 from chatlake.lake.files.schema import JSON, PARTITION_COLUMNS, SCHEMAS
 
 ROOT = Path(__file__).resolve().parent.parent

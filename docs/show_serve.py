@@ -1,7 +1,7 @@
-"""Show `chatlake serve` whole on this machine: `make serve`.
+"""Show all of `chatlake serve` on this machine: `make serve`.
 
-A stand-in API, a Prefect server, a schedule of every minute, one run by it, and what that leaves in
-Prefect. Ends by itself, or with Ctrl-C, and leaves nothing behind.
+It starts a simulated API and a Prefect server, waits for one run on a schedule of every minute, and
+shows what Prefect recorded. It ends by itself, or with Ctrl-C, and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def main() -> int:
     ):
         config = Path(folder, "chatlake.yaml")
         config.write_text(CONFIG.format(url=server.base_url), encoding="utf-8")
-        print(f"A stand-in API at {server.base_url}; the backup is due every minute.", flush=True)
+        print(f"A simulated API at {server.base_url}; the backup is due every minute.", flush=True)
         with serving(config) as process:
             prefect, state = until_a_run_ended(process)
             if state:

@@ -36,7 +36,7 @@ class Ended:
 
 @dataclass(slots=True)
 class CommandLine:
-    """Runs commands in this process, in the folder where the configuration lies."""
+    """Runs commands in this process, in the folder of the configuration."""
 
     capture: pytest.CaptureFixture[str]
 

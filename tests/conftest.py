@@ -1,4 +1,4 @@
-"""What holds for all tests: the same examples on every machine, servers, how they are spread."""
+"""Shared by all tests: the same examples on every machine, servers, and how tests are spread."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from chatlake import failpoints
 from chatlake.model.outside_text import SECRETS
 from tests.command_line import CommandLine
 from tests.support import KEY, KEY_VARIABLE, QUICK_EXAMPLES
+from tests.temporary import use_memory
 
 if TYPE_CHECKING:
     from tests.azure_server import AzureServer
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
 # Fail-points can be armed in what the tests start, and nowhere else.
 os.environ[failpoints.SWITCH] = "1"
 
-settings.register_profile("dev", max_examples=QUICK_EXAMPLES, deadline=None, derandomize=True)
-settings.register_profile("ci", max_examples=150, deadline=None, derandomize=True)
-_PROFILE = os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
-settings.load_profile(_PROFILE)
+use_memory()
+
+# `make test` tries few examples of each property, and `make test-slow` tries many.
+settings.register_profile("quick", max_examples=QUICK_EXAMPLES, deadline=None, derandomize=True)
+settings.register_profile("deep", max_examples=150, deadline=None, derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 # Those that need a Prefect server; it takes long to start, so one process has them all.
 WITH_PREFECT = tuple(
@@ -40,12 +43,29 @@ OTHER_CLOUDS = ("gs_lake", "az_lake", "gcs_server", "azure_server")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a cloud's stand-in as slow; begin with what takes long and waits much."""
+    """Mark tests that need a cloud's emulator as slow; start with those that take and wait longest."""
     for item in items:
         if isinstance(item, pytest.Function) and _needs_cloud(item):
             item.add_marker(pytest.mark.slow)
     _mark_all_but_samples(items)
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/flows/"))
+    items.sort(key=_rank)
+
+
+LONG_MODULES = (
+    "tests/flows/",
+    "tests/integration/test_export_f",
+    "tests/property/",
+    "tests/faults/",
+    "tests/integration/",
+    "tests/nights/",
+    "tests/web/",
+)
+"""What takes long begins first, so that no process has much left when the others are done."""
+
+
+def _rank(item: pytest.Item) -> int:
+    found = (n for n, prefix in enumerate(LONG_MODULES) if item.nodeid.startswith(prefix))
+    return next(found, len(LONG_MODULES))
 
 
 def _mark_all_but_samples(items: list[pytest.Item]) -> None:
@@ -86,7 +106,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep what chatlake remembers of lakes out of the user's own folder."""
+    """Keep chatlake's notes about lakes out of the user's own folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CHATLAKE_STATE", str(tmp_path_factory.mktemp("state")))
         yield
@@ -131,7 +151,7 @@ def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
 
 @pytest.fixture
 def s3_lake(s3: S3Server) -> str:
-    """Return where a lake may be made, in a bucket of its own."""
+    """Return where a lake may be made, in a separate bucket."""
     bucket = f"test-{uuid.uuid4()}"
     s3.make_bucket(bucket)
     return f"s3://{bucket}/some/lake"
@@ -148,7 +168,7 @@ def gcs_server() -> Iterator[GcsServer]:
 
 @pytest.fixture
 def gs_lake(gcs_server: GcsServer, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return where a lake may be made, in a bucket of Google's of its own."""
+    """Return where a lake may be made, in a separate bucket at Google."""
     for name, value in gcs_server.environment.items():
         monkeypatch.setenv(name, value)
     bucket = f"test-{uuid.uuid4()}"
@@ -167,7 +187,7 @@ def azure_server() -> Iterator[AzureServer]:
 
 @pytest.fixture
 def az_lake(azure_server: AzureServer, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return where a lake may be made, in a container of Azure's of its own."""
+    """Return where a lake may be made, in a separate container at Azure."""
     for name, value in azure_server.environment.items():
         monkeypatch.setenv(name, value)
     container = f"test-{uuid.uuid4()}"

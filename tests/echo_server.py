@@ -1,4 +1,4 @@
-"""A server on loopback that repeats to whoever asks what it was sent, in one of many ways."""
+"""A server on loopback that repeats what it was sent, in one of many ways."""
 
 from __future__ import annotations
 

@@ -50,6 +50,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "integration/test_sweep_of_another_account.py",
     ),
     "lake/manifests.py": ("contract/test_lake_manifests.py", "contract/test_lake_store.py"),
+    "lake/sealed.py": ("contract/test_lake_manifests.py", "faults/test_forged_manifests.py"),
 }
 """The modules in which a fault costs data, and the tests of `make test` that should notice."""
 

@@ -10,12 +10,14 @@ from chatlake import signals
 def run() -> int:
     """Run the command line of this process and return its exit code.
 
-    A signal that comes while that is still being imported finds nothing to put away: the process
-    ends at once, with the code that it would have later, and without a traceback.
+    If a signal arrives during the imports, there is nothing to clean up yet: the process ends at
+    once, with the usual exit code and without a traceback.
     """
     signals.end_at_once()
     _open_closed_streams()
-    gc.set_threshold(50_000)  # imports make many objects that stay: they are no garbage
+    gc.set_threshold(
+        50_000
+    )  # imports create many objects that live on: exempt them from garbage collection
     from chatlake.cli import main, streams  # noqa: PLC0415 - not before signals are handled
 
     streams.watch()
@@ -24,15 +26,16 @@ def run() -> int:
         code = main()
     finally:
         streams.settle()
-    signals.end_at_once()  # all is put away: nothing may be raised while the interpreter ends
+    signals.end_at_once()  # nothing may be raised while the interpreter shuts down
     return code
 
 
 def _open_closed_streams() -> None:
-    """Open what the caller has closed (`2>&-`): else the next file has its number.
+    """Open the standard streams that the caller has closed (`2>&-`).
 
-    What is written for people would then go into that file. Standard output is opened to read,
-    so that writing to it still fails; a lost standard error is not reported.
+    Otherwise the next opened file gets the free number, and messages for people are written into
+    that file. Standard output is opened to read, so that writing to it still fails; a lost standard
+    error is not reported.
     """
     for number, flags in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
         try:

@@ -166,7 +166,7 @@ class CompletionError(ChatlakeError):
     """One completion could not be fetched: it becomes a named failure; the others are kept.
 
     `reason` is the word that the ledger keeps; `request_id` the service's name for the request.
-    `status`: the HTTP status, None where no response came or its body is at fault. `of_route`: the
+    `status`: the HTTP status, None if no response came or its body is at fault. `of_route`: the
     response speaks of the route as a whole, and does not name the completion.
     """
 

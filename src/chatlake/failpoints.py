@@ -1,13 +1,14 @@
 """Named points between the steps of a commit where a test may make the process fail.
 
-The order of a commit is a promise (a killed run loses nothing and doubles nothing), and a promise
-is only tested if the process can be stopped at each of its steps. `reach` costs one look at an
-empty dictionary when nothing is armed.
+The order of a commit is a promise: a killed run loses and duplicates nothing. To test it, the
+process must be stoppable at each step. If nothing is armed, `reach` costs one look-up in an empty
+dictionary.
 
 A test in the same process uses `active`; a test of a whole command sets the environment variable
 `CHATLAKE_FAILPOINT` to `NAME:kill`, `NAME:error` or `NAME:SIGINT+SIGTERM` (signals in turn; the
-point waits for each), with `:N` for the Nth time it is reached. That alone does nothing: the tests
-also set `CHATLAKE_TESTS=1`. So a variable that was left in an environment cannot kill a backup.
+point waits for each), with `:N` for the Nth time it is reached. The variable works only together
+with `CHATLAKE_TESTS=1`, which the tests set. So a variable left in an environment cannot kill a
+backup.
 """
 
 from __future__ import annotations
@@ -68,25 +69,25 @@ TIDYING: Final[tuple[str, ...]] = (
 )
 """Points after a run's last catalogue: before the files, after each that goes or moves, after all.
 
-`tidying.copied` is in buckets alone, where a file is copied and then removed.
+`tidying.copied` is only in buckets, where a file is copied and then removed.
 """
 
 WORKERS: Final[tuple[str, ...]] = ("batch.started", "batch.written")
-"""Points of a batch in a worker's process: before it, and with files that no commit lists yet."""
+"""Points of a batch in a worker's process: before it, and when it has written unlisted files."""
 
 _ALL: Final = (*NAMES, *MAINTENANCE, *TIDYING, *WORKERS)
 
-_SIGNAL_TAKEN_S: Final = 0.2  # the main thread has raised it, and the loop was told
+_SIGNAL_TAKEN_S: Final = 0.2  # the main thread has raised it and informed the loop
 
 _armed: dict[str, Callable[[], None]] = {}
 
 
 class FailPointError(RuntimeError):
-    """What an armed point raises when a test asks for nothing more special."""
+    """What an armed point raises unless a test asks for another error."""
 
 
 def reach(name: str) -> None:
-    """Do what a test has armed at this point; as a rule nothing."""
+    """Do what a test has armed at this point; usually nothing."""
     if _armed and (action := _armed.get(name)) is not None:
         action()
 

@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 SAME_WISH_S: Final = 5.0
 _STOPS: Final = (signal.SIGINT, signal.SIGTERM)
 _GRACE_S: Final = 10.0
-"""Longer than any command needs to put away what it has begun."""
+"""Longer than any command needs to clean up."""
 
 _came: list[int] = []
 
 
 class Heard(Enum):
-    """The first wish to stop, the same once more, or one that it be at once."""
+    """The first request to stop, the same one repeated, or a request to stop at once."""
 
     FIRST = "first"
     AGAIN = "again"
@@ -53,7 +53,7 @@ class StopWish:
         self._came_at: float | None = None
 
     def heard(self) -> Heard:
-        """Return what the signal means that has come just now."""
+        """Return the meaning of the signal that has just arrived."""
         now = time.monotonic()
         if self._came_at is None:
             self._came_at = now
@@ -64,8 +64,8 @@ class StopWish:
 def end_at_once(*, even_ignored: bool = False) -> None:
     """From now on SIGINT and SIGTERM end the process at once, with 130 or 143.
 
-    A signal that the caller wants ignored stays ignored, unless `even_ignored`. Signals that were
-    held back come now in that case: the program that held them back has become this one.
+    A signal that the caller ignores stays ignored, unless `even_ignored`. In that case, signals
+    that were held back are delivered now: the program that held them back has become this one.
     """
     for number in _STOPS:
         if even_ignored or signal.getsignal(number) is not signal.SIG_IGN:
@@ -77,9 +77,9 @@ def end_at_once(*, even_ignored: bool = False) -> None:
 def raise_in_command() -> None:
     """From now on SIGINT raises KeyboardInterrupt, and SIGTERM SystemExit with code 143.
 
-    A library may turn that into an error of its own (DuckDB does while it runs a query), or the
-    interpreter may drop it (in a callback of its own). So `stopped_with` remembers what came, and
-    an alarm ends the process if the command has not ended after 10 seconds.
+    A library may turn that into its own error (DuckDB does while it runs a query), or the
+    interpreter may drop it (in one of its callbacks). So `stopped_with` remembers what came, and an
+    alarm ends the process if the command has not ended after 10 seconds.
     """
     for number in _STOPS:
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -88,7 +88,7 @@ def raise_in_command() -> None:
 
 
 def stopped_with() -> int | None:
-    """Return 130 or 143 once a signal came to the command, else None."""
+    """Return 130 or 143 if the command has received a signal, else None."""
     return 128 + _came[0] if _came else None
 
 
@@ -102,7 +102,7 @@ def _stop_command(number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _without_stops(unraisable: sys.UnraisableHookArgs) -> None:
-    """Say nothing of a stop that the interpreter dropped: the alarm ends the command."""
+    """Ignore a stop that the interpreter dropped: the alarm ends the command."""
     if not (_came and isinstance(unraisable.exc_value, KeyboardInterrupt | SystemExit)):
         sys.__unraisablehook__(unraisable)
 
@@ -160,7 +160,7 @@ def _terminated() -> Handler:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Let Ctrl-C raise KeyboardInterrupt inside the block, and not end the command."""
+    """Let Ctrl-C raise KeyboardInterrupt inside the block instead of ending the command."""
     with _handled(signal.default_int_handler, signal.SIGINT):
         yield
 
@@ -170,10 +170,10 @@ def telling_of_stops(tell: Callable[[], None]) -> Iterator[None]:
     """Call `tell` from a thread as soon as SIGINT or SIGTERM comes inside the block.
 
     Python runs a handler only when a library returns to it, and a query may compute for hours
-    without that. The interpreter writes the signal's number to a descriptor at once, though, where
-    a thread reads it. The handler runs as usual, once the library has stopped. If the block has not
-    ended 10 seconds later, the process ends: nothing else could end it. Outside the main thread
-    signals are not ours: `tell` is not called.
+    without that. But the interpreter writes the signal's number to a descriptor at once, and a
+    thread reads it there. The handler runs as usual, once the library has stopped. If the block has
+    not ended after 10 seconds, the process ends, because nothing else could end it. Outside the
+    main thread signals are not ours: `tell` is not called.
     """
     import socket  # noqa: PLC0415 - the program handles signals before it imports these
     import threading  # noqa: PLC0415
@@ -192,7 +192,7 @@ def telling_of_stops(tell: Callable[[], None]) -> Iterator[None]:
                 if number in _STOPS and not alarms:
                     alarm = threading.Timer(_GRACE_S, os._exit, [128 + number])
                     alarm.daemon = True
-                    alarm.start()  # before `tell`, which may be what does not come back
+                    alarm.start()  # before `tell`, which may itself never return
                     alarms.append(alarm)
                     tell()
 
@@ -217,7 +217,7 @@ def hold_back_stops() -> None:
 
 @contextlib.contextmanager
 def held_back(*numbers: int) -> Iterator[None]:
-    """Hold back these signals inside the block; those that came are delivered at its end."""
+    """Hold back these signals inside the block; they are delivered at its end."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
@@ -226,7 +226,7 @@ def held_back(*numbers: int) -> Iterator[None]:
 
 
 def pass_on(process: int, signals: Mapping[signal.Signals, signal.Signals]) -> None:
-    """From now on pass on a signal that came (key) as another (value) to a process.
+    """From now on, pass on a received signal (key) as another (value) to a process.
 
     A repeated signal changes nothing, a later one kills the process and its group (StopWish).
     """

@@ -28,7 +28,7 @@ def page_of(client: httpx.Client, path: str = "", **query: Any) -> dict[str, Any
 
 
 def paged(client: httpx.Client, path: str = "", **query: Any) -> list[str]:
-    """The ids that a client sees that goes on after the last row while has_more is true."""
+    """The ids seen by a client that continues after the last row while has_more is true."""
     seen: list[str] = []
     while True:
         page = page_of(client, path, **query)

@@ -19,7 +19,7 @@ import pytest
 from chatlake import failpoints
 from chatlake.errors import LakeDamagedError
 from chatlake.lake import Lake
-from chatlake.lake.catalog.build import connect, read_stamp
+from chatlake.lake.catalog.opening import connect, read_stamp
 from chatlake.lake.catalog.views import VIEWS
 from chatlake.model.manifest import Failure, Manifest, SourceRun
 from tests import lake_rows as rows
@@ -186,7 +186,7 @@ def test_an_image_counts_its_references_of_the_same_day(lake: Lake) -> None:
 
 
 def test_tool_calls_stand_in_order_with_arguments_that_parse(lake: Lake) -> None:
-    """Function and custom calls give one row each; arguments is NULL where they are no JSON."""
+    """Function and custom calls give one row each; `arguments` is NULL if they are not JSON."""
     calls = [
         {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}},
         {"id": "2", "type": "function", "function": {"name": "g", "arguments": '{"x": '}},
@@ -240,7 +240,7 @@ def test_a_transcript_reads_in_order(lake: Lake) -> None:
 
 
 def test_unknown_usage_stays_null(lake: Lake) -> None:
-    """Sums leave out what is not known, and are NULL, not 0, where nothing is."""
+    """Sums leave out unknown values, and are NULL, not 0, if all are unknown."""
     found = [
         rows.completion("a", total_tokens=5, message_count=None),
         rows.completion("b", message_count=None),
@@ -271,7 +271,7 @@ def test_history_has_every_version_and_the_deletion(lake: Lake) -> None:
     store(lake, completions=found, history=[old])
     sql = "SELECT completion_id, observed_at, change, raw FROM completion_history ORDER BY ALL"
     assert ask(lake, sql) == [
-        ("a", rows.SEEN, "created", '{"id":"a"}'),
+        ("a", rows.SEEN, "created", rows.completion("a")["raw"]),
         ("b", rows.SEEN, "created", '{"v":1}'),
         ("b", later, "changed", '{"v":2}'),
         ("b", gone, "deleted", '{"v":2}'),
@@ -310,7 +310,9 @@ def test_the_ledger_shows_runs_and_open_failures(lake: Lake) -> None:
 
 
 def test_a_reader_keeps_its_snapshot_and_the_next_sees_the_new_one(lake: Lake) -> None:
-    """A connection opened before a commit shows the old commit whole, one opened after, the new."""
+    """A connection opened before a commit shows the complete old commit, one opened after it the
+    new.
+    """
     store(lake, completions=[rows.completion("a")], messages=[rows.message("a", 0)])
     both = "SELECT (SELECT count(*) FROM completions), (SELECT count(*) FROM messages)"
     with lake.connect() as old:
@@ -415,7 +417,7 @@ def test_a_reader_leaves_the_catalogue_to_the_run_that_writes(lake: Lake) -> Non
 
 
 def test_the_end_of_a_failed_run_still_shows_its_commits(lake: Lake) -> None:
-    """When the block of the lock raises, the catalogue shows the last commit all the same."""
+    """When the block of the lock raises, the catalogue still shows the last commit."""
     store(lake, completions=[rows.completion("a")])
 
     def fail() -> None:

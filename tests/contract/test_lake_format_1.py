@@ -1,4 +1,4 @@
-"""A lake that the first version of format 1 wrote: every later version reads it and goes on with it."""
+"""A lake that the first version of format 1 wrote: every later version reads and continues it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def lake(tmp_path: Path) -> Lake:
 
 
 def test_it_has_something_of_everything() -> None:
-    """No view is empty; there are changes, deletions, gaps, exact texts, images and repeated replies."""
+    """No view is empty; there are changes, deletions, gaps, exact texts, images and repeated
+    replies.
+    """
     assert SHOWN.keys() <= set(VIEWS)
     assert all(view["rows"] for view in SHOWN.values())
 
@@ -52,7 +54,7 @@ def test_it_has_something_of_everything() -> None:
 @pytest.mark.sample(4)
 @pytest.mark.parametrize("view", SHOWN)
 def test_a_view_shows_what_it_showed(lake: Lake, view: str) -> None:
-    """Each column that it had then has the values that it had then, but for two that say more."""
+    """Each column of that time still has the same values, except for two that now say more."""
     expected = SHOWN[view]["rows"]
     with lake.connect() as connection:
         found = rows_of(connection, view, SHOWN[view]["columns"])
@@ -73,7 +75,7 @@ def test_a_view_shows_what_it_showed(lake: Lake, view: str) -> None:
 
 
 def test_it_is_exported_byte_for_byte_as_it_was(lake: Lake, tmp_path: Path) -> None:
-    """What the sources sent comes out as it came out then, images back in place."""
+    """What the sources sent is exported as it was then, with images back in place."""
     export_raw(lake, tmp_path / "raw.jsonl")
     assert (tmp_path / "raw.jsonl").read_bytes() == (KEPT / "raw.jsonl").read_bytes()
 
@@ -85,7 +87,7 @@ def test_it_is_sound(lake: Lake) -> None:
 
 
 def test_a_backup_goes_on_with_it(lake: Lake, tmp_path: Path) -> None:
-    """New completions come in, and what is there stays, unmarked: the list is another account's."""
+    """New completions are added, and existing ones stay unmarked: the list is another account's."""
     with running(Scenario(completions=3, seed=77, now=NOW + 90_000)) as server:
         settings = settings_for(tmp_path, server.base_url)
         report = backup(settings, full=True)

@@ -59,7 +59,7 @@ def test_everything_in_a_lake_has_the_mode_of_its_access(
 
 
 def test_a_reader_of_the_group_cannot_keep_backups_out(tmp_path: Path) -> None:
-    """Whoever can open the lock file can lock it: nobody but its owner can, in old lakes too."""
+    """Anyone who can open the lock file can lock it, so only its owner can, in old lakes too."""
     lock = tmp_path / "lake" / ".lock"
     storage = LocalStorage(tmp_path / "lake", "group")
     with storage.lock(HOLDER):
@@ -72,7 +72,7 @@ def test_a_reader_of_the_group_cannot_keep_backups_out(tmp_path: Path) -> None:
 def test_a_reader_of_the_group_sees_who_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without permission to open the lock the holder is named all the same, while it lives."""
+    """Without permission to open the lock, a live holder is still named."""
     root = tmp_path / "lake"
     writer = LockHolder(socket.gethostname(), os.getpid(), HOLDER.started_at)
     as_it_is = os.open
@@ -101,7 +101,7 @@ def test_a_reader_of_the_group_sees_who_writes(
 
 
 def test_a_private_lake_has_no_file_for_readers(tmp_path: Path) -> None:
-    """Where nobody else may read, nobody needs to be told who writes."""
+    """If only the owner may read, the writer is not recorded for others."""
     with LocalStorage(tmp_path / "lake").lock(HOLDER):
         assert [path.name for path in (tmp_path / "lake").iterdir()] == [".lock"]
 

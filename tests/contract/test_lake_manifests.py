@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chatlake.errors import CommitConflictError, LakeDamagedError, LakeFormatError
-from chatlake.lake import manifests
+from chatlake.lake import manifests, sealed
 from chatlake.model.manifest import (
     CHECKPOINT_EVERY,
     Cursor,
@@ -151,7 +151,7 @@ def test_a_manifest_under_another_s_name_is_damage() -> None:
     """A commit that was copied over another one is noticed."""
     storage = store(2)
     storage.replace(manifests.manifest_path(2), storage.read(manifests.manifest_path(1)))
-    with pytest.raises(LakeDamagedError, match="holds number 1"):
+    with pytest.raises(LakeDamagedError, match="contains number 1"):
         manifests.load_state(storage)
 
 
@@ -175,7 +175,7 @@ def test_a_damaged_checkpoint_that_is_needed_is_named() -> None:
 
 
 def test_lost_checkpoints_are_written_anew_from_the_commits() -> None:
-    """Whichever is missing comes back as it was, apart from its time."""
+    """Any missing checkpoint is restored as it was, apart from its time."""
     storage = store(100)
     for number in (32, 96):
         storage.delete(manifests.checkpoint_path(number))
@@ -190,7 +190,9 @@ def test_lost_checkpoints_are_written_anew_from_the_commits() -> None:
 
 
 def test_a_checkpoint_is_never_guessed() -> None:
-    """Behind a damaged commit only an older whole checkpoint tells the state: else none is written."""
+    """After a damaged commit, only an older intact checkpoint gives the state: else none is
+    written.
+    """
     storage = store(70)
     storage.delete(manifests.manifest_path(40))
     for number in (32, 64):
@@ -203,7 +205,7 @@ def test_a_checkpoint_is_never_guessed() -> None:
 
 
 def test_a_commit_after_one_that_has_gone_is_refused() -> None:
-    """Where somebody took the lake away meanwhile, nothing is written that could not be read."""
+    """If somebody took the lake away in the meantime, nothing unreadable is written."""
     storage = store(3)
     storage.delete(manifests.manifest_path(3))
     with pytest.raises(LakeDamagedError, match=f"{manifests.manifest_path(3)} was removed"):
@@ -226,12 +228,12 @@ def test_unknown_keys_are_tolerated() -> None:
     storage = store(1)
     path = manifests.manifest_path(2)
     document = {"format": 1, "number": 2, "added": [], "novelty": {"x": 1}}
-    storage.replace(path, manifests.seal(json.dumps(document, separators=(",", ":")).encode()))
+    storage.replace(path, sealed.seal(json.dumps(document, separators=(",", ":")).encode()))
     assert manifests.load_state(storage).number == 2
 
 
 def test_find_damage_names_every_old_manifest_too() -> None:
-    """What opening need not read is still examined: each bad file gives one line."""
+    """Files that opening does not read are still checked: each bad file gives one line."""
     storage = store(40)
     assert list(manifests.find_damage(storage)) == []
     storage.delete(manifests.manifest_path(3))

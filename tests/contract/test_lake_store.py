@@ -69,8 +69,8 @@ def test_stored_versions_are_the_committed_ones(lake: Lake) -> None:
         {("completions", rows.DAY): rows.columns("completions", [rows.completion("c")])}
     )
     assert lake.stored_versions(rows.DAY) == {
-        "a": StoredVersion(rows.digest("a"), SEEN, SEEN, inputs=1, images=0),
-        "b": StoredVersion(None, SEEN, SEEN, inputs=1, images=0),
+        "a": StoredVersion(rows.completion("a")["digest"], SEEN, SEEN, inputs=2, images=0),
+        "b": StoredVersion(None, SEEN, SEEN, inputs=2, images=0),
     }
     assert lake.stored_versions(Partition("openai", "2026-01-03")) == {}
 

@@ -149,7 +149,8 @@ def test_repeated_inputs_are_found(views: duckdb.DuckDBPyConnection) -> None:
     """The same question, asked of another model too."""
     found = rows(
         views,
-        "SELECT completion_id, model, copies, first_completion_id FROM duplicates ORDER BY created_at",
+        "SELECT completion_id, model, copies, first_completion_id FROM duplicates ORDER BY "
+        "created_at",
     )
     assert found == [("first", "gpt-4o", 2, "first"), ("again", "other", 2, "first")]
 
@@ -169,7 +170,7 @@ def test_costs_take_the_most_exact_and_newest_price(views: duckdb.DuckDBPyConnec
 
 
 def test_daily_usage_counts_refusals_and_details(views: duckdb.DuckDBPyConnection) -> None:
-    """A completion with a refusal counts once; what is unknown is no zero."""
+    """A completion with a refusal counts once; an unknown value is not zero."""
     found = rows(views, "SELECT model, completions, messages, refusals, cached_tokens, "
                         "reasoning_tokens FROM daily_usage ORDER BY model")  # fmt: skip
     assert found == [
@@ -195,7 +196,7 @@ def test_an_image_of_two_days_is_one_row(tmp_path: Path) -> None:
 
 
 def test_every_view_and_column_has_a_comment(views: duckdb.DuckDBPyConnection) -> None:
-    """Whoever opens the catalogue with another program reads there what a column means."""
+    """The meaning of each column is in the catalogue, for readers with another program."""
     shown = rows(views, "SELECT view_name, comment FROM duckdb_views() WHERE schema_name = 'main' "
                         "AND database_name = 'lake'")  # fmt: skip
     assert {name for name, _ in shown} == set(VIEWS)
@@ -259,6 +260,7 @@ def test_a_filter_on_a_day_reads_a_day(
     """No scan of messages gives out more rows than the day has; most give none of other days."""
     messages = _scanned(long_lake, f"SELECT * FROM {view} WHERE {condition}", "message_index")
     assert all(count <= A_DAY * 4 for count in messages), messages
+    assert (messages == []) == (view in ("costs", "metadata"))  # these read no messages
     if view in ("transcripts", "replies"):
         assert max(messages) == A_DAY * 4
 
@@ -280,3 +282,18 @@ def _scanned(connection: duckdb.DuckDBPyConnection, query: str, column: str) -> 
         if column in str(told.get("Projections")):
             found.append(int(node.get("intermediate_rows", node.get("operator_cardinality"))))
     return found
+
+
+def test_prices_that_a_command_does_not_know_stay(tmp_path: Path) -> None:
+    """A lake opened without prices builds its catalogue with those that the last one had."""
+    price = Price("gpt-4o", date(2025, 1, 1), 3.0, None, 4.0)
+    lake = Lake.open(tmp_path / "lake", create=True, prices=[price])
+    with lake.lock():
+        add(lake, lake_rows.DAY, completions=[completion("a")])
+    other = Lake.open(tmp_path / "lake")
+    with other.lock():
+        add(other, lake_rows.DAY, completions=[completion("b")])
+    assert other.catalog_is_current()
+    for opened in (other, Lake.open(tmp_path / "lake", prices=[price])):
+        with opened.connect() as connection:
+            assert rows(connection, "SELECT price_model FROM costs") == [("gpt-4o",)] * 2

@@ -1,4 +1,4 @@
-"""The official `openai` client pages through the simulator: a judge that nobody here wrote."""
+"""The official `openai` client, an independent judge, pages through the simulator."""
 
 from __future__ import annotations
 

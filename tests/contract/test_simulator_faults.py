@@ -119,7 +119,7 @@ def test_a_dripping_body_arrives_byte_by_byte(server: Running, client: httpx.Cli
 
 
 def test_a_drip_ends_with_its_client(server: Running, client: httpx.Client) -> None:
-    """The first byte comes at once; nothing goes on dripping towards a client that went away."""
+    """The first byte comes at once; nothing keeps dripping to a client that has gone away."""
     server.set_faults(Faults(drip=1, slow_seconds=3600))
     with client.stream("GET", LIST) as answer:
         assert next(answer.iter_raw()) == b"{"
@@ -260,7 +260,7 @@ def test_every_rate_is_a_fault_that_can_be_drawn() -> None:
 
 @pytest.mark.parametrize("values", [{"error_500": -1}, {"missing": 2}, {"routes": "list,mesages"}])
 def test_faults_out_of_range_are_refused(values: dict[str, Any]) -> None:
-    """A negative rate, a share above 1 or a route that is none is an error, not silence."""
+    """A negative rate, a share above 1 or an unknown route is an error, not silently ignored."""
     with pytest.raises(UsageError, match=next(iter(values))):
         Faults(**values)
 

@@ -100,7 +100,7 @@ def test_any_other_text_is_an_unknown_id(text: str) -> None:
 
 def test_ten_million_completions_cost_nothing() -> None:
     """A scenario of ten million lists both of its ends at once and holds none of them."""
-    began = time.perf_counter()
+    began = time.thread_time()  # not the clock on the wall: others use the processor too
     world = world_of(completions=10_000_000)
     for newest_first in (True, False):
         page, more = world.page(
@@ -108,7 +108,7 @@ def test_ten_million_completions_cost_nothing() -> None:
         )
         assert more
         assert len({world.completion(index) for index in page}) == 100
-    assert time.perf_counter() - began < 5
+    assert time.thread_time() - began < 5
 
 
 def test_long_and_empty_conversations_exist(records: list[dict[str, Any]]) -> None:

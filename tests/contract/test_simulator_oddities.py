@@ -124,7 +124,7 @@ def test_every_way_is_tried_here() -> None:
 
 
 def test_a_share_of_the_ids_is_refused() -> None:
-    """The same ids every time, each in a way of its own, on the routes that were chosen."""
+    """The same ids every time, each in its own way, on the chosen routes."""
     faults = Faults(refused_ids=0.4, refused_routes="messages")
     with running(SCENARIO, faults) as server, client_of(server) as client:
 

@@ -33,7 +33,7 @@ def seconds_of(server: Running) -> list[list[str]]:
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 def test_a_time_cursor_passes_over_the_rest_of_a_second(order: str) -> None:
-    """Who goes on after the last row of a page loses the other rows of its second, both ways."""
+    """Continuing after the last row of a page loses the other rows of its second, in both orders."""
     with running(dense(cursors="time")) as server, client_of(server) as client:
         seconds = seconds_of(server)
         seen = paged(client, order=order)

@@ -13,7 +13,7 @@ from tests.docs.markdown import ROOT
 
 
 def test_generated_documentation_is_current(capfd: pytest.CaptureFixture[str]) -> None:
-    """What the code knows best stands in the documentation as the code has it now."""
+    """The generated parts of the documentation match the code."""
     stale = generate.main(["--check"])
 
     assert not stale, capfd.readouterr().err
@@ -66,7 +66,7 @@ def test_every_error_says_what_to_do() -> None:
 
 @pytest.mark.parametrize("name", generate.command_names())
 def test_every_command_is_documented_with_an_example(name: str) -> None:
-    """A command's help stands in the documentation and shows how to call it."""
+    """A command's help is in the documentation and shows how to call it."""
     text = generate.help_text(*name.split())
 
     assert f"\n## chatlake {name}\n" in (ROOT / "docs/cli.md").read_text(encoding="utf-8")

@@ -27,6 +27,7 @@ _VOLATILE = (
     (re.compile(r"\b\d{8}T\d{6}Z-[0-9a-f]{8}\b"), "<run>"),
     (re.compile(r"\b\d[\d,.]* (?:s|min|h|d)\b(?: \d+ (?:s|min|h)\b)?"), "<time>"),
     (re.compile(r"\b\d[\d,.]* (?:B|KiB|MiB|GiB)\b"), "<size>"),
+    (re.compile(r"\bCommit \d+, fingerprint [0-9a-f]{12}\b"), "<fingerprint>"),
     (re.compile(r"\+\d+ files\b"), "<files>"),  # a day more or less, by the time of day
     (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*(?: UTC)?"), "<moment>"),
     (re.compile(r" +"), " "),
@@ -127,7 +128,7 @@ class Shell:
 
 @contextmanager
 def shell(folder: Path) -> Iterator[Shell]:
-    """A shell that ends what it started."""
+    """A shell that ends the processes that it started."""
     opened = Shell(folder, free_port())
     try:
         yield opened
@@ -137,7 +138,7 @@ def shell(folder: Path) -> Iterator[Shell]:
 
 @pytest.mark.slow
 def test_session_prints_what_the_readme_shows(tmp_path: Path) -> None:
-    """Who pastes the session line by line sees the README's output."""
+    """Pasting the session line by line gives the README's output."""
     with shell(tmp_path) as opened:
         for step in session(first_session()):
             printed = opened.run(step.command)

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from chatlake.lake.manifests import seal
+from chatlake.lake.sealed import seal
 from chatlake.model.manifest import PartFile
 
 Change = Callable[[dict[str, Any]], dict[str, Any] | None]

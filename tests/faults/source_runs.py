@@ -45,7 +45,7 @@ WRONG = " UNION ALL ".join(
 
 @dataclass
 class VirtualTime:
-    """A clock that stands still while anybody works, and goes on to the next one who sleeps.
+    """A clock that stands still while any task works, and jumps to the next sleeper's time.
 
     `waits`: each wait for a retry with its reason; `on_wait` is called at each of them. Client and
     simulator may share it: the clock is only read by the latter.
@@ -61,7 +61,7 @@ class VirtualTime:
         return self.now
 
     async def sleep(self, seconds: float) -> None:
-        """Wait until that time has come, which others who sleep less bring nearer."""
+        """Wait until that time, which shorter sleepers bring nearer."""
         end = self.now + seconds
         self._ends.append(end)
         try:
@@ -122,7 +122,7 @@ def backup_in(
 
 @dataclass(frozen=True)
 class Held:
-    """The ids that the lake holds whole, holds without messages, and names as failures."""
+    """The ids that the lake has completely, has without messages, and lists as failures."""
 
     whole: set[str]
     gaps: set[str]

@@ -39,7 +39,7 @@ Prepared = tuple[Path, Running, list[list[tuple[Any, ...]]]]
 
 
 def content(settings: Settings) -> list[list[tuple[Any, ...]]]:
-    """Return the rows of every table, without what differs from run to run; doubled ones fail."""
+    """Return the rows of every table, without what differs from run to run; duplicates fail."""
     with open_lake(settings).connect() as connection:
         for wrong in (DOUBLED, UNCOUNTED):
             assert connection.execute(wrong).fetchall() == []

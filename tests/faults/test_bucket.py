@@ -138,7 +138,7 @@ def test_killed_at(s3: S3Server, prepared: dict[str, str], s3_lake: str, name: s
 def test_a_compaction_killed_at(
     s3: S3Server, prepared: dict[str, str], s3_lake: str, name: str
 ) -> None:
-    """The old files or the new one, with the same rows; the next one ends what was begun."""
+    """The old files or the new one, with the same rows; the next run finishes the work."""
     s3.copy(prepared["small"], s3_lake)
     killed(s3_lake, "--compact", at=name, environment=s3.environment)
 
@@ -183,7 +183,7 @@ def test_two_writers_at_once_lose_and_double_nothing(cloud_lake: str) -> None:
 
 
 def test_a_lease_that_ran_out_is_taken_over(cloud_lake: str) -> None:
-    """By the store's clock. Its old holder, back from a long sleep, writes no more."""
+    """By the store's clock. Its old holder, back from a long sleep, no longer writes."""
     old, new = storage_at(cloud_lake), storage_at(cloud_lake)
     assert isinstance(old, RemoteStorage)
     old._lease_s = 1.0  # seconds: enough for `new` to be refused, on a busy machine too

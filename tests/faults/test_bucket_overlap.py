@@ -1,4 +1,4 @@
-"""A lake in a bucket with several who want it: backups, a compaction, a vacuum, readers."""
+"""A lake in a bucket with several users: backups, a compaction, a vacuum, readers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WEEK = timedelta(days=7)
 
 @pytest.fixture
 def small(s3_lake: str, tmp_path: Path) -> Lake:
-    """A lake of three small commits, with a configuration for a source that nobody serves."""
+    """A lake of three small commits, with a configuration for a source without a server."""
     in_bucket(write_config(tmp_path, "http://127.0.0.1:1/v1"), s3_lake)
     lake = Lake.open(s3_lake, create=True)
     with lake.lock():

@@ -1,4 +1,4 @@
-"""A disk that is full at any step of a commit: the error says so, and the lake stays whole."""
+"""A disk that is full at any step of a commit: the error says so, and the lake stays intact."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_full_at(tmp_path: Path, name: str) -> None:
 @pytest.mark.sample(2)
 @pytest.mark.parametrize("name", [n for n in failpoints.NAMES if n.startswith("catalog.")])
 def test_a_catalogue_that_cannot_be_written_leaves_the_commit(tmp_path: Path, name: str) -> None:
-    """The commit is durable before the catalogue: readers get it all the same."""
+    """The commit is durable before the catalogue: readers still get it."""
     lake = Lake.open(tmp_path / "lake", create=True)
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

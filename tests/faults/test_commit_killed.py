@@ -120,7 +120,7 @@ def test_killed_at_the_second_part(prepared: Path, tmp_path: Path) -> None:
 
 
 def test_the_lock_names_the_process_that_holds_it(holder: tuple[Path, int]) -> None:
-    """Who is refused reads host, process id, start and run of the holder."""
+    """The refusal names host, process id, start and run of the holder."""
     place, process = holder
     with (
         pytest.raises(

@@ -93,7 +93,7 @@ def killed(lake: Lake, action: str, point: str) -> None:
     ["part.renamed", "compaction.merged", "manifest.linked", "compaction.committed"],
 )
 def test_a_compaction_killed_at(small: Lake, point: str) -> None:
-    """Old state or new, never a mix; the next one ends what was begun."""
+    """Old state or new, never a mix; the next run finishes the work."""
     expected = content(small)
     killed(small, "--compact", point)
 
@@ -146,7 +146,7 @@ def test_a_compaction_that_is_stopped_keeps_what_it_committed(
 def test_a_signal_while_a_backup_merges_ends_it_by_its_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The backup itself is whole and recorded as complete; the process ends as it was told."""
+    """The backup itself is complete and recorded as such; the process ends as requested."""
 
     def stopped(*_: object, **__: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)

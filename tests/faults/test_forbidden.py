@@ -1,4 +1,4 @@
-"""A lake that this user may not read, or not all of it: nobody takes that for damage."""
+"""A lake that this user may not read, or not all of it, is not reported as damaged."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_who_may_read_all_verifies_all(readable: Path) -> None:
     done = as_reader(readable, "verify")
 
     assert done.code == 0, done.err
-    assert "all sound" in done.out
+    assert "no damage" in done.out
 
 
 @pytest.mark.sample(1)

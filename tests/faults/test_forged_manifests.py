@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from chatlake.lake.manifests import seal
+from chatlake.lake.sealed import seal
 from chatlake.simulator import Scenario, running
 from tests.command_line import CommandLine
 from tests.support import KEY, KEY_VARIABLE, NOW, backup, settings_for
@@ -126,7 +126,7 @@ def test_a_file_that_cannot_be_is_damage(
     name: str,
     value: Any,
 ) -> None:
-    """So are a day that is none, and fewer rows than none."""
+    """So are an invalid day, and a negative number of rows."""
     manifest = forged(of_files(name), value)
 
     for words in COMMANDS:
@@ -152,7 +152,7 @@ def test_seconds_that_are_no_time_are_damage(
     change: Change,
     value: int,
 ) -> None:
-    """A cursor or a failure at the end of time is none."""
+    """A cursor or a failure at the end of time is not an error."""
     manifest = forged(change, value)
 
     for words in COMMANDS:

@@ -222,7 +222,7 @@ def test_what_the_source_no_longer_has_stays_readable(
 def test_lost_messages_that_the_source_no_longer_has_are_null_in_an_export(
     server: Running, settings: Settings, tmp_path: Path
 ) -> None:
-    """The completions stay, the lost messages are null, all others come out whole."""
+    """The completions stay, the lost messages are null, and all others are exported completely."""
     path = tmp_path / "export.jsonl"
     export_raw(open_lake(settings), path)
     before = {line["completion"]["id"]: line for line in map(json.loads, lines(path))}

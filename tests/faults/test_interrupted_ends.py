@@ -316,7 +316,7 @@ def test_signals_at_named_points(prepared: Prepared, tmp_path: Path, point: str,
 def test_a_signal_while_duckdb_writes_the_catalogue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
-    """DuckDB turns the interruption into an error of its own: the run is interrupted all the same."""
+    """DuckDB turns the interruption into its own error; the run still counts as interrupted."""
 
     def interrupted(_lake: Lake, *, force: bool = False) -> None:
         if force:  # at the end of the lock

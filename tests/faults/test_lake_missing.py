@@ -1,4 +1,4 @@
-"""A lake that is not there: a new one is begun in words, and never where there was one before."""
+"""A missing lake: a new one is created with a note, and never where there was one before."""
 
 from __future__ import annotations
 

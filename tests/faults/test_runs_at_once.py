@@ -69,7 +69,7 @@ def test_of_three_at_once_one_writes(server: Running, settings: Settings, tmp_pa
 def test_three_that_start_in_the_same_instant(
     server: Running, settings: Settings, tmp_path: Path
 ) -> None:
-    """Whoever comes first: just one of them writes, into a lake that none of them found there."""
+    """Of several runs that found no lake, exactly one writes."""
     codes = [ended(process).code for process in [start(tmp_path, "backup") for _ in range(3)]]
 
     assert sorted(codes) in ([0, 8, 8], [0, 0, 8], [0, 0, 0])  # late ones find it free again

@@ -1,4 +1,4 @@
-"""Answers that break off, come too slowly, or are not what the API documents: none is believed."""
+"""Responses that break off, come too slowly, or break the API's rules are never trusted."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_page_that_repeats_is_asked_for_again(
 def test_a_page_that_repeats_uses_up_no_attempt(
     server: Running, tmp_path: Path, time: VirtualTime, route: str
 ) -> None:
-    """Where a fault of HTTP may not be retried at all, a page that repeats heals all the same."""
+    """Even if HTTP faults may not be retried, a repeated page is requested again."""
     pace = ONE_AT_A_TIME | {"max_attempts": 1}
     settings = settings_for(tmp_path, server.base_url, pace=pace)
     server.set_faults(Faults(repeated_page=1, routes=route, at_most=ATTEMPTS))

@@ -62,7 +62,7 @@ def test_dying_among_messages(tmp_path: Path, concurrency: int) -> None:
 
 
 def test_dying_while_the_first_backup_lists(tmp_path: Path) -> None:
-    """The second page of the list never comes: what the first one named is committed, and goes on."""
+    """The second page of the list never comes: the first one's completions are committed."""
     with running(PAGES, Faults(dies_after=SECOND_PAGE - 1)) as server:
         settings = settings_for(tmp_path, server.base_url, pace=ONE_AT_A_TIME)
 
@@ -79,7 +79,7 @@ def test_dying_while_the_first_backup_lists(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_dying_while_a_full_sweep_lists(tmp_path: Path) -> None:
-    """A list that ends in the middle says nothing about what it did not come to: no deletion."""
+    """A list that ends in the middle says nothing about the rest: no deletion."""
     with running(PAGES) as server:
         settings = settings_for(tmp_path, server.base_url, pace=ONE_AT_A_TIME)
         backup_in(VirtualTime(), settings)

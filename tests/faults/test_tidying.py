@@ -1,4 +1,4 @@
-"""While nobody writes, a table's folder holds what the newest manifest lists, and nothing else."""
+"""While no run is writing, a table's folder has exactly the files of the newest manifest."""
 
 from __future__ import annotations
 
@@ -32,14 +32,22 @@ WEEK = timedelta(days=7)
 QUERY = "SELECT completion_id, message_id, raw::VARCHAR FROM messages ORDER BY ALL"
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    """A lake with three small commits that catalogues have shown, beside a configuration."""
-    write_config(tmp_path, "http://127.0.0.1:1/v1")
-    lake = Lake.open(tmp_path / "lake", create=True)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a lake with three small commits."""
+    lake = Lake.open(tmp_path_factory.mktemp("made") / "lake", create=True)
     for key in "abc":
-        with lake.lock():
-            commit(lake, key)
+        commit(lake, key)
+    return Path(lake.location)
+
+
+@pytest.fixture
+def lake(made: Path, tmp_path: Path) -> Lake:
+    """A lake with three small commits that a catalogue has shown, beside a configuration."""
+    write_config(tmp_path, "http://127.0.0.1:1/v1")
+    shutil.copytree(made, tmp_path / "lake")
+    lake = Lake.open(tmp_path / "lake")
+    lake.refresh_catalog(force=True)
     return lake
 
 
@@ -92,7 +100,7 @@ def test_replaced_files_move_under_the_same_path(lake: Lake) -> None:
 
 
 def test_what_no_catalogue_has_shown_goes_at_once(tmp_path: Path) -> None:
-    """Written and merged within one run: nobody needs it, so it takes no room."""
+    """A file written and merged within one run is not needed, so it is removed."""
     lake = Lake.open(tmp_path / "lake", create=True)
     write_and_merge(lake)
     assert globbed(lake) == listed(lake)
@@ -246,7 +254,7 @@ def test_an_export_goes_on_when_files_move_while_it_reads(
 def test_an_export_whose_files_are_gone_says_to_run_it_again(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Merged and vacuumed while it read: that is no damage, and the file is not written."""
+    """Merged and vacuumed while it read: that is not damage, and the file is not written."""
     from chatlake.exports import conversations
 
     real = conversations._files_of_the_day

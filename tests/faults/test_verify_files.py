@@ -173,7 +173,7 @@ def test_every_damage_at_once(lake: Path) -> None:
 def test_what_was_merged_and_removed_meanwhile_is_not_missing(
     lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file that another process takes off the list while it is looked for is no damage."""
+    """A file that another process unlists during the check is not damage."""
     opened = Lake.open(lake)
     file = file_of(lake, "missed")
     commit = opened.commit

@@ -11,7 +11,8 @@ import pytest
 
 from chatlake.errors import UsageError
 from chatlake.lake import Lake
-from chatlake.lake.manifests import manifest_path, read_head, seal
+from chatlake.lake.manifests import manifest_path, read_head
+from chatlake.lake.sealed import seal
 from chatlake.model.manifest import Manifest
 from chatlake.verify.derived import DERIVED
 from chatlake.verify.expectation import Expectation
@@ -192,7 +193,7 @@ def test_commits_of_an_older_chatlake_are_not_proved(lake: Path) -> None:
     report = expect(lake, fingerprint(lake))
 
     assert report.findings == []
-    assert f"nothing of the commits before {unlinked}" in report.notes[1]
+    assert f"does not cover the commits before {unlinked}" in report.notes[1]
 
 
 @pytest.mark.parametrize("text", ["", "9f86d081884", "9f86d081884g", "9f86 d081884c", "a" * 65])

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from chatlake.lake import Lake, manifests
-from chatlake.lake.catalog.build import CATALOG, empty_path
+from chatlake.lake import Lake, manifests, sealed
+from chatlake.lake.catalog.opening import CATALOG, empty_path
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest
 from chatlake.storage.folder import LocalStorage
 from chatlake.verify.findings import VerifyReport
@@ -54,7 +54,7 @@ def edited(data: bytes, **changes: Any) -> bytes:
     """Return a manifest with other values and the right hash."""
     document = {**json.loads(data), **changes}
     del document["sha256"]
-    return manifests.seal(json.dumps(document, separators=(",", ":")).encode())
+    return sealed.seal(json.dumps(document, separators=(",", ":")).encode())
 
 
 def flipped(data: bytes) -> bytes:
@@ -129,7 +129,7 @@ def test_a_deleted_checkpoint(lake: Path) -> None:
 
 @pytest.mark.parametrize("how", [Path.unlink, lambda path: path.write_bytes(b"{}")])
 def test_a_checkpoint_that_nothing_else_tells(lake: Path, how: Callable[[Path], object]) -> None:
-    """Where a commit before it is lost as well, nobody says that nothing is lost."""
+    """If an earlier commit is lost as well, the finding does not claim that nothing is lost."""
     first = manifests.manifest_path(1)
     (lake / first).unlink()
     how(lake / CHECKPOINT)
@@ -141,7 +141,7 @@ def test_a_checkpoint_that_nothing_else_tells(lake: Path, how: Callable[[Path], 
 
 
 def test_the_checkpoint_of_the_newest_commit_may_be_to_come(tmp_path: Path) -> None:
-    """A run that was killed between the two leaves it to the next run: that is no damage."""
+    """A run killed between the two leaves it to the next run: that is not damage."""
     lake = Lake.open(tmp_path / "lake", create=True)
     with lake.lock():
         while lake.state.number < CHECKPOINT_EVERY:
@@ -254,7 +254,7 @@ def test_an_older_catalogue_is_a_note(lake: Path) -> None:
     opened = Lake.open(lake)
     opened.storage.create(
         manifests.manifest_path(NEWEST + 1),
-        manifests.seal(b'{"format":1,"number":%d}' % (NEWEST + 1)),
+        sealed.seal(b'{"format":1,"number":%d}' % (NEWEST + 1)),
     )
 
     report = check(lake)

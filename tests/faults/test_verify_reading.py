@@ -97,7 +97,7 @@ def test_a_passing_read_error_is_no_damage(kind: type[FailingStorage], failures:
 
 
 def test_passing_wrong_bytes_are_no_damage() -> None:
-    """What the disk gave wrong once and right after that is whole."""
+    """A file that was read wrong once and right afterwards is intact."""
     storage = filled(FailingStorage())
     storage.wrong = {file.path: 1 for file in storage.list()}
 
@@ -169,7 +169,7 @@ def test_progress_counts_every_byte_once() -> None:
 
 
 def test_an_interruption_keeps_what_was_checked() -> None:
-    """Who ends a long verification does not begin it anew."""
+    """An interrupted verification does not start over."""
     storage = filled(FailingStorage())
 
     def interrupt(read: int, total: int) -> None:

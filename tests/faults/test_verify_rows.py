@@ -116,7 +116,7 @@ def test_counts_that_are_not_known_are_not_compared(lake: Lake) -> None:
 
 
 def test_an_incomplete_completion_is_a_note(lake: Lake) -> None:
-    """Without a digest it is known that messages or images are missing: that is no news."""
+    """Without a digest, messages or images are known to be missing: that is not reported."""
     found = sound("b", OTHER_SHA256, digest=None)
     found["messages"][0]["part_count"] = 9
     commit(lake, {**found, "messages": found["messages"][:1]})

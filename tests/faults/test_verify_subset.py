@@ -10,7 +10,7 @@ import pytest
 
 from chatlake.errors import UsageError
 from chatlake.lake import Lake
-from chatlake.lake.manifests import seal
+from chatlake.lake.sealed import seal
 from chatlake.model.manifest import Manifest, PartFile
 from chatlake.storage.memory import MemoryStorage
 from chatlake.verify.record import RECORD, Record, Subset, choose
@@ -99,7 +99,7 @@ def test_damaged_files_stay_so_until_they_are_checked_again() -> None:
 
 
 def test_without_a_record_each_part_is_another_slice() -> None:
-    """Where nothing can be written, N parts cover every file all the same."""
+    """Even if nothing can be written, N parts cover every file."""
     listed = files(20)
     chosen = [choose(listed, Subset(part, 6), None) for part in range(1, 7)]
 

@@ -39,7 +39,7 @@ Work = Callable[[Batch], Awaitable[BatchResult]]
 
 
 def on_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run an asynchronous test on an event loop of its own."""
+    """Run an asynchronous test on its own event loop."""
 
     @functools.wraps(test)
     def run(*args: Any, **kwargs: Any) -> None:
@@ -205,7 +205,7 @@ def test_what_is_stored_unchanged_is_not_lost() -> None:
 
 @on_a_loop
 async def test_workers_that_keep_dying_end_the_run() -> None:
-    """Three batches in a row that nobody survives are not the fault of a completion."""
+    """Three batches in a row that no worker survives are not a completion's fault."""
     committed = Committed()
 
     async def work(batch: Batch) -> BatchResult:
@@ -381,7 +381,7 @@ def test_a_small_rest_does_not_shrink_the_batches() -> None:
 
 
 def test_batches_grow_with_a_huge_source() -> None:
-    """After hundreds of batches they are bigger, so that a huge source is no flood of tasks."""
+    """After hundreds of batches they are bigger, so a huge source does not flood Prefect."""
     sizes = BatchSizes(500)
     for _ in range(1000):
         sizes.measured(sizes.size, sizes.size / 100_000)

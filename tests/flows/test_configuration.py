@@ -58,14 +58,14 @@ def test_the_example_is_refused(text: str, *, checkout: Path) -> None:
 def test_an_example_with_one_value_changed_is_a_configuration(
     change: tuple[str, str], *, checkout: Path
 ) -> None:
-    """Whoever has changed it means it."""
+    """A changed example counts as the user's own configuration."""
     (checkout / "config/chatlake.yaml").write_text(EXAMPLE.replace(*change))
 
     assert flow_settings(None).path == checkout / "config/chatlake.yaml"
 
 
 def test_an_example_that_is_named_is_taken(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the parameter, by the environment; and what `chatlake init` wrote here is one's own."""
+    """By the parameter, by the environment; a file from `chatlake init` is the user's own."""
     example = checkout / "config/chatlake.yaml"
     example.write_text(EXAMPLE)
 

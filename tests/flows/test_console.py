@@ -1,4 +1,4 @@
-"""A run whose output nobody reads any more: it goes on, and its threads live."""
+"""A run whose output is no longer read continues, and its threads live."""
 
 from __future__ import annotations
 

@@ -215,7 +215,7 @@ def _crash(monkeypatch: pytest.MonkeyPatch, times: int) -> list[Exception]:
 def test_a_run_that_meets_another_one_is_skipped(
     flow: Any, parameters: dict[str, Any], *, config: Path, prefect_server: Prefect
 ) -> None:
-    """While another run writes it ends as Skipped, says who writes, and notifies nobody."""
+    """While another run writes, it ends as Skipped, names the writer, and sends no notification."""
     with hook(200) as address, mock.patch.dict(os.environ, {"CHATLAKE_HOOK": address.url}):
         config.write_text(config.read_text() + "\nnotify: ${CHATLAKE_HOOK}\n")
         with open_lake(load_settings(config), create=True).lock("another-run"):
@@ -224,7 +224,8 @@ def test_a_run_that_meets_another_one_is_skipped(
     kind, name, message = prefect_server.state(run_id(state))
     assert (kind, name) == ("COMPLETED", "Skipped")
     assert re.fullmatch(
-        rf"skipped: process {os.getpid()} on \S+ is writing since \S+Z, run another-run", message
+        rf"skipped: process {os.getpid()} on \S+ has been writing since \S+Z, run another-run",
+        message,
     )
     assert isinstance(error_of(state), LakeLockedError)
     assert "## Backup: skipped" in prefect_server.artifacts(run_id(state))[REPORT_KEY]

@@ -61,7 +61,7 @@ def of_another_process_of_that_number() -> dict[str, Any]:
 
 
 def of_another_machine() -> dict[str, Any]:
-    """Return the labels of a process that nobody here can see."""
+    """Return the labels of a process on another machine."""
     return {**own_labels(LAKE, 1), HOST: "nas", BOOT: "b", MACHINE: "m"}
 
 
@@ -85,7 +85,7 @@ def test_a_living_process_of_this_machine_lives(age: timedelta, *, locked: bool)
 def test_a_dead_process_of_this_machine_is_dead_at_once(
     labels: Callable[[], dict[str, Any]], *, locked: bool
 ) -> None:
-    """Whoever holds the lock, whichever lake it was, and though its number was given away."""
+    """Whoever holds the lock, whichever lake it was, and even if its number was reused."""
     found = labels()
 
     why = judged(found, age=timedelta(0), locked=locked, lake="/srv/another")
@@ -113,10 +113,10 @@ def test_a_run_of_another_machine_is_dead_when_it_has_long_held_no_lock() -> Non
 def test_a_run_that_said_nothing_of_itself_is_judged_by_the_lock_alone() -> None:
     """As one of a known deployment: killed in its first second, it held no lock either."""
     assert judged(age=14 * MINUTE) is None
-    assert judged(age=16 * MINUTE) == "nobody writes to the lake"
+    assert judged(age=16 * MINUTE) == "no run is writing to the lake"
     assert judged(age=16 * MINUTE, locked=True) is None
     assert judged(age=DAY, is_of_ours=False) is None
-    assert judged(age=timedelta(0), patience=NO_SILENCE) == "nobody writes to the lake"
+    assert judged(age=timedelta(0), patience=NO_SILENCE) == "no run is writing to the lake"
 
 
 def test_labels_of_an_earlier_attempt_do_not_count() -> None:
@@ -128,7 +128,7 @@ def test_labels_of_an_earlier_attempt_do_not_count() -> None:
 def test_a_run_that_is_long_pending_is_dead() -> None:
     """Nobody runs it any more after an hour, whichever deployment; `serve` need not wait."""
     assert judged(has_started=False, age=59 * MINUTE) is None
-    assert judged(has_started=False, age=61 * MINUTE) == "no process came to run it"
+    assert judged(has_started=False, age=61 * MINUTE) == "no process started to run it"
     assert judged(has_started=False, age=61 * MINUTE, is_of_ours=False) is not None
     assert judged(has_started=False, age=timedelta(0), patience=NO_SILENCE) is not None
 
@@ -144,7 +144,7 @@ def test_where_the_kernel_says_nothing_the_lock_decides(monkeypatch: pytest.Monk
 
 
 def test_the_labels_hold_no_path() -> None:
-    """Which lake it is, they say by a hash: whoever reads Prefect's pages need not know where."""
+    """They name the lake only by a hash, because Prefect's pages need not show its place."""
     labels = own_labels("/srv/customers/secret-lake", 1)
 
     assert labels[PROCESS] == os.getpid()

@@ -1,4 +1,4 @@
-"""What becomes of a batch whose worker dies, for each kind of workers; without any of them."""
+"""What happens to a batch whose worker dies, for each kind of workers, and without any."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_death_is_known_as_such(kind: Kind) -> None:
 
 
 def test_a_batch_whose_pool_broke_is_tried_again() -> None:
-    """A pool is broken for all who use it, so each of their batches gets another try."""
+    """A broken pool affects all batches in it, so each gets another try."""
     result = BatchResult()
 
     assert workers_with("processes", died("processes"), result).run(export, BATCH) is result
@@ -101,7 +101,7 @@ def test_a_batch_whose_pool_broke_is_tried_again() -> None:
 
 @pytest.mark.parametrize("kind", ["processes", "dask", _RAY])
 def test_other_errors_are_no_deaths(kind: Kind) -> None:
-    """What ended a batch in order goes on as it is, and a bug is told as a crash."""
+    """The error that ended a batch is passed on unchanged, and a bug is reported as a crash."""
     ended = BatchError(AuthenticationError("the key is wrong"), BatchResult())
     with pytest.raises(BatchError) as raised:
         workers_with(kind, ended).run(export, BATCH)

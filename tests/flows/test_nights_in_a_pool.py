@@ -107,7 +107,7 @@ def test_a_run_outlives_a_restart_of_its_server(nights: Pool, source: Running) -
 
 
 def test_a_run_outlives_its_worker(nights: Pool, source: Running) -> None:
-    """Killed alone, the worker takes no run with it; what is late meanwhile runs at its return."""
+    """If only the worker is killed, its run survives; late runs start when it returns."""
     nights.start_worker()
     source.grow(60)
     run = begin_and_wait(nights, source)

@@ -209,7 +209,7 @@ def test_every_revision_of_the_installed_prefect_is_known(tmp_path: Path) -> Non
 def test_a_configuration_says_whether_it_needs_the_users_blocks(
     server: Running, config: Path, tmp_path: Path
 ) -> None:
-    """By the key, by a header, or by `notify`; a variable of the environment is none."""
+    """By the key, by a header, or by `notify`; an environment variable does not count."""
     assert not needs_prefect_secrets(load_settings(config))
     assert needs_prefect_secrets(load_settings(secret_config(tmp_path / "key", server)))
     header = write_config(tmp_path / "header", server.base_url, headers={"X-Token": "secret:token"})

@@ -182,7 +182,7 @@ def test_a_signal_that_comes_twice_ends_a_flow_in_order(number: signal.Signals) 
 def test_what_is_wrong_is_told_before_prefect_is_imported(
     script: str, arguments: tuple[str, ...], code: int, expected: str, *, config: Path
 ) -> None:
-    """Wrong arguments and configurations take no half minute to be told."""
+    """Wrong arguments and configurations are reported at once, not after half a minute."""
     given = [argument.format(config=config) for argument in arguments]
 
     # Whoever imports Prefect with this setting dies of it.

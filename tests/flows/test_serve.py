@@ -80,7 +80,7 @@ def test_deployments_say_what_prefect_needs(config: Path) -> None:
 
 
 def test_the_next_run_is_in_the_schedules_zone(config: Path) -> None:
-    """What is told is the time of the schedule's zone, and it is to come."""
+    """The printed time is in the schedule's zone, and in the future."""
     settings = with_schedule(config, "0 2 * * *", "Europe/Berlin")
 
     date = asyncio.run(deployments_of(settings)[0].next_run("Europe/Berlin"))
@@ -131,7 +131,7 @@ def test_what_is_wrong_is_told_at_once(
 
 
 def test_a_missing_key_is_told_at_once(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A key that is not in the environment is told now, not at two in the morning."""
+    """A missing key is reported now, not at two in the morning."""
     with mock.patch.dict(os.environ, {KEY_VARIABLE: ""}):
         done = CommandLine(capsys)("serve", "--config", str(config))
 

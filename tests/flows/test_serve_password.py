@@ -1,4 +1,4 @@
-"""The Prefect server of `chatlake serve` on a machine with others: who may ask it, and for what."""
+"""The Prefect server of `chatlake serve` on a shared machine: access and its limits."""
 
 from __future__ import annotations
 

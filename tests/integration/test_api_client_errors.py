@@ -50,7 +50,7 @@ def test_every_exception_of_aiohttp_is_mapped(kind: type[Exception]) -> None:
 
 
 def test_mistakes_are_not_mapped() -> None:
-    """A mistake in this program is no failure of the network."""
+    """A bug in this program is not a failure of the network."""
     assert classify(KeyError("x"), answered=False) is None
     assert classify(TypeError("x"), answered=True) is None
 

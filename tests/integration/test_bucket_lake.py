@@ -16,11 +16,12 @@ import pytest
 
 from chatlake.backup.export import Item
 from chatlake.backup.items import Asked, Flush, SourceJob
+from chatlake.bootstrap.opened import open_lake
 from chatlake.bootstrap.runtime import export_batch
 from chatlake.bootstrap.sources import jobs_for
 from chatlake.config import Settings
 from chatlake.errors import LakeUnreachableError, LakeUnwritableError
-from chatlake.lake.catalog.build import CATALOG, read_stamp
+from chatlake.lake.catalog.opening import CATALOG, read_stamp
 from chatlake.lake.lake import Lake
 from chatlake.model.manifest import Manifest
 from chatlake.simulator import Running, Scenario, running
@@ -121,7 +122,7 @@ def test_what_is_asked_of_the_bucket_is_bounded(s3: S3Server, settings: Settings
     """A count reads each file once, after its size, and lists no folder of data."""
     backup(settings)
     s3.requests.clear()
-    lake = Lake.open(settings.lake_location)
+    lake = open_lake(settings)
     opened = len(s3.requests)
     with lake.connect() as connection:
         connection.execute("SELECT count(*) FROM completions").fetchall()
@@ -132,7 +133,7 @@ def test_what_is_asked_of_the_bucket_is_bounded(s3: S3Server, settings: Settings
 
 @pytest.mark.slow
 def test_a_connection_outlives_its_lake(s3: S3Server, settings: Settings) -> None:
-    """Who keeps only the connection reads on; the temporary catalogue goes with it."""
+    """A kept connection can still read; the temporary catalogue is removed with it."""
     backup(settings)
     connection = Lake.open(settings.lake_location).connect()
     gc.collect()

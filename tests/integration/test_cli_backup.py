@@ -1,4 +1,4 @@
-"""`chatlake backup` against a server over HTTP: exit codes, report, and what a person is told."""
+"""`chatlake backup` against a server over HTTP: exit codes, report and messages."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_options_that_exclude_each_other_are_a_wrong_usage(
     unclear = chatlake("backup", "--ids-file", "ids.txt")
 
     assert (both.code, unknown.code, unclear.code) == (2, 2, 2)
-    assert "exclude each other" in both.err
+    assert "cannot be combined" in both.err
     assert "did you mean 'openai'" in unknown.err
     assert "--source openai, --source other" in unclear.err
 
@@ -366,7 +366,7 @@ def test_a_reader_that_went_away_is_no_error(server: Running, tmp_path: Path) ->
 def test_no_temporary_file_is_left_in_the_lake(
     server: Running, chatlake: CommandLine, tmp_path: Path
 ) -> None:
-    """After a backup the lake holds no temporary file, and is nobody else's to read."""
+    """After a backup the lake has no temporary file, and only its owner can read it."""
     write_config(tmp_path, server.base_url)
     chatlake("backup")
 

@@ -81,7 +81,7 @@ def test_compact_reports_as_json(chatlake: CommandLine, lake: Lake) -> None:
 
 
 def test_runs_and_completeness_stay_as_they_were(chatlake: CommandLine, lake: Lake) -> None:
-    """A compaction is no run: `status` tells the same of sources and runs."""
+    """A compaction is not a run: `status` shows the same sources and runs."""
     before = chatlake("status", "--json").json
     chatlake("compact")
     after = chatlake("status", "--json").json
@@ -96,7 +96,7 @@ def test_runs_and_completeness_stay_as_they_were(chatlake: CommandLine, lake: La
 
 
 def test_vacuum_keeps_what_was_replaced_just_now(chatlake: CommandLine, lake: Lake) -> None:
-    """By default what readers may still hold stays for a week, and is told of."""
+    """By default, files that readers may still need stay for a week, and are reported."""
     chatlake("compact")
     done = chatlake("vacuum")
     assert done.code == 0
@@ -106,7 +106,7 @@ def test_vacuum_keeps_what_was_replaced_just_now(chatlake: CommandLine, lake: La
 
 
 def test_a_dry_run_removes_nothing(chatlake: CommandLine, lake: Lake) -> None:
-    """It tells what a vacuum would remove, in words and as JSON."""
+    """It shows what a vacuum would remove, in words and as JSON."""
     chatlake("compact")
     merged = len(lake.state.files)
     told = chatlake("vacuum", "--older-than", "0s", "--dry-run")

@@ -51,7 +51,7 @@ def test_missing_file_is_told_before_anything_is_asked(
     assert run.code == doctor.code == 4
     (line,) = [line for line in run.err.splitlines() if line.startswith("error:")]
     assert f"{reference}: there is no such file" in line
-    assert "hint: Write only the secret into this file" in run.err
+    assert "hint: Put only the secret into this file" in run.err
     assert "there is no such file" in doctor.out
 
 

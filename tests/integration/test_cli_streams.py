@@ -108,7 +108,7 @@ def test_work_that_is_done_counts_more_than_its_report(
     done = shell(stored, f"chatlake {command} {streams}")
 
     assert done.code == 0
-    assert "cannot write standard output" in done.err
+    assert "cannot write to standard output" in done.err
 
 
 @pytest.mark.sample(4)
@@ -224,7 +224,7 @@ def writes_there(handle: Path, folder: Path) -> bool:
 
 
 def test_what_another_export_is_writing_stays(stored: Path, tmp_path: Path) -> None:
-    """Only what nobody holds is stale."""
+    """Only what no process holds is stale."""
     held, stale = tmp_path / "_chatlake-held.tmp", tmp_path / "_chatlake-stale.tmp"
     folder = tmp_path / "_chatlake-folder.tmp"
     folder.mkdir()

@@ -59,7 +59,7 @@ def test_a_sound_lake_is_one_line(chatlake: CommandLine, folder: Path) -> None:
     assert (done.code, done.err) == (0, "")
     (line,) = done.out.splitlines()
     assert line.startswith(f"{count} files, ")
-    assert "all sound" in line
+    assert "no damage" in line
 
 
 def test_a_sound_lake_as_json(chatlake: CommandLine, folder: Path) -> None:

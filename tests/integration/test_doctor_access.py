@@ -1,4 +1,4 @@
-"""`chatlake doctor` and who may read and write the files of a lake."""
+"""`chatlake doctor` checks the permissions of a lake's files."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_later_access_is_for_new_files_only_and_doctor_says_so(
 def test_a_lake_that_others_can_write_to_is_a_warning(
     tmp_path: Path, mode: int, inside: str
 ) -> None:
-    """Whoever can write there can change a backup and its hashes."""
+    """Anyone who can write there can change a backup and its hashes."""
     place = lake_with(tmp_path / "lake", "private")
     (place / inside).chmod(mode)
 

@@ -1,4 +1,4 @@
-"""What `chatlake doctor` says of sources that are not like OpenAI, and of doubtful configurations."""
+"""What `chatlake doctor` says about sources unlike OpenAI, and about doubtful configurations."""
 
 from __future__ import annotations
 

@@ -230,10 +230,10 @@ def test_promptfoo_gets_its_input_as_text(mixed: Lake, tmp_path: Path) -> None:
 
 
 def test_a_folder_of_something_else_is_left_alone(mixed: Lake, tmp_path: Path) -> None:
-    """What is no export of chatlake is not replaced."""
+    """A file that is not a chatlake export is not replaced."""
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("mine")
-    with pytest.raises(UsageError, match="no export of chatlake"):
+    with pytest.raises(UsageError, match="not a chatlake export"):
         export_markdown(mixed, tmp_path / "mine")
     assert [path.name for path in tmp_path.rglob("*")] == ["mine", "thesis.txt"]
 

@@ -51,14 +51,16 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 def store(
     lake: Lake, sent: Iterable[Sent], *, source: str = "openai", keep_images: bool = True
 ) -> None:
-    """Commit completions with their messages, given as JSON texts, as the backup does."""
+    """Commit completions with their messages, given as JSON texts, as the backup does.
+
+    Without the lock, at whose end the catalogue would be built: who reads the lake builds it once.
+    """
     buffer = RowBuffer(keep_images=keep_images)
     for text, messages in sent:
         found = read_completion(text.encode())
         items = None if messages is None else read_message_page(page_of(messages)).items
         buffer.add(Partition.of(source, found.created), flatten(found, items, SEEN))
-    with lake.lock("test"):
-        lake.commit(Manifest(run_id="test", added=lake.write_parts(buffer.columns())))
+    lake.commit(Manifest(run_id="test", added=lake.write_parts(buffer.columns())))
 
 
 def talk(name: str, created: int | None = CREATED, **fields: Any) -> Sent:
@@ -284,7 +286,7 @@ def test_standard_output_gets_the_lines_and_nothing_else(
 
 
 def test_an_empty_lake_gives_an_empty_file(lake: Lake, tmp_path: Path) -> None:
-    """No completions are no lines."""
+    """Without completions there are no lines."""
     assert export_raw(lake, tmp_path / "out.jsonl") == RawExportReport()
     assert (tmp_path / "out.jsonl").read_bytes() == b""
 
@@ -359,7 +361,7 @@ def test_a_link_stays_and_what_it_points_to_is_replaced(lake: Lake, tmp_path: Pa
 
 
 def test_a_pipe_is_written_to_and_never_replaced(lake: Lake, tmp_path: Path) -> None:
-    """Devices and pipes are no files to put another in the place of."""
+    """Devices and pipes are written to, not replaced."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     store(lake, [talk("a")])
@@ -374,7 +376,7 @@ def test_a_pipe_is_written_to_and_never_replaced(lake: Lake, tmp_path: Path) -> 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
 def test_a_full_disk_is_an_error_that_says_so(shared: Lake) -> None:
-    """What cannot be written is no success, and no traceback."""
+    """A failed write is an error without a traceback."""
     with pytest.raises(ChatlakeError, match="cannot write /dev/full: No space left") as caught:
         export_raw(shared, "/dev/full")
     assert caught.value.exit_code == 1

@@ -142,7 +142,7 @@ def test_an_empty_list_is_no_deletion(tmp_path: Path, server: Running, settings:
 def test_a_filtered_sweep_marks_nothing(
     tmp_path: Path, server: Running, settings: Settings
 ) -> None:
-    """What a filter hides is not gone."""
+    """A completion that a filter hides is not deleted."""
     backup(settings)
     narrow = settings_for(tmp_path, server.base_url, select={"metadata": {"team": "support"}})
     backup(narrow, full=True)

@@ -80,7 +80,7 @@ def test_a_failed_backup_is_posted(chatlake: CommandLine, monkeypatch: pytest.Mo
 def test_what_does_not_begin_is_posted_too(
     chatlake: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A key that is not set ends the run before it is one: that is told all the same."""
+    """A missing key ends the run before it starts, and is still reported."""
     monkeypatch.delenv(KEY_VARIABLE)
     with hook(200) as taking:
         monkeypatch.setenv("TEST_HOOK", taking.url)
@@ -94,7 +94,7 @@ def test_what_does_not_begin_is_posted_too(
 def test_a_complete_backup_and_a_dry_run_are_not_posted(
     chatlake: CommandLine, source: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who is told every night stops reading."""
+    """A known gap is not reported again every night."""
     with hook(200) as taking:
         monkeypatch.setenv("TEST_HOOK", taking.url)
         complete = chatlake("backup")

@@ -87,7 +87,7 @@ def test_files_are_listed_with_what_they_hold(chatlake: CommandLine, tmp_path: P
     ("words", "told"),
     [
         (["mesages"], "did you mean 'messages'?"),
-        (["messages", "--paths", "--json"], "exclude each other"),
+        (["messages", "--paths", "--json"], "cannot be combined"),
     ],
 )
 def test_a_table_that_is_not_there_is_named(

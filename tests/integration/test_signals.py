@@ -39,7 +39,9 @@ def server() -> Iterator[Running]:
 def test_a_signal_after(
     server: Running, tmp_path: Path, number: signal.Signals, tenths: int
 ) -> None:
-    """While it starts, imports, lists, fetches, commits, or after its end: the lake is whole or none."""
+    """While it starts, imports, lists, fetches, commits, or after its end: the lake is whole or
+    none.
+    """
     write_config(tmp_path, server.base_url, pace={"concurrency": 4})
     # As users start it, not with warnings as errors: an import that is cut off leaves a file open.
     process = subprocess.Popen(
@@ -144,6 +146,6 @@ def test_a_signal_to_a_query_that_computes(
 
 
 def _waiting_bytes(pipe: int) -> int:
-    """Return how many bytes nobody has read yet."""
+    """Return how many bytes have not been read yet."""
     answer = fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4)
     return int.from_bytes(answer, sys.byteorder)

@@ -46,7 +46,7 @@ def test_the_same_one_is_answered_to_every_id(
 
 @CONCURRENCY
 def test_two_that_are_exchanged(nights: Nights, server: NightServer, concurrency: int) -> None:
-    """Each is answered for the other: both are named, and nothing stands under a wrong id."""
+    """Each is returned for the other: both are reported, and nothing is stored under a wrong id."""
     pace(nights, concurrency)
     server.grow(4)
     one, two, *rest = server.ids()
@@ -62,7 +62,7 @@ def test_two_that_are_exchanged(nights: Nights, server: NightServer, concurrency
 
 @CONCURRENCY
 def test_one_that_was_not_asked_for(nights: Nights, server: NightServer, concurrency: int) -> None:
-    """An answer that holds a completion nobody asked for: the asked one is named."""
+    """A response with a completion that was not requested: the requested one is reported."""
     pace(nights, concurrency)
     server.grow(5)
     asked, other, *rest = server.ids()
@@ -125,7 +125,7 @@ def test_a_gap_is_not_closed_by_another_completion(
 
 
 def test_an_id_given_twice_counts_once(nights: Nights, server: NightServer) -> None:
-    """A wrong answer to an id that stands twice in the file is one failure."""
+    """A wrong response to an id that is twice in the file is one failure."""
     server.grow(2)
     one, two = server.ids()
     server.another = {two: one}

@@ -79,7 +79,7 @@ def test_seconds_of_uneven_size(nights: Nights, server: NightServer, cursors: Cu
 def test_full_sweeps_with_moved_boundaries_mark_nothing_that_lives(
     nights: Nights, server: NightServer, cursors: Cursors, order: str
 ) -> None:
-    """Each sweep begins its pages elsewhere, since some are deleted; only those get the mark."""
+    """Each sweep's pages start elsewhere, because some are deleted; only those are marked."""
     server.habits = Habits(cursors=cursors, order=order)  # type: ignore[arg-type]
     server.grow(250, per_second=3)
     assert nights.night().code == 0
@@ -167,7 +167,7 @@ def test_one_second_that_fills_a_page_is_stored_or_said(
     around: int,
     order: str,
 ) -> None:
-    """What lies behind a page of one second no cursor by time reaches: never a silent end."""
+    """A cursor by time cannot pass a page of one second: the list never ends silently."""
     server.habits = Habits(cursors="later", order=order)  # type: ignore[arg-type]
     before = server.grow(around)
     server.grow(size, per_second=size)
@@ -191,7 +191,9 @@ def test_one_second_that_fills_a_page_is_stored_or_said(
 def test_messages_are_paged_with_the_same_care(
     nights: Nights, server: NightServer, cursors: Cursors, created: bool, per_second: int
 ) -> None:
-    """Of 250 messages all are stored, or the completion is a named failure: never a part in silence."""
+    """Of 250 messages all are stored, or the completion is a named failure: never a part in
+    silence.
+    """
     server.habits = Habits(message_cursors=cursors, message_created=created)
     server.grow(3)
     long = server.add(server.rows[server.ids()[-1]].seconds + 1, messages=250)

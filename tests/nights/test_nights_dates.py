@@ -1,4 +1,4 @@
-"""Nights with dates that lie, and with configurations that hide what they do."""
+"""Nights with wrong dates, and with configurations that hide them."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_date_that_lies_is_warned_of(
 
 
 def test_the_future_row_in_an_early_place(nights: Nights, server: NightServer, today: int) -> None:
-    """A row whose date lies but which stands in the middle of the list stops and hides nothing."""
+    """A row with a wrong date in the middle of the list stops and hides nothing."""
     server.grow(250, start=today - DAY, step=60)
     for place in (0, 99, 100, 180):
         server.rows[server.ids()[place]].completion["created"] = 4_102_444_800
@@ -100,7 +100,7 @@ def test_the_future_row_in_an_early_place(nights: Nights, server: NightServer, t
 def test_unusable_times_cost_no_row_and_no_night(
     nights: Nights, server: NightServer, today: int, created: Any
 ) -> None:
-    """Whatever stands in `created` of some rows, they and all others are stored once."""
+    """Whatever is in `created` of some rows, they and all others are stored once."""
     server.grow(40, start=today - 40 * 60, step=60)
     for name in server.ids()[::5]:
         server.rows[name].completion["created"] = created
@@ -269,7 +269,7 @@ def test_sweeps_of_another_account_mark_nothing(
 def test_another_account_is_warned_of(
     nights: Nights, server: NightServer, other: NightServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A full sweep that shows nothing of what is stored says so."""
+    """A full sweep that shows nothing of what is stored warns."""
     server.grow(40)
     nights.night()
     for number in range(20):

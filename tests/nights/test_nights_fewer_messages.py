@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from chatlake.bootstrap.maintenance import vacuum_lake
-from chatlake.model.tables import COMPLETIONS
+from chatlake.model.tables import COMPLETIONS, MESSAGE_HISTORY
 from tests.nights.night import Nights
 from tests.nights.server import Habits, NightServer
 from tests.support import rows
@@ -68,6 +68,32 @@ def test_a_stored_list_is_not_lost_to_a_shorter_one(
     assert nights.deleted() == set()
 
 
+def test_fewer_messages_and_no_new_one_leave_the_rows_alone(
+    nights: Nights, server: NightServer, spoken: str
+) -> None:
+    """Where one of three messages comes again, `messages` still has all three, in order."""
+    stored = server.questions()[spoken]
+    server.edit(spoken, team="b")
+    server.converse(spoken, 1)
+    assert nights.night().figures["changed"] == 1
+    assert len(stored) == 3
+    assert nights.questions()[spoken] == stored
+    assert nights.table(MESSAGE_HISTORY) == []
+
+
+def test_a_new_message_takes_the_place_of_a_lost_one(
+    nights: Nights, server: NightServer, spoken: str
+) -> None:
+    """`messages` has what comes now; the one that no longer comes, and no other, is in the history."""
+    server.edit(spoken, team="b")
+    server.converse(spoken, 4)
+    lost = server.rows[spoken].messages.pop(0)
+    assert nights.night().figures["changed"] == 1
+    assert nights.questions()[spoken] == [f"question {index} of {spoken}" for index in (1, 2, 3)]
+    assert [row["content"] for row in nights.table(MESSAGE_HISTORY)] == [lost["content"]]
+    check_all_readable(nights, spoken, count=4)
+
+
 @FULL
 def test_an_empty_answer_is_a_gap_until_the_messages_come_again(
     nights: Nights, server: NightServer, spoken: str, full: bool
@@ -123,7 +149,8 @@ def test_the_history_keeps_both_versions(nights: Nights, server: NightServer, fu
 
     found = rows(
         nights.settings,
-        f"SELECT change FROM completion_history WHERE completion_id = '{spoken}' ORDER BY observed_at",
+        f"SELECT change FROM completion_history WHERE completion_id = '{spoken}' ORDER BY "
+        "observed_at",
     )
     assert found[0] == ("created",)
     assert set(found[1:]) == {("changed",)}
@@ -218,7 +245,7 @@ def test_an_empty_answer_that_passes_costs_a_request(nights: Nights, server: Nig
 
 
 def test_a_completion_without_inputs_stays_without(nights: Nights, server: NightServer) -> None:
-    """Where nothing says that there were inputs, an empty 200 is what the source holds."""
+    """If nothing says that there were inputs, an empty 200 is accepted as true."""
     server.grow(5)
     bare = server.add(
         server.rows[server.ids()[-1]].seconds + 1, messages=0, usage=None, metadata={}
@@ -231,7 +258,7 @@ def test_a_completion_without_inputs_stays_without(nights: Nights, server: Night
 
 
 def keep_the_first(count: int) -> Callable[[NightServer, str], None]:
-    """Return what lets a server forget all but so many of the messages."""
+    """Return a habit that makes a server forget all but this many of the messages."""
 
     def forget(server: NightServer, name: str) -> None:
         server.rows[name].messages = server.rows[name].messages[:count]
@@ -240,7 +267,7 @@ def keep_the_first(count: int) -> Callable[[NightServer, str], None]:
 
 
 def keep_the_last(count: int) -> Callable[[NightServer, str], None]:
-    """Return what lets a server forget all but the last so many."""
+    """Return a habit that makes a server forget all but the last so many."""
 
     def forget(server: NightServer, name: str) -> None:
         server.rows[name].messages = server.rows[name].messages[-count:]

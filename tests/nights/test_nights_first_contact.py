@@ -1,4 +1,4 @@
-"""A first night decides nothing about all from what stands at one end of the list."""
+"""A first night does not judge the whole source by one end of the list."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support import KEY, NOW, write_config
 def test_the_oldest_are_refused_and_the_others_are_good(
     nights: Nights, server: NightServer, fault: Fault
 ) -> None:
-    """Those that are refused are named, all others are stored whole, on the first night already."""
+    """Refused ones are reported, all others are stored completely, already on the first night."""
     server.grow(150)
     bad = server.ids()[:40]
     server.break_for(fault, *bad, routes=("messages",))
@@ -132,7 +132,7 @@ def test_an_empty_list_where_completions_are_known(
     for words in ((), ("--full",), ("--full",)):
         done = chatlake("backup", "--no-progress", *words)
         assert done.code == 0
-        assert "openai: the list is empty, and earlier runs stored completions" in done.err
+        assert "openai: the list is empty, although earlier runs stored completions" in done.err
     assert '"deleted": 0' in chatlake("backup", "--no-progress", "--json").out
 
 

@@ -81,7 +81,7 @@ def test_one_large_response_is_named(
 @pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 def test_memory_stays_near_the_bound(nights: Nights, server: NightServer, encoding: str) -> None:
-    """A small response that holds 200 MiB takes no more memory than the bound, thrice at once."""
+    """Three small responses that decode to 200 MiB each take no more memory than the bound."""
     server.grow(9)
     bomb = packed(bytes(200 << 20), encoding)
     bad = server.ids()[::3]
@@ -229,7 +229,7 @@ def test_an_empty_response_is_named(nights: Nights, server: NightServer, status:
 
 
 def test_a_length_that_says_too_little_or_too_much(nights: Nights, server: NightServer) -> None:
-    """A body that does not have the length that it claims is no body: it is named."""
+    """A body without its announced length is not accepted: it is reported."""
     server.grow(4)
     short, long = server.ids()[:2]
     body = messages(100)

@@ -1,4 +1,4 @@
-"""Nights with rows that are no completions: each is named, and no list stops at it."""
+"""Nights with rows that are not completions: each is reported, and no list stops at it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def check_night(nights: Nights, night: Night, bad: Iterable[str]) -> None:
 def test_one_malformed_row_blocks_no_night(
     nights: Nights, server: NightServer, kind: str, place: int
 ) -> None:
-    """All others are stored each night, it is named, and once it is whole it is stored too."""
+    """All others are stored each night, it is reported, and once it is intact it is stored too."""
     server.grow(30)
     bad = server.ids()[place]
     server.malform(bad, kind)
@@ -152,7 +152,7 @@ def test_a_stored_row_that_becomes_malformed_is_not_deleted(
 def test_one_behind_the_lookback_stays_named(
     nights: Nights, server: NightServer, kind: str
 ) -> None:
-    """Later nights do not list it any more, and say all the same that it is missing."""
+    """Later nights no longer list it, but still report it as missing."""
     server.grow(30)
     bad = server.ids()[4]
     server.malform(bad, kind)

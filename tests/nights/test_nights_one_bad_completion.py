@@ -263,7 +263,7 @@ def test_an_account_that_is_refused_everywhere_is_refused(
 def test_a_bad_completion_that_is_deleted_closes_its_gap(
     nights: Nights, server: NightServer
 ) -> None:
-    """Once neither its id nor a whole list knows it, it is no failure any more."""
+    """Once neither its id nor a complete list knows it, it is no longer a failure."""
     server.grow(10)
     bad = server.ids()[3]
     server.break_for("reset", bad)

@@ -190,7 +190,7 @@ def test_a_messages_route_that_comes_later(nights: Nights, server: NightServer) 
 
 
 def test_a_messages_route_that_goes_away(nights: Nights, server: NightServer) -> None:
-    """Where the route vanishes the stored messages stay, and new completions are kept all the same."""
+    """If the route disappears, the stored messages stay, and new completions are still stored."""
     server.grow(20)
     assert nights.night().code == 0
     before = nights.questions()

@@ -345,7 +345,7 @@ def test_an_honest_end_costs_one_request_at_most(nights: Nights, server: NightSe
 def test_an_empty_answer_one_night_costs_nothing_later(
     nights: Nights, server: NightServer, glitch: Answer
 ) -> None:
-    """A whole night answers every list with nothing: nothing is marked, the next has it all."""
+    """For a whole night every list is empty: nothing is marked, and the next night has it all."""
     server.grow(30)
     assert nights.night().code == 0
     server.grow(5)

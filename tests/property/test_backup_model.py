@@ -110,7 +110,7 @@ _actions = st.lists(
 
 
 class Model:
-    """What the source holds, and what the lake has held once."""
+    """What the source has, and what the lake once had."""
 
     def __init__(self, server: Running, settings: Settings) -> None:
         self._server = server
@@ -164,7 +164,7 @@ class Model:
         assert marked - self._ever_hidden.difference(self._hidden) <= swept
 
     def check_equal(self, folder: Path) -> None:
-        """What the source shows is exported just so; else only what it has deleted is there."""
+        """What the source shows is exported exactly; besides it there is only what was deleted."""
         path = folder / "export.jsonl"
         export_raw(open_lake(self._settings), path)
         exported = _by_id([exact(line) for line in path.read_bytes().splitlines()])

@@ -36,8 +36,8 @@ class Damage:
 def do_damage(lake: Path, how: str, where: float, *, source: str | None = None) -> Damage:
     """Delete, truncate or flip a bit of a file; of some other tables of its day too, perhaps.
 
-    `source`: only of this one. `where`, in [0, 1), decides all that `how` leaves open. Only a flipped bit can be undone: a
-    backup does not read what it does not need, so it would stay.
+    `source`: only of this one. `where`, in [0, 1), decides all that `how` leaves open. Only a
+    flipped bit can be undone: a backup does not read what it does not need, so it would stay.
     """
     files = _choose_files(lake, how, where, source)
     partition = files[0].partition

@@ -68,4 +68,4 @@ def test_a_wait_says_why() -> None:
     pulse.wait(12.0, "/chat/completions: 429 Too Many Requests", 0.0)
     assert progress._waiting(pulse, 0.0) == "rate limited, pausing 12 s"
     pulse.wait(20.0, "/chat/completions: 502 Bad Gateway", 0.0)
-    assert progress._waiting(pulse, 0.5) == "asking again in 20 s: 502 Bad Gateway"
+    assert progress._waiting(pulse, 0.5) == "retrying in 20 s: 502 Bad Gateway"

@@ -11,9 +11,17 @@ import pytest
 
 import chatlake
 from chatlake.cli import entry
+from chatlake.lake import Lake
 from tests.command_line import CommandLine, environment
+from tests.reading_lake import completion, store
 
 HEAVY = ("aiohttp", "duckdb", "httpx", "prefect", "pyarrow", "rich", "starlette", "uvicorn", "yaml")
+NOT_TO_READ = (
+    "aiohttp", "asyncio", "chatlake.simulator", "chatlake.storage.bucket", "chatlake.web", "fsspec",
+    "httpx", "jinja2", "numpy", "pandas", "prefect", "prompt_toolkit", "pyarrow", "rich.console",
+    "starlette", "tenacity", "uvicorn",
+)  # fmt: skip
+"""What a question to the views does not need."""
 
 
 @pytest.fixture
@@ -42,6 +50,33 @@ def test_nothing_heavy_is_imported_to_start(words: list[str]) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
+
+
+@pytest.mark.parametrize(
+    "words", [["sql", "SELECT 1"], ["status"], ["runs"], ["search", "order"], ["files", "messages"]]
+)
+def test_commands_that_read_import_only_what_reading_needs(
+    tmp_path: Path, words: list[str]
+) -> None:
+    """A question to a lake whose catalogue is current needs DuckDB, and not Arrow or HTTP."""
+    (tmp_path / "chatlake.yaml").write_text(
+        "version: 1\nlake: lake\nsources: [{name: openai, base_url: 'http://127.0.0.1:1/v1', "
+        "api_key: '${A_KEY}'}]\n"
+    )
+    lake = Lake.open(tmp_path / "lake", create=True, prices=())
+    asked = {"role": "user", "content": "My order?"}
+    store(lake, [(completion("chatcmpl-1", "2026-01-02T12:00"), [asked])])
+    call = f"import sys, chatlake.cli as cli; code = cli.main({words!r}); "
+    check = f"sys.exit(code or ' '.join(m for m in {NOT_TO_READ!r} if m in sys.modules) or None)"
+    done = subprocess.run(
+        [sys.executable, "-c", call + check],
+        env=environment(),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_python_m_chatlake_is_the_same_program() -> None:

@@ -116,7 +116,7 @@ def test_one_row_in_the_future_makes_nothing_younger() -> None:
     source = _openai(added=[_part(NOW - 3 * DAY), _part(FUTURE)])
     assert source.dates.newest == NOW - 3 * DAY
     assert source.warnings == [
-        "1 completion has a time in the future, e.g. 2107-01-01 00:00:00 UTC; ages leave that out"
+        "1 completion has a time in the future, e.g. 2107-01-01 00:00:00 UTC; ages ignore it"
     ]
 
 
@@ -191,7 +191,7 @@ def test_the_last_full_sweep_is_one_that_came_to_its_end(
 
 
 def test_no_age_is_negative_after_a_clock_was_put_back() -> None:
-    """What the future has written is 0 old, and a warning says so."""
+    """A run dated in the future has the age 0, with a warning."""
     facts = _facts(runs=[_run("complete", FUTURE, "full")], added=[_part(FUTURE)])
     (source,) = status_document("lake", facts)["sources"]
     ages = {name: value for name, value in source.items() if "age_seconds" in name}

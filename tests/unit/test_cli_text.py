@@ -1,4 +1,4 @@
-"""What people read: numbers, tables, values, and nothing that a terminal would obey."""
+"""Output for people: numbers, tables, values, and nothing that a terminal would obey."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MOMENT = datetime(2026, 1, 31, 8, 15, tzinfo=UTC)
     ],
 )  # fmt: skip
 def test_a_duration_has_at_most_two_units(seconds: float, text: str) -> None:
-    """Seconds are told as people tell them."""
+    """Durations are shown as people write them."""
     assert words.duration(seconds) == text
 
 
@@ -52,7 +52,7 @@ def test_a_duration_has_at_most_two_units(seconds: float, text: str) -> None:
     ],
 )
 def test_a_size_has_a_binary_unit(octets: int, text: str) -> None:
-    """Bytes are told in KiB, MiB, GiB, TiB."""
+    """Bytes are shown in KiB, MiB, GiB, TiB."""
     assert words.size(octets) == text
 
 
@@ -181,7 +181,7 @@ def test_json_and_json_lines_hold_the_same_objects() -> None:
 
 
 def test_markdown_keeps_each_row_on_one_line() -> None:
-    """Pipes are escaped, line breaks become tags, other tags are none."""
+    """Pipes are escaped, line breaks become tags, and other tags have no effect."""
     text = _written(write_markdown, [("a|b\n<i>", 1, None)])
     assert text.splitlines()[2] == r"| a\|b<br>&lt;i> | 1 | NULL |"
 

@@ -72,7 +72,7 @@ def test_a_table_that_this_version_does_not_know_is_left_alone() -> None:
 
 @pytest.mark.parametrize("today", [TODAY, None])
 def test_a_file_of_half_the_target_is_never_rewritten(today: date | None) -> None:
-    """Neither by a run nor by the command, whatever comes beside it."""
+    """Neither by a run nor by the command, whatever files are added."""
     full, *small = part(TARGET_BYTES // 2), part(60 * MIB), part(60 * MIB)
     assert chosen(full, *small, today=today) == [[1, 2]]
 

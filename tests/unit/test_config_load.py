@@ -75,10 +75,10 @@ def test_named_file_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (b"", ":1: the file is empty, expected a mapping with version, lake and sources"),
         (b"# nothing\n---\n", ":1: the file is empty"),
-        (b"- version: 1\n", ":1: the file holds a list, expected a mapping"),
-        (b"just text\n", ":1: the file holds a single value, expected a mapping"),
+        (b"- version: 1\n", ":1: the file contains a list, expected a mapping"),
+        (b"just text\n", ":1: the file contains a single value, expected a mapping"),
         (b"\xff\xfev\x00", ": this is not UTF-8 text"),
-        (b"a: \x07\n", ":1: the file holds a control character"),
+        (b"a: \x07\n", ":1: the file contains a control character"),
         (b"a: 1\n---\nb: 2\n", "not valid YAML: but found another document"),
         (b"version: 1\nlake: [a\nsources: x\n", ":3:8: not valid YAML:"),
         (b"a:\n\tb: 1\n", ":2:1: not valid YAML:"),
@@ -265,7 +265,9 @@ def test_sources_must_not_be_empty(sources: str) -> None:
 def test_newer_version_asks_for_an_upgrade() -> None:
     """A newer format is refused with that one reason, not with its unknown keys."""
     problem = _problem("version: 2\nplanets: [earth]\n")
-    assert problem.message == f"{FILE}:1: version: got 2, expected 1, the newest known here"
+    assert problem.message == (
+        f"{FILE}:1: version: got 2, expected 1, the newest version that this chatlake knows"
+    )
     assert problem.hint == "Upgrade chatlake."
 
 
@@ -345,7 +347,7 @@ def test_too_many_values_are_refused(bomb: str) -> None:
     problem = _problem(GOOD + BOMBS[bomb])
     assert time.process_time() - began < 10  # of a machine with much else to do
     assert problem.message == (
-        "conf/chatlake.yaml: the file holds too many values, including aliases and merges: more "
+        "conf/chatlake.yaml: the file contains too many values, including aliases and merges: more "
         "than 10000"
     )
 

@@ -267,7 +267,7 @@ def test_init_writes(
 
 
 def test_init_never_overwrites(tmp_path: Path) -> None:
-    """An existing file, or even a dangling link, stays as it is."""
+    """An existing file, or even a dangling link, is left alone."""
     file = tmp_path / "chatlake.yaml"
     file.write_text("mine")
     (tmp_path / "link.yaml").symlink_to(tmp_path / "nowhere")

@@ -1,4 +1,4 @@
-"""A secret may be a file: read anew each time, and never waited for."""
+"""A secret may be a file: read again each time, and never waited for."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_secret_is_stored_nowhere_and_struck_out(file: Path) -> None:
 
 
 def test_path_may_look_like_a_key(tmp_path: Path) -> None:
-    """A path that has the shape of a key is a path all the same."""
+    """A path that looks like a key is still a path."""
     file = tmp_path / "sk-proj-of-the-production-account1"
     file.write_text(SECRET)
     assert SecretReference.parse(f"file:{file}").resolve() == SECRET
@@ -91,10 +91,13 @@ def test_path_may_begin_with_home_or_a_variable(
         (b"", "is empty"),
         (b" \n\n", "is empty"),
         (b"x" * (LARGEST_BYTES + 1), "larger than 64 KiB"),
-        (b"\xff\xfes\0k\0", "holds no text"),
-        (SECRET.encode() + b"\nanother line\n", "characters that no HTTP header can carry"),
-        (SECRET.encode() + b"\0", "characters that no HTTP header can carry"),
-        ("sk-schlüssel".encode(), "characters that no HTTP header can carry"),
+        (b"\xff\xfes\0k\0", "contains no text"),
+        (
+            SECRET.encode() + b"\nanother line\n",
+            "characters that are not allowed in an HTTP header",
+        ),
+        (SECRET.encode() + b"\0", "characters that are not allowed in an HTTP header"),
+        ("sk-schlüssel".encode(), "characters that are not allowed in an HTTP header"),
     ],
 )
 def test_content_that_is_no_secret(file: Path, content: bytes, words: str) -> None:

@@ -146,7 +146,7 @@ def test_fingerprint_tells_widened_selections_apart() -> None:
 
 
 def test_unknown_source_is_a_usage_error() -> None:
-    """A source that is not there is named beside those that are."""
+    """The error names the missing source, and those that exist."""
     settings = _settings()
     assert settings.source("openai") is settings.sources[0]
     with pytest.raises(

@@ -80,7 +80,7 @@ def test_a_clock_that_was_put_back_keeps_the_others_apart() -> None:
 def test_an_account_shows_what_it_has(
     created_night: int, seen_night: int, status: str, expected: object
 ) -> None:
-    """Overlooked is what was created before a run that read the whole list and seen only after."""
+    """A completion counts as overlooked if a full list after its creation did not show it."""
     continuity = Continuity([_run(1, status=status, new=1)])
     created, seen = _during(created_night), _during(seen_night)
     assert continuity.was_overlooked(created, seen) is expected

@@ -1,4 +1,4 @@
-"""Content encodings: decoded in small pieces, one at most, and whole or refused."""
+"""Content encodings: decoded in small pieces, at most one, and completely or not at all."""
 
 from __future__ import annotations
 

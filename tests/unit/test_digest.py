@@ -1,4 +1,4 @@
-"""The digest: equal for what says the same, different for what does not."""
+"""The digest: equal for equal content, different for different content."""
 
 from __future__ import annotations
 

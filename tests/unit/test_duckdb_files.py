@@ -48,7 +48,7 @@ def failure(error: BaseException) -> duckdb.Error:
     ids=repr,
 )
 def test_a_signal_ends_the_command(error: BaseException) -> None:
-    """What its handler raised is raised again, and is not called damage of the lake."""
+    """What the handler raised is raised again, not reported as damage of the lake."""
     raised = failure(error)
     with pytest.raises(type(error)) as caught:
         raised_while_reading(raised)

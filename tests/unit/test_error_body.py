@@ -1,4 +1,4 @@
-"""What an answer other than 2xx means, and in which words it is told."""
+"""What a response other than 2xx means, and its message."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_words_of_any_body(body: bytes, words: str | None) -> None:
 
 
 def test_key_is_struck_out() -> None:
-    """A service that repeats the key, whole or cut off, does not bring it into a message."""
+    """A service that repeats the key, complete or truncated, does not bring it into a message."""
     note_secret(KEY)
     for text in (f"key {KEY} is wrong", f"key {KEY[:15]}", f"{KEY}{KEY}"):
         headers = {"x-request-id": KEY, "location": f"https://{KEY}/"}

@@ -106,7 +106,7 @@ def test_usage_may_say_nothing(usage: Any) -> None:
     ],
 )
 def test_a_seed_is_64_bits_or_unknown(sent: str, stored: int | None) -> None:
-    """Seeds keep every digit; what does not fit stands in raw alone."""
+    """Seeds keep every digit; a value that does not fit is only in raw."""
     text = json.dumps(without(completion(), "seed"))[:-1] + f', "seed": {sent}}}'
     rows = rows_of(text)
     assert rows.completion["seed"] == stored
@@ -159,7 +159,7 @@ def test_text_of_another_type_is_its_json(sent: Any, stored: str | None) -> None
 
 
 def test_unknown_fields_stay_in_raw() -> None:
-    """What nobody documents is kept where it was."""
+    """Undocumented values are kept in `raw`."""
     sent = completion(
         audio={"id": "x"}, moderation=[1], choices=[choice("A") | {"new": {"deep": [None]}}]
     )

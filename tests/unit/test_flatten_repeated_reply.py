@@ -81,7 +81,9 @@ def test_what_only_resembles_the_reply_is_an_input(last: Any) -> None:
     ],
 )
 def test_a_message_that_says_nothing_or_more_is_an_input(reply: Any, last: Any) -> None:
-    """Silence is no repetition of silence, and what the reply does not have is not the reply."""
+    """Two empty messages are not repetitions, and a message with more than the reply is not the
+    reply.
+    """
     sent, messages = completion(choices=[reply]), [message("Hi"), last]
     rows = rows_of(sent, messages)
     assert [row["direction"] for row in rows.messages] == ["input", "input", "output"]

@@ -124,7 +124,7 @@ def test_other_spellings_are_decoded_and_stay_in_raw(url: str, data: bytes) -> N
 
 
 def test_a_data_url_is_known_by_its_scheme() -> None:
-    """In whatever case it is written; a text about data is none."""
+    """In any case; a text about data is not a data URL."""
     assert is_data_url("data:,")
     assert is_data_url("DaTa:image/png;base64,AAAA")
     assert not is_data_url("https://example.org/data:image")

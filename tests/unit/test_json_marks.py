@@ -33,7 +33,7 @@ def page(rows: list[bytes]) -> bytes:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_what_lies_deep_hides_no_other_row(shape: str) -> None:
-    """The row is named, also where its id stands behind the depth; its neighbours are read."""
+    """The row is reported, even if its id comes after the depth; its neighbours are read."""
     opening, closing = SHAPES[shape]
     rows = [
         b'{"id":"one","created":1}',

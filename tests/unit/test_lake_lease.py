@@ -199,7 +199,7 @@ def test_a_passing_failure_of_a_renewal_ends_nothing(
 def test_a_store_that_ignores_conditions_is_refused(
     store: FakeStore, storage: RemoteStorage
 ) -> None:
-    """There two runs would overwrite each other's commits: no run begins."""
+    """On such a store two runs could overwrite each other's commits: no run starts."""
     store.keeps_conditions = False
     with pytest.raises(LakeUnwritableError, match="does not support conditional writes"):
         storage.lock(MINE).__enter__()

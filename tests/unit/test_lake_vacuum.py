@@ -99,7 +99,7 @@ def test_what_was_replaced_long_ago_goes(lake: Lake) -> None:
 
 
 def test_what_is_listed_never_goes(lake: Lake) -> None:
-    """Even with an age of nothing only what no manifest lists is removed."""
+    """Even with an age of 0, only unlisted files are removed."""
     replaced_at(lake, NOW - 8 * DAY)
     listed = set(lake.state.files)
     with lake.lock():
@@ -120,7 +120,7 @@ def test_times_to_come_are_kept(lake: Lake) -> None:
 def test_one_clock_that_was_behind_does_not_shorten_the_time_of_readers(
     lake: Lake, wrong: str
 ) -> None:
-    """Of a commit's own time and that of its file the younger counts."""
+    """Of a commit's own time and its file's time, the later one counts."""
     with lake.lock():
         replaced = write_at(lake, "a", NOW - 30 * DAY)
         # As by a clock that stood in 1970 for some commits after this one.

@@ -140,7 +140,7 @@ def test_bucket_of_one_second(latency_s: float, concurrency: int) -> None:
 
 @pytest.mark.parametrize("concurrency", [32, 64])
 def test_bucket_of_one_second_far_away(concurrency: int) -> None:
-    """At 150 ms what is under way when the limit is met is refused: 1 % at worst all the same."""
+    """At 150 ms, requests under way when the limit is met are refused: still at most 1 %."""
     for seed in range(3):
         bucket = Bucket(RATE, burst=RATE)
         pace = Pace(concurrency=concurrency)
@@ -155,7 +155,7 @@ def test_bucket_of_one_second_far_away(concurrency: int) -> None:
     ("latency_s", "concurrency"), [(0.005, 64), (0.02, 32), (0.05, 32), (0.15, 32), (0.15, 64)]
 )
 def test_bucket_of_one_minute(latency_s: float, concurrency: int) -> None:
-    """A burst of a minute's worth hides the limit, which is found all the same at its end."""
+    """A burst of a minute's worth hides the limit, which is still found at its end."""
     bucket = Bucket(RATE, burst=60 * RATE)
     figures = run(Pace(concurrency=concurrency), bucket.ask, seconds=120, latency_s=latency_s)
     assert figures.granted(0, 60) >= 0.95 * (60 * RATE + 60 * RATE)

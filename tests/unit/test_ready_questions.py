@@ -1,4 +1,4 @@
-"""The ready questions: their files, their parameters, what a line without its parameter does."""
+"""The built-in questions: their files, their parameters, and lines whose parameter is missing."""
 
 from __future__ import annotations
 

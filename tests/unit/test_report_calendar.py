@@ -65,7 +65,7 @@ def test_a_night_without_a_run_is_missed() -> None:
 
 
 def test_a_run_that_moves_across_midnight_leaves_no_hole() -> None:
-    """Summer time moves a nightly run by an hour, from one UTC day to the next."""
+    """Daylight saving time moves a nightly run by an hour, from one UTC day to the next."""
     found = report(run("17T23:30"), run("19T00:30"), run("20T00:30"))
     assert missed_days(found) == []
 
@@ -141,7 +141,7 @@ def test_long_times_have_wider_bars(span: int, unit: str) -> None:
 
 
 def test_words_of_figures() -> None:
-    """No part is called nothing, or all, that is not."""
+    """A share is never shown as nothing, or all, unless it is."""
     assert (share(1, 100_000), share(99_999, 100_000), share(0, 5)) == (
         "< 0.1 %",
         "> 99.9 %",

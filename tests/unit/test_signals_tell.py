@@ -1,4 +1,4 @@
-"""What tells a library that computes of a signal, and what happens where it does not listen."""
+"""How a busy library is told of a signal, and what happens if it does not react."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ prices:
 
 @dataclass(frozen=True, slots=True)
 class Nights:
-    """What happened: the configuration, and the ids of the completions that something befell."""
+    """The configuration, and the ids of the completions that changed or were lost."""
 
     settings: Settings
     gap: str

@@ -1,4 +1,4 @@
-"""`chatlake browse` over HTTP: who gets in, what the pages show, and that nothing of it acts."""
+"""`chatlake browse` over HTTP: access, what the pages show, and that hostile content has no effect."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_search_marks_the_hit_and_says_what_it_looked_at(reader: httpx.Client)
     page = reader.get("/", params={"q": "hello"}).text
     assert "<mark>Hello</mark> there" in page
     assert 'href="/c/openai/2026-02-01/chatcmpl-second#m1"' in page
-    assert "Looked at 3 days" in page
+    assert "Searched 3 days" in page
     assert "Nothing found yet" in reader.get("/", params={"q": "nowhere to be found"}).text
 
 

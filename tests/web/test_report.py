@@ -66,7 +66,7 @@ def test_all_that_befell_the_lake_is_found(chatlake: CommandLine, nights: Nights
     missed = (TODAY - timedelta(days=MISSED)).date()
     assert headlines(found) == [
         "1 day without a backup",
-        "1 gap: a completion not stored whole",
+        "1 gap: a completion not completely stored",
         "1 completion deleted at the source",
         "1 model without a price",
         "The files were never verified",
@@ -197,7 +197,7 @@ def test_a_lake_after_one_backup_and_after_another(chatlake: CommandLine, tmp_pa
 
 
 def test_a_verification_is_told(chatlake: CommandLine, tmp_path: Path) -> None:
-    """Checked files count for 31 days; a damaged one is a verdict of its own."""
+    """Checked files count for 31 days; a damaged one changes the verdict."""
     config = write_config(tmp_path, "http://127.0.0.1:9/v1")
     lake = Lake.open(tmp_path / "lake", create=True)
     store(lake, [(completion("chatcmpl-1", "2026-02-01T10:00"), [])])

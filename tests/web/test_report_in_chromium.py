@@ -51,7 +51,7 @@ def test_the_first_screen_shows_what_befell_the_lake(browser: webdriver.Chrome, 
     opened(browser, page.as_uri(), SCREEN, "light")
     seen = browser.execute_script(_IN_VIEW)
     for words in (
-        "Backed up, with points to look at", "1 day without a backup", "No backup on 5 Oct 2025",
+        "Backed up, with points to check", "1 day without a backup", "No backup on 5 Oct 2025",
         "1 gap:", "1 completion deleted at the source", "1 model without a price", UNPRICED, "✕",
     ):  # fmt: skip
         assert words in seen

@@ -1,4 +1,4 @@
-"""Lists and searches: newest first, in windows of days, and what was not looked at is said."""
+"""Lists and searches: newest first, in windows of days, and days not searched are reported."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_rare_word_is_found_in_the_oldest_day(found: Callable[..., Found]) -> 
 
 
 def test_a_search_ends_before_its_patience_and_goes_on_where_it_stopped(ask: Ask) -> None:
-    """The days that were not looked at are counted, and the next search begins with them."""
+    """The days not searched are counted, and the next search starts with them."""
     days = [day for day, _ in stored_days(ask)]
     times = iter(range(100))
     criteria = Criteria(words=("zanzibar",))

@@ -25,8 +25,8 @@ def request_headers(key: str, auth: str, extra: Mapping[str, str]) -> httpx.Head
         raise ConfigurationError(f"auth is {auth!r}, expected bearer or api-key")
     if not key or not _FIELD_VALUE.fullmatch(key) or key != key.strip():
         raise ConfigurationError(
-            "api_key is empty, or holds a space at an end, a line break or a character that no "
-            "HTTP header can carry"
+            "api_key is empty, begins or ends with a space, or contains a line break or another "
+            "character that is not allowed in an HTTP header"
         )
     headers = {
         "Accept": "application/json",

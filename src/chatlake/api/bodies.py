@@ -1,4 +1,4 @@
-"""Reads the body of a response piece by piece, and never more of it than is allowed.
+"""Reads the body of a response piece by piece, and never more than the limit.
 
 A compressed body of one megabyte can decode to a thousand. So the bytes that leave the decoder are
 counted, in pieces of 64 KiB, and reading ends when they exceed the bound. The bytes on the wire
@@ -49,7 +49,7 @@ class BodyReader:
         """Return the whole body, decoded; or raise TooLargeBodyError or EncodedBodyError.
 
         `room` is awaited before the greater part of a large body is read. While a body waits for
-        its turn `deadline` stands still.
+        its turn, `deadline` is paused.
         """
         length = response.headers.get("content-length", "")
         if length.isdecimal() and int(length[:20]) > self._max_body:
@@ -104,7 +104,7 @@ def _stream(response: httpx.Response) -> AsyncIterable[bytes]:
 async def _wait(
     held: AsyncExitStack, turn: asyncio.Semaphore, deadline: asyncio.Timeout, room: Room | None
 ) -> None:
-    """Wait for a turn, and for room; the service is not to blame for that."""
+    """Wait for a turn, and for room. This time does not count against the service's deadline."""
     now = asyncio.get_running_loop().time
     left_s = (deadline.when() or now()) - now()
     deadline.reschedule(None)

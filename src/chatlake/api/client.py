@@ -188,7 +188,7 @@ class ApiClient:
         hasty: bool = False,
     ) -> T:
         url = self._routes.url(route, parameters)
-        # A list that stops answering is the source; one completion's silence is that one's alone.
+        # A list that stops responding is the source's failure; a completion's is only its own.
         answers_before = self._answers if completion_id is None else 0
         request_id, redaction = "", self.redaction
 
@@ -205,7 +205,7 @@ class ApiClient:
                 return await self._retries.run(attempt, attempts, hasty=hasty)
             except GivenUpError as given_up:
                 error = self._last_word(given_up, answers_before)
-            raise error  # not from within `except`: what led to it may repeat an unscrubbed body
+            raise error  # outside of `except`: the cause may quote the body, with secrets
 
         # One budget for all requests for this page: asking again neither uses nor renews it.
         attempts = Attempts(self._retries)

@@ -17,17 +17,20 @@ _NAMES: Final = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
 
 
 class EncodedBodyError(Exception):
-    """A body is encoded in a way that is not read, or does not follow its encoding."""
+    """A body has an unsupported encoding, or does not follow its encoding."""
 
 
 class Decoder(Protocol):
     """Decodes one body."""
 
     def feed(self, chunk: bytes) -> Iterable[bytes]:
-        """Yield what a chunk of the body holds, in pieces; EncodedBodyError where it is wrong."""
+        """Yield the decoded content of a chunk, in pieces.
+
+        Raises EncodedBodyError if it is invalid.
+        """
 
     def finish(self) -> None:
-        """Raise EncodedBodyError where the body has ended too early."""
+        """Raise EncodedBodyError if the body has ended too early."""
 
 
 def decoder_for(encodings: Sequence[str]) -> Decoder:
@@ -59,7 +62,7 @@ class _Inflating:
     def __init__(self, name: str) -> None:
         self._name = name
         self._inflater: Any = None
-        self._head = b""  # fewer than the two bytes that tell what begins here
+        self._head = b""  # fewer than the two bytes that identify the encoding
         self._members = 0
         self._has_ended = False
 
@@ -70,7 +73,7 @@ class _Inflating:
                 if len(chunk) < len(_MAGIC):
                     self._head = chunk
                     return
-                # gzip may have several members; whatever else stands behind the end is padding.
+                # gzip may have several members; anything else after the end is padding.
                 is_padding = self._members and (self._name != "gzip" or chunk[:2] != _MAGIC)
                 if is_padding:
                     self._has_ended = True

@@ -26,11 +26,11 @@ _is_posting: ContextVar[bool] = ContextVar("is_posting", default=False)
 def post_notification(
     url: str, document: Mapping[str, Any], *, pause: Callable[[float], None] = time.sleep
 ) -> bool:
-    """Post the document as JSON; returns whether it was taken. Never raises for the other side.
+    """Post the document as JSON; returns whether it was accepted. A failing server raises nothing.
 
-    Tried `ATTEMPTS` times, `TIMEOUT_S` each, where another try may help. No redirect is followed:
-    neither the address nor the document goes to a place that was not named. Nothing that is logged
-    shows the address.
+    It tries up to `ATTEMPTS` times, `TIMEOUT_S` each, if another try may help. It follows no
+    redirect, so neither the address nor the document goes to another server. Log lines never show
+    the address.
     """
     try:
         parts = httpx.URL(url)
@@ -53,7 +53,7 @@ def post_notification(
             try:
                 answer = client.post(url, json=document)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
-                problem = type(error).__name__  # its text may hold the address
+                problem = type(error).__name__  # its text may contain the address
                 continue
             if answer.is_success:
                 return True
@@ -66,7 +66,7 @@ def post_notification(
 
 @contextlib.contextmanager
 def _unlogged() -> Iterator[None]:
-    """Keep httpx and what it stands on from logging addresses, whatever level somebody has set."""
+    """Keep httpx and its libraries from logging addresses, whatever the configured log level."""
     token = _is_posting.set(True)
     try:
         yield

@@ -43,7 +43,7 @@ class SharedPace:
     async def start(self, *, waits_until: Callable[[float], float]) -> Ticket:
         """Wait for a slot and take it; `finish` must follow.
 
-        `waits_until(now)`: the latest end of a pause that the caller puts up with.
+        `waits_until(now)`: the latest end of a pause that the caller accepts.
         PauseTooLongError, without a slot, where the service asked for a longer one.
         """
         if not self._waiting and self._pace.delay_s(now := self._clock()) <= 0:

@@ -1,10 +1,10 @@
-"""Through which proxy a source is reached: the configuration's, else that of the environment.
+"""Which proxy to use for a source: the configured one, else the environment's.
 
 `HTTPS_PROXY`, `HTTP_PROXY` and `ALL_PROXY` name it, with a scheme or without; `NO_PROXY` names the
 hosts that are reached directly, as curl and Go read it:
 
     *                          all of them
-    example.org, .example.org  the host and what stands below it; `*.example.org` too
+    example.org, .example.org  the host and everything below it; `*.example.org` too
     example.org:8443           only this port
     10.0.0.0/8, fd00::/8       addresses of a network
     ::1, [::1], [::1]:8080     one address
@@ -24,7 +24,7 @@ from chatlake.errors import ConfigurationError
 
 DIRECT: Final = "direct"
 _PORTS: Final = {"http": 80, "https": 443}
-_HINT: Final = "Name an HTTP proxy, such as http://proxy.example.org:3128, or none."
+_HINT: Final = "Use an HTTP proxy such as http://proxy.example.org:3128, or none."
 
 
 def proxy_for(
@@ -33,7 +33,7 @@ def proxy_for(
     """Return the address of the proxy for a host, None for a direct connection.
 
     `configured`: what the configuration says; "direct" for no proxy, None to ask the environment.
-    ConfigurationError where what is named is not a proxy that can be used.
+    ConfigurationError if what is named is not a proxy that can be used.
     """
     if is_loopback(host) or configured == DIRECT:
         return None
@@ -51,7 +51,7 @@ def proxy_for(
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine."""
+    """Say whether a host is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

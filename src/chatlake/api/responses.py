@@ -1,4 +1,4 @@
-"""What a response amounts to: a value, another attempt, or an error for good."""
+"""What a response means: a value, another attempt, or a final error."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def read_answer(
     settle: bool,
     redaction: Redaction | None = None,
 ) -> T:
-    """Return what `read` makes of the body, or raise what the response amounts to.
+    """Return what `read` makes of the body, or raise the error that the response means.
 
-    AskAgainError where it may be sent again, another error of the API where it may not. `settle`:
+    AskAgainError if the request may be sent again, another API error if not. `settle`:
     a 404 may be late visibility. `redaction`: for what the service says of an error.
     """
     if not 200 <= answer.status < 300:
@@ -50,7 +50,7 @@ def read_answer(
     except InvalidResponseError as error:
         kind = type(error)
         message = one_line(f"{route}: {error.message}")
-    # Outside of `except`: what led to it may repeat an unscrubbed body.
+    # Outside of `except`, because the cause may quote the body with secrets in it.
     if issubclass(kind, TooLargeError):
         raise TooLargeError(message, request_id=answer.request_id)
     if issubclass(kind, UnsettledError):
@@ -87,7 +87,7 @@ def _refusal(
 
 
 def exchange_failure(error: ExchangeError, route: str) -> Exception:
-    """Return what an exchange without a usable response amounts to, AskAgainError mostly."""
+    """Return the error of an exchange without a usable response, usually AskAgainError."""
     message = one_line(f"{route}: {error.words}")
     if error.failure is ExchangeFailure.UNUSABLE_ADDRESS:
         return SourceUnreachableError(message)

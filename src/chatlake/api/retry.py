@@ -91,10 +91,10 @@ class Attempts:
         self.failures[failure_of(state).kind] += 1
 
     async def ask_again(self, wait_s: float, why: str) -> bool:
-        """Wait before a page that broke the rules of paging is requested once more.
+        """Wait before requesting a page again that broke the paging rules.
 
-        HTTP did its part, so the page uses up no attempt. False, at once, where the wait would end
-        after the time of giving up.
+        HTTP itself worked, so this uses up no attempt. Returns False at once if the wait would end
+        after the deadline.
         """
         if wait_s > self.left_s:
             return False
@@ -104,7 +104,7 @@ class Attempts:
         return True
 
     def ends_at(self, now: float) -> float:
-        """Return the time of giving up, were it sent now at the latest."""
+        """Return the time of giving up, assuming that it is first sent now at the latest."""
         return (now if self._begun_at is None else self._begun_at) + self._policy.give_up_after_s
 
     @property
@@ -134,7 +134,7 @@ class wait_as_asked(tenacity.wait.wait_base):  # noqa: N801 - tenacity's own are
 class wait_doubling(tenacity.wait.wait_base):  # noqa: N801
     """Wait 1 s, 2 s, 4 s … up to a minute for failures of one kind, jittered over the upper half.
 
-    What is not visible yet is asked for after nearly the whole of it.
+    For a completion that is not visible yet, nearly the whole wait is used.
     """
 
     attempts: Attempts
@@ -150,7 +150,7 @@ class wait_doubling(tenacity.wait.wait_base):  # noqa: N801
 
 @dataclass(frozen=True, slots=True)
 class stop_after_attempts(tenacity.stop.stop_base):  # noqa: N801
-    """Stop after as many attempts as failures of their kind deserve, and after all of them."""
+    """Stop after the attempts that each kind of failure allows, and after all attempts."""
 
     attempts: Attempts
     policy: RetryPolicy
@@ -168,7 +168,7 @@ class stop_after_attempts(tenacity.stop.stop_base):  # noqa: N801
 
 @dataclass(frozen=True, slots=True)
 class stop_before_late(tenacity.stop.stop_base):  # noqa: N801
-    """Stop where the wait would end after the time of giving up."""
+    """Stop if the wait would end after the time of giving up."""
 
     attempts: Attempts
 
@@ -204,8 +204,8 @@ class RetryPolicy:
 
         `attempts`: what was tried already counts, if the same request was called before.
 
-        Only AskAgainError leads to another attempt, at last to GivenUpError; any other exception
-        passes through.
+        Only AskAgainError leads to another attempt, and in the end to GivenUpError. Any other
+        exception passes through.
         """
         is_late = stop_before_late(attempts)
         enough = tenacity.stop_after_attempt(1) if hasty else stop_after_attempts(attempts, self)
@@ -237,10 +237,10 @@ class RetryPolicy:
 
 
 def failure_of(state: tenacity.RetryCallState) -> AskAgainError:
-    """Return the failure of the last attempt. TypeError where it is of another kind."""
+    """Return the failure of the last attempt. TypeError if it is of another kind."""
     failure = state.outcome.exception() if state.outcome else None
     if not isinstance(failure, AskAgainError):
-        raise TypeError(f"tenacity was to retry AskAgainError only, not {failure!r}")
+        raise TypeError(f"only AskAgainError may be retried, not {failure!r}")
     return failure
 
 

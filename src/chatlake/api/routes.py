@@ -1,4 +1,4 @@
-"""Addresses of the three routes that are read: what stands in the path, what in the query."""
+"""Addresses of the three routes that chatlake reads: their paths and queries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ class Routes:
     """The routes of one source.
 
     `base_url`: with or without a path, a trailing slash or a query (`?api-version=…`); `query`:
-    parameters that every request carries. A parameter of the single request goes before both.
+    parameters that every request carries. A parameter of the single request takes precedence over
+    both.
     """
 
     def __init__(self, base_url: str, query: Mapping[str, str]) -> None:
@@ -58,7 +59,7 @@ def list_route() -> str:
 
 
 def completion_route(completion_id: str) -> str:
-    """Return the path of one completion; RequestRejectedError where the id cannot be one."""
+    """Return the path of one completion; raises RequestRejectedError for an impossible id."""
     return f"{_LIST}/{_segment(completion_id)}"
 
 

@@ -2,7 +2,7 @@
 
 httpx is used with the aiohttp transport, which is called directly with prepared requests: half the
 CPU of a request through `httpx.AsyncClient` or less (decision 2), whose redirects, cookies, event
-hooks and authentication flows are not wanted here anyway.
+hooks and authentication flows are not needed here.
 
 Proxies are chosen by `api.proxies`, trusted certificates by `api.trust`. `.netrc` is never read.
 """
@@ -34,7 +34,7 @@ _LONGEST_HEADER = 1 << 16
 
 
 class ExchangeFailure(enum.Enum):
-    """How an exchange failed without an answer that can be judged."""
+    """How an exchange failed without a usable response."""
 
     UNREACHABLE = "no connection, or it broke before a response"
     TIMED_OUT = "no complete response in time"
@@ -44,9 +44,9 @@ class ExchangeFailure(enum.Enum):
 
 
 class ExchangeError(Exception):
-    """An exchange failed: how, and in which words.
+    """An exchange failed: how, and the message.
 
-    `answered`: whether the answer's headers had come; `request_id`: from them.
+    `answered`: whether the response headers had arrived; `request_id`: from them.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class ExchangeError(Exception):
         self.request_id = request_id
 
 
-# In this order: the first line that fits counts.
+# The first line that matches applies.
 _FAILURES: tuple[tuple[tuple[type[Exception], ...], ExchangeFailure], ...] = (
     (
         (
@@ -87,7 +87,10 @@ _FAILURES: tuple[tuple[tuple[type[Exception], ...], ExchangeFailure], ...] = (
 
 @dataclass(slots=True)
 class Response:
-    """A whole answer; header names are in lower case, the body is decoded from gzip or deflate."""
+    """A complete response.
+
+    Header names are in lower case, the body is decoded from gzip or deflate.
+    """
 
     status: int
     headers: dict[str, str]
@@ -95,7 +98,7 @@ class Response:
 
     @property
     def request_id(self) -> str:
-        """The service's name for the request, empty where it gave none."""
+        """The service's id for the request; empty if it gave none."""
         return request_id(self.headers.get("x-request-id", ""))
 
 
@@ -133,7 +136,7 @@ class Wire:
         )
 
     async def get(self, url: str, room: Room | None = None) -> Response:
-        """Send one GET; ExchangeError where no whole answer came within the timeout.
+        """Send one GET; raises ExchangeError if no complete response came within the timeout.
 
         `room` is awaited before the greater part of a large body is read; its errors are raised.
         """
@@ -150,12 +153,12 @@ class Wire:
                     else:
                         body = await read_refusal_body(response)
                         await response.aclose()
-                except BaseException:  # whole bodies have given their connection back
+                except BaseException:  # complete bodies have returned their connection
                     await response.aclose()
                     raise
                 return Response(response.status_code, headers, body)
         except ChatlakeError:
-            raise  # from `room`: a full disk is no fault of the exchange, whatever caused it
+            raise  # from `room`: a full disk is not a failure of the exchange, whatever caused it
         except Exception as error:
             failure = classify(error, answered=response is not None)
             if failure is None:
@@ -179,7 +182,7 @@ class Wire:
         if isinstance(cause, aiohttp.ServerDisconnectedError):
             return "the server closed the connection without a response"
         if isinstance(error, aiohttp.ClientResponseError):
-            if "Got more than" in error.message:  # aiohttp quotes the line, whatever it holds
+            if "Got more than" in error.message:  # aiohttp quotes the line, whatever it contains
                 return f"a line of the response headers is longer than {_LONGEST_HEADER >> 10} KiB"
             return f"the response is not readable HTTP: {error.message.rstrip('.')}"
         return str(cause) or type(cause).__name__
@@ -188,8 +191,9 @@ class Wire:
 def classify(error: Exception, *, answered: bool) -> ExchangeFailure | None:
     """Map an exception of httpx, aiohttp or the socket to a Failure; None for any other.
 
-    `answered`: whether the answer's headers had come. The transport maps aiohttp's exceptions
-    loosely (a dropped connection arrives as httpx.ConnectTimeout), so the cause is looked at first.
+    `answered`: whether the response headers had arrived. The transport maps aiohttp's exceptions
+    loosely (a dropped connection arrives as httpx.ConnectTimeout), so this looks at the cause
+    first.
     """
     for candidate in (error.__cause__, error):
         for types, failure in _FAILURES:
@@ -229,7 +233,7 @@ class _LostError(aiohttp.ClientConnectionError):
 async def _send_once(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Send a request once, whatever becomes of it.
+    """Send a request only once, whatever happens.
 
     aiohttp sends a GET again by itself when a kept connection was closed: such a request is
     not counted and ignores the pace. The one place that retries is `api.retry`.

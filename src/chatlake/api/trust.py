@@ -1,7 +1,7 @@
-"""Which certificates are trusted: the configured file's, else those that the environment names.
+"""Which certificates to trust: the configured file's, else those that the environment names.
 
-The first of these that is set counts: `tls.ca_file`, `SSL_CERT_FILE`, `SSL_CERT_DIR`,
-`REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`. Without any, the certificates that come with httpx count.
+The first of these that is set applies: `tls.ca_file`, `SSL_CERT_FILE`, `SSL_CERT_DIR`,
+`REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`. If none is set, the certificates that come with httpx apply.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ _HINT: Final = "Name a file of certificates in PEM form."
 
 
 def trusting(ca_file: str | None = None) -> ssl.SSLContext:
-    """Return a context that trusts what is configured; ConfigurationError where it is not there."""
+    """Return an SSL context that trusts these certificates.
+
+    Raises ConfigurationError if they are missing.
+    """
     if ca_file is not None:
         return _of_file(Path(ca_file), "tls.ca_file")
     for name in VARIABLES:

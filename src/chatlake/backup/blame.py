@@ -34,7 +34,7 @@ from chatlake.errors import (
 from chatlake.model.objects import read_completion
 
 ENOUGH: Final = 5
-"""How many listed completions without messages make a route that is missing."""
+"""How many listed completions without messages count as a missing route."""
 ENOUGH_AT_THE_END: Final = 2
 SOURCE_ERRORS: Final = (CompletionError, AccountError, SourceUnreachableError)
 SourceError = CompletionError | AccountError | SourceUnreachableError
@@ -98,7 +98,7 @@ class Blame:
         return not self._had_messages
 
     async def _ask_the_source(self, error: SourceError) -> None:
-        """Raise where the source does not give what it must be able to give."""
+        """Raise if the source does not return something that it must have."""
         asked = self._asked
         async with self._asking:
             if self._asked > asked:
@@ -117,7 +117,7 @@ class Blame:
                     f"the service keeps failing: {silence.message}", hint=silence.hint
                 ) from silence
             except CompletionError:
-                pass  # a response all the same
+                pass  # still a response
             self._asked += 1
 
     async def _ask_for_the_list(self) -> None:

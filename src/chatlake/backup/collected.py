@@ -1,4 +1,4 @@
-"""What an export has fetched and not handed over yet: rows, and one outcome a completion.
+"""What an export has fetched but not handed over yet: rows, and one outcome per completion.
 
 `take` hands out both and starts empty ones. So while one pair is written, the next one fills.
 """
@@ -44,14 +44,14 @@ class Collected:
         return not self._flush.outcomes
 
     def take(self) -> tuple[RowBuffer, Flush]:
-        """Return the rows and outcomes collected until now, and begin anew."""
+        """Return the rows and outcomes collected so far, and start again with empty ones."""
         taken = self._buffer, self._flush
         self._buffer = RowBuffer(keep_images=self._job.keep_images)
         self._flush = Flush()
         return taken
 
     def unchanged(self, item: Listed) -> None:
-        """Count a completion that the lake holds already."""
+        """Count a completion that the lake already has."""
         self._outcome(item, "unchanged")
 
     def whole(self, item: Listed, messages: list[Message]) -> None:
@@ -70,16 +70,16 @@ class Collected:
         self._outcome(item, "changed" if was_whole else "new", flat, redacted)
 
     def without_messages(self, item: Listed) -> OutcomeKind:
-        """Store a completion and its replies where the source has no messages of any."""
+        """Store a completion and its replies, for a source that has no messages at all."""
         self._store_bare(item)
         kind: OutcomeKind = "new" if item.previous is None else "unchanged"
         self._outcome(item, kind, redacted=item.completion.redacted)
         return kind
 
     def messages_failed(self, item: Listed, error: CompletionError) -> None:
-        """Keep what is known of a completion whose messages are missing, and name it.
+        """Store a completion whose messages are missing, and record the failure.
 
-        A completion that was whole and has changed is stored as it is now. Its stored messages
+        If it was complete before and has changed, its new version is stored and its stored messages
         stay.
         """
         partition = self._partition(item)
@@ -98,9 +98,10 @@ class Collected:
         created: int | None = None,
         instead_of: OutcomeKind | None = None,
     ) -> None:
-        """Name a completion that could not be fetched whole; `absent`, `instead_of`: of `Outcome`.
+        """Record a completion that could not be fetched completely.
 
-        `created`: its creation in UTC seconds, where only that is known of it.
+        `absent`, `instead_of`: see `Outcome`. `created`: its creation in UTC seconds, if only that
+        is known of it.
         """
         failures_logger.warning("%s: %s: %s", self._job.name, completion_id, error.message)
         now = format_time(datetime.now(UTC))
@@ -163,7 +164,10 @@ class Collected:
 
 
 def _observation(run_id: str, previous: StoredVersion | None) -> Observation:
-    """Return that it is seen now; later than before in any case, for clocks are put back."""
+    """Return the time of seeing it now.
+
+    It is always later than the last one, because clocks may be put back.
+    """
     now = time.time_ns() // 1000
     if previous is None:
         return Observation(run_id, now, now)

@@ -38,10 +38,10 @@ from chatlake.model.tables import (
 
 
 class Committer:
-    """Commits the flushes of one run and source; the only one that writes manifests.
+    """Commits the flushes of one run and source; the only code that writes manifests.
 
-    `run` holds the figures so far; `failures` those of this run by completion id. `discovery` knows
-    how far the list is read and what it does not show; `api` counts its requests.
+    `run` has the figures so far, `failures` those of this run by completion id. `discovery` knows
+    how far the list has been read and what it does not show; `api` counts its requests.
     """
 
     def __init__(
@@ -71,9 +71,9 @@ class Committer:
         self._new_failures: list[Failure] = []
 
     async def take(self, flush: Flush) -> None:
-        """Count the outcomes of a flush and commit what it holds.
+        """Count the outcomes of a flush and commit it.
 
-        Where that fails nothing of it counts: neither figures nor cursor tell of what is not there.
+        If that fails, nothing of it counts: figures and cursor stay as they were.
         """
         number, before = self._lake.state.number, msgspec.structs.replace(self.run)
         failures, absent = dict(self.failures), dict(self._absent)
@@ -103,9 +103,10 @@ class Committer:
         return len(self.failures) + len(self._absent) + len(self._discovery.gaps.failures)
 
     def close_gaps(self) -> None:
-        """Close the gaps that can never be filled: neither by its id nor in the list is it there.
+        """Close the gaps that can never be filled.
 
-        One answer alone closes nothing: a source that knows no such completion today may list it.
+        The completion is found neither by its id nor in the list. The answer to the id alone is not
+        enough: a source that does not know it today may list it.
         """
         for completion_id, failure in list(self._absent.items()):
             if self._discovery.would_have_shown(failure.created):
@@ -119,7 +120,7 @@ class Committer:
             if self._discovery.has_read(failure.created):
                 self._resolved.append(key)
             elif self._job.ids is None:
-                self._count_failure(failure)  # out of sight tonight, and open all the same
+                self._count_failure(failure)  # not seen tonight, but still open
 
     async def finish(
         self, status: str, error: str | None, sweep: SweepResult | None = None
@@ -144,7 +145,7 @@ class Committer:
         run, key = self.run, (self._job.name, outcome.completion_id)
         if outcome.sequence is not None:
             self._discovery.prefix.finish(outcome.sequence)
-        self._absent.pop(outcome.completion_id, None)  # it is in the list after all
+        self._absent.pop(outcome.completion_id, None)  # the list contains it after all
         if outcome.instead_of is not None:
             run.listed -= 1
             setattr(run, outcome.instead_of, getattr(run, outcome.instead_of) - 1)
@@ -174,7 +175,7 @@ class Committer:
         self.run.failed += 1
 
     def _uncount_failure(self, completion_id: str) -> None:
-        """Forget a failure of this run: a gap that was asked for by id, and then listed as well."""
+        """Forget a failure of this run: a gap that was requested by id and then also listed."""
         if self.failures.pop(completion_id, None) is None:
             return
         self._new_failures = [f for f in self._new_failures if f.completion_id != completion_id]
@@ -229,7 +230,7 @@ class Committer:
     def _without_doubled_images(
         self, partition: Partition, images: set[str], added: list[PartFile]
     ) -> list[PartFile]:
-        """Drop images that another batch of this run committed meanwhile."""
+        """Drop images that another batch of this run committed in the meantime."""
         doubled = images & self._images.of(partition)
         if not doubled:
             return added

@@ -32,7 +32,7 @@ class Continuity:
         listing = [run for run in runs if run.mode in _LISTING]
         found = [run for run in listing if run.listed]
         breaks = accumulate((number > 0 and _is_break(run) for number, run in enumerate(found)))
-        # By the clock, for that is what a completion knows of its run; a clock may be put back.
+        # By the clock, because that is all a completion records of its run; clocks may be put back.
         numbered = sorted(zip((_micros(run.started_at) for run in found), breaks, strict=True))
         self._starts = [start for start, _ in numbered]
         self._stretches = [stretch for _, stretch in numbered]
@@ -50,10 +50,10 @@ class Continuity:
         return self._stretches[run] if run >= 0 else 0
 
     def was_overlooked(self, created_before: int, first_seen_at: int) -> bool:
-        """Say whether a run read a whole list after this creation and before this first sight.
+        """Say whether a complete list was read after this creation and before this first sight.
 
-        An account shows what it has, a few seconds late at most. So such a completion was not in
-        the account that was listed then.
+        An account shows what it has, at most a few seconds late. So the account that was listed
+        then did not have this completion.
         """
         earlier = bisect_right(self._ends, first_seen_at)
         return earlier > 0 and self._latest_starts[earlier - 1] > created_before

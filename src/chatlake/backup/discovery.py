@@ -32,8 +32,8 @@ logger = logging.getLogger(__name__)
 class Discovery:
     """Finds the completions of one job. `position`: creation time listed up to (UTC seconds).
 
-    `prefix`: how far the list is done without a gap. `known`: what the lake holds already.
-    `ended`: whether the list was read to its end. `gaps`: rows that the list has and does not show.
+    `prefix`: how far the list is finished without a gap. `known`: what the lake already has.
+    `ended`: whether the list was read to its end. `gaps`: rows that the list has but does not show.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Discovery:
                 yield Asked(completion_id, failure)
 
     async def items(self) -> AsyncIterator[Asked | Listed]:
-        """Yield what there is: the given ids, else what the list holds."""
+        """Yield everything to back up: the given ids, else what the list shows."""
         if self._job.ids is not None:
             for asked in self._given(self._job.ids):
                 yield asked
@@ -91,7 +91,7 @@ class Discovery:
             )  # fmt: skip
 
     def _given(self, ids: Sequence[str]) -> Iterator[Asked]:
-        """Yield the ids that were given, but for those that the lake was told to forget."""
+        """Yield the given ids, except those that were forgotten."""
         failures = self._open_failures()
         for completion_id in dict.fromkeys(ids):
             if not self._is_forgotten(completion_id):
@@ -103,14 +103,14 @@ class Discovery:
             )  # fmt: skip
 
     def examine(self, completion: Completion, *, listed: bool) -> Listed | None:
-        """Compare a completion with the lake; None when this run has met it already."""
+        """Compare a completion with the lake; returns None if this run has already met it."""
         partition = Partition.of(self._job.name, completion.created)
         known = self.known.take(partition, completion.id)
         if known.in_hand:
             return None
         sequence = None
         if listed:
-            # A run cannot go on from a row without a time, or with one of the future.
+            # A run cannot continue from a row without a time, or with a time in the future.
             is_place = self._has_time(completion) and completion.created <= self._latest
             sequence = self.prefix.add(completion.id, completion.created, is_place=is_place)
         return Listed(completion, completion_digest(completion.sent), known.version, sequence)
@@ -118,9 +118,9 @@ class Discovery:
     def would_have_shown(self, created: int | None) -> bool:
         """Say whether the list would have held a completion of this time, if the source had it.
 
-        One without a time, or outside of the times that are selected, no list is asked for: of it
-        nothing but the answer to its own id will ever be known. A list that shows nothing at all is
-        no witness: it may be another account's. Neither is one with rows that it does not show.
+        A completion without a time, or outside the selected times, is never in a list: only the
+        answer to its own id says anything about it. An empty list proves nothing, because it may be
+        another account's. A list with unreadable rows proves nothing either.
         """
         job = self._job
         if (
@@ -139,7 +139,7 @@ class Discovery:
         return self.ended and (start is None or (created is not None and created >= start))
 
     def _is_forgotten(self, completion_id: str) -> bool:
-        """Say whether the lake was told to forget it: then it is as if the list had it not."""
+        """Say whether it was forgotten; then it counts as not listed."""
         is_forgotten = self._lake.state.forgotten.has(self._job.name, completion_id)
         self._forgotten += is_forgotten
         return is_forgotten
@@ -167,7 +167,7 @@ class Discovery:
         self.position = self.position or 0
 
     def _one_of_each(self, items: Sequence[Completion]) -> Iterable[Completion]:
-        """Return the items of a page, and of those that share an id the latest."""
+        """Return the items of a page; of several with one id, the latest."""
         latest = latest_of_each(items)
         if len(latest) == len(items):
             return items
@@ -205,20 +205,21 @@ class Discovery:
         self._twofold.warn("the one with the later `created` is stored, or else the later row")
 
     def _warn_of_empty_list(self) -> None:
-        """Say that nothing is listed, where completions are known that cannot have expired."""
+        """Warn if the list is empty although completions are known that cannot have expired."""
         cursor = self._lake.state.cursors.get(self._job.name)
         if cursor is None or self._job.filters or cursor.selection != self._job.selection:
             return
         if cursor.created > time.time() - self._job.retention:
             logger.warning(
-                "%s: the list is empty, and earlier runs stored completions that have not expired "
-                "yet. It may be another account's: check api_key, base_url and headers",
+                "%s: the list is empty, although earlier runs stored completions that cannot have "
+                "expired yet. The key may belong to another account: check api_key, base_url and "
+                "headers",
                 self._job.name,
             )
 
 
 class _Noted:
-    """Completions of one oddity, to be warned of once."""
+    """Completions with the same oddity, which one warning reports."""
 
     def __init__(self, source: str, what: str) -> None:
         self._source = source
@@ -242,7 +243,7 @@ class _Noted:
 def _matches(completion: Completion, job: SourceJob) -> bool:
     """Whether the metadata filter holds: servers that ignore it send everything.
 
-    `model` is left to the service: an alias may stand for names that do not look like it.
+    `model` is left to the service, because an alias may mean quite different names.
     """
     if not job.metadata:
         return True

@@ -22,7 +22,7 @@ async def look(
 ) -> None:
     """Count into `report` what a backup would do; no messages are fetched, nothing is written.
 
-    `counted` is called after each completion. What ends the look early is `report.error`.
+    `counted` is called after each completion. An error that ends it early is in `report.error`.
     """
     run = report.run
     try:

@@ -8,7 +8,7 @@ Memory stays bounded, whatever the size of the source:
 3. When the next one is full too, `_room` makes the fetching of further completions wait.
 4. A large response needs as much memory as a buffer. So the client reads only its first 256 KiB,
    and then awaits `room`, which returns when the buffer is not full and none is being written.
-5. The client does not read the connection meanwhile, so the server has to stop sending.
+5. The client does not read the connection in the meantime, so the server has to stop sending.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Take = Callable[[Flush], Awaitable[None]]
 class Exporter:
     """Exports completions of one job. One instance serves one `export` call.
 
-    `gaps`: whether these are open gaps, each of which may fail for itself.
+    `gaps`: whether these are open gaps, each of which may fail on its own.
     """
 
     def __init__(
@@ -70,9 +70,9 @@ class Exporter:
         self._suspects = Suspects(job, api, self._messages, self._blame, self._collected)
 
     async def export(self, items: AsyncIterator[Item], take: Take) -> None:
-        """Export all items; hand what is durable to `take`, flush by flush.
+        """Export all items, and hand durable files to `take`, flush by flush.
 
-        When it raises, or is cancelled, everything fetched until then is still handed over.
+        If this raises or is cancelled, everything fetched so far is still handed over.
         """
         self._take = take
         try:
@@ -115,7 +115,7 @@ class Exporter:
             await self._hand_over()
 
     async def _room_for_large(self) -> None:
-        """Return when nothing is being written either: that takes as much memory again."""
+        """Return when nothing is being written either: writing needs as much memory again."""
         await self._room()
         async with self._flushing:
             pass
@@ -160,7 +160,7 @@ class Exporter:
             await self._suspects.asked_failed(item, error)
             return
         if self._job.ids is not None:
-            # Without a list, this is what shows that the source answers.
+            # Without a list, only this shows that the source responds.
             self._suspects.came(completion.id)
         listed = self._examine(completion, listed=False)
         if listed is not None:

@@ -22,13 +22,14 @@ from chatlake.model.redaction.rules import Redaction
 
 SMALLER_LIMITS: Final = (50, 20, 10)
 _READINGS: Final = 3
-"""How often messages that are fewer than the lake holds are asked for again before they count."""
+"""How often to request messages again, if they are fewer than the lake has, before accepting them.
+"""
 _FRESH_S: Final = 3600
 _OF_A_COMPLETION: Final = re.compile(r"(chatcmpl-[A-Za-z0-9]+)-\d+")
 
 
 async def get_completion(api: CompletionApi, completion_id: str) -> Completion:
-    """Return a completion by its id; InvalidResponseError where another one comes.
+    """Return a completion by its id; raises InvalidResponseError if the response is another one.
 
     AccountError, SourceUnreachableError or CompletionError.
     """
@@ -45,9 +46,9 @@ async def get_completion(api: CompletionApi, completion_id: str) -> Completion:
 
 
 class MessageSource:
-    """The messages of a source's completions; remembers how many it gives at once.
+    """Fetches the messages of a source's completions; remembers the page size that it accepts.
 
-    `max_bytes`: bytes of all messages of one completion, which memory holds at once.
+    `max_bytes`: bytes of all messages of one completion, which are in memory at once.
     """
 
     def __init__(self, api: CompletionApi, *, max_bytes: int = MAX_BODY) -> None:
@@ -68,9 +69,10 @@ class MessageSource:
         """Return the messages of a completion, oldest first.
 
         `settle`: wait out late visibility before a 404 counts. `at_least`: how many there must be;
-        fewer are asked for again over some seconds. `room`, `hasty`: see `CompletionApi`.
+        if there are fewer, they are requested again over some seconds. `room`, `hasty`: see
+        `CompletionApi`.
 
-        AccountError, SourceUnreachableError or CompletionError; UnsettledError where there are no
+        AccountError, SourceUnreachableError or CompletionError; UnsettledError if there are no
         messages although there must be some.
         """
         while True:
@@ -113,7 +115,7 @@ class MessageSource:
         return reading.messages
 
     def _lower_limit(self, error: RequestRejectedError) -> bool:
-        """Ask for fewer at once where the limit may be what is refused."""
+        """Ask for fewer at once if the limit may be the reason for the refusal."""
         smaller = [limit for limit in SMALLER_LIMITS if limit < self._limit]
         if self._limit_is_known or not smaller or "limit" not in error.message.lower():
             return False
@@ -143,9 +145,10 @@ class _Reading:
         self._redaction = redaction
 
     def read(self, body: bytes) -> Page[Message]:
-        """Decode a page. UnsettledError where it is too short, as often as that is worth asking.
+        """Decode a page.
 
-        TooLargeError where the messages together are larger than one response may be.
+        Raises UnsettledError if it is too short, as long as asking again may help, and
+        TooLargeError if the messages together exceed the limit of one response.
         """
         if len(body) > self._bytes_left:
             raise TooLargeError(
@@ -165,7 +168,7 @@ class _Reading:
         return page
 
     def take(self, page: Page[Message]) -> Page[Message]:
-        """Move on by a page, and return it with its new messages only; see `Pager.feed`."""
+        """Move on by one page, and return its new messages; see `Pager.feed`."""
         fresh = self.pager.feed(page)
         self._bytes_left -= self._page_bytes
         return Page(tuple(fresh), page.has_more)
@@ -180,8 +183,8 @@ class _Reading:
 def inputs_expected(completion: Completion, stored: int | None) -> int:
     """Return how many messages a completion must have.
 
-    `stored`: how many inputs the lake holds of it. One that was created just now, and has tokens of
-    a prompt, has at least one, whatever its messages show at first (late visibility).
+    `stored`: how many inputs the lake has of it. A completion that was just created and has prompt
+    tokens must have at least one, even if its messages do not show it yet (late visibility).
     """
     usage = completion.fields.usage
     tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
@@ -199,7 +202,7 @@ def _second(message: Message) -> int | None:
 
 
 def _require_own(page: Page[Message], completion_id: str) -> None:
-    """Refuse messages that name another completion as theirs, as a confused cache sends them."""
+    """Refuse messages of another completion, as a confused cache may send them."""
     owners = {_owner(message.id) for message in page.items}
     if len(owners) == 1 and completion_id.startswith("chatcmpl-"):
         (owner,) = owners

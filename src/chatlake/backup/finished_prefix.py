@@ -1,4 +1,4 @@
-"""Up to where the ascending list is finished without a gap."""
+"""How far the ascending list is finished without a gap."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class FinishedPrefix:
         self._finished: set[int] = set()
 
     def add(self, completion_id: str, created: int, *, is_place: bool = True) -> int:
-        """Take in the next completion of the list; returns its sequence number.
+        """Add the next completion of the list; returns its sequence number.
 
-        `is_place`: whether its time may be gone on from.
+        `is_place`: whether a run may continue from it.
         """
         sequence = self._next_sequence
         self._next_sequence += 1

@@ -1,6 +1,6 @@
 """Healing: when listed files are missing, fetch again what the source still has.
 
-A commit of its own removes from the list every file that is missing or has another size than its
+A separate commit removes from the list every file that is missing or has another size than its
 manifest says. Rows that lost a part of their data are marked as incomplete (no digest). So this
 run, or the next one if this one is killed, fetches them again. If the source no longer has them,
 they stay as they are.
@@ -33,7 +33,7 @@ _FETCHED_WITH_MESSAGES = {MESSAGES, CONTENT_PARTS, IMAGES}
 def heal(lake: LakeStore, run: SourceRun, now: int) -> None:
     """Drop the source's files that are missing; counts them in `run.healed_files`.
 
-    `now`: microseconds since 1970. Nothing is committed where nothing is missing.
+    `now`: microseconds since 1970. If nothing is missing, nothing is committed.
     """
     lost = [file for file in lake.missing_files() if file.source == run.source]
     if not lost:
@@ -71,7 +71,7 @@ def heal(lake: LakeStore, run: SourceRun, now: int) -> None:
 def _stand_ins(
     lake: LakeStore, partition: Partition, gone: set[str], run_id: str, now: int
 ) -> list[PartFile]:
-    """Write a bare row for each completion of which only other rows are left."""
+    """Write a bare row for each completion that has lost its own row but has others left."""
     orphans = lake.rows_without_completion(partition, without=gone)
     if not orphans:
         return []

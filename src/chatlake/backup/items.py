@@ -1,4 +1,7 @@
-"""The items that a backup works on, and their results. Plain data that can cross processes."""
+"""The items that a backup works on, and their results.
+
+Plain data that can be sent between processes.
+"""
 
 from __future__ import annotations
 
@@ -48,16 +51,17 @@ class SourceJob:
 
     @property
     def filters(self) -> str:
-        """The filters in words, empty where there are none."""
+        """The filters in words, empty if there are none."""
         words = [f"model {self.model}"] if self.model else []
         words += [f"metadata {key}={value}" for key, value in self.metadata.items()]
         return ", ".join(words)
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """A completion that was found: `previous` is what the lake holds of it, None if nothing.
+    """A completion that was found.
 
-    `sequence` is its place in the ascending list, None where it was not found by listing.
+    `previous` is what the lake has of it, None if nothing. `sequence` is its place in the ascending
+    list, None if it was not found by listing.
     """
 
     completion: Completion
@@ -67,15 +71,15 @@ class Listed(msgspec.Struct, frozen=True):
 
     @property
     def is_unchanged(self) -> bool:
-        """Whether the lake holds just this, messages included, and as present at the source."""
+        """Whether the lake has exactly this version, with its messages and not deleted."""
         stored = self.previous
         return stored is not None and stored.digest == self.digest and not stored.deleted
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A completion to be asked for by id; `earlier` is its open failure, if it has one.
+    """A completion to be requested by id; `earlier` is its open failure, if any.
 
-    `listed`: the list shows it, in a row that cannot be read.
+    `listed`: the list shows it in a row that cannot be read.
     """
 
     completion_id: str
@@ -84,11 +88,11 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What became of one completion, and how many rows it gave.
+    """The result for one completion, and how many rows it has.
 
-    `partition` is None where the completion itself could not be fetched. `absent`: the source
-    says that it has no such completion, which was a gap before. `instead_of`: how this run
-    counted the same completion before it knew better. `redacted`: what was replaced in its rows.
+    `partition` is None if the completion itself could not be fetched. `absent`: the completion was
+    a gap, and the source says that it has no such completion. `instead_of`: how this run counted
+    the same completion before it knew better. `redacted`: what was replaced in its rows.
     """
 
     completion_id: str
@@ -106,13 +110,14 @@ class Outcome(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Flush:
-    """Durable part files that no manifest lists yet, and the outcomes that they hold.
+    """Durable part files that no manifest lists yet, and their outcomes.
 
-    `replaced`: completions whose older rows have to go when this is committed, as they are stored;
-    `replaced_alone`: those of which only the completion's own row goes, and the messages stay.
-    `unfetched`: those whose messages did not come, so that what is stored of them stays.
-    `lost`: ids of stored messages, by completion, that would go with them. `images`: SHA-256 of the
-    images in `parts`. `requests`: those sent where the run's own API client does not count them.
+    `replaced`: completions whose older rows must be removed when this is committed, as they are
+    stored; `replaced_alone`: those of which only the completion's own row is removed and the
+    messages stay. `unfetched`: those whose messages could not be fetched, so their stored messages
+    stay. `lost`: ids of stored messages, by completion, that the new ones lack. `images`: SHA-256
+    of the images in `parts`. `requests`: those sent by another process, which the run's own API
+    client does not count.
     """
 
     parts: list[PartFile] = field(default_factory=list)

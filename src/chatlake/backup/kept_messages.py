@@ -38,7 +38,7 @@ def keep_messages(
     flush: Flush,
     redaction: Redaction | None = None,
 ) -> None:
-    """Look after the stored messages of the completions that `flush` replaces.
+    """Keep the stored messages of the completions that `flush` replaces, if they would be lost.
 
     Changes `buffer` and `flush` before they are written. Reads each partition's messages once.
     `redaction`: that of the new ones; the stored ones may have been stored without it.
@@ -76,7 +76,7 @@ def _keep(
     buffer: RowBuffer,
     flush: Flush,
 ) -> None:
-    """Replace the rows of these completions alone: those of their messages stay."""
+    """Replace only the rows of these completions; the rows of their messages stay."""
     replaced, alone = flush.replaced[partition], flush.replaced_alone.setdefault(partition, set())
     counts = {name: (len(stored[name]), replaced[name].images) for name in kept}
     buffer.drop_messages(partition, counts)
@@ -103,7 +103,7 @@ def _redacted(text: str, redaction: Redaction | None) -> str:
 
 
 def _canonical(text: str) -> bytes:
-    """Return a message's JSON with sorted keys; the text itself where it has no such form."""
+    """Return a message's JSON with sorted keys, or the text itself if it cannot be parsed."""
     try:
         return _SORTED.encode(msgspec.json.decode(text))
     except (msgspec.MsgspecError, RecursionError):

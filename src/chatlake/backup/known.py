@@ -29,7 +29,7 @@ _PARTITIONS_KEPT = 3  # an ascending list touches one day, at midnight two
 
 
 class Known(msgspec.Struct, frozen=True):
-    """A completion that the lake holds, or that this run has taken in hand."""
+    """A completion that the lake has, or that this run is fetching."""
 
     version: StoredVersion | None
     in_hand: bool
@@ -67,7 +67,7 @@ class KnownCompletions:
         return list(self._partitions)
 
     def entries(self, partition: Partition) -> dict[str, Known]:
-        """Return what is known of a loaded partition."""
+        """Return what is known about a loaded partition."""
         return self._partitions[partition]
 
     def stored(self, partition: Partition) -> dict[str, Known]:
@@ -106,7 +106,7 @@ class KnownCompletions:
         known = self._partitions.pop(partition, None)
         if known is None:
             known = self.stored(partition)
-        self._partitions[partition] = known  # the newest stands last
+        self._partitions[partition] = known  # the newest is last
         return known
 
 

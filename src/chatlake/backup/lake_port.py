@@ -32,9 +32,9 @@ Rows = Mapping[tuple[str, Partition], Columns]
 class StoredVersion(msgspec.Struct, frozen=True, gc=False):
     """What the lake holds of a completion: digest of its canonical JSON, and when it was seen.
 
-    `digest` is None where its messages are still missing. `observed_at`: when the last thing known
+    `digest` is None if its messages are still missing. `observed_at`: when the last thing known
     of it was seen; with `deleted`, that it was gone. Times in microseconds since 1970. `inputs`,
-    `images`: how many input messages and image parts are stored, None where that is unknown.
+    `images`: how many input messages and image parts are stored, None if that is unknown.
     """
 
     digest: bytes | None
@@ -94,7 +94,7 @@ class LakeStore(Protocol):
         """Return the present versions of these completions as rows of the table `history`.
 
         A version that was found gone at the source gives a second row. Versions without a digest
-        (messages never fetched) do not count. None where there are no rows.
+        (messages never fetched) do not count. None if there are no rows.
         """
         ...
 

@@ -39,11 +39,11 @@ class ListGaps:
         self._has_unread_ids = False
 
     def __bool__(self) -> bool:
-        """Whether the list did not show all that the source has."""
+        """Whether the list failed to show everything that the source has."""
         return bool(self.failures) or self._has_unread_ids
 
     def note_malformed(self, page: Page[Completion], cursor: str | None) -> None:
-        """Name the rows of a page that cannot be read; those with an id are asked for by it."""
+        """Record the rows of a page that cannot be read; those with an id are requested by id."""
         for row in page.malformed:
             if row.id is not None:
                 self._has_unread_ids = True
@@ -58,9 +58,9 @@ class ListGaps:
         cursor: str | None,
         after: Completion | None,
     ) -> None:
-        """Name the rows between `before` and `after`, with which no page can be fetched.
+        """Record the rows between `before` and `after`, which make every page fail.
 
-        Their number is unknown. `after` is None where nothing could be read from the other end.
+        Their number is unknown. `after` is None if nothing could be read from the other end.
         """
         upto = "" if after is None else f" up to {after.id}"
         detail = f"the list cannot be read here{upto}: {error.message}"
@@ -69,7 +69,7 @@ class ListGaps:
         logger.warning("%s: the list cannot be read after %s%s", self._source, place, upto)
 
     def note_hidden(self, places: Iterable[Completion]) -> None:
-        """Name the seconds that fill a page of a list whose cursor goes by time."""
+        """Record the seconds that fill a whole page, in a list whose cursor goes by time."""
         for before in places:
             moment = datetime.fromtimestamp(before.created, UTC)
             self._note(
@@ -97,7 +97,7 @@ class ListGaps:
 
 
 def list_error(error: ChatlakeError) -> ChatlakeError:
-    """Return what an error means for the list: there, more than a single completion is lost."""
+    """Return what an error means for the list, where it costs more than a single completion."""
     if not isinstance(error, CompletionError):
         return error
     message = f"the list of completions cannot be fetched: {error.message}"

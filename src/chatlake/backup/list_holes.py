@@ -45,10 +45,10 @@ class ListHoles:
     async def around(
         self, pager: Pager[Completion], error: ChatlakeError, listed_after: int | None
     ) -> AsyncIterator[ListedPage]:
-        """Yield what stands around a row with which no page can be fetched.
+        """Yield the rows around a row that makes every page fail.
 
-        `error`: what the page ended with; it is raised for the list where that is broken as a
-        whole. `listed_after`: creation time behind which the list is read, None: all of it.
+        `error`: the page's error; it is raised as the list's error if the whole list is broken.
+        `listed_after`: creation time after which the list is read; None: all of it.
         """
         requests = self._requests
         is_of_all = isinstance(error, CompletionError) and error.status == _RATE_LIMITED
@@ -76,10 +76,10 @@ class ListHoles:
         pager.done = True
 
     async def _in_pieces(self, pager: Pager[Completion], order: str) -> AsyncIterator[ListedPage]:
-        """Read a page's worth of rows in ever smaller pieces, as near to the bad row as may be.
+        """Read a page's worth of rows in ever smaller pieces, as near to the bad row as possible.
 
-        Afterwards `_is_blocked` says whether the next row alone cannot be fetched. If not, the page
-        was too large as a whole, or the trouble has passed.
+        Afterwards `_is_blocked` says whether exactly the next row cannot be fetched. If not, the
+        page as a whole was too large, or the problem has passed.
         """
         self._is_blocked = False
         self._refused = pager.cursor, pager.limit
@@ -102,16 +102,16 @@ class ListHoles:
             yield page
             ahead -= max(1, len(page.items))
             if len(pager.hidden_after) > hidden:
-                break  # a cursor by time: the second of the bad row lies behind us
+                break  # the cursor goes by time, and has passed the second of the bad row
             if ahead > 0 and not pager.overlap:
-                self._is_blocked = True  # one row stands before it: nothing to overlap with
+                self._is_blocked = True  # only one row before it: nothing to overlap with
                 return
         else:
             self._requests.shrink(max(smallest, _SMALLEST_USUAL))
         pager.limit = self._requests.limit
 
     async def _past_the_second(self, pager: Pager[Completion]) -> ListedPage | None:
-        """Return the page behind the last row's second; None where the cursor is a place."""
+        """Return the page after the last row's second; None if the cursor is a position."""
         if not pager.ask_after_last():
             return None
         pager.limit = 1
@@ -131,7 +131,10 @@ class ListHoles:
         return pager
 
     async def _gives_what_is_known(self, pager: Pager[Completion]) -> bool:
-        """Whether the list works but for the next row: it gives a row again, or its newest."""
+        """Whether the list works except for the next row.
+
+        It does if it returns an earlier row again, or its newest row.
+        """
         pager.limit = 1
         is_asked = False
         while pager.ask_for_known(earlier_second=is_asked):
@@ -152,9 +155,9 @@ class ListHoles:
     async def _from_the_end(
         self, blocked: Pager[Completion], error: ChatlakeError, listed_after: int | None
     ) -> AsyncIterator[tuple[ListedPage, Completion | None]]:
-        """Yield what lies behind the bad row, newest first, each with the oldest row so far.
+        """Yield the rows after the bad row, newest first, each page with the oldest row so far.
 
-        None where the rows have met those that were read before.
+        It yields None once they meet the rows that were read before.
         """
         pager, oldest = self._requests.new_pager(None), None
         self._is_blocked = False

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 SMALLER_LIMITS: Final = (50, 20, 10)
 CLOCK_SLACK_S: Final = 3600
-"""How far a service's clock may be ahead of ours before a time counts as one of the future."""
+"""How far a service's clock may be ahead of ours before a time counts as in the future."""
 _PAGES_BEFORE_GROWTH: Final = 10
 
 ListedPage = Page[Completion]
@@ -26,8 +26,8 @@ ListedPage = Page[Completion]
 class ListRequests:
     """Asks for the pages of one list.
 
-    `limit`: rows of a usual page. `has_answered`: whether a page has come. `last`: the last row
-    that came, in whatever order. `gaps`: gets the rows that cannot be read.
+    `limit`: rows of a usual page. `has_answered`: whether a page has arrived. `last`: the last row
+    received, in whatever order. `gaps` collects the rows that cannot be read.
     """
 
     def __init__(self, job: SourceJob, api: CompletionApi, gaps: ListGaps) -> None:
@@ -42,7 +42,7 @@ class ListRequests:
         self._pages = 0
 
     def new_pager(self, after: str | None) -> Pager[Completion]:
-        """Return a pager that begins after this completion, None: at the list's beginning."""
+        """Return a pager that starts after this completion; None: at the beginning of the list."""
         return Pager(after, limit=self.limit, second=second_of, checks_caps=True)
 
     async def page(
@@ -50,14 +50,14 @@ class ListRequests:
     ) -> ListedPage:
         """Return the pager's next page with its new rows only, and move the pager on.
 
-        `hasty`: ask once, and leave out what cannot be read at once. Errors of the API, and those
-        of `Pager.feed`; the pager stays where it was.
+        `hasty`: ask only once, and leave out what cannot be read. Raises errors of the API and of
+        `Pager.feed`; the pager then stays where it was.
         """
         cursor, is_again = pager.cursor, hasty or pager.limit < self.limit
 
         def read(body: bytes) -> ListedPage:
             nonlocal is_again
-            # What cannot be read is worth another request; a row that stays so is left out.
+            # An unreadable row is worth another request; if it stays unreadable, it is left out.
             is_lenient, is_again = is_again, True
             reader = read_readable_completions if is_lenient else read_completion_page
             return reader(body, self._api.redaction)
@@ -83,7 +83,7 @@ class ListRequests:
         return page
 
     def lower_limit(self) -> bool:
-        """Ask for smaller pages from now on; False where they are as small as they get."""
+        """Ask for smaller pages from now on; returns False if they cannot be smaller."""
         smaller = [limit for limit in SMALLER_LIMITS if limit < self.limit]
         if not smaller:
             return False
@@ -106,7 +106,7 @@ class ListRequests:
 
 
 def second_of(completion: Completion) -> int | None:
-    """Return when it was created; None where that is unknown, or cannot be true."""
+    """Return when it was created; None if that is unknown or impossible."""
     if completion.fields.created is None or completion.created > time.time() + CLOCK_SLACK_S:
         return None
     return completion.created

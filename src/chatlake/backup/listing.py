@@ -43,15 +43,15 @@ from chatlake.model.paging import Pager, StrandedError
 logger = logging.getLogger(__name__)
 
 _BEGINNINGS: Final = 3
-"""How often a list is begun from its beginning before it is given up."""
+"""How often to start a list from its beginning before giving up."""
 _OUT_OF_PLACE = (CompletionNotFoundError, RequestRejectedError, RetiredError)
 
 
 class Listing:
     """The list of one job's source, read once.
 
-    `ascending`: whether the list comes oldest first, without a break. `listed_after`: creation time
-    (UTC seconds) behind which it was read, None for all of it. `gaps`: what it does not show.
+    `ascending`: whether it came oldest first, without a break. `listed_after`: creation time (UTC
+    seconds) after which it was read; None: all of it. `gaps`: what it does not show.
     """
 
     def __init__(self, job: SourceJob, api: CompletionApi, lake: LakeStore) -> None:
@@ -68,11 +68,11 @@ class Listing:
     async def pages(self) -> AsyncIterator[ListedPage]:
         """Yield each page with its new rows only.
 
-        SourceUnreachableError, UnusableListError or AccountError where the list cannot be read.
+        SourceUnreachableError, UnusableListError or AccountError if the list cannot be read.
         """
         starts = self._starts()
         pager = self._pager_at(next(starts, None))
-        is_larger = False  # a larger page than the last is asked for once only
+        is_larger = False  # a page larger than the last one is requested only once
         while not pager.done:
             after = pager.cursor
             try:
@@ -108,7 +108,7 @@ class Listing:
         self.gaps.note_hidden(pager.hidden_after)
 
     def _pager_at(self, start: tuple[str, int] | None) -> Pager[Completion]:
-        """Return a pager that begins after a completion (id, created), None: at the beginning."""
+        """Return a pager that starts after a completion (id, created); None: at the beginning."""
         completion_id, self.listed_after = (None, None) if start is None else start
         return self._requests.new_pager(completion_id)
 
@@ -134,14 +134,14 @@ class Listing:
         starts: Iterator[tuple[str, int]],
         error: ChatlakeError | None = None,
     ) -> Pager[Completion]:
-        """Return a pager that goes on from an older place; `error`: what the cursor led to."""
+        """Return a pager that continues from an older position; `error`: what the cursor led to."""
         gone = pager.cursor
         # A 410 that does not name the cursor speaks of the list.
         is_of_list = isinstance(error, RetiredError) and (gone or "") not in error.message
         if error is not None and (gone is None or is_of_list):
             raise list_error(error) from error
         if pager.ends_in_a_claim and gone == self._claimed_after:
-            pager.done = True  # read anew it ends there again: the service always claims more
+            pager.done = True  # ends there again: the service always claims more
             return pager
         if not pager.step_back():
             self._claimed_after = gone if pager.ends_in_a_claim else None
@@ -165,11 +165,14 @@ class Listing:
         return cursor
 
     def _starts(self) -> Iterator[tuple[str, int]]:
-        """Yield (id, created) to start after, the best first; when used up: the beginning."""
+        """Yield (id, created) to start after, the best first.
+
+        When there is none left, start at the beginning.
+        """
         cursor = self._cursor()
         if cursor is None or self._job.mode == "full":
             return
-        # A completion may claim to be of the future: it must not shorten the lookback.
+        # A completion dated in the future must not shorten the lookback.
         newest = min(cursor.created, int(time.time()))
         points = self._lake.resume_points(self._job.name, before=newest - self._job.lookback)
         # Neighbours are often deleted together: each further step goes twice as far back.

@@ -143,7 +143,7 @@ class Observer(Protocol):
 
 
 class SilentObserver:
-    """Ignores everything it is told; others override what they want to hear."""
+    """Ignores every event; subclasses override those that they need."""
 
     def source_started(self, source: str, mode: str) -> None:
         """Ignore it."""

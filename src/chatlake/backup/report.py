@@ -31,7 +31,7 @@ class BackupReport:
     """What a run did. `seconds`: wall time. `stopped_by`: the signal that ended it, if one did.
 
     `new_lake`: whether the lake had no commit before. `commit`, `fingerprint`: the lake's newest
-    commit after the run, and the first digits of its manifest's SHA-256; 0 and empty where unknown.
+    commit after the run, and the first digits of its manifest's SHA-256; 0 and empty if unknown.
     """
 
     run_id: str

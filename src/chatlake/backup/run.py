@@ -84,8 +84,8 @@ async def export_apart(
 ) -> None:
     """Export some items of a run where the run itself is not: in a worker.
 
-    It has its own memory of what the lake holds, and neither lists nor commits. `take` gets what is
-    durable, also when this then raises: AccountError, SourceUnreachableError, LakeError.
+    It has its own memory of the lake's content, and neither lists nor commits. `take` gets durable
+    files, even if this then raises: AccountError, SourceUnreachableError, LakeError.
     """
 
     async def each() -> AsyncIterator[Item]:
@@ -235,7 +235,7 @@ class _SourceBackup:
         return min(1.0, (position - start) / (end - start))
 
     def _swept(self) -> SweepResult | None:
-        """What a full sweep found gone; None where the list did not show all that there is."""
+        """What a full sweep found gone; None if the list did not show all that there is."""
         if self._sweep is None or self._discovery.position is None or self._discovery.gaps:
             return None
         return self._sweep.finish(self._completions)
@@ -248,7 +248,7 @@ class _SourceBackup:
         return stored is not None and stored.status != "running"
 
     async def _end(self, status: str, sweep: SweepResult | None = None) -> None:
-        """Commit the end of the run, once, and whatever is cancelled meanwhile."""
+        """Commit the end of the run, once, and whatever is cancelled in the meantime."""
         await to_its_end(self._ended(status, sweep))
 
     async def _ended(self, status: str, sweep: SweepResult | None) -> None:

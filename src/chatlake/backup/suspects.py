@@ -146,8 +146,8 @@ class Suspects:
     async def _conclude(self) -> None:
         """Decide what the errors of all mean, now that there are enough of them.
 
-        They stand at one end of the list. The newest completion, at the other end, is asked first:
-        if its messages come, the errors are the completions' own.
+        They are all at one end of the list. So the newest completion, at the other end, is
+        requested first: if its messages come, the errors are the completions' own.
         """
         async with self._concluding:
             if not (self._has_no_messages or self._blame.has_succeeded):

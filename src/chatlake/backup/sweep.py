@@ -38,7 +38,7 @@ class SweepResult:
     """What a sweep changes in the lake, for the run to commit, and how many it marks deleted.
 
     `withheld`: how many missed completions do not count, because the list may be another account's;
-    `warning` says so in words, and is empty where there are none.
+    `warning` says so in words, and is empty if there are none.
     """
 
     added: list[PartFile] = field(default_factory=list)
@@ -150,10 +150,11 @@ def _why_withheld(source: str, number: int) -> str:
     """Return the warning of a sweep that shows others, and nothing of what it is compared with."""
     what = "1 completion" if number == 1 else f"{number:,} completions"
     return (
-        f"{source}: the list shows none of {what} that earlier runs stored, and none that was "
-        "stored along with them. It may be another account's, so none of them is marked as "
-        "deleted: check api_key, base_url and headers, or give the other account a name of its "
-        "own. If they are deleted at the source, they are marked once `retention` has passed."
+        f"{source}: the list shows none of {what} that earlier runs stored, and nothing else that "
+        "the same runs stored. It may be the list of another account, so nothing is marked as "
+        "deleted. Check api_key, base_url and headers, or configure the other account under its "
+        "own name. If they were deleted at the source, they will be marked once `retention` has "
+        "passed."
     )
 
 
@@ -171,11 +172,11 @@ _ENDED_WELL = ("complete", "incomplete")
 
 
 def with_due_sweep(job: SourceJob, state: LakeState) -> SourceJob:
-    """Return the job as a full sweep where its last one is `full_sweep_every` ago, else as it is.
+    """Return the job as a full sweep if its last one is `full_sweep_every` ago, else unchanged.
 
-    The first run of a source lists everything anyway, so the time counts from there. Runs stand in
-    the order of their commits: where the clock was put back since the last sweep, one is due, for
-    how long ago it was nobody knows.
+    The first run of a source lists everything anyway, so the time counts from there. Runs are in
+    the order of their commits. If the clock was put back since the last sweep, one is due, because
+    its age is unknown.
     """
     if job.mode != "incremental" or job.full_sweep_every is None:
         return job

@@ -10,16 +10,16 @@ T = TypeVar("T")
 
 
 async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
-    """Await `work` to its end, however often the waiting task is cancelled meanwhile.
+    """Await `work` to its end, however often the waiting task is cancelled in the meantime.
 
-    The cancellation goes on afterwards. An error of `work` goes before it: the caller then finds
+    The cancellation continues afterwards. An error of `work` goes before it: the caller then finds
     the cancellation in `is_cancelled`.
     """
     task = asyncio.ensure_future(work)
     interruption: asyncio.CancelledError | None = None
     while not task.done():
         try:
-            # Unlike `shield`, this can be taken up again: the task goes on and is not detached.
+            # Unlike `shield`, this can be taken up again: the task continues and is not detached.
             await asyncio.wait({task})
         except asyncio.CancelledError as error:
             interruption = interruption or error

@@ -15,14 +15,16 @@ from chatlake.lake.lake import Lake
 logger = logging.getLogger(__name__)
 
 AT_MOST_BYTES: Final = 256 << 20
-"""What a run merges at most: some ten seconds. What an old lake has more of waits for the next."""
+"""The most that a run merges: about ten seconds of work. An old lake's other files wait for the
+next run.
+"""
 
 
 def compact_after(lake: Lake, report: BackupReport, before: Container[str]) -> None:
     """Merge what the run has made small, then other small files; the run holds the lake's lock.
 
-    `before`: the files that were listed when the run began. Nothing that goes wrong here is the
-    run's failure: what it has fetched is committed, and `verify` names damage.
+    `before`: the files that were listed when the run began. An error here does not fail the run:
+    what it fetched is committed, and `verify` reports damage.
     """
     if any(isinstance(source.error, LakeError) for source in report.sources):
         return

@@ -47,8 +47,8 @@ def run_backup(
 
     SIGINT and SIGTERM (in the main thread) end it early: what was fetched is committed, and the
     report says so. ConfigurationError, LakeLockedError and other LakeErrors are raised:
-    LakeMissingError where something says that there was a lake, unless `new_lake` is set. The
-    address of `notify` gets a message when a run did not end well.
+    LakeMissingError if there are signs of an earlier lake, unless `new_lake` is set. If a run did
+    not end well, a message goes to the address of `notify`.
     """
     report = new_report(settings.lake_location, dry_run=dry_run)
     with notifying(settings, report):
@@ -73,7 +73,7 @@ def _run(
     if report.new_lake and not dry_run:
         logger.info("created a new lake at %s", lake.location)
     lock = contextlib.nullcontext() if dry_run else lake.lock(report.run_id)
-    # The lock within: a run that was stopped says so, whatever else its catalogue lacks.
+    # The lock inside: a stopped run says so, even if its catalogue is incomplete.
     with _interruptible(report), lock, sparing_memory():
         listed = frozenset(lake.state.files)
         runtime = Runtime(settings, lake, observer)
@@ -100,7 +100,7 @@ def _tell_head(lake: Lake, report: BackupReport) -> None:
 
 
 def _begun(settings: Settings, *, dry_run: bool) -> Lake:
-    """Begin a lake; for a dry run an empty one in memory stands for it."""
+    """Create a lake; for a dry run, an empty one in memory."""
     return Lake(MemoryStorage()) if dry_run else open_lake(settings, create=True)
 
 
@@ -125,7 +125,7 @@ def _interruptible(report: BackupReport) -> Iterator[None]:
         with signals.raising_stops(note):
             yield
     except Exception as error:
-        # DuckDB turns what the handler raises during a query into an error of its own.
+        # DuckDB turns what the handler raises during a query into its own error.
         is_stop = isinstance(error, RunInterruptedError) or not isinstance(error, ChatlakeError)
         if report.stopped_by is None or not is_stop:
             raise

@@ -1,4 +1,4 @@
-"""Compares the lake with its sources, with their secrets and within their pace."""
+"""Compares the lake with its sources, using their secrets and their pace."""
 
 from __future__ import annotations
 

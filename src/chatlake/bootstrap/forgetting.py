@@ -1,4 +1,4 @@
-"""Selects what to forget, and forgets it alone under the lake's lock."""
+"""Selects what to forget, and forgets it under the lake's lock."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from chatlake.bootstrap.sparing_memory import sparing_memory
 from chatlake.errors import CommitConflictError, LakeUnwritableError, NotInLakeError
 from chatlake.exports.selection import reading, selected
 from chatlake.lake.catalog.views import quoted
+from chatlake.lake.copying import RECEIPTS
 from chatlake.lake.forgetting import forget, left_to_erase
 from chatlake.lake.lake import Lake
 from chatlake.lake.manifests import read_head
 from chatlake.model.forgotten import Forgetting
 from chatlake.model.partitions import Partition
 
-RECEIPTS = "receipts"
 _ATTEMPTS = 3
-# A lost file may have left rows of a completion that is not among the completions itself.
+# A lost file may have left rows of a completion that has lost its own row.
 _OF_IDS = """
 SELECT DISTINCT source, created_date::VARCHAR, completion_id
 FROM (
@@ -35,10 +35,10 @@ WHERE completion_id IN (SELECT unnest($ids))
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What to forget: just one of `ids`, `metadata` and `where` is given.
+    """What to forget: exactly one of `ids`, `metadata` and `where` is given.
 
     `metadata`: keys with their values, all of which must be the completion's. `where`: a condition
-    on the view `completions`. `source`: of this one only.
+    on the view `completions`. `source`: only from this one.
     """
 
     ids: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class ForgetReport:
-    """What was forgotten: the receipt, where it lies in the lake, and the fingerprint after it."""
+    """What was forgotten: the receipt, its path in the lake, and the fingerprint after it."""
 
     receipt: Forgetting
     path: str
@@ -60,7 +60,7 @@ class ForgetReport:
 def select(lake: Lake, choice: Choice) -> dict[Partition, list[str]]:
     """Return what the lake has of the choice. SqlError for a bad condition; LakeDamagedError.
 
-    NotInLakeError names the ids of which it has nothing.
+    NotInLakeError names the ids that it does not have.
     """
     sources = None if choice.source is None else [choice.source]
     if choice.ids:
@@ -82,7 +82,7 @@ def select(lake: Lake, choice: Choice) -> dict[Partition, list[str]]:
 
 
 def forget_choice(lake: Lake, choice: Choice, *, reason: str) -> ForgetReport | None:
-    """Forget what the lake has of the choice by now; None where that is nothing.
+    """Forget what the lake has of the choice by now; None if that is nothing.
 
     LakeLockedError; LakeDamagedError, and nothing changed, where a file of it is damaged;
     LakeUnwritableError, where all is committed and files are left that could not be removed.
@@ -101,7 +101,7 @@ def forget_choice(lake: Lake, choice: Choice, *, reason: str) -> ForgetReport | 
 
 
 def write_receipts(lake: Lake) -> None:
-    """Write each receipt that is not there yet: one that a killed run has left out, too."""
+    """Write each receipt that does not exist yet, including one that a killed run did not write."""
     for number, receipt in enumerate(lake.state.forgotten.receipts, 1):
         path = receipt_path(number)
         if lake.storage.size(path) is None:
@@ -132,7 +132,7 @@ def receipt_path(number: int) -> str:
 def _finished(lake: Lake, receipt: Forgetting) -> ForgetReport:
     if left := left_to_erase(lake):
         raise LakeUnwritableError(
-            f"{len(left):,} files that hold what was forgotten could not be removed: {left[0]} …",
+            f"{len(left):,} files that contain forgotten data could not be removed: {left[0]} …",
             hint="The views no longer show it. Allow this user to remove files, and run "
             "`chatlake vacuum`: that removes them.",
         )

@@ -1,4 +1,4 @@
-"""Remembers, outside the lake, that there is one: a disk that is not mounted looks like no lake.
+"""Remembers, outside the lake, that it exists: a disk that is not mounted looks like no lake.
 
 One small file for each lake, in the user's state folder (`$XDG_STATE_HOME`, by default
 `~/.local/state`; `CHATLAKE_STATE` names another). The note is optional: if it cannot be written or
@@ -27,7 +27,10 @@ VARIABLE: Final = "CHATLAKE_STATE"
 
 
 class _Known(msgspec.Struct):
-    """A lake that was there. `seen_at`: seconds since 1970; `commits`: the number of its newest."""
+    """A lake that was seen.
+
+    `seen_at`: seconds since 1970; `commits`: the number of its newest commit.
+    """
 
     lake: str
     config: str
@@ -36,7 +39,10 @@ class _Known(msgspec.Struct):
 
 
 def remember_lake(settings: Settings, commits: int) -> None:
-    """Note that the configured lake is there; notes of configurations that are gone go."""
+    """Note that the configured lake exists.
+
+    Also remove the notes of configurations that no longer exist.
+    """
     known = _Known(settings.lake_location, str(settings.path), time.time(), commits)
     with contextlib.suppress(OSError, RuntimeError):
         folder = state_folder() / "lakes"
@@ -52,10 +58,10 @@ def remember_lake(settings: Settings, commits: int) -> None:
 
 
 def require_no_earlier_lake(settings: Settings) -> None:
-    """LakeMissingError where something says that there was a lake at the configured place.
+    """Raise LakeMissingError if there are signs of an earlier lake at the configured place.
 
     The caller has found none there, or one without a commit. A note older than the configuration
-    file says nothing: the file may have been written for another lake of the same name.
+    file does not count: the file may have been written for another lake of the same name.
     """
     place = settings.lake_location
     trace = traces_of_lake(place)
@@ -70,9 +76,9 @@ def require_no_earlier_lake(settings: Settings) -> None:
 
 
 def find_lake(settings: Settings) -> Lake | None:
-    """Open the configured lake; None where there is none and nothing says that there was one.
+    """Open the configured lake; None if there is none and there are no signs of an earlier one.
 
-    LakeMissingError where something does, and whatever opening raises.
+    Raises LakeMissingError if there are such signs, and any error of opening.
     """
     try:
         lake = open_lake(settings)

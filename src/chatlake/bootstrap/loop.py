@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for callers that wait and may be interrupted."""
+"""An event loop in its own thread, for callers that wait and may be interrupted."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ T = TypeVar("T")
 class LoopThread:
     """Runs coroutines for synchronous callers of any thread; one loop for all of them.
 
-    Signal handlers run in the main thread, which waits here: the loop is never torn by an
-    exception that a handler raises (KeyboardInterrupt, Prefect's termination).
+    Signal handlers run in the main thread, which waits here. So an exception that a handler raises
+    (KeyboardInterrupt, Prefect's termination) never breaks the loop.
     """
 
     def __init__(self) -> None:
@@ -30,15 +30,15 @@ class LoopThread:
         """Run `work` to its end and return its result.
 
         When the waiting thread is interrupted, `work` is cancelled and awaited before the
-        interrupting exception goes on. Further interruptions cancel it again, and are awaited too.
-        RuntimeError where the loop has died, by a SystemExit in other work or an error of its own.
+        interrupting exception continues. Further interruptions cancel it again, and are awaited
+        too. RuntimeError if the loop has died, through a SystemExit in other work or its own error.
         """
         ended = threading.Event()
         tasks: list[asyncio.Task[T]] = []
         context = contextvars.copy_context()
 
         def start() -> None:
-            if ended.is_set():  # nobody waits any more
+            if ended.is_set():  # nobody is waiting any more
                 return
             task = self._loop.create_task(work, context=context)
             task.add_done_callback(lambda _: ended.set())
@@ -70,11 +70,11 @@ class LoopThread:
         return self._result(tasks, interruption)
 
     def _result(self, tasks: list[asyncio.Task[T]], interruption: BaseException | None) -> T:
-        """Return the result of work that is waited for no longer, or raise what ended that."""
+        """Return the result of work that nobody waits for any more, or raise its error."""
         task = tasks[0] if tasks and tasks[0].done() else None
         if interruption is not None:
             if task is not None and not task.cancelled():
-                task.exception()  # was retrieved: nothing complains about it
+                task.exception()  # was retrieved, so asyncio does not complain about it
             raise interruption
         if task is None:
             raise RuntimeError("the event loop has died") from self._death

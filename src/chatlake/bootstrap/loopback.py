@@ -18,7 +18,7 @@ _NAMES: Final = ("NO_PROXY", "no_proxy")
 def exempt_loopback(environment: MutableMapping[str, str] | None = None) -> None:
     """Add loopback to `NO_PROXY` of an environment, by default this process's, and its children's.
 
-    Both spellings get the entries of both, for some programs read one and some the other. `*`
+    Both spellings get the entries of both, because some programs read one and some the other. `*`
     exempts everything already and stays alone.
     """
     environ = os.environ if environment is None else environment

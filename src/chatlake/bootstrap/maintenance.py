@@ -25,7 +25,7 @@ def unlisted_now(lake: Lake, older_than: timedelta) -> Unlisted:
 
 
 def tidy_lake(lake: Lake) -> None:
-    """Clear the tables' folders of what is not listed, as every writer does at its end.
+    """Move unlisted files out of the tables' folders, as every writer does at its end.
 
     LakeLockedError, LakeUnwritableError.
     """
@@ -36,7 +36,7 @@ def tidy_lake(lake: Lake) -> None:
 def vacuum_lake(lake: Lake, older_than: timedelta) -> tuple[list[StoredFile], Unlisted]:
     """Remove what `unlisted_now` finds; return what was removed, and what was found.
 
-    Looks again under the lock, since a run may have ended meanwhile. LakeLockedError,
+    Looks again under the lock, since a run may have ended in the meantime. LakeLockedError,
     LakeDamagedError, LakeUnwritableError.
     """
     with lake.lock(new_run_id()):

@@ -30,9 +30,9 @@ def notifying(
 ) -> Iterator[None]:
     """Post once when the block ends with an error, or the report as incomplete or failed.
 
-    `command`: what it was that ended so. Nothing is posted for a dry run, for an interrupted one,
-    and for one that finds another run writing: that one does the work, and reports how it ends.
-    Whatever becomes of the notification, the block's error and the report stay as they are.
+    `command`: what ended. Nothing is posted for a dry run, for an interrupted run, or for a run
+    that finds another one writing: the other run does the work and reports its own end. The
+    notification never changes the block's error or the report.
     """
     try:
         yield

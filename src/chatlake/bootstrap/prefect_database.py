@@ -1,9 +1,9 @@
-"""The database of a Prefect server that starts on this machine: whose it is, and whether it fits.
+"""The database of a Prefect server that starts on this machine: its owner, and its version.
 
-Every Prefect server brings its database up to its own version as it starts, and none can go back.
-A server that chatlake starts has a database of its own, so that another Prefect on this machine,
-which a user upgrades for other reasons, never changes it. With a database of a later version
-Prefect would wait endlessly, so chatlake recognises one before the server starts.
+Every Prefect server brings its database up to its own version as it starts, and none can go back. A
+server that chatlake starts has its own database, so another Prefect on this machine, which a user
+upgrades for other reasons, never changes it. With a database of a later version, Prefect would wait
+forever, so chatlake recognises one before the server starts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SQLITE: Final = re.compile(r"sqlite(\+\w+)?:///(?P<path>[^?]+)")
 
 
 def own_database() -> str | None:
-    """Return the address of chatlake's own database; None where the user has chosen a database.
+    """Return the address of chatlake's own database; None if the user has chosen a database.
 
     The folder is made. Imports Prefect.
     """
@@ -47,10 +47,10 @@ def own_database() -> str | None:
 
 
 def require_known_database(database: str | None = None) -> None:
-    """See that the installed Prefect can use a database, by default that of Prefect's settings.
+    """Check that the installed Prefect can use a database, by default that of Prefect's settings.
 
-    ChatlakeError where another version has changed it; a database that is not SQLite, or not there
-    yet, is the server's to look at. Imports Prefect.
+    Raises ChatlakeError if another version has changed it. A database that is not SQLite, or does
+    not exist yet, is left to the server. Imports Prefect.
     """
     from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL  # noqa: PLC0415
 
@@ -81,7 +81,7 @@ def _sqlite_path(url: str) -> Path | None:
 
 
 def _is_known(path: Path) -> bool:
-    """Say whether the installed Prefect has a database's revision; True where that is unclear."""
+    """Say whether the installed Prefect knows a database's revision; True if that is unclear."""
     revision = None
     with (
         contextlib.suppress(sqlite3.Error),

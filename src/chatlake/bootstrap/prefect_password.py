@@ -19,7 +19,7 @@ from typing import Final
 
 USER: Final = "chatlake"
 NO_ORIGIN: Final = ""
-"""For `PREFECT_SERVER_CORS_ALLOWED_ORIGINS`: no web page of another server may ask."""
+"""For `PREFECT_SERVER_CORS_ALLOWED_ORIGINS`: no web page of another server may send requests."""
 
 
 def chosen_password() -> str | None:

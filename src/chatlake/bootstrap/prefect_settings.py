@@ -23,7 +23,7 @@ def has_server() -> bool:
 
 
 def active_profile() -> Mapping[str, object]:
-    """Read the active profile as Prefect does; empty where there is none, or none is readable."""
+    """Read the active profile as Prefect does; empty if there is none, or none is readable."""
     home = Path(os.environ.get("PREFECT_HOME") or "~/.prefect")
     path = os.environ.get("PREFECT_PROFILES_PATH") or home / "profiles.toml"
     document = _toml(path)

@@ -16,7 +16,7 @@ _CONNECT_S: Final = 5.0
 
 
 def require_extra(runner: Runner) -> None:
-    """Raise ConfigurationError where the library of the configured cluster is not installed."""
+    """Raise ConfigurationError if the library of the configured cluster is not installed."""
     library = _LIBRARIES.get(runner.kind)
     if library is not None and find_spec(library) is None:
         extra = f"chatlake[{runner.kind}]"
@@ -27,12 +27,12 @@ def require_extra(runner: Runner) -> None:
 
 
 def require_prefect() -> None:
-    """Raise ChatlakeError where Prefect is not installed, before a traceback says so."""
+    """Raise ChatlakeError if Prefect is not installed, before a traceback says so."""
     if find_spec("prefect") is None:
         raise ChatlakeError(
             "the flows and Secret blocks need Prefect, which is not installed here",
             hint="Install it: pip install prefect. "
-            "`chatlake backup` needs it for secret:NAME only.",
+            "`chatlake backup` needs it only for secret:NAME.",
         )
 
 
@@ -43,16 +43,16 @@ def require_lasting_server(runner: Runner) -> None:
 
 
 def no_lasting_server(runner: Runner) -> ConfigurationError:
-    """Return the error of workers that stay longer than the Prefect server of one run."""
+    """Return the error for workers that outlive the Prefect server of one run."""
     return ConfigurationError(
         f"the workers at runner.address {runner.address} need a permanent Prefect server",
-        hint="Set PREFECT_API_URL to a server that they reach (`prefect server start`). "
+        hint="Set PREFECT_API_URL to a server that they can reach (`prefect server start`). "
         "`chatlake backup` needs neither.",
     )
 
 
 def require_cluster(runner: Runner) -> None:
-    """Raise ChatlakeError where nothing listens at the address of the configured cluster."""
+    """Raise ChatlakeError if nothing listens at the address of the configured cluster."""
     if runner.address is None:
         return
     parts = urlsplit(runner.address if "://" in runner.address else f"//{runner.address}")

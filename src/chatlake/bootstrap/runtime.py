@@ -1,8 +1,8 @@
-"""What one process shares while it backs up: the event loop, the API clients, the lake.
+"""What a process shares during a backup: the event loop, the API clients and the lake.
 
 Prefect runs the batches of a run as tasks in threads of the flow's process, or in other processes,
 here or on other machines. In the flow's own process they find the run's runtime by its id, and so
-share loop and pace; another process makes one for itself, with its share of the pace.
+share loop and pace; another process creates its own, with its share of the pace.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ _RUNTIMES_LOCK = threading.Lock()
 class Runtime:
     """Loop, clients and lake of one run in this process.
 
-    `processes`: among how many the batches of the run are spread; 0 where this process is the run's
-    own. Then it counts its requests itself, and has the whole pace as long as none is elsewhere.
+    `processes`: among how many the batches of the run are spread; 0 if this process is the run's
+    own. It then counts its requests itself, and has the whole pace unless other processes fetch
+    too.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class Runtime:
         async with self.open_api(job) as api:
 
             async def take(flush: Flush) -> None:
-                if self._processes:  # batches of several threads share the client: told once
+                if self._processes:  # batches of several threads share the client: set it once
                     told = self._told.get(job.name, RequestFigures())
                     flush.requests = api.figures - told
                     self._told[job.name] = api.figures + RequestFigures()
@@ -142,10 +143,10 @@ def export_batch(
 ) -> None:
     """Export a batch of a run, in whatever process this is.
 
-    `settings`: for where the run itself lives in another process; `collect` gets what is durable,
-    flush by flush, also when the export then fails; `processes`: how many of them, beside the run's
-    own, share the source's pace. Raises what stopped the export: AccountError,
-    SourceUnreachableError, LakeUnwritableError, LakeNotFoundError.
+    `settings`: used if the run itself is in another process; `collect` gets durable files, flush by
+    flush, even if the export then fails; `processes`: how many of them, beside the run's own, share
+    the source's pace. Raises what stopped the export: AccountError, SourceUnreachableError,
+    LakeUnwritableError, LakeNotFoundError.
     """
     with _RUNTIMES_LOCK:
         runtime = _RUNTIMES.get(run_id)

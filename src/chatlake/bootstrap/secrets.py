@@ -12,10 +12,10 @@ from chatlake.config import Settings
 
 
 def load_prefect_secret(name: str) -> str:
-    """Return the value of a Prefect Secret block; ValueError where there is none.
+    """Return the value of a Prefect Secret block; ValueError if there is none.
 
-    It is read where you keep it: at the server of `PREFECT_API_URL`, else in your Prefect home.
-    ChatlakeError where a later Prefect has changed the database in that home.
+    It is read from the server of `PREFECT_API_URL`, else from your Prefect home.
+    Raises ChatlakeError if a later Prefect has changed the database there.
     """
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")

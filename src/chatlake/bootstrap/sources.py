@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 from chatlake.api.client import ApiClient
 from chatlake.backup.items import SourceJob
 from chatlake.backup.ports import Observer
 from chatlake.bootstrap.secrets import load_prefect_secret
-from chatlake.config import Settings, Source
+from chatlake.config import Settings, Source, parse_ids, read_ids
+from chatlake.errors import UsageError
 from chatlake.model.outside_text import note_secret
 from chatlake.model.redaction.rules import Redaction
 
@@ -57,7 +59,7 @@ def job_for(source: Source, *, ids: Sequence[str] | None = None, full: bool = Fa
 def new_client(
     source: Source, observer: Observer, *, redaction: Redaction | None = None
 ) -> ApiClient:
-    """Return a client for a source; its secrets are resolved here and nowhere else.
+    """Return a client for a source; only here are its secrets resolved.
 
     `redaction`: that of what will be stored (`redaction_of`); None where nothing is.
     """
@@ -93,3 +95,39 @@ def redaction_of(settings: Settings, source: Source) -> Redaction | None:
 
 def _seconds(moment: datetime | None) -> int | None:
     return None if moment is None else int(moment.timestamp())
+
+
+def job_for_ids(
+    settings: Settings,
+    completion_ids: Sequence[str] | None,
+    ids_file: str | None,
+    source: str | None,
+) -> SourceJob:
+    """Return the job for the ids, without duplicates.
+
+    Raises UsageError if the request is not clear.
+    """
+    if (completion_ids is None) == (ids_file is None):
+        raise UsageError(
+            "expected either completion_ids or ids_file",
+            hint="Give the ids as a list, or in a text file with one id a line.",
+        )
+    if ids_file is not None:
+        ids = read_ids(Path(ids_file).expanduser()).ids
+    else:
+        ids = parse_ids(completion_ids or (), name="completion_ids").ids
+    if not ids:
+        raise UsageError(f"{ids_file or 'completion_ids'}: it contains no completion id", hint="")
+    return job_for(_source(settings, source), ids=ids)
+
+
+def _source(settings: Settings, name: str | None) -> Source:
+    if name is not None:
+        return settings.source(name)
+    if len(settings.sources) == 1:
+        return settings.sources[0]
+    names = ", ".join(source.name for source in settings.sources)
+    raise UsageError(
+        "the configuration has several sources, and the ids can belong to only one",
+        hint=f"Set `source`: {names}.",
+    )

@@ -32,10 +32,11 @@ _set_back: list[Callable[[], None]] = []
 
 @contextlib.contextmanager
 def sparing_memory() -> Iterator[None]:
-    """Collect garbage after many more allocations than usual, and give large blocks back.
+    """Collect garbage much less often than usual, and return large blocks to the system.
 
-    Both are the whole process's: where blocks of several threads overlap, the first in sets it and
-    the last out sets it back. glibc alone is not set back, for it does not say what it was.
+    Both apply to the whole process: if blocks of several threads overlap, the first one sets them
+    and the last one restores them. Only glibc's setting is not restored, because glibc does not say
+    what it was.
     """
     _enter()
     try:
@@ -75,7 +76,7 @@ def _spare() -> None:
 def _give_large_blocks_back() -> None:
     pa.set_memory_pool(pa.system_memory_pool())
     if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):  # another C library has none of it
+        with contextlib.suppress(OSError, AttributeError):  # other C libraries lack this
             mallopt = ctypes.CDLL(None).mallopt
             mallopt(_M_MMAP_THRESHOLD, _OWN_BLOCK_BYTES)
             mallopt(_M_TRIM_THRESHOLD, _OWN_BLOCK_BYTES)

@@ -1,7 +1,8 @@
-"""The commands, registered. What they need is imported when they run: `--help` is quick."""
+"""Registers the commands. What they need is imported when they run, so `--help` is fast."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from chatlake.cli import (
     backup,
     browse,
     compact,
+    copy,
     doctor,
     export,
     files,
@@ -32,14 +34,6 @@ from chatlake.cli import (
 from chatlake.cli.options import examples
 from chatlake.cli.output import say
 
-app = typer.Typer(
-    name="chatlake",
-    help="Back up stored chat completions into Parquet files that DuckDB queries.",
-    epilog=examples("chatlake init", "chatlake doctor", "chatlake backup", "chatlake status"),
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-
 
 def _show_version(value: bool) -> None:
     if value:
@@ -47,7 +41,6 @@ def _show_version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _program(
     *,
     version: Annotated[
@@ -64,6 +57,32 @@ def _program(
     pass
 
 
+def _without_commands() -> typer.Typer:
+    program = typer.Typer(
+        name="chatlake",
+        help="Back up stored chat completions into Parquet files that DuckDB queries.",
+        epilog=examples("chatlake init", "chatlake doctor", "chatlake backup", "chatlake status"),
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    program.callback()(_program)
+    return program
+
+
+def program_for(words: Sequence[str]) -> typer.Typer:
+    """Return the program for a command line: with just the command that it names, if any.
+
+    Typer builds every command that it is given, which takes as long as a short query.
+    """
+    name = next((word for word in words if not word.startswith("-")), None)
+    named = [command for command in app.registered_commands if command.name == name]
+    if not named:
+        return app
+    program = _without_commands()
+    program.registered_commands = named
+    return program
+
+
 def _demo(
     directory: Annotated[
         Path | None,
@@ -77,14 +96,15 @@ def _demo(
 ) -> None:
     """Show chatlake in one command, without a key.
 
-    Starts the simulator, backs it up with the Prefect flow, asks the lake three questions, and
-    writes its report.
+    Starts the simulator, backs it up with the Prefect flow, runs three queries, and writes a
+    report.
     """
     from chatlake.cli.demo import run_demo  # noqa: PLC0415
 
     raise typer.Exit(run_demo(directory))
 
 
+app = _without_commands()
 app.command("init", epilog=init.EXAMPLES)(init.init)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command("backup", epilog=backup.EXAMPLES)(backup.backup)
@@ -102,6 +122,7 @@ app.command("report", epilog=report.EXAMPLES)(report.report)
 app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
 app.command("compact", epilog=compact.EXAMPLES)(compact.compact)
 app.command("vacuum", epilog=vacuum.EXAMPLES)(vacuum.vacuum)
+app.command("copy", epilog=copy.EXAMPLES)(copy.copy)
 app.command("forget", epilog=forget.EXAMPLES)(forget.forget)
 app.add_typer(export.app, name="export")
 app.command(

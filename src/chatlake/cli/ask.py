@@ -1,4 +1,4 @@
-"""`chatlake ask`: the ready questions."""
+"""`chatlake ask`: built-in questions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def ask(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME]", help="The question; without it, all are listed.", show_default=False
+            metavar="[NAME]",
+            help="The name of the question; without it, all are listed.",
+            show_default=False,
         ),
     ] = None,
     config: ConfigOption = None,
@@ -55,22 +57,23 @@ def ask(
     ] = None,
     shortest: Annotated[
         str | None,
-        typer.Option(metavar="N", help="The least number of characters.", show_default=False),
+        typer.Option(metavar="N", help="Minimum number of characters.", show_default=False),
     ] = None,
     limit: Annotated[
-        str | None, typer.Option(metavar="N", help="The most rows to show.", show_default=False)
+        str | None,
+        typer.Option(metavar="N", help="Maximum number of rows to show.", show_default=False),
     ] = None,
     style: FormatOption = None,
     output: OutputOption = None,
     show_sql: Annotated[
-        bool, typer.Option("--show-sql", help="Print the SQL, and do not run it.")
+        bool, typer.Option("--show-sql", help="Print the SQL instead of running it.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Answer a ready question about the lake.
+    """Answer a common question about the lake.
 
-    Without a name it lists the questions and the options that each takes. --show-sql prints the
-    SQL, which you can change and give to `chatlake sql`.
+    Without a name, it lists the questions and the options that each accepts. --show-sql prints the
+    SQL, which you can change and pass to `chatlake sql`.
     """
     from chatlake.lake.catalog.ready_questions import ready_question, ready_questions  # noqa: PLC0415
 
@@ -92,7 +95,9 @@ def ask(
     from chatlake.config import load_settings  # noqa: PLC0415
 
     beside = output if chosen is Format.parquet else None
-    with open_for_questions(open_lake(load_settings(config)), beside=beside) as questions:
+    with open_for_questions(
+        open_lake(load_settings(config), to_ask=True), beside=beside
+    ) as questions:
         questions.answer(query, chosen.value, output)
 
 

@@ -57,7 +57,8 @@ def backup(
 ) -> None:
     """Back up what is new, and retry what failed before.
 
-    If the lake is missing where there was one before (a disk is not mounted), it changes nothing.
+    If there was a lake before and it is missing now (a disk is not mounted), the backup fails and
+    changes nothing.
 
     Exit codes: 0 complete, 3 incomplete (failures are named), 4 configuration, 5 not authorised,
     6 unreachable, 8 locked by another run, 130 or 143 interrupted. What was committed stays.
@@ -71,7 +72,7 @@ def backup(
 
     if full and ids_file is not None:
         raise UsageError(
-            "--full and --ids-file exclude each other",
+            "--full and --ids-file cannot be combined",
             hint="--full lists everything, --ids-file fetches only these completions.",
         )
     settings = load_settings(config)
@@ -90,7 +91,7 @@ def backup(
 
 
 def _ids(ids_file: str, settings: Settings, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the ids asked for; UsageError where there are none, or the source is not clear."""
+    """Return the ids asked for; UsageError if there are none, or the source is not clear."""
     from chatlake.config import lines_of, parse_ids, read_ids  # noqa: PLC0415
 
     known = [source.name for source in settings.sources]

@@ -20,7 +20,7 @@ from chatlake.model.manifest import Failure, SourceRun
 NOTHING_STORED = "the source returns an empty list: it keeps no completions for this key"
 NOTHING_STORED_HINT = (
     "Only requests that send store=true are kept, in the key's own project; "
-    "with zero data retention nothing ever is."
+    "with zero data retention, nothing is ever kept."
 )
 _FAILURES_SHOWN = 10
 _COLUMNS = (
@@ -63,7 +63,7 @@ def show_summary(report: BackupReport) -> None:
 
 
 def _headline_figure(runs: Sequence[SourceRun]) -> str:
-    """Return how many completions were listed; those that the lake had already as what they are."""
+    """Return how many completions were listed, and how many of them the lake already had."""
     listed, unchanged = (
         sum(getattr(run, name) for run in runs) for name in ("listed", "unchanged")
     )
@@ -119,7 +119,7 @@ def show_problems(report: BackupReport, jobs: Sequence[SourceJob], settings: Set
         stored = sum(source.run.new + source.run.changed for source in report.sources)
         note(
             f"{paint('stopped:', 'yellow', sys.stderr)} {count(stored, 'completion')} of this run "
-            "committed; run the same command again to continue"
+            "were committed; run the same command again to continue"
         )
 
 
@@ -159,7 +159,7 @@ def _explain_nothing(source: SourceReport, job: SourceJob, settings: Settings) -
 
 
 def filters_of(job: SourceJob) -> str:
-    """Return what narrows the listing of a job, in words; empty where nothing does."""
+    """Return the filters of a job, in words; empty if it has none."""
     words = [job.filters] if job.filters else []
     for word, at in (("after", job.created_after), ("before", job.created_before)):
         if at is not None:

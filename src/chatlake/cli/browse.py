@@ -23,7 +23,7 @@ def browse(
             min=0,
             max=65_535,
             metavar="N",
-            help="Loopback port; 0 takes a free one. By default 8787, or a free one if that is "
+            help="Loopback port; 0 picks a free one. By default 8787, or a free one if that is "
             "taken.",
             show_default=False,
         ),
@@ -32,8 +32,8 @@ def browse(
     """Read conversations in the browser.
 
     Lists and searches conversations, and shows each with its messages, tool calls and images. The
-    pages are on loopback, for you alone: open the address that the command prints. They only read,
-    and load nothing from elsewhere. On SIGINT or SIGTERM it stops.
+    pages are served on loopback, for you alone: open the address that the command prints. They
+    change nothing and load nothing from elsewhere. On SIGINT or SIGTERM it stops.
     """
     from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
@@ -43,7 +43,7 @@ def browse(
     server = BrowseServer(lake, port)
 
     def announce(address: str) -> None:
-        note(f"Reading {lake.location}. Open this address in a browser; Ctrl-C ends it.")
+        note(f"Reading {lake.location}. Open this address in a browser. Press Ctrl-C to stop.")
         say(address)
         sys.stdout.flush()
 
@@ -51,4 +51,4 @@ def browse(
         server.run(announce)
     except SystemExit as stop:
         if stop.code != RunTerminatedError.exit_code:
-            raise  # told to stop, a server has done what it was for
+            raise  # a server that is told to stop has done its job

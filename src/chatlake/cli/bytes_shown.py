@@ -20,9 +20,9 @@ from rich.progress import (
 def bytes_shown(
     before: str, meanwhile: str, *, bar: bool
 ) -> Iterator[Callable[[int, int], None] | None]:
-    """Give what shows the bytes read and to read; None without a `bar`.
+    """Give a function that shows the bytes read so far and in total; None without a `bar`.
 
-    `before`, `meanwhile`: what the command does until it is first told, and then.
+    `before`, `meanwhile`: labels before and after its first call.
     """
     if not bar:
         yield None

@@ -16,11 +16,11 @@ from chatlake.storage.folder import Access
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS_READ: Final = stat.S_IRWXG | stat.S_IRWXO
 _OWNERS: Final = frozenset({".lock", "verified.json"})
-"""Files that stay with their owner whatever `access` says, or may do so without harm."""
+"""Files that belong to their owner whatever `access` says, or may do so without harm."""
 
 
 def access_checks(place: Path, access: Access) -> Iterator[Check]:
-    """Compare the modes of what lies in a lake with `access`, which is for new files only.
+    """Compare the modes of a lake's files with `access`, which applies only to new files.
 
     Anyone who can write to a lake can change a backup together with its hashes.
     """

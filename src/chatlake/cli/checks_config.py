@@ -1,6 +1,6 @@
-"""The checks of `chatlake doctor` on a valid configuration: what it leaves out, doubles or names.
+"""The checks of `chatlake doctor` on a valid configuration: missing, duplicate or risky settings.
 
-They look at the address of `notify` and the cluster of `runner` too; nothing is posted.
+They also check the address of `notify` and the cluster of `runner`; nothing is posted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from chatlake.errors import ChatlakeError, ConfigurationError
 
 
 def config_checks(settings: Settings) -> Iterator[Check]:
-    """Yield what costs data or counts it twice; nothing of it fails."""
+    """Yield settings that lose data or count it twice; they are warnings, not failures."""
     pause = longest_pause(settings.schedule.cron)
     for source in settings.sources:
         if is_open_http(source.base_url):
@@ -54,8 +54,8 @@ def _durations(source: Source, pause: timedelta | None, cron: str) -> Iterator[C
     if source.full_sweep_every is None:
         yield warning(
             f"{name}: full_sweep_every",
-            "full_sweep_every is null: what changed before the lookback, and what was deleted, is "
-            "found only with --full",
+            "full_sweep_every is null: changes older than the lookback, and deletions, are found "
+            "only with --full",
             "Set full_sweep_every: 7d, or run `chatlake backup --full` now and then.",
         )
     if not source.lookback:
@@ -106,7 +106,7 @@ def _credentials(source: Source) -> tuple[str, dict[str, str], dict[str, str]]:
 
 
 def _overlap(first: Source, second: Source) -> bool:
-    """Whether the two select the same, or one of them everything."""
+    """Say whether two sources select the same, or one of them selects everything."""
     everything = type(first.select)()
     return first.select == second.select or everything in (first.select, second.select)
 
@@ -116,7 +116,7 @@ def _words(length: timedelta) -> str:
 
 
 def notify_checks(settings: Settings) -> Iterator[Check]:
-    """Look whether it is set and an address, where there is one in the configuration."""
+    """Check that it resolves to an address, if the configuration has one."""
     if settings.notify is None:
         return
     try:

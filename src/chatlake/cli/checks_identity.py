@@ -1,4 +1,4 @@
-"""Whether a source is still the account that the lake holds under its name."""
+"""Whether a source is still the account that the lake has under its name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from chatlake.lake.lake import Lake
 from chatlake.model.tables import COMPLETIONS
 
 _ASKED = 3
-"""How many stored completions are asked for: one or two may be deleted, without a meaning."""
+"""How many stored completions to request: one or two may have been deleted, which means nothing."""
 
 Point = tuple[str, int]
 """A stored completion: its id and creation (UTC seconds)."""
@@ -32,7 +32,10 @@ class Holdings:
 
 
 def holdings(settings: Settings) -> dict[str, Holdings]:
-    """Look into the lake for each source; nothing where it cannot be read: other checks say so."""
+    """Look into the lake for each source.
+
+    It returns nothing if the lake cannot be read, because other checks report that.
+    """
     try:
         lake = open_lake(settings)
         configured = [source.name for source in settings.sources]
@@ -75,8 +78,8 @@ async def identity_checks(
             f"the source does not know the newest stored completions, e.g. {points[0][0]}: it may "
             "be another account than the one that was backed up under this name, or they were "
             "deleted",
-            "Check api_key, base_url and headers. Give another account another name: two in one "
-            "partition cannot be told apart later.",
+            "Check api_key, base_url and headers. If it is another account, give it another name: "
+            "two accounts in one partition cannot be told apart later.",
         )
     ]
 
@@ -97,7 +100,8 @@ async def _renamed(
         warning(
             f"{name}: name",
             f"{detail}: was the source renamed?",
-            f"Name it {other!r} again; as {name!r} everything is backed up and counted again.",
+            f"Name it {other!r} again; as {name!r} everything is backed up and counted a second "
+            "time.",
         )
     ]
 
@@ -113,7 +117,7 @@ async def _knows(ask: Callable[[str], Awaitable[object]], completion_id: str) ->
 
 
 def shared_list(lists: dict[str, list[str]]) -> Iterator[Check]:
-    """Yield a warning for each source whose list begins with what another one's holds.
+    """Yield a warning for each source whose list begins with the completions of another source.
 
     `lists`: the first ids of each source, in the order of the configuration.
     """

@@ -31,9 +31,10 @@ _PACKAGES = ("chatlake", "duckdb", "pyarrow", "prefect")
 
 
 def lake_checks(settings: Settings) -> Iterator[Check]:
-    """Look whether the lake can be read and written, how full the disk is, who holds the lock.
+    """Check whether the lake can be read and written, how full the disk is, and who holds the lock.
 
-    A bucket is never full, and its conditional writes, which commits stand on, are tried.
+    A bucket is never full; instead, its conditional writes are tested, because commits rely on
+    them.
     """
     place = settings.lake_location
     is_bucket = "://" in place
@@ -101,7 +102,7 @@ def _version(package: str) -> str:
 
 
 def _nearest_folder(place: Path) -> Path:
-    """Return the lake's folder, or what is there of the path to it."""
+    """Return the lake's folder, or the nearest folder above it that exists."""
     return next((folder for folder in (place, *place.parents) if folder.is_dir()), Path("/"))
 
 

@@ -1,4 +1,4 @@
-"""What a page of a source's list tells `chatlake doctor` about the source's habits."""
+"""What `chatlake doctor` learns about a source from a page of its list."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class Row:
 
     @property
     def seconds(self) -> int | None:
-        """`created` as a backup reads it, UTC seconds; None where it is not a usable time."""
+        """`created` as a backup reads it, UTC seconds; None if it is not a usable time."""
         return seconds_of(self.created)
 
 
 @dataclass(frozen=True, slots=True)
 class SeenPage:
-    """A page as it was sent; `has_more` is None where the source does not say.
+    """A page as it was sent; `has_more` is None if the source does not say.
 
-    `has_token`: the source goes on by tokens of its own. `malformed`: rows that cannot be read.
+    `has_token`: the source pages by its own tokens. `malformed`: rows that cannot be read.
     """
 
     rows: tuple[Row, ...]
@@ -59,7 +59,7 @@ class SeenPage:
 
 
 def read_seen_page(body: bytes) -> SeenPage:
-    """Read a page as a backup does. InvalidResponseError where a backup cannot read it."""
+    """Read a page as a backup does. InvalidResponseError if a backup cannot read it."""
     try:
         page = read_completion_page(body)
     except InvalidResponseError:
@@ -76,7 +76,7 @@ def _created_as_sent(body: bytes) -> Any:
 
 
 def page_checks(name: str, page: SeenPage, limit: int) -> Iterator[Check]:
-    """Yield a warning for each habit that is not OpenAI's; `limit`: the rows asked for."""
+    """Yield a warning for each difference from OpenAI; `limit`: the number of rows requested."""
     yield from _order(name, page)
     yield from _limit(name, page, limit)
     yield from _times(name, page.rows)
@@ -86,7 +86,7 @@ def page_checks(name: str, page: SeenPage, limit: int) -> Iterator[Check]:
         yield warning(
             f"{name}: rows",
             f"{count(len(page.malformed), 'row')} of the list cannot be read, e.g. {first.why}",
-            "A backup names them and keeps the rest.",
+            "A backup reports them and stores the rest.",
         )
 
 
@@ -143,7 +143,7 @@ def _times(name: str, rows: Sequence[Row]) -> Iterator[Check]:
 
 
 def _unit(row: Row) -> str:
-    """Return what `created` counts; empty where it is not a usable time."""
+    """Return what `created` counts; empty if it is not a usable time."""
     if row.seconds is None:
         return ""
     if isinstance(row.created, str):
@@ -163,7 +163,8 @@ def _ids(name: str, ids: Sequence[str]) -> Iterator[Check]:
         yield warning(
             check,
             detail + ascii(shortened(odd[0], 60)),
-            "chatlake percent-encodes them. If the server refuses one, it is a named failure.",
+            "chatlake percent-encodes them. If the server refuses one, the backup reports it as a "
+            "failure.",
         )
 
 
@@ -178,10 +179,10 @@ def _is_odd(completion_id: str) -> bool:
 
 
 def probe_position(page: SeenPage) -> int | None:
-    """Return the row to ask on from: one whose next row shares its second, else the first.
+    """Return the row to continue from: one whose next row shares its second, else the first.
 
-    None where the page is too short to tell anything, or the source has cursors of its own. A
-    server that pages by time leaves out the rows of the same second.
+    None if the page is too short to show anything, or the source has its own cursors. A server that
+    pages by time leaves out the rows of the same second.
     """
     rows = page.rows
     if page.has_token or page.malformed:
@@ -203,7 +204,8 @@ def cursor_checks(name: str, page: SeenPage, position: int, after: SeenPage) -> 
             + (", which was created in the same second" if same else "")
         )  # fmt: skip
         remedy = (
-            "A backup continues from an earlier second. If one second fills a page, it says so."
+            "A backup continues from an earlier second. If one second fills a page, the backup "
+            "says so."
         )
     elif not got:
         detail = f"after {cursor.id} the list is empty, though {expected.id} comes next"

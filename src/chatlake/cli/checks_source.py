@@ -49,7 +49,7 @@ def source_checks(
 ) -> Iterator[Check]:
     """Check one source: its secrets first, and only with them the routes.
 
-    `held`: what the lake holds of it. `first_ids` takes the ids that its list begins with.
+    `held`: what the lake has of it. `first_ids` takes the ids that its list begins with.
     """
     try:
         settings.check_secrets(load_prefect_secret, sources=[source.name])
@@ -76,7 +76,7 @@ async def _routes(source: Source, held: Holdings, first_ids: list[str]) -> list[
 
 
 def _impatient(source: Source) -> Source:
-    """Return the source with few and short attempts: a user waits for the answer."""
+    """Return the source with few, short attempts, because a user is waiting."""
     pace = source.pace.model_copy(
         update={
             "timeout": min(source.pace.timeout, _LONGEST_ANSWER),
@@ -183,7 +183,7 @@ class _Routes:
         return list(cursor_checks(self.name, page, position, after))
 
     async def _messages(self, chosen: str, listed: SeenPage | None) -> Check:
-        """Ask for messages; where the source has the completion and not these, for another's."""
+        """Request messages; if the source has the completion without messages, try another one."""
         check = await self._one("messages", self._ask_messages(chosen))
         if listed is None or check.level == "ok" or not await self._lacks_messages(chosen):
             return check

@@ -20,12 +20,13 @@ EXAMPLES = examples("chatlake compact", "chatlake compact --json")
 
 
 def compact(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
-    """Merge small files: the fewer files, the faster the queries.
+    """Merge small files, so that queries run faster.
 
     Rows do not change. The old files move to `replaced/` in the lake until `chatlake vacuum`
-    removes them. Every backup merges some files at its end; this merges all. Exit codes: 0 done,
-    7 a file is damaged (it and the files beside it stay as they are, all others are merged),
-    8 locked by another run, 130 or 143 interrupted (what was merged stays merged).
+    removes them. Every backup merges some small files at its end; this command merges all of them.
+    Exit codes: 0 done, 7 a file is damaged (it and the other files of its partition stay as they
+    are; all others are merged), 8 locked by another run, 130 or 143 interrupted (what was merged
+    stays merged).
     """
     from chatlake.bootstrap.maintenance import compact_lake  # noqa: PLC0415
     from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
@@ -85,4 +86,7 @@ def _show(lake: Lake, report: CompactionReport) -> None:
         f"Merged {count(report.merged, 'file')} ({size(report.merged_bytes)}) into "
         f"{count(report.added)} ({size(report.added_bytes)}) in {duration(report.seconds)}; {left}"
     )
-    say("The old files lie in replaced/ for readers that need them; chatlake vacuum removes them")
+    say(
+        "The old files are now in replaced/, for readers that still need them; chatlake vacuum "
+        "removes them"
+    )

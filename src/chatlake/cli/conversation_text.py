@@ -17,7 +17,7 @@ _TOKENS: Final = (
 )  # fmt: skip
 
 Paint = Callable[[str, str], str]
-"""Gives a text a style, or leaves it as it is."""
+"""Applies a style to a text, or leaves it unchanged."""
 
 
 def conversation_lines(

@@ -42,12 +42,14 @@ LIMIT 5""",
     (
         "What do people ask about the pictures that they send?",
         """\
-SELECT part.created_at, image.media_type, image.width, image.height, question.text
+SELECT left(question.text, 60) AS question, image.media_type, image.width,
+       count(DISTINCT part.completion_id) AS completions, max(part.created_at) AS last_asked
 FROM image_parts AS part
 JOIN images AS image USING (source, created_date)
 JOIN text_parts AS question USING (source, message_id)
 WHERE image.sha256 = part.image_sha256
-ORDER BY part.created_at DESC
+GROUP BY ALL
+ORDER BY last_asked DESC
 LIMIT 4""",
     ),
 )
@@ -63,17 +65,17 @@ def run_demo(directory: Path | None) -> int:
     started = time.monotonic()
     place = DemoPlace.at(directory)
     with signals.raising_terminated():
-        again = f"once more: {count(NEW_EACH_TIME)} are new, " if place.runs else ""
-        _step(1, f"starting the stand-in API ({again}{count(place.completions, 'completion')}) …")
+        again = f"run again: {count(NEW_EACH_TIME)} are new, " if place.runs else ""
+        _step(1, f"starting the simulated API ({again}{count(place.completions, 'completion')}) …")
         with simulator(place) as url:
             detail(url)
             _step(2, "writing a configuration …")
             place.write_config(url)
             detail(str(place.config))
-            _step(3, "backing up, as a Prefect flow on a server of its own …")
+            _step(3, "backing up, as a Prefect flow with its own server …")
             run_flow(place)
             place.remember()
-        _step(4, "asking the lake …")
+        _step(4, "querying the lake …")
         _ask(place)
         report(str(place.folder / REPORT), config=place.config)
     _step(5, f"done in {duration(time.monotonic() - started)}. What next:")
@@ -99,10 +101,11 @@ def _tell_what_next(place: DemoPlace) -> None:
     program, folder = _program(), _shown_path(place.folder)
     config = f"--config {_shown_path(place.config)}"
     for what, how in (
-        ("a page to send", f"{folder}/{REPORT}"),
+        ("report to share", f"{folder}/{REPORT}"),
         ("read in a browser", f"{program} browse {config}"),
-        ("ready questions", f"{program} ask {config}"),
-        ("ask it yourself", f"{program} sql {config} 'SHOW TABLES'"),
+        ("find words", f"{program} search {config} refund"),
+        ("common questions", f"{program} ask {config}"),
+        ("your own SQL", f"{program} sql {config} 'SHOW TABLES'"),
         ("with any DuckDB", f"duckdb -readonly {folder}/lake/catalog.duckdb"),
         ("see the files", f"find {folder}/lake"),
         ("back up again", f"{program} demo --directory {folder}"),
@@ -120,7 +123,7 @@ def _program() -> str:
 
 
 def _shown_path(path: Path) -> str:
-    """Return a path for a shell, short where it is below the working folder."""
+    """Return a path for a shell, relative if it is below the working folder."""
     below = path.is_relative_to(Path.cwd())
     return shlex.quote(str(path.relative_to(Path.cwd()) if below else path))
 

@@ -18,7 +18,7 @@ KEY_VARIABLE = "CHATLAKE_DEMO_KEY"
 _CONFIG_NAME = "demo.yaml"
 _STATE_NAME = "demo.json"
 _CONFIG = """\
-# Written by `chatlake demo`: a stand-in API on loopback takes the place of the real one.
+# Written by `chatlake demo`, for a simulated API on loopback.
 version: 1
 lake: lake
 sources:
@@ -30,22 +30,28 @@ sources:
 
 @dataclass(slots=True)
 class DemoPlace:
-    """The demo's folder. `runs`: how often it ended here; `begins_at`: UTC seconds of its data."""
+    """The demo's folder. `runs`: how often it ended here; `begins_at`: UTC seconds of its data.
+
+    `mix`: of the stand-in's conversations. It stays what it was when the demo first ran here: with
+    another one every completion would have changed.
+    """
 
     folder: Path
     runs: int
     begins_at: int
+    mix: str
 
     @classmethod
     def at(cls, directory: Path | None) -> DemoPlace:
         """The demo's place in `directory`, which is made; UsageError if it cannot be written."""
         folder = (_default_folder() if directory is None else directory.expanduser()).absolute()
-        runs, begins_at = 0, (int(time.time()) // 86_400 - 5) * 86_400
+        runs, begins_at, mix = 0, (int(time.time()) // 86_400 - 5) * 86_400, "readers"
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with contextlib.suppress(FileNotFoundError):
                 state = json.loads((folder / _STATE_NAME).read_text(encoding="utf-8"))
                 runs, begins_at = int(state["runs"]), int(state["begins_at"])
+                mix = str(state.get("mix", "plain"))
         except OSError as problem:
             raise UsageError(
                 f"{folder}: {problem.strerror or problem}", hint="Choose another --directory."
@@ -54,7 +60,7 @@ class DemoPlace:
             raise UsageError(
                 f"{folder / _STATE_NAME} was not written by a demo", hint=f"Remove {folder}."
             ) from None
-        place = cls(folder, runs, begins_at)
+        place = cls(folder, runs, begins_at, mix)
         place._write()
         return place
 
@@ -65,11 +71,11 @@ class DemoPlace:
 
     @property
     def completions(self) -> int:
-        """How many the account holds this time; those of the time before are the same."""
+        """How many completions the account has this time; it includes those of earlier times."""
         return COMPLETIONS + self.runs * NEW_EACH_TIME
 
     def write_config(self, url: str) -> None:
-        """Write the configuration of the stand-in API at `url`."""
+        """Write the configuration of the simulated API at `url`."""
         text = _CONFIG.format(url=url, variable=KEY_VARIABLE)
         self.config.write_text(text, encoding="utf-8")
 
@@ -79,7 +85,7 @@ class DemoPlace:
         self._write()
 
     def _write(self) -> None:
-        text = json.dumps({"runs": self.runs, "begins_at": self.begins_at})
+        text = json.dumps({"runs": self.runs, "begins_at": self.begins_at, "mix": self.mix})
         (self.folder / _STATE_NAME).write_text(text + "\n", encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""The two processes of `chatlake demo`, the stand-in API and the flow, and what they show."""
+"""The two processes of `chatlake demo`, the simulated API and the flow, and what they show."""
 
 from __future__ import annotations
 
@@ -30,23 +30,24 @@ _LINES_KEPT = 15
 
 @contextlib.contextmanager
 def simulator(place: DemoPlace) -> Iterator[str]:
-    """Run the stand-in API; yields its base URL."""
+    """Run the simulated API; yields its base URL."""
     days = place.completions / _PER_DAY
     command = [
         *("-m", "chatlake.simulator", "--exit-with-parent", "--port", "0", "--seed", "7"),
         *("--api-key", _KEY, "--completions", str(place.completions)),
+        *("--mix", place.mix),
         *("--days", repr(days), "--now", str(place.begins_at + int(days * 86_400))),
     ]
     with _child(command, os.environ, stderr=None) as process:
         assert process.stdout is not None  # noqa: S101 - a pipe was asked for
         url = process.stdout.readline().decode().strip()
         if not url:
-            raise ChatlakeError("the stand-in API did not start; see its message above")
+            raise ChatlakeError("the simulated API did not start; see its message above")
         yield url
 
 
 def run_flow(place: DemoPlace) -> None:
-    """Run the flow in a process of its own and show its log."""
+    """Run the flow in its own process and show its log."""
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -69,7 +70,7 @@ def run_flow(place: DemoPlace) -> None:
 
 
 def _reason(lines: list[str]) -> list[str]:
-    """Return the lines that say why: from the error on, which is not shown while it runs."""
+    """Return the lines from the error on, which are not shown while the flow runs."""
     errors = [i for i, line in enumerate(lines) if line.startswith("Error:")]
     return lines[errors[-1] :] if errors else lines
 
@@ -101,7 +102,7 @@ def _shown(process: subprocess.Popen[bytes]) -> Iterator[str]:
 def _clock(text: str) -> Iterator[Callable[[str], object]]:
     """Show a spinner, `text` and the time that has passed; yields what changes the text.
 
-    rich writes what is printed meanwhile above it. Off a terminal `text` is a line, once.
+    rich prints other output above it. Without a terminal, `text` is printed once, as a line.
     """
     console = Console(highlight=False)
     clock = Progress(
@@ -135,7 +136,7 @@ def _fitting(text: str) -> str:
 def _child(
     arguments: Sequence[str], environment: dict[str, str] | os._Environ[str], *, stderr: int | None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run Python in a process group of its own; at the end nothing of the group is left."""
+    """Run Python in its own process group; at the end no process of the group is left."""
     process = subprocess.Popen(  # noqa: S603 - our own modules
         [sys.executable, *arguments],
         stdin=subprocess.DEVNULL,
@@ -148,7 +149,7 @@ def _child(
         yield process
     finally:
         try:
-            for _ in range(2):  # asked once it ends in order, asked again at once
+            for _ in range(2):  # the first signal ends it cleanly, the second at once
                 if process.poll() is None:
                     process.terminate()
                     with contextlib.suppress(subprocess.TimeoutExpired):

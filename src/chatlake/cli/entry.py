@@ -12,7 +12,7 @@ import typer
 
 from chatlake import signals
 from chatlake.cli import streams
-from chatlake.cli.app import app
+from chatlake.cli.app import app, program_for
 from chatlake.cli.logs import set_up_logging
 from chatlake.cli.output import show, write_json
 from chatlake.errors import (
@@ -40,12 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(words)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader of our output has ended (`| head`): there is nothing to report.
+        # The reader of our output has gone (`| head`): there is nothing to report.
         streams.drop_output()
         return signals.stopped_with() or 0
     except streams.OutputLostError as lost:
         streams.drop_output()
-        message = f"cannot write standard output: {lost.strerror}"
+        message = f"cannot write to standard output: {lost.strerror}"
         return _ended(ChatlakeError(message, hint=_OUTPUT_HINT), as_json=False)
     except KeyboardInterrupt:
         code = signals.stopped_with() or RunInterruptedError.exit_code
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _ended(error: ChatlakeError, *, as_json: bool) -> int:
     """Say what ended the command, and return its exit code."""
     if as_json:
-        with suppress(OSError):  # standard output may be what is broken
+        with suppress(OSError):  # standard output itself may be broken
             write_json({"error": as_document(error)})
     show(error)
     return error.exit_code
@@ -84,9 +84,9 @@ def as_document(error: ChatlakeError) -> dict[str, str]:
 
 
 def _run(words: list[str]) -> int:
-    command = typer.main.get_command(app)
     if os.environ.get(f"_{PROGRAM.upper()}_COMPLETE"):  # the shell asks for completions
-        command.main(words, prog_name=PROGRAM)
+        typer.main.get_command(app).main(words, prog_name=PROGRAM)
+    command = typer.main.get_command(program_for(words))
     try:
         with command.make_context(PROGRAM, words) as context:
             command.invoke(context)
@@ -110,7 +110,7 @@ def _as_error(problem: Exception) -> ChatlakeError:
 
 
 def _debug_first(words: list[str]) -> tuple[list[str], bool]:
-    """Let `--debug` stand anywhere: it is an option of the program, wherever it was written."""
+    """Accept `--debug` anywhere on the command line: it is an option of the whole program."""
     options = _options(words)
     if "--debug" not in options:
         return words, False
@@ -119,7 +119,7 @@ def _debug_first(words: list[str]) -> tuple[list[str], bool]:
 
 
 def _options(words: list[str]) -> list[str]:
-    """Return the words before `--`, behind which nothing is an option."""
+    """Return the words before `--`, after which nothing is an option."""
     return words[: words.index("--")] if "--" in words else words
 
 

@@ -1,4 +1,4 @@
-"""`chatlake export`: the lake's contents in other shapes."""
+"""`chatlake export`: the lake's contents in other formats."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def _export() -> None:
 def raw(lake: Lake, selection: Selection, output: FileOption) -> ExportReport:
     """Write JSON Lines, as the API sent them.
 
-    Each line has one completion with its messages.
-    Oldest first, with the images back in place: {"completion": {…}, "messages": […]}.
+    Each line is one completion with its messages. The oldest come first, and images are back in
+    place: {"completion": {…}, "messages": […]}.
     """
     from chatlake.exports.raw import export_raw  # noqa: PLC0415
 
@@ -105,13 +105,13 @@ def html(
         typer.Option(
             "--output",
             metavar="PATH",
-            help="FILE.html: one page; a folder: a page for each completion, and index.html.",
+            help="FILE.html for one page, or a folder for one page per completion and index.html.",
         ),
     ],
 ) -> ExportReport:
     """Write conversations as HTML to read or print.
 
-    The page has no script and loads nothing: its images are within it.
+    The page has no scripts and loads nothing; its images are embedded.
     """
     from chatlake.exports.html import export_html  # noqa: PLC0415
 
@@ -138,7 +138,7 @@ def images(lake: Lake, selection: Selection, output: FolderOption) -> ExportRepo
 def parquet(lake: Lake, selection: Selection, output: FolderOption) -> ExportReport:
     """Write a clean Parquet copy of a selection.
 
-    It has the tables' rows, one file for each source and day.
+    It has the rows of the tables, in one file per source and day.
     """
     from chatlake.exports.lake_copy import export_parquet  # noqa: PLC0415
 

@@ -39,24 +39,27 @@ WhereOption = Annotated[
 ]
 SourceOption = Annotated[
     list[str] | None,
-    typer.Option("--source", metavar="NAME", help="Only this source; may be given again."),
+    typer.Option("--source", metavar="NAME", help="Only this source; repeatable."),
 ]
 SinceOption = Annotated[
     str | None,
     typer.Option(
-        "--since", metavar="TIME", help="Not before this time: 2026-01-31, or an age such as 7d."
+        "--since",
+        metavar="TIME",
+        help="Created at or after this time: 2026-01-31, or an age such as 7d.",
     ),
 ]
 UntilOption = Annotated[
-    str | None, typer.Option("--until", metavar="TIME", help="Before this time, UTC.")
+    str | None, typer.Option("--until", metavar="TIME", help="Created before this time (UTC).")
 ]
 LimitOption = Annotated[
-    int | None, typer.Option("--limit", metavar="N", help="At most so many, the oldest first.")
+    int | None,
+    typer.Option("--limit", metavar="N", help="At most N completions, the oldest first."),
 ]
 SampleOption = Annotated[
     float | None,
     typer.Option(
-        "--sample", metavar="P", help="This share of them, from 0 to 1, chosen by --seed."
+        "--sample", metavar="P", help="Only this share of them, from 0 to 1, chosen by --seed."
     ),
 ]
 SeedOption = Annotated[
@@ -72,7 +75,7 @@ StrictOption = Annotated[
 
 
 def exporting(command: Callable[..., ExportReport]) -> Callable[..., None]:
-    """Make a command of a function that takes a lake, a selection, `output` and options of its own.
+    """Make a command of a function that takes a lake, a selection, `output` and its own options.
 
     The command has the options that all exports share, and shows the report.
     """
@@ -136,7 +139,7 @@ def _shared() -> list[inspect.Parameter]:
 
 
 def opened_lake(config: Path | None, selection: Selection) -> Lake:
-    """Open the lake of the configuration; UsageError for a source that neither of them knows."""
+    """Open the configured lake; raises UsageError for a source that neither of them has."""
     from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
 
@@ -154,7 +157,7 @@ def opened_lake(config: Path | None, selection: Selection) -> Lake:
 
 
 def require_one_output(output: str, *, as_json: bool) -> None:
-    """Raise UsageError where standard output would have to hold the export and its report."""
+    """Raise UsageError if both the export and its report would go to standard output."""
     if as_json and output == "-":
         raise UsageError(
             "--json needs a file: standard output cannot hold both", hint="Give --output FILE."
@@ -162,7 +165,7 @@ def require_one_output(output: str, *, as_json: bool) -> None:
 
 
 def require_all(skipped: int, *, strict: bool) -> None:
-    """Raise IncompleteExportError where something was skipped and nothing was to be."""
+    """Raise IncompleteExportError if something was skipped although `--strict` is set."""
     from chatlake.cli.words import count  # noqa: PLC0415
 
     if strict and skipped:

@@ -43,7 +43,7 @@ def finetune(
         typer.Option(
             "--train",
             metavar="last|all",
-            help="Train on the last reply alone (earlier ones get weight 0), or on all.",
+            help="Train only on the last reply (earlier ones get weight 0), or on all.",
         ),
     ] = "last",
     dedupe: DedupeOption = "exact",
@@ -53,9 +53,9 @@ def finetune(
 ) -> ExportReport:
     """Write chat JSON Lines for fine-tuning.
 
-    A line has messages, and tools if any, with one reply.
-    What a trainer would refuse is skipped, and counted by reason in the report beside the file.
-    With --split, NAME.validation.jsonl beside it has the rest.
+    Each line has messages, tools if there are any, and one reply. Completions that a trainer would
+    refuse are skipped; the report beside the file counts them by reason. With --split, the rest
+    goes to NAME.validation.jsonl beside it.
     """
     from chatlake.exports.finetune import export_finetune  # noqa: PLC0415
 
@@ -78,7 +78,7 @@ def hf(
         typer.Option(
             "--style",
             metavar="messages|prompt-completion",
-            help="One column messages, or prompt and completion.",
+            help="One column, messages, or two: prompt and completion.",
         ),
     ] = "messages",
     *,
@@ -94,8 +94,8 @@ def hf(
 ) -> ExportReport:
     """Write a folder for Hugging Face's datasets.
 
-    datasets.load_dataset takes it: README.md and data/*.parquet.
-    It follows the rules of `export finetune`. Tool-call arguments are objects.
+    It has README.md and data/*.parquet, and datasets.load_dataset loads it. The rules are those of
+    `export finetune`. Tool-call arguments are objects.
     """
     from chatlake.exports.hf import export_hf  # noqa: PLC0415
     from chatlake.exports.hf_rows import Style  # noqa: PLC0415
@@ -127,8 +127,8 @@ def evaluation(
 ) -> ExportReport:
     """Write samples for an evaluation program.
 
-    A sample has id, input, target (the stored reply) and metadata.
-    It follows the rules of `export finetune`.
+    A sample has id, input, target (the stored reply) and metadata. The rules are those of `export
+    finetune`.
     """
     from chatlake.exports.evals import Program, export_eval  # noqa: PLC0415
 

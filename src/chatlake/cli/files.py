@@ -27,15 +27,16 @@ def files(
     config: ConfigOption = None,
     *,
     paths: Annotated[
-        bool, typer.Option("--paths", help="Only the paths, one a line, for other programs.")
+        bool,
+        typer.Option("--paths", help="Print only the paths, one per line, for other programs."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List the Parquet files of a table.
 
-    They are the files that the newest commit lists.
-    For each: rows, bytes, partition (source and UTC day), and the absolute path or the URL. While
-    no run is writing, a plain glob over the table's folder finds the same files.
+    These are the files of the newest commit, each with its rows, bytes, partition (source and UTC
+    day), and absolute path or URL. While no run is writing, a plain glob over the table's folder
+    finds the same files.
     """
     from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
@@ -48,7 +49,7 @@ def files(
             hint=f"Tables: {', '.join(COLUMNS)}.",
         )
     if paths and as_json:
-        raise UsageError("--paths and --json exclude each other", hint="Give one.")
+        raise UsageError("--paths and --json cannot be combined", hint="Give one.")
     lake = open_lake(load_settings(config))
     listed = sorted(lake.state.table_files(table), key=lambda f: (f.created_date, f.path))
     found = [(file, lake.storage.url(file.path) or file.path) for file in listed]

@@ -1,4 +1,4 @@
-"""`chatlake forget`: erases completions and all that hangs on them, for good."""
+"""`chatlake forget`: erases completions and everything that belongs to them, for good."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def forget(
     metadata: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="KEY=VALUE", help="Completions with this metadata; all of several must match."
+            metavar="KEY=VALUE",
+            help="Completions with this metadata; repeatable: all pairs must match.",
         ),
     ] = None,
     where: Annotated[
@@ -44,7 +45,10 @@ def forget(
     ] = None,
     source: OfSourceOption = None,
     reason: Annotated[
-        str, typer.Option(metavar="TEXT", help="Why, for the receipt. Name no person in it.")
+        str,
+        typer.Option(
+            metavar="TEXT", help="The reason, for the receipt. Do not name a person in it."
+        ),
     ] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show what would be forgotten.")
@@ -56,11 +60,11 @@ def forget(
 ) -> None:
     """Erase completions for good, in every file of the lake.
 
-    Their messages, content parts, older versions, and images that nothing else needs go too, also
-    from replaced files. A receipt without content stays in the lake. No backup stores the
+    Their messages, content parts, older versions, and images that nothing else uses are erased too,
+    also from replaced files. A receipt without content stays in the lake. No backup stores the
     completions again. The source keeps its copy: delete it there yourself. Other completions may
     repeat the same messages, as later turns of a conversation do: select those too. Exit codes: 0
-    done, 1 not in the lake, 2 nothing selected it, 7 damaged (nothing changed), 8 locked.
+    done, 1 not in the lake, 2 nothing selected, 7 damaged (nothing changed), 8 locked.
     """
     from chatlake.bootstrap.forgetting import forget_choice, select  # noqa: PLC0415
     from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
@@ -81,7 +85,7 @@ def forget(
     if report is not None and "://" in lake.location:
         note(
             f"{paint('note:', 'dim', sys.stderr)} If the bucket keeps old versions of objects, "
-            "they hold what was forgotten until a lifecycle rule removes them."
+            "they contain the forgotten data until a lifecycle rule removes them."
         )
 
 
@@ -92,7 +96,7 @@ def _choice(
 
     if (bool(ids), bool(metadata), where is not None).count(True) != 1:
         raise UsageError(
-            "say what to forget by one of --id, --metadata and --where",
+            "say what to forget with one of --id, --metadata or --where",
             hint="chatlake forget --id chatcmpl-abc123 --dry-run",
         )
     pairs: dict[str, str] = {}

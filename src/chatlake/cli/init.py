@@ -1,4 +1,4 @@
-"""`chatlake init`: a commented configuration to begin with."""
+"""`chatlake init`: a commented configuration to start with."""
 
 from __future__ import annotations
 

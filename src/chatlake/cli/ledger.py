@@ -35,7 +35,9 @@ LIMIT {limit}
 def runs(
     config: ConfigOption = None,
     source: OfSourceOption = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="The most rows to show.")] = 20,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Maximum number of rows to show.")
+    ] = 20,
     style: FormatOption = None,
     output: OutputOption = None,
     *,
@@ -53,7 +55,9 @@ def runs(
 def failures(
     config: ConfigOption = None,
     source: OfSourceOption = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="The most rows to show.")] = 1000,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Maximum number of rows to show.")
+    ] = 1000,
     style: FormatOption = None,
     output: OutputOption = None,
     *,
@@ -80,5 +84,7 @@ def _answer(query: str, config: Path | None, style: Format, output: Path | None)
     from chatlake.config import load_settings  # noqa: PLC0415
 
     beside = output if style is Format.parquet else None
-    with open_for_questions(open_lake(load_settings(config)), beside=beside) as questions:
+    with open_for_questions(
+        open_lake(load_settings(config), to_ask=True), beside=beside
+    ) as questions:
         questions.answer(query, style.value, output)

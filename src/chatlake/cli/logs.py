@@ -1,7 +1,7 @@
 """What the library logs, on standard error.
 
-Only chatlake's own loggers speak, also with `--debug`: those of HTTP libraries may print headers,
-and so the key.
+Only chatlake's own loggers are shown, even with `--debug`: those of HTTP libraries may print
+headers, and so the key.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import sys
 from chatlake.cli.output import printable
 from chatlake.model.outside_text import strike_out
 
-# Every failure is a line of its report, and a row of the lake's ledger.
+# Every failure is in the report, and in the lake's ledger.
 _TOLD_IN_THE_REPORT = "chatlake.backup.failures"
 
 
 class _ToStandardError(logging.Handler):
-    """Looks the stream up for each line: a progress bar puts another one in its place."""
+    """Looks up the stream for each line, because a progress bar replaces it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return a record without secrets and, but for a traceback, on one line."""
+        """Return a record without secrets and, except for a traceback, on one line."""
         text = strike_out(super().format(record))
         lines = text.splitlines() if record.exc_info else [text]
         return "\n".join(printable(line) for line in lines)

@@ -34,5 +34,5 @@ OfSourceOption = Annotated[
 
 
 def examples(*lines: str) -> str:
-    """Return the end of a command's help; its lines stay as they are."""
+    """Return the end of a command's help; its lines are not reflowed."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

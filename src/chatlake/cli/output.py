@@ -31,12 +31,12 @@ _STYLES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow":
 
 
 def say(text: str = "") -> None:
-    """Write a line to standard output; of what a terminal obeys only colours."""
+    """Write a line to standard output; of terminal codes, only colours are kept."""
     print(printable_lines(text))
 
 
 def note(text: str) -> None:
-    """Write a line to standard error; of what a terminal obeys only colours."""
+    """Write a line to standard error; of terminal codes, only colours are kept."""
     print(printable_lines(text), file=sys.stderr, flush=True)
 
 
@@ -77,7 +77,7 @@ def write_json(document: Any) -> None:
 
 
 def paint(text: str, style: str, stream: TextIO | None = None) -> str:
-    """Return `text` in a style, or as it is where the stream (standard output) shows none."""
+    """Return `text` in a style, or unchanged if the stream (standard output) shows no styles."""
     if not shows_colours(sys.stdout if stream is None else stream):
         return text
     return f"\x1b[{_STYLES[style]}m{text}\x1b[0m"

@@ -34,10 +34,10 @@ def show_lines(lines: Iterable[str]) -> None:
 
 @contextmanager
 def paged_output(options: str = _LESS) -> Iterator[TextIO]:
-    """Yield a stream to `$PAGER`, or `less`; standard output where there is none of them.
+    """Yield a stream to `$PAGER` or `less`, or standard output if there is no pager.
 
-    A reader who leaves early ends the block in silence. `options`: what `less` does, unless the
-    user has set `LESS`.
+    If the reader quits early, the block ends silently. `options`: what `less` does, unless the user
+    has set `LESS`.
     """
     command = _pager()
     if command is None:
@@ -59,14 +59,14 @@ def paged_output(options: str = _LESS) -> Iterator[TextIO]:
 
 
 def _pager() -> list[str] | None:
-    if os.environ.get("TERM", "dumb") == "dumb":  # no pager can move about there
+    if os.environ.get("TERM", "dumb") == "dumb":  # no pager can work there
         return None
     words = shlex.split(os.environ.get("PAGER", "less"))
     return words if words and shutil.which(words[0]) else None
 
 
 def _wait(process: subprocess.Popen[bytes]) -> None:
-    """Wait for the pager: Ctrl-C is its own business while it shows."""
+    """Wait for the pager, which handles Ctrl-C itself."""
     while True:
         try:
             process.wait()

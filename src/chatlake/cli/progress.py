@@ -1,6 +1,7 @@
-"""How a backup goes, on standard error: a bar on a terminal, else a line now and then.
+"""The progress of a backup, on standard error: a bar on a terminal, else a line now and then.
 
-The callbacks come from the backup's own thread, once for every completion: they only note figures.
+The callbacks come from the backup's own thread, once for every completion, so they only note
+figures.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Pulse:
     samples: deque[tuple[float, int]] = field(default_factory=deque)
 
     def take(self, run: SourceRun, fraction: float | None, now: float) -> None:
-        """Note the figures; a call between two commits stands for one completion more."""
+        """Note the figures; each call between two commits means one more completion."""
         if run.listed != self.listed:
             self.listed = run.listed
             self.found = max(self.found, run.listed)
@@ -84,7 +85,7 @@ class Pulse:
             self.waiting_until, self.why = now + seconds, why
 
     def elapsed_s(self, now: float) -> float:
-        """Return the seconds since the start; they stand still when the source is done."""
+        """Return the seconds since the start; they stop when the source is done."""
         return (now if self.ended_at is None else self.ended_at) - self.started_at
 
     def rate(self, now: float) -> float:
@@ -95,7 +96,7 @@ class Pulse:
         return (self.found - before) / max(0.001, now - since)
 
     def left_s(self, now: float) -> float | None:
-        """Return the seconds left, None while that cannot be told."""
+        """Return the seconds left; None while that is unknown."""
         elapsed = self.elapsed_s(now)
         if self.fraction is None or self.fraction < 0.005 or elapsed < 2.0:
             return None
@@ -202,4 +203,4 @@ def _waiting(pulse: Pulse, now: float) -> str:
     if "429" in pulse.why:
         return f"rate limited, pausing {seconds} s"
     why = pulse.why.partition(": ")[2] or pulse.why  # without the route, which is long
-    return f"asking again in {seconds} s: {shortened(printable(why), 50)}"
+    return f"retrying in {seconds} s: {shortened(printable(why), 50)}"

@@ -1,4 +1,4 @@
-"""`chatlake report`: one page on what is in the lake and what is not, for everybody."""
+"""`chatlake report`: one page about what is in the lake and what is missing."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def report(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a report on the lake, one HTML file.
+    """Write a report on the lake as one HTML file.
 
-    It needs no network and no other file. It says whether the backup is complete, which days had
-    none, what is missing and why, what was verified, deleted and changed, and how many tokens were
-    used. With --json it writes the same facts and no file. A lake with gaps ends with exit code 0
-    too: see chatlake status.
+    The file needs no network and no other file. It says whether the backup is complete, which days
+    had no backup, what is missing and why, what was verified, deleted and changed, and how many
+    tokens were used. With --json it writes the same facts and no file. The exit code is 0 even if
+    the lake has gaps.
     """
     from datetime import UTC  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""`chatlake search`: conversations that hold some words, newest first."""
+"""`chatlake search`: conversations that contain some words, newest first."""
 
 from __future__ import annotations
 
@@ -41,8 +41,10 @@ def search(
         list[str],
         typer.Argument(
             metavar="WORDS",
-            help="Words that one message must all hold; upper and lower case are the same. "
-            "Words in double quotes must stand side by side.",
+            help=(
+                "Words that must all occur in one message; case is ignored. Words in double "
+                "quotes must follow each other."
+            ),
             show_default=False,
         ),
     ],
@@ -55,14 +57,15 @@ def search(
         str | None, typer.Option(metavar="MODEL", help="Only this model.", show_default=False)
     ] = None,
     limit: Annotated[
-        int, typer.Option(metavar="N", min=1, max=1000, help="The most conversations to show.")
+        int,
+        typer.Option(metavar="N", min=1, max=1000, help="Maximum number of conversations to show."),
     ] = 20,
     as_json: JsonOption = False,
 ) -> None:
     """Find conversations by their words, newest first.
 
-    Looks into texts, refusals and tool calls. It reads the newest day, then ever longer spans of
-    older days until it has found enough, and says which days it has not read.
+    Searches texts, refusals and tool calls. It reads the newest day first, then longer and longer
+    spans of older days until it has found enough. It says which days it has not read.
     """
     from chatlake.lake.catalog.search import terms  # noqa: PLC0415
     from chatlake.lake.catalog.search_query import Criteria  # noqa: PLC0415
@@ -112,7 +115,7 @@ def _find(criteria: Criteria, config: Path | None, limit: int) -> tuple[Found, l
         def on_window(newest: date, oldest: date) -> None:
             nonlocal spans
             spans += 1
-            if spans > 2:  # the newest days take no time worth a word
+            if spans > 2:  # the newest days take too little time to mention
                 note(paint(f"searching {oldest} to {newest} …", "dim", sys.stderr))
 
         days = [day for day, _ in stored_days(ask)]
@@ -120,7 +123,7 @@ def _find(criteria: Criteria, config: Path | None, limit: int) -> tuple[Found, l
         by_place = summaries(ask, found.rows, criteria.words)
         return found, [by_place[row.place] for row in found.rows]
 
-    with open_for_questions(open_lake(load_settings(config))) as questions:
+    with open_for_questions(open_lake(load_settings(config), to_ask=True)) as questions:
         return questions.read(read)
 
 
@@ -157,7 +160,7 @@ def _tell(found: Found) -> None:
 
     total = count(len(found.rows), "conversation")
     if found.oldest is None:
-        note("Nothing to search: there are no completions in these days.")
+        note("Nothing to search: there are no completions on these days.")
     elif found.next_place is None:
         note(f"{total} found in all {count(found.days_looked_at, 'day')} with completions")
     else:

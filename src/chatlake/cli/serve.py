@@ -50,10 +50,10 @@ def serve(
     The backup runs at `schedule.cron` of the configuration. On Sunday, a full sweep runs two
     hours after the first time of day in it, and maintenance (compact, verify a quarter, vacuum)
     four hours after that time. Runs wait for each other. `serve` uses the Prefect server of
-    PREFECT_API_URL, or starts its own and stops it at the end. The pages of that server ask for
-    a password, which `serve` shows or names. On SIGINT or SIGTERM it stops; a running backup
-    first commits what it has fetched, and the next run continues from there. Exit codes: 4
-    configuration, 130 or 143 interrupted, 1 no Prefect server.
+    PREFECT_API_URL, or starts its own and stops it at the end. The pages of that server ask for a
+    password; `serve` prints it, or the file that contains it. On SIGINT or SIGTERM it stops; a
+    running backup first commits what it has fetched, and the next run continues from there. Exit
+    codes: 4 configuration, 130 or 143 interrupted, 1 no Prefect server.
     """
     import re  # noqa: PLC0415
 
@@ -77,6 +77,7 @@ def serve(
     note("Starting Prefect, which may take half a minute …")
     words = [str(settings.path), *(["--port", str(port)] if port else []), "--name", name]
     sys.stdout.flush()
-    # A signal while the other program starts is not lost: it comes when that can take it.
+    # A signal while the other program starts is not lost: it arrives when that program can handle
+    # it.
     signals.hold_back_stops()
     os.execv(sys.executable, [sys.executable, "-m", "chatlake.flows.serve", *words])  # noqa: S606

@@ -1,4 +1,4 @@
-"""`chatlake show`: one conversation, to read."""
+"""`chatlake show`: one conversation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def show(
         str,
         typer.Argument(
             metavar="ID[#MESSAGE]",
-            help="The completion's id; behind # the position of one message, from 0.",
+            help=(
+                "The completion's id. For a single message, add # and its position, counted from 0."
+            ),
             show_default=False,
         ),
     ],
@@ -38,16 +40,16 @@ def show(
     source: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="The source, where several have this id.", show_default=False
+            metavar="NAME", help="The source, if several have this id.", show_default=False
         ),
     ] = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one conversation, to read.
+    """Show one conversation.
 
-    It has the roles, texts, tool calls, images, refusals and tokens.
-    Long ones open in your pager ($PAGER).
+    Shows roles, texts, tool calls, images, refusals and tokens. A long conversation opens in your
+    pager ($PAGER).
     """
     completion_id, only = _split(wanted)
     from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
@@ -55,7 +57,7 @@ def show(
     from chatlake.config import load_settings  # noqa: PLC0415
     from chatlake.lake.catalog.conversation import conversation_of  # noqa: PLC0415
 
-    with open_for_questions(open_lake(load_settings(config))) as questions:
+    with open_for_questions(open_lake(load_settings(config), to_ask=True)) as questions:
         conversation = questions.read(
             lambda connection: conversation_of(
                 connection, _found(connection, completion_id, source)
@@ -80,7 +82,7 @@ def _split(wanted: str) -> tuple[str, int | None]:
     if not mark:
         return wanted, None
     if not re.fullmatch("m?[0-9]{1,9}", position):
-        raise UsageError(f"expected the number of a message behind #, got {position!r}")
+        raise UsageError(f"expected the number of a message after #, got {position!r}")
     return completion_id, int(position.removeprefix("m"))
 
 

@@ -1,4 +1,4 @@
-"""`chatlake simulate`: the stand-in API server, on loopback."""
+"""`chatlake simulate`: the simulated API, on loopback."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXAMPLES = examples(
 # Its options are the fields of the simulator's dataclasses, which are imported only when it runs.
 CONTEXT: Final[dict[str, Any]] = {"allow_extra_args": True, "ignore_unknown_options": True}
 _SNIPPET = """\
-Simulator at {url}, with {completions} completions. Ctrl-C ends it.
+Simulator at {url}, with {completions} completions. Press Ctrl-C to stop it.
 
 To try it from another terminal, save this as simulator.yaml:
 
@@ -39,7 +39,7 @@ and run:
 
 
 def simulate(context: typer.Context) -> None:
-    """Serve a stand-in for the API, to try chatlake without a key."""
+    """Serve a simulated API, to try chatlake without a key."""
     from chatlake.cli.simulate_options import simulate_command  # noqa: PLC0415
 
     command = simulate_command(_serve, EXAMPLES)
@@ -65,4 +65,4 @@ def _serve(scenario: Any, faults: Any, port: int) -> None:
         serve(scenario, faults, port, announce=announce)
     except SystemExit as stop:
         if stop.code != RunTerminatedError.exit_code:
-            raise  # told to stop, a server has done what it was for
+            raise  # a server that is told to stop has done its job

@@ -27,7 +27,7 @@ def simulate_command(serve: Serve, epilog: str) -> Any:
         inspect.Parameter.KEYWORD_ONLY,
         default=8080,
         annotation=Annotated[
-            int, typer.Option("--port", metavar="N", min=0, max=65535, help="0 takes a free one.")
+            int, typer.Option("--port", metavar="N", min=0, max=65535, help="0 picks a free one.")
         ],
     )
     parameters = [port, *_parameters(Scenario), *_parameters(Faults)]
@@ -39,10 +39,11 @@ def simulate_command(serve: Serve, epilog: str) -> Any:
     return typer.main.get_command(app)
 
 
-_HELP = """Serve a stand-in for the API on loopback, until Ctrl-C.
+_HELP = """Serve a simulated API on loopback, until Ctrl-C.
 
-It generates its completions from --seed, so the same options give the same completions. Faults are
-rates: 0.1 is about every tenth request; from 1 on, N is every Nth request.
+It generates its completions from --seed, so the same options give the same completions. The value
+of a fault is its rate: 0.1 hits about every tenth request, and N of 1 or more hits every Nth
+request.
 """
 
 

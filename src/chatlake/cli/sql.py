@@ -1,4 +1,4 @@
-"""`chatlake sql`: a question to the views, read-only."""
+"""`chatlake sql`: queries on the views, read-only."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def sql(
         typer.Option(
             "--format",
             metavar="|".join(Format),
-            help="csv, jsonl and parquet stream, so they may be as large as the lake. "
+            help="csv, jsonl and parquet are streamed, so a result of any size fits. "
             "Times are ISO 8601 in UTC, bytes base64.",
             show_default="table",
         ),
@@ -50,7 +50,10 @@ def sql(
     ] = None,
     *,
     interactive: Annotated[
-        bool, typer.Option("--interactive", "-i", help="Take one query after another.")
+        bool,
+        typer.Option(
+            "--interactive", "-i", help="Open a prompt that takes one query after another."
+        ),
     ] = False,
     allow_files: Annotated[
         bool,
@@ -63,28 +66,31 @@ def sql(
         bool,
         typer.Option(
             "--csv-safe",
-            help="With --format csv, for spreadsheets: put an apostrophe before text that they "
-            "would take for a formula (it begins with = + - @, a tab or a line end).",
+            help=(
+                "With --format csv, for spreadsheets: put an apostrophe before text that would be "
+                "read as a formula (it begins with = + - @, a tab or a line end)."
+            ),
         ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Query the lake's views with SQL, read-only.
 
-    SHOW TABLES lists the views, DESCRIBE completions the columns of one. You can use SELECT,
-    DESCRIBE, SHOW, SUMMARIZE and EXPLAIN. A query reads no file outside the lake. An error in the
-    SQL ends with exit code 2.
+    SHOW TABLES lists the views, and DESCRIBE completions lists the columns of a view. You can use
+    SELECT, DESCRIBE, SHOW, SUMMARIZE and EXPLAIN. A query cannot read files outside the lake. If
+    the SQL has an error, the exit code is 2.
     """
     chosen = format_of(style, as_json=as_json, output=output)
     interactive = interactive or (query is None and sys.stdin.isatty() and not as_json)
     if query is None and not interactive:
         raise UsageError(
             "missing argument 'query'",
-            hint="On a terminal `chatlake sql` asks for it; - reads it from standard input.",
+            hint="At a terminal, `chatlake sql` prompts for it; - reads it from standard input.",
         )
     if interactive and (query is not None or output is not None or as_json):
         raise UsageError(
-            "-i excludes QUERY, --output and --json", hint="See `chatlake sql --help`."
+            "-i cannot be combined with QUERY, --output or --json",
+            hint="See `chatlake sql --help`.",
         )
     if csv_safe and chosen is not Format.csv:
         raise UsageError("--csv-safe is for CSV", hint="Add --format csv.")
@@ -96,7 +102,7 @@ def sql(
     writer = "csv-safe" if csv_safe else chosen.value
     beside = output if chosen is Format.parquet else None
     with open_for_questions(
-        open_lake(load_settings(config)), allow_files=allow_files, beside=beside
+        open_lake(load_settings(config), to_ask=True), allow_files=allow_files, beside=beside
     ) as questions:
         if text is not None:
             questions.answer(text, writer, output)

@@ -36,7 +36,9 @@ T = TypeVar("T")
 def open_for_questions(
     lake: Lake, *, allow_files: bool = False, beside: Path | None = None
 ) -> Iterator[Questions]:
-    """Open the views to ask them: nothing is written but to a temporary folder, beside a file.
+    """Open the views for queries.
+
+    Only temporary files are written, next to an output file if there is one.
 
     `allow_files`: a query may read other files too. LakeError.
     """
@@ -47,16 +49,17 @@ def open_for_questions(
 
 
 class Questions:
-    """The views of a lake, open to be asked."""
+    """The views of a lake, open for queries."""
 
     def __init__(self, lake: Lake, folder: Path, *, allow_files: bool) -> None:
         self.lake = lake
         self.folder = folder
         self._allow_files = allow_files
+        lake.answer_despite_losses()
         self.connection = self._connect()
 
     def close(self) -> None:
-        """Let go of the views."""
+        """Close the views."""
         self.connection.close()
 
     def interrupt(self) -> None:
@@ -64,7 +67,7 @@ class Questions:
         self.connection.interrupt()
 
     def read(self, ask: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
-        """Return what `ask` reads from the views: from its beginning again where files have moved.
+        """Return what `ask` reads from the views; if files have moved, it starts over.
 
         A signal ends it. LakeDamagedError, and UsageError for SQL that is wrong.
         """
@@ -93,7 +96,7 @@ class Questions:
             if style == "table" and question.is_plan:
                 style = "plan"
             if style == "table" and output is None:
-                # What is redirected stays whole: only a terminal has an edge.
+                # Redirected output is never cut: only a terminal has an edge.
                 terminal = sys.stdout.isatty()
                 width = shutil.get_terminal_size().columns if terminal else None
                 with paged_output() if paged else nullcontext(sys.stdout) as stream:
@@ -110,7 +113,7 @@ class Questions:
     def _write_parquet(self, question: Question, output: Path | None) -> None:
         if not question.is_select:
             raise UsageError(
-                "Parquet holds the result of a SELECT", hint="Choose another --format."
+                "Parquet output is only for the result of a SELECT", hint="Choose another --format."
             )
         with open_export(output, is_json=False) as file:
             path = self.folder / "result.parquet"
@@ -131,7 +134,7 @@ class Questions:
         return connection
 
     def _asked(self, ask: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
-        """Ask the views; open them again if a run has moved a file away since they were opened."""
+        """Query the views; open them again if a run has moved a file since they were opened."""
         for left in reversed(range(_ATTEMPTS)):
             try:
                 return ask(self.connection)
@@ -139,6 +142,8 @@ class Questions:
                 if not left or not has_moved(error, self.lake.location):
                     raise
             self.connection.close()
+            if not left - 1:  # not moved by a run that ended meanwhile
+                self.lake.look_for_losses()
             self.connection = self._connect()
         raise AssertionError("unreachable")
 
@@ -159,7 +164,7 @@ def _with_comments(text: str) -> str:
 
 
 def _run(connection: duckdb.DuckDBPyConnection, query: str) -> Result:
-    """Run a query up to its first rows: every file is found by then, or an error says so."""
+    """Run a query up to its first rows: by then every file has been found, or an error raised."""
     connection.execute(query)
     description = connection.description or []
     names = unique(str(column[0]) for column in description)

@@ -38,10 +38,11 @@ OutputOption = Annotated[
 def format_of(style: Format | None, *, as_json: bool, output: Path | None) -> Format:
     """Return the chosen format. UsageError for options that exclude each other."""
     if as_json and style not in (None, Format.json):
-        raise UsageError(f"--json and --format {style} exclude each other", hint="Give one.")
+        raise UsageError(f"--json and --format {style} cannot be combined", hint="Give one.")
     chosen = Format.json if as_json else style or Format.table
     if chosen is Format.parquet and output is None and sys.stdout.isatty():
         raise UsageError(
-            "Parquet is not for a terminal", hint="Add --output FILE, or redirect the output."
+            "Parquet output cannot go to a terminal",
+            hint="Add --output FILE, or redirect the output.",
         )
     return chosen

@@ -1,4 +1,4 @@
-"""The editor of the prompt: history, completion, colours, questions of several lines."""
+"""The editor of the prompt: history, completion, colours, queries of several lines."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ WHERE database_name = 'lake' AND schema_name = 'main'
 
 
 def editor(connection: duckdb.DuckDBPyConnection) -> Callable[[], str]:
-    """Return what asks for the next question: EOFError for Ctrl-D, KeyboardInterrupt for Ctrl-C.
+    """Return a function that reads the next query.
 
-    Enter ends a question behind `;` or a word of the prompt, else it begins a new line. The history
-    is a file that only its owner may read.
+    It raises EOFError for Ctrl-D, KeyboardInterrupt for Ctrl-C. Enter ends a query after `;` or a
+    dot command; otherwise it starts a new line. The history is a file that only its owner may read.
     """
     names = [name for (name,) in connection.execute(_WORDS).fetchall()]
     session: PromptSession[str] = PromptSession(

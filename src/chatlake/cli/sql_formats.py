@@ -1,4 +1,4 @@
-"""Writers of a result, row by row: what comes out is as large as it is, what is held is not."""
+"""Writers of a result, row by row: a result may be of any size, while memory stays small."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chatlake.cli.table import Cell, Layout, lines
 
 _NUMBERS: Final = ("INT", "DECIMAL", "FLOAT", "DOUBLE", "REAL", "HUGE", "BIGNUM", "VARINT")
 
-# Spreadsheets take them for the beginning of a formula; the wide ones too, in some languages.
+# Spreadsheets read these as the start of a formula; the wide ones too, in some languages.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 Row = Sequence[Any]
@@ -38,7 +38,7 @@ class Result:
 
 
 def unique(names: Iterable[str]) -> list[str]:
-    """Return the names with a number behind each that came before: `a`, `a_1`."""
+    """Return the names; a repeated one gets a number: `a`, `a_1`."""
     found: list[str] = []
     for name in names:
         candidate, number = name, 0
@@ -55,15 +55,16 @@ def write_csv(result: Result, output: BinaryIO) -> None:
     output.write((",".join(_csv(name) for name in result.names) + "\n").encode())
     for row in result.rows:
         line = ",".join("" if value is None else _csv(as_text(value)) for value in row)
-        # An empty line would be no row at all.
+        # An empty line would not be a row.
         output.write((line or '""' if alone else line).encode() + b"\n")
 
 
 def write_csv_safe(result: Result, output: BinaryIO) -> None:
     """Write CSV that a spreadsheet reads as values: no text of a cell is a formula there.
 
-    Texts that begin like one get an apostrophe before them. All are quoted: some spreadsheets
-    separate cells by semicolons, and would find a formula behind one. Numbers stay as they are.
+    Texts that begin like one get an apostrophe before them. All texts are quoted, because some
+    spreadsheets separate cells by semicolons and would find a formula after one. Numbers stay as
+    they are.
     """
     output.write((",".join(_safe(name) for name in result.names) + "\n").encode())
     numbers = [result.is_number(index) for index in range(len(result.names))]
@@ -88,7 +89,7 @@ def _csv(text: str) -> str:
 
 
 def write_jsonl(result: Result, output: BinaryIO) -> None:
-    """Write one JSON object a line."""
+    """Write one JSON object per line."""
     output.writelines(text + b"\n" for text in _objects(result))
 
 
@@ -174,7 +175,7 @@ def _cell(value: Any) -> Cell:
 
 
 def write_plan(result: Result, output: BinaryIO) -> None:
-    """Write what EXPLAIN answers as it is drawn."""
+    """Write the output of EXPLAIN unchanged."""
     output.writelines(as_text(row[-1]).encode() + b"\n" for row in result.rows)
 
 

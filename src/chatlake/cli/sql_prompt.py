@@ -1,7 +1,7 @@
-"""`chatlake sql` on a terminal: one question after the other.
+"""`chatlake sql` on a terminal: one query after another.
 
-A question may take several lines and ends with `;`. Words that begin with a dot are for the prompt
-itself. Without a terminal (`chatlake sql -i < FILE`) the questions are read line by line.
+A query may take several lines and ends with `;`. Words that begin with a dot are commands of the
+prompt. Without a terminal (`chatlake sql -i < FILE`) the questions are read line by line.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from chatlake.errors import ChatlakeError, UsageError
 from chatlake.lake.catalog.views import VIEWS, quoted
 
 _HELP: Final = """\
-End a question with ; and press Enter. Ctrl-C drops a line or stops a question.
-.tables          the views, and what one row of each is
-.schema [VIEW]   the columns of a view, or of all
-.ask [NAME]      a ready question, or their names
-.help            this text
-.quit            leave, as Ctrl-D does"""
+End a query with ; and press Enter. Ctrl-C drops a line or stops a query.
+.tables          list the views, and say what a row of each is
+.schema [VIEW]   list the columns of one view, or of all
+.ask [NAME]      answer a common question, or list them
+.help            show this text
+.quit            leave; Ctrl-D does the same"""
 _TABLES: Final = """
 SELECT view_name AS "view", comment AS one_row_is
 FROM duckdb_views()
@@ -42,13 +42,13 @@ Ask = Callable[[], str]
 
 
 def ask_in_turn(questions: Questions, style: str) -> None:
-    """Answer what is typed until its end; an error in one question ends only that one."""
+    """Run each query that is typed, until the input ends; an error ends only its own query."""
     on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     if on_terminal:
         from chatlake.cli.sql_editor import editor  # noqa: PLC0415 - it takes a while to import
 
         ask = editor(questions.connection)
-        note("Ask in SQL and end with ;  (.help for help, Ctrl-D to leave)")
+        note("Type SQL and end it with ;  (.help for help, Ctrl-D to leave)")
     else:
         ask = _piped
     with signals.interruptible():
@@ -84,7 +84,7 @@ def _answer(questions: Questions, typed: str, style: str, *, paged: bool) -> Non
 
 
 def _of_the_prompt(word: str, *rest: str) -> str:
-    """Return the query of a word with a dot; empty where its answer is shown already."""
+    """Return the query for a dot command; empty if its result is already shown."""
     match (word, *rest):
         case (".help",):
             say(_HELP)
@@ -99,7 +99,9 @@ def _of_the_prompt(word: str, *rest: str) -> str:
         case (".ask", *words):
             return _ready(words)
         case _:
-            raise UsageError(f"{word} with {len(rest)} words is not known", hint=".help lists all.")
+            raise UsageError(
+                f"unknown command: {word} with {len(rest)} words", hint=".help lists the commands."
+            )
     return ""
 
 

@@ -20,9 +20,9 @@ _OF_THE_QUERY: Final = (
     duckdb.NotSupportedError,
     duckdb.IOException,
 )
-# Damage inside of a file, which DuckDB does not name; so is an error without a class of its own.
+# Damage inside a file, which DuckDB does not name; an error without its own class means the same.
 _OF_A_FILE: Final = re.compile(r"Invalid Input Error: .*(Parquet|stats size|Invalid unicode)")
-# What people look for, and the API does not keep.
+# What people look for, but the API does not store.
 _NOT_STORED: Final = re.compile(
     r'(?:column|Table with name|Column with name) "?(?:'
     r"(?P<time>\w*(?:latency|duration|elapsed|response_time|ttft)\w*)"
@@ -30,9 +30,9 @@ _NOT_STORED: Final = re.compile(
     re.IGNORECASE,
 )
 _WHY_NOT_STORED: Final = {
-    "time": "The API does not store how long a completion took, nor the times of messages.",
-    "money": "The API does not store prices. List yours under `prices:` in the configuration "
-    "(the view costs), or join a file: --allow-files.",
+    "time": "The API does not store how long a completion took, or the times of messages.",
+    "money": "The API does not store prices. List yours under `prices:` in the configuration, for "
+    "the view costs, or join a file with --allow-files.",
 }
 _FILES_HINT: Final = "--allow-files lets a query read files outside the lake."
 _OUTSIDE: Final = re.compile(r'Cannot access (?:file|directory) "(.*)" - file system operations')
@@ -68,7 +68,7 @@ def errors_explained(location: str, views: Sequence[str]) -> Iterator[None]:
 
 
 def _not_read(error: duckdb.Error, location: str) -> ChatlakeError | None:
-    """Return what it means that DuckDB did not open a file: missing in the lake, or outside."""
+    """Return the error for a file that DuckDB did not open: missing in the lake, or outside it."""
     text = str(error)
     if has_moved(error, location):
         path = next(iter(re.findall(r'"([^"]+?\.parquet)', text)), text)
@@ -90,13 +90,13 @@ def _quotation(text: str) -> str:
 
 
 def _not_stored(text: str) -> str:
-    """Return why there is no such column, for what many look for; else nothing."""
+    """Return why there is no such column, if it is one that many look for; else nothing."""
     found = _NOT_STORED.search(text)
     return _WHY_NOT_STORED[found.lastgroup or ""] if found else ""
 
 
 def _hint(error: duckdb.Error, text: str, views: Sequence[str]) -> str:
-    """Return what may have been meant, as far as that can be told."""
+    """Return a suggestion of what may have been meant, if there is one."""
     missing = _MISSING_TABLE.search(text)
     if missing is not None and re.search(r"[./*]", missing[1]):
         return _FILES_HINT
@@ -108,7 +108,7 @@ def _hint(error: duckdb.Error, text: str, views: Sequence[str]) -> str:
     if meant_name is not None:
         return meant_name[0]
     if isinstance(error, duckdb.ParserException):
-        return "Give the shell the whole query in one pair of quotes, or in a file: - < FILE."
+        return "In the shell, put the whole query in one pair of quotes, or in a file: - < FILE."
     if isinstance(error, duckdb.BinderException) and "not found in FROM" in text:
         return "DESCRIBE completions lists the columns of a view."
     return ""

@@ -25,7 +25,7 @@ def as_text(value: Any) -> str:
 
 
 def as_json(value: Any, *, is_json: bool = False) -> bytes:
-    """Return a value as JSON; `is_json`: it is the text of a JSON column, to be put in as it is.
+    """Return a value as JSON; `is_json`: it is the text of a JSON column, to be inserted unchanged.
 
     Numbers are exact, infinities and NaN are null, bytes are base64.
     """
@@ -49,7 +49,7 @@ def _nested(value: Any) -> Any:
         json.loads(value)
     except (ValueError, RecursionError):
         return value
-    # A line break can only stand between the values: within texts JSON escapes it.
+    # A line break can only be between the values: within texts, JSON escapes it.
     return msgspec.Raw(value.replace("\n", " ").replace("\r", " ").encode())
 
 

@@ -1,4 +1,4 @@
-"""`chatlake status`: what is in the lake, and what is not in it yet."""
+"""`chatlake status`: what is in the lake, and what is missing."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ EXAMPLES = examples("chatlake status", "chatlake status --json")
 
 
 def status(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
-    """Show what is backed up, and what is not yet.
+    """Show what is backed up, and what is missing.
 
-    Shows also the last runs, the last full sweep, the open gaps, and how long the source keeps what
-    is not backed up yet. Contacts no source and needs no key.
+    Also shows the last runs, the last full sweep, the open gaps, and how long the source will keep
+    what is not backed up yet. Contacts no source and needs no key.
     """
     from datetime import UTC, datetime  # noqa: PLC0415
 

@@ -1,7 +1,7 @@
 """When a source's completions were created, as far as the source's dates are plausible.
 
-A source may send a `created` that lies in the future or is not a time. One such row must not make a
-lake look fresh for ever. So rows in the future are counted separately and do not set the age.
+A source may send a `created` that is in the future or is not a time. One such row must not make a
+lake look fresh forever. So rows in the future are counted separately and do not set the age.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from datetime import datetime, timedelta
 
 from chatlake.cli.words import count, moment
 from chatlake.errors import LakeError
-from chatlake.lake.files.parts import read_columns
 from chatlake.lake.lake import Lake
 from chatlake.model.manifest import PartFile, SourceRun, parse_time
 
 SKEW = timedelta(minutes=5)
-"""How far ahead of this machine's clock another one may be, without a word about it."""
+"""How far ahead of this machine's clock another one may be without a warning."""
 
 ReadTimes = Callable[[PartFile], list[tuple[str, datetime]]]
 """Returns (completion id, creation) of a file's rows that have one. Raises LakeError."""
@@ -25,7 +24,7 @@ ReadTimes = Callable[[PartFile], list[tuple[str, datetime]]]
 
 @dataclass(slots=True)
 class Dates:
-    """The oldest and the newest creation up to now, and how many rows say something else.
+    """The oldest and the newest creation up to now, and how many rows are implausible.
 
     `future`: rows created later than now; `example`: the id of one, and `example_at` its time.
     `timeless`: rows without a usable time. `read` opens the files that reach into the future.
@@ -41,9 +40,9 @@ class Dates:
     timeless: int = 0
 
     def take(self, file: PartFile) -> None:
-        """Take in a file of the table `completions`.
+        """Add a file of the table `completions`.
 
-        It is read, where it can be, only if the manifest says that it reaches into the future.
+        It is read, if possible, only if the manifest says that it reaches into the future.
         """
         if file.partition.is_timeless:
             self.timeless += file.rows
@@ -54,7 +53,7 @@ class Dates:
             return
         try:
             times = [] if self.read is None else self.read(file)
-        except LakeError:  # `chatlake verify` names it
+        except LakeError:  # `chatlake verify` reports it
             times = []
         if not times:
             self.future += file.rows if low > now + SKEW else 1
@@ -70,7 +69,7 @@ class Dates:
                 self.example, self.example_at = completion_id, created
 
     def bound(self) -> None:
-        """Where nothing but the future is known, let it be now: it is not less believable."""
+        """If only times in the future are known, use now instead: it is no less plausible."""
         if self.newest is None and self.future:
             self._span(self.now, self.now)
 
@@ -79,14 +78,14 @@ class Dates:
         self.newest = high if self.newest is None else max(high, self.newest)
 
     def warnings(self) -> list[str]:
-        """Return a line for each kind of time that cannot be believed."""
+        """Return a line for each kind of implausible time."""
         told = []
         if self.future and self.example_at is not None:
             has = "has" if self.future == 1 else "have"
             example = f"{self.example}, {moment(self.example_at)}".removeprefix(", ")
             told.append(
                 f"{count(self.future, 'completion')} {has} a time in the future, e.g. {example}; "
-                "ages leave that out"
+                "ages ignore it"
             )
         if self.timeless:
             has = "has" if self.timeless == 1 else "have"
@@ -98,7 +97,7 @@ class Dates:
 
 
 def future_run(runs: Iterable[SourceRun], now: datetime) -> list[str]:
-    """Return a warning of the last run where its time lies in the future, else nothing.
+    """Return a warning if the last run's time is in the future, else nothing.
 
     `runs`: newest first.
     """
@@ -107,13 +106,15 @@ def future_run(runs: Iterable[SourceRun], now: datetime) -> list[str]:
         return []
     began = moment(parse_time(newest.started_at))
     reason = "the clock of its machine was ahead, or this one's was put back"
-    return [f"the last run began in the future, {began}: {reason}; ages are no less than 0"]
+    return [f"the last run began in the future, {began}: {reason}; ages are shown as at least 0"]
 
 
 def times_in(lake: Lake) -> ReadTimes:
     """Return how the times of a file of this lake are read."""
 
     def read(file: PartFile) -> list[tuple[str, datetime]]:
+        from chatlake.lake.files.parts import read_columns  # noqa: PLC0415 - Arrow, seldom needed
+
         epoch = parse_time("1970-01-01T00:00:00Z")
         names = "completion_id", "created_at"
         return [

@@ -1,4 +1,4 @@
-"""What `chatlake status` tells, from the newest manifest, and of what no manifest lists."""
+"""The facts of `chatlake status`: from the newest manifest, and about unlisted files."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class SourceFacts:
     """One source of the configuration or of the lake.
 
     `rows`: by table. `covered_until`: everything created at the source before this instant is
-    stored or a named gap; None where that was never so. `expires_in`: how long the source keeps
-    the oldest completion that may not be stored yet, negative when it may be gone. `last_sweep`:
-    the last full sweep that read the list to its end; `sweep_every` as configured, None: never.
-    `warnings`: what about the source's times cannot be believed.
+    stored or a named gap; None if that was never true. `expires_in`: how long the source keeps the
+    oldest completion that may not be stored yet, negative when it may be gone. `last_sweep`: the
+    last full sweep that read the list to its end; `sweep_every` as configured, None: never.
+    `warnings`: implausible times of the source.
     """
 
     name: str
@@ -51,9 +51,9 @@ class SourceFacts:
 class StatusFacts:
     """The whole lake; `runs` newest first, `holder` writes to it now, `now` is UTC.
 
-    `unlisted_files`, `unlisted_bytes`: what lies there and no manifest lists; None if not counted.
-    `replaced_files`, `replaced_bytes`: how much of that lies below `replaced/`. `fingerprint`: of
-    the newest commit, None for a lake without one.
+    `unlisted_files`, `unlisted_bytes`: files in the lake that no manifest lists; None if not
+    counted. `replaced_files`, `replaced_bytes`: those of them in `replaced/`. `fingerprint`: of the
+    newest commit, None for a lake without one.
     """
 
     commit: int
@@ -86,13 +86,13 @@ def gather(
     now: datetime,
     read: ReadTimes | None = None,
 ) -> StatusFacts:
-    """Collect what there is to tell; `read` opens the files that reach into the future."""
+    """Collect the facts; `read` opens the files that reach into the future."""
     configured = {source.name: source for source in settings.sources}
     names = [*configured]
     known = {file.source for file in state.files.values()}
     known |= {failure.source for failure in state.failures.values()}
     names += sorted(known - configured.keys())
-    # In the order of their commits, which a clock that was put back does not change.
+    # In the order of their commits, which does not depend on the clock.
     runs = [_as_seen_now(run, holder) for run in reversed(state.runs.values())]
     sources = [_source(name, configured.get(name), state, runs, Dates(now, read)) for name in names]
     return StatusFacts(state.number, sources, runs, holder, now)
@@ -147,7 +147,7 @@ def _created(gap: Failure) -> datetime | None:
 
 
 def _covered_until(cursor: Cursor | None, runs: list[SourceRun], dates: Dates) -> datetime | None:
-    """Return until when the source is backed up, but for named gaps.
+    """Return until when the source is backed up, except for named gaps.
 
     A run that read the list to its end has seen whatever was created before it began; one that
     ended early has seen what lies before its cursor. A cursor in the future has passed what is

@@ -1,6 +1,6 @@
 """The standard streams of this process: closed, full, or a pipe whose reader has ended.
 
-The work of a command counts more than its messages. So a standard error that cannot be written is
+The work of a command matters more than its messages. So a standard error that cannot be written is
 ignored. A standard output that cannot be written ends a command whose work is its output. A command
 that has done its work (a backup) warns in one line, and ends with the exit code of that work.
 """
@@ -26,10 +26,10 @@ class OutputLostError(OSError):
 
 
 class _Output(io.FileIO):
-    """Standard output: what goes wrong there is known from what goes wrong elsewhere."""
+    """Standard output, whose errors can be told from errors elsewhere."""
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Write bytes. BrokenPipeError where the reader has gone, OutputLostError."""
+        """Write bytes. BrokenPipeError if the reader has gone, OutputLostError."""
         try:
             return super().write(data)
         except BrokenPipeError:
@@ -40,18 +40,18 @@ class _Output(io.FileIO):
 
 
 class _Notes(io.FileIO):
-    """Standard error: what it does not take is dropped."""
+    """Standard error; what cannot be written is dropped."""
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Write bytes, or do as if."""
+        """Write bytes, or pretend to."""
         with suppress(OSError):
             return super().write(data)
         return memoryview(data).nbytes
 
 
 def watch() -> None:
-    """Put streams in place of the process's own that behave as this module says."""
-    # Closed streams were given something to write to; Python had made them None before.
+    """Replace the process's standard streams by ones that behave as this module says."""
+    # Closed streams now have something to write to; Python had set them to None before.
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 - for the whole process
     sys.stdout = _watched(_Output(1, "wb", closefd=False), sys.stdout)
     sys.stderr = _watched(_Notes(2, "wb", closefd=False), sys.stderr, each_line=True)
@@ -69,16 +69,16 @@ def _watched(raw: io.FileIO, before: TextIO | None, *, each_line: bool = False) 
 
 
 def drop_output() -> None:
-    """Let what is still to be written to standard output go nowhere."""
+    """Discard what is still to be written to standard output."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
 
 
 def settle() -> None:
-    """Write out what is left for standard output: the interpreter would end with a code of its own.
+    """Flush standard output here, because the interpreter would end with its own code.
 
-    Where that fails, the command has said so.
+    If it fails, the command has already said so.
     """
     try:
         sys.stdout.flush()
@@ -88,7 +88,7 @@ def settle() -> None:
 
 @contextmanager
 def after_the_work() -> Iterator[None]:
-    """Show inside the block what was done: where that cannot be shown, it is done all the same."""
+    """Show inside the block what was done; if it cannot be shown, that is not an error."""
     try:
         yield
         sys.stdout.flush()
@@ -96,4 +96,4 @@ def after_the_work() -> Iterator[None]:
         drop_output()
     except OutputLostError as error:
         drop_output()
-        warn(f"cannot write standard output: {error.strerror}. What was done is kept.")
+        warn(f"cannot write to standard output: {error.strerror}. What was done is kept.")

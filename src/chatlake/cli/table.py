@@ -1,4 +1,4 @@
-"""Rows in columns, for people: fits a terminal, and stays whole in a pipe."""
+"""Rows in columns, for people: cut to fit a terminal, complete in a pipe."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FEW = 4
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Text on one line; `quiet`: not a value but the absence of one."""
+    """Text on one line; `quiet`: it shows a missing value."""
 
     text: str
     quiet: bool = False
@@ -26,7 +26,7 @@ class Cell:
 class Layout:
     """Which columns are shown, and how wide. `total_columns`: how many there are.
 
-    `width` is the terminal's, None where nothing is cut. `ascii_only`: no lines but `-`, `|`, `+`.
+    `width` is the terminal's, None if nothing is cut. `ascii_only`: no lines but `-`, `|`, `+`.
     `texts`: which columns may hold text to read. In a narrow terminal columns without a value go
     first, then those in the middle, and texts last.
     """
@@ -70,7 +70,7 @@ class Layout:
         order = empty[::-1]
         for rest in (others, texts):
             while rest:
-                order.append(rest.pop(len(rest) // 2))  # the middle: both ends tell most
+                order.append(rest.pop(len(rest) // 2))  # the middle: both ends tell the most
         return order
 
     def _is_empty(self, index: int, rows: Sequence[Sequence[Cell]]) -> bool:
@@ -98,7 +98,7 @@ class Layout:
 
 
 def lines(layout: Layout, rows: Iterable[Sequence[Cell]], dim: str, end: str) -> Iterator[str]:
-    """Yield header, rule and rows; `dim` and `end` stand around what is quiet.
+    """Yield header, rule and rows; `dim` and `end` surround what is quiet.
 
     Widths come from the first thousand rows, so that any number of them needs little memory.
     """

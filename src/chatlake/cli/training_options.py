@@ -13,23 +13,29 @@ if TYPE_CHECKING:
 
 ChoiceOption = Annotated[
     str,
-    typer.Option("--choice", metavar="0|all", help="The first reply, or a line for each reply."),
+    typer.Option(
+        "--choice", metavar="0|all", help="Use the first reply, or write a line for each reply."
+    ),
 ]
 KeepOption = Annotated[
     list[str] | None,
     typer.Option(
         "--keep",
         metavar="REASON",
-        help="Keep replies that are left out otherwise: length, content_filter, refusal, empty; "
-        "may be given again.",
+        help=(
+            "Keep replies that are otherwise left out: length, content_filter, refusal, empty; "
+            "repeatable."
+        ),
     ),
 ]
 RepairOption = Annotated[
     bool,
     typer.Option(
         "--repair-tools",
-        help="Fill in tool calls that the API does not store with inputs, from the completion "
-        "that made them.",
+        help=(
+            "Fill in the tool calls of inputs, which the API does not store, from the completion "
+            "that made them."
+        ),
     ),
 ]
 ImagesOption = Annotated[
@@ -41,14 +47,15 @@ ImagesOption = Annotated[
     ),
 ]
 MaxImagesOption = Annotated[
-    int, typer.Option("--max-images", metavar="N", help="Skip what has more images than this.")
+    int,
+    typer.Option("--max-images", metavar="N", help="Skip completions with more images than this."),
 ]
 DedupeOption = Annotated[
     str,
     typer.Option(
         "--dedupe",
         metavar="exact|input|longest|none",
-        help="Skip the same line again, the same inputs again, or earlier turns of a conversation.",
+        help="Skip repeated lines, repeated inputs, or earlier turns of a conversation.",
     ),
 ]
 SplitOption = Annotated[
@@ -64,12 +71,16 @@ GroupOption = Annotated[
     typer.Option(
         "--group-by",
         metavar="metadata.KEY",
-        help="Split by this value, not by the first user message.",
+        help="Split by this value instead of by the first user message.",
     ),
 ]
 TokensOption = Annotated[
     int | None,
-    typer.Option("--max-tokens", metavar="N", help="Skip what used more tokens, as stored."),
+    typer.Option(
+        "--max-tokens",
+        metavar="N",
+        help="Skip completions that used more tokens than this, as stored.",
+    ),
 ]
 
 

@@ -41,17 +41,17 @@ def vacuum(
         bool, typer.Option("--dry-run", help="Only show what would be removed.")
     ] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Do not ask. Without a terminal it never asks.")
+        bool, typer.Option("--yes", help="Do not ask first. Without a terminal, it never asks.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Remove files that no manifest lists.
 
-    They were replaced, or left by killed runs. It shows what it would remove, and asks first.
-    It removes no data of the lake and no manifest. Exports that started before the files were
-    replaced may still read them; --older-than gives them time. Younger files in the tables'
-    folders move to `replaced/`, so that a glob over the folders counts right. Exit codes: 0
-    done, 7 a manifest is damaged (nothing was removed), 8 locked by another run.
+    They were replaced, or left behind by killed runs. The command shows what it would remove, and
+    asks first. It never removes data of the lake or manifests. Exports that started before the
+    files were replaced may still read them; --older-than gives them time. Newer unlisted files in
+    the tables' folders move to `replaced/`, so that a glob over the folders counts correctly. Exit
+    codes: 0 done, 7 a manifest is damaged (nothing was removed), 8 locked by another run.
     """
     from chatlake.bootstrap.maintenance import tidy_lake, unlisted_now, vacuum_lake  # noqa: PLC0415
     from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415

@@ -25,7 +25,7 @@ EXAMPLES = examples(
     "chatlake verify --expect 9f86d081884c",
     "chatlake verify --against-api --sample 200",
 )
-_HINT = "Each file is named with what to do. Nothing was changed."
+_HINT = "Each finding says what to do. Nothing was changed."
 
 
 def verify(
@@ -35,8 +35,10 @@ def verify(
         typer.Option(
             "--subset",
             metavar="K/N",
-            help="Only an Nth of the files, those checked longest ago. 1/30 to 30/30, one a night, "
-            "cover all files.",
+            help=(
+                "Check only one Nth of the files, those checked longest ago. 1/30 to 30/30, one "
+                "per night, cover all files."
+            ),
         ),
     ] = None,
     expect: Annotated[
@@ -44,8 +46,8 @@ def verify(
         typer.Option(
             "--expect",
             metavar="FINGERPRINT",
-            help="A fingerprint that a backup or `chatlake status` once printed: the lake must "
-            "still have the commit that it stands for.",
+            help="A fingerprint that a backup or `chatlake status` once printed: check that the "
+            "lake still has that commit.",
         ),
     ] = None,
     *,
@@ -69,13 +71,13 @@ def verify(
         bool,
         typer.Option(
             "--against-api",
-            help="Also list the sources again and compare: what is missing, changed or extra. "
-            "Needs their keys, and keeps to their pace.",
+            help="Also list the sources, and report what is missing, changed or extra in the "
+            "lake. Needs their keys, and respects their pace.",
         ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Read every file of the lake again.
+    """Check every file of the lake for damage.
 
     It checks size, SHA-256, rows, columns, keys, counts and images, derives each column again
     from the objects that the API sent, and follows the chain of commits. It contacts no source and
@@ -104,7 +106,7 @@ def verify(
     storage = storage_of(settings.lake_location, settings.access)
     with bytes_shown("reading manifests", "reading files", bar=sys.stderr.isatty()) as progress:
         report = verify_storage(storage, subset=part, expectation=expectation, progress=progress)
-    if report.is_sound:  # else the catalogue may be evidence
+    if report.is_sound:  # otherwise the catalogue may be evidence
         with suppress(ChatlakeError):
             open_lake(settings)  # a lake that was moved works again after any command
     error: ChatlakeError | None = _error(report)
@@ -197,7 +199,7 @@ def _document(report: VerifyReport, error: ChatlakeError | None) -> dict[str, An
 
 
 def _expected(report: VerifyReport) -> dict[str, Any] | None:
-    """Return which commit has the expected fingerprint, null where none has."""
+    """Return which commit has the expected fingerprint; null if none has."""
     wanted = report.expectation
     if wanted is None:
         return None
@@ -216,7 +218,7 @@ def _show(report: VerifyReport) -> None:
     for finding in report.findings:
         say(f"{paint('✗', 'red')} {printable(finding.path)}: {printable(finding.problem)}")
         say(f"  {paint('→', 'dim')} {printable(finding.remedy)}")
-    verdict = "all sound"
+    verdict = "no damage"
     if not report.is_sound:
         verdict = paint(count(len(report.findings), "problem"), "red")
     files = count(report.files, "file")

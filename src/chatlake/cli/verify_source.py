@@ -1,4 +1,4 @@
-"""What `chatlake verify --against-api` tells: the lake and its sources, side by side."""
+"""The output of `chatlake verify --against-api`: the lake and its sources compared."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from chatlake.verify.source import Comparison, Progress
 
 _SHOWN: Final = 10
 _KINDS: Final = (
-    ("missing", "red", "listed, and not in the lake"),
+    ("missing", "red", "listed, but not in the lake"),
     ("incomplete", "yellow", "in the lake without all their messages"),
     ("changed", "yellow", "changed at the source since they were stored"),
     ("unfetched", "yellow", "could not be fetched from the source"),
-    ("different", "red", "stored otherwise than the source sends them"),
-    ("extra", "dim", "in the lake, and no longer listed by the source"),
+    ("different", "red", "stored differently from what the source sends"),
+    ("extra", "dim", "in the lake, but no longer listed by the source"),
     ("kept", "dim", "kept with messages that the source no longer has"),
     ("newer", "dim", "created since the last backup"),
 )
@@ -29,7 +29,10 @@ _KINDS: Final = (
 
 @contextmanager
 def source_shown(*, spinner: bool) -> Iterator[Progress]:
-    """Give what shows how far the comparison is; without a `spinner` nothing is shown."""
+    """Give a function that shows the progress of the comparison.
+
+    Without a `spinner`, nothing is shown.
+    """
     if not spinner:
         yield lambda *_: None
         return
@@ -70,7 +73,7 @@ def comparison_documents(comparisons: Sequence[Comparison]) -> list[dict[str, An
 
 
 def error_of(comparisons: Sequence[Comparison]) -> ChatlakeError | None:
-    """Return what the exit code says: damage, gaps, or nothing."""
+    """Return the error for the exit code: damage, gaps, or none."""
     different = sum(len(each.different) for each in comparisons)
     if different:
         return LakeDamagedError(

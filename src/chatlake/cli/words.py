@@ -46,7 +46,7 @@ def moment(at: datetime) -> str:
 
 
 def ago(at: datetime, now: datetime) -> str:
-    """Return how long `at` is past, `3 h 5 min ago`; a time to come is `just now`."""
+    """Return how long ago `at` was, `3 h 5 min ago`; a time in the future is `just now`."""
     seconds = (now - at).total_seconds()
     return "just now" if seconds < 1 else f"{duration(seconds)} ago"
 

@@ -1,7 +1,7 @@
-"""A YAML file as plain values, with the line on which each of them stands.
+"""A YAML file as plain values, with the line of each.
 
 Scalars are read by YAML 1.2's rules, as editors do: `yes` and `2026-01-31` are text, and `010`
-is ten. A key that stands twice is an error; anchors and `<<` work.
+is ten. A duplicate key is an error; anchors and `<<` work.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NO_TAGS = "expected a plain value, without a YAML tag"
 
 
 class _TooManyValuesError(Exception):
-    """The file holds more values than a configuration has, or names them more often."""
+    """The file has more values than a configuration may have, or refers to them too often."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -64,7 +64,7 @@ for _name, _pattern, _first in (
 class Document:
     """The file `shown`: `data` as YAML holds it, and the line (from 1) of each location.
 
-    `problems` are those that YAML itself would pass over: location, line, text.
+    `problems` are those that YAML itself ignores: location, line, text.
     """
 
     shown: str
@@ -74,7 +74,7 @@ class Document:
     visits: int = 0
 
     def visit(self, count: int = 1) -> None:
-        """Count values that are looked at: aliases and merges reach the same ones many times."""
+        """Count the values visited: aliases and merges reach the same ones many times."""
         self.visits += count
         if self.visits > 2 * _LARGEST:
             raise _TooManyValuesError
@@ -94,7 +94,10 @@ def read_text(path: Path, shown: str) -> str:
         if len(data) > _LARGEST_BYTES:
             raise ConfigurationError(
                 f"{shown}: the file is larger than {_LARGEST_BYTES >> 10} KiB",
-                hint="A configuration is a few kilobytes; put ids into a file, select.ids_file.",
+                hint=(
+                    "A configuration is a few kilobytes; put ids into a separate file "
+                    "(select.ids_file)."
+                ),
             )
         return data.decode("utf-8-sig")
     except FileNotFoundError:
@@ -110,7 +113,7 @@ def read_text(path: Path, shown: str) -> str:
 
 
 def parse(text: str, shown: str) -> Document:
-    """`text` as a document; raises ConfigurationError with line and column if it isn't YAML."""
+    """`text` as a document; raises ConfigurationError with line and column if it is not YAML."""
     document = Document(shown)
     try:
         node = yaml.compose(text, Loader=_Loader)
@@ -118,15 +121,17 @@ def parse(text: str, shown: str) -> Document:
             document.data = _value(node, (), document, ())
     except _TooManyValuesError:
         raise ConfigurationError(
-            f"{shown}: the file holds too many values, including aliases and merges: more than "
+            f"{shown}: the file contains too many values, including aliases and merges: more than "
             f"{_LARGEST}",
-            hint="Put ids into a file, select.ids_file, and use fewer aliases and merges.",
+            hint=(
+                "Put ids into a separate file (select.ids_file), and use fewer aliases and merges."
+            ),
         ) from None
     except yaml.MarkedYAMLError as problem:
         raise _syntax_error(problem, text, shown) from None
     except yaml.reader.ReaderError as problem:
         line = text.count("\n", 0, problem.position) + 1
-        message = f"{shown}:{line}: the file holds a control character"
+        message = f"{shown}:{line}: the file contains a control character"
         raise ConfigurationError(message, hint="Save the file as plain UTF-8 text.") from None
     except RecursionError:
         raise ConfigurationError(f"{shown}: the file is nested too deeply") from None
@@ -145,7 +150,7 @@ def _syntax_error(problem: yaml.MarkedYAMLError, text: str, shown: str) -> Confi
     elif "${" in line:
         hint = 'Within { } and [ ], put references in quotes: "${NAME}".'
     else:
-        hint = "Put a value that begins with * & ! % @ ` { [ or holds ': ' in quotes."
+        hint = "Put a value that begins with * & ! % @ ` { [ or contains ': ' in quotes."
     return ConfigurationError(f"{shown}{place}: not valid YAML: {what}", hint=hint)
 
 

@@ -92,7 +92,7 @@ def _sent(name: str, value: object) -> str | SecretReference:
         raise ValueError(f"expected {SECRET_EXPECTED}; a literal key is refused")
     if not re.fullmatch(_VISIBLE, text):
         raise ValueError("expected text of printable ASCII characters")
-    return value if isinstance(value, Text) else text  # it remembers what it holds of references
+    return value if isinstance(value, Text) else text  # it remembers its references
 
 
 def _with_scheme(text: str) -> SecretReference:

@@ -1,9 +1,9 @@
 """The kinds of values that the configuration holds: what each accepts, and its JSON Schema.
 
 Choices and bounds are pydantic's own (`Literal`, `Field(ge=…, le=…)`); `EXPANDS` beside them lets
-the file say `${NAME}` instead. Kinds that pydantic does not know have a `Leaf`, which stands in
-`Annotated[type, Leaf(...)]`. Its `check` turns what YAML gave into the value that the program
-uses, or raises ValueError with a text that begins with "expected".
+the file say `${NAME}` instead. Kinds that pydantic does not know have a `Leaf`, in `Annotated[type,
+Leaf(...)]`. Its `check` turns what YAML gave into the value that the program uses, or raises
+ValueError with a text that begins with "expected".
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _REFERENCE_SCHEMA = {"type": "string", "pattern": r"\$\{[^{}]+\}"}
 
 
 class Section(BaseModel):
-    """What all parts of the configuration have in common: frozen, no unknown keys."""
+    """The base of all parts of the configuration: frozen, no unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -67,7 +67,7 @@ def text_of(value: object, expected: str) -> str:
 
 
 def words(expected: str, pattern: str, *, expands: bool = True, never: Sequence[str] = ()) -> Leaf:
-    """Text that `pattern` matches as a whole; `never`: names of folders that mean nothing."""
+    """Text that `pattern` matches completely; `never`: reserved folder names."""
     shape = re.compile(pattern)
     schema: dict[str, Any] = {"type": "string", "pattern": pattern}
     if never:
@@ -127,7 +127,7 @@ def size() -> Leaf:
 
 
 class EmptyIsDefault:
-    """Marks a key that is as if left out when it stands there with nothing under it."""
+    """Marks a key that counts as left out if it is present but empty."""
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -162,7 +162,7 @@ def _default_of_empty(value: Any) -> Any:
 
 
 def _from_environment(value: Any) -> Any:
-    """The number or truth value in a text that came out of the environment."""
+    """The number or truth value in a text from the environment."""
     if isinstance(value, Text):
         if value.isdecimal() and len(value) < 20:
             return int(value)

@@ -1,4 +1,4 @@
-"""Lists of completion ids, one a line, as `--ids-file` and `select.ids_file` take them."""
+"""Lists of completion ids, one per line, as `--ids-file` and `select.ids_file` take them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LONGEST_ID = 512
 LONGEST_LINE = 4096
 LARGEST_FILE = 128 << 20
 _OPEN_PIPES = re.compile(r"/dev/(fd/[0-9]+|stdin)|/proc/(self|[0-9]+)/fd/[0-9]+")
-_HINT = "Give a text file with one completion id a line."
+_HINT = "Give a text file with one completion id per line."
 ID_PATTERN = rf"^[^\x00-\x1f\x7f]{{1,{LONGEST_ID}}}$"
 _ID = re.compile(ID_PATTERN)
 _HEADERS = ("id", "completion_id")
@@ -33,7 +33,7 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class IdList:
-    """Completion ids in the order of their first mention, and how often one came again."""
+    """Completion ids in the order of their first mention, and the number of duplicates."""
 
     ids: tuple[str, ...]
     duplicates: int = 0
@@ -50,7 +50,7 @@ def unique_ids(ids: Iterable[str]) -> IdList:
 
 
 def is_id(text: str) -> bool:
-    """Whether `text` can be a completion id: servers choose freely, but no control characters."""
+    """Whether `text` can be a completion id: anything without control characters."""
     return _ID.fullmatch(text) is not None and text.isprintable()
 
 
@@ -87,9 +87,10 @@ def lines_of(
     name: str = "standard input",
     error: type[UsageError | ConfigurationError] = UsageError,
 ) -> Iterator[str]:
-    """The lines of an open file; raises `error` where one, or the whole, is larger than a list is.
+    """The lines of an open file.
 
-    No more than a line is read at once, so that neither takes the memory.
+    Raises `error` if a line or the whole file is too large for a list. Only one line is in memory
+    at a time.
     """
     left = LARGEST_FILE
     for number in count(1):
@@ -110,7 +111,7 @@ def lines_of(
 
 
 def _open(path: Path, error: type[UsageError | ConfigurationError]) -> TextIO:
-    """Open a list of ids, without waiting for a writer of a FIFO; raises `error` for devices."""
+    """Open a list of ids without waiting for the writer of a FIFO; raises `error` for devices."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     mode = os.fstat(descriptor).st_mode
     is_pipe = stat.S_ISFIFO(mode) and _OPEN_PIPES.fullmatch(str(path)) is not None
@@ -125,7 +126,7 @@ def _open(path: Path, error: type[UsageError | ConfigurationError]) -> TextIO:
 def _read(
     lines: Iterable[str], name: str, error: type[UsageError | ConfigurationError]
 ) -> Iterable[str]:
-    first = True  # of the lines that hold something
+    first = True  # of the lines that are not empty
     try:
         for number, line in enumerate(lines, 1):
             text = line.removeprefix("\ufeff").strip()

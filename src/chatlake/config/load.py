@@ -23,8 +23,8 @@ PLACES = (Path("chatlake.yaml"), Path("config/chatlake.yaml"))
 def find_settings_file(path: Path | None = None) -> Path:
     """`path`, else `$CHATLAKE_CONFIG`, else the first of `PLACES` that exists.
 
-    Raises ConfigurationError, naming what was tried, if there is none. That a named file
-    exists is not checked here.
+    Raises ConfigurationError, naming what was tried, if there is none. It does not check that a
+    named file exists.
     """
     named = path or os.environ.get(VARIABLE)
     if named:
@@ -84,12 +84,13 @@ def _check_top(document: Document, shown: str) -> None:
         raise ConfigurationError(f"{shown}:1: the file is empty, {expected}", hint=hint)
     if not isinstance(data, dict):
         kind = "a list" if isinstance(data, list) else "a single value"
-        raise ConfigurationError(f"{shown}:1: the file holds {kind}, {expected}")
+        raise ConfigurationError(f"{shown}:1: the file contains {kind}, {expected}")
     version = data.get("version")
     if isinstance(version, int) and version > VERSION:
         line = document.line(("version",))
         raise ConfigurationError(
-            f"{shown}:{line}: version: got {version}, expected {VERSION}, the newest known here",
+            f"{shown}:{line}: version: got {version}, expected {VERSION}, the newest version that "
+            "this chatlake knows",
             hint="Upgrade chatlake.",
         )
 
@@ -137,7 +138,7 @@ def _is_kept(location: Location, text: str) -> bool:
 
 
 def _without_repeats(before: list[Problem], after: list[Problem]) -> list[Problem]:
-    """Both lists: no second problem of one value, no unset variable below an unknown key."""
+    """Merge both lists: one problem per value, and no unset variable below an unknown key."""
     unknown = [problem.location for problem in after if problem.text.startswith("unknown key")]
     kept = [
         problem

@@ -17,7 +17,7 @@ from chatlake.config.fields import Leaf, text_of
 from chatlake.config.references import SECRET_PATTERN, SecretReference, Text
 
 URL_PATTERN = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
-# Plain HTTP to another host; one that a reference names is not known before it is read.
+# Plain HTTP to another host; an address behind a reference is unknown until it is read.
 OPEN_HTTP_PATTERN = r"^http://(?!(?:localhost|[^/:]*\.localhost|127(?:\.[0-9]+){3}|\[::1\]|[^/]*\$\{.*)(?::[0-9]*)?(?:/|$))"
 _SHELL_SYNTAX = re.compile(r"\$(?P<name>[A-Za-z_][A-Za-z0-9_]*)|\$\(|`")
 LAKE_SCHEMES = ("s3", "gs", "az")
@@ -65,7 +65,7 @@ def _base_url(value: object) -> str:
     text = text.rstrip("/")
     if text.endswith("/chat/completions"):
         raise ValueError("expected the address without /chat/completions at its end")
-    if isinstance(value, Text):  # it remembers what it holds of references
+    if isinstance(value, Text):  # it remembers its references
         return Text(text, written=value.written, where=value.where, resolved=value.resolved)
     return text
 
@@ -117,7 +117,7 @@ def _from_folder(path: Path, info: ValidationInfo) -> Path:
 
 
 def check_shell(value: object, text: str) -> None:
-    """Refuse what only a shell would replace: else it names a folder `$HOME`, literally."""
+    """Refuse what only a shell would replace: it would name a folder `$HOME`, literally."""
     found = _SHELL_SYNTAX.search(text)
     if found is None:
         return

@@ -14,14 +14,14 @@ _HIGHEST = 1_000_000.0
 
 
 def _amount(value: object) -> float:
-    if isinstance(value, Text):  # it came out of the environment
+    if isinstance(value, Text):  # it came from the environment
         try:
             value = float(value)
         except ValueError:
             value = None
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not 0 <= float(value) <= _HIGHEST:  # type: ignore[arg-type]
-        raise ValueError(f"expected dollars a million tokens, from 0 to {_HIGHEST:.0f}")
+        raise ValueError(f"expected dollars per million tokens, from 0 to {_HIGHEST:.0f}")
     return float(value)  # type: ignore[arg-type]
 
 
@@ -39,22 +39,26 @@ DAY = Leaf(_day, {"type": "string", "format": "date"}, lambda day: day.isoformat
 
 
 class PriceEntry(Section):
-    """What the tokens of some models cost from a day on."""
+    """The token prices of some models from a day on."""
 
     model: Annotated[str, words("a model, or a pattern with *", r"[^\s]{1,200}")] = Field(
-        description="The model, or a pattern: * stands for any characters. The longest that fits "
-        "decides.",
+        description=(
+            "The model, or a pattern: * stands for any characters. The longest matching pattern "
+            "applies."
+        ),
         examples=["gpt-4o-2024-*"],
     )
     valid_from: Annotated[date, DAY] = Field(
-        description="First UTC day of this price. For a later price add another entry.",
+        description="First UTC day of this price. To change the price later, add another entry.",
         examples=["2026-01-31"],
     )
-    input: Annotated[float, DOLLARS] = Field(description="Dollars a million prompt tokens.")
+    input: Annotated[float, DOLLARS] = Field(description="Dollars per million prompt tokens.")
     cached_input: Annotated[float, DOLLARS] | None = Field(
         default=None,
-        description="Dollars a million of those that came out of the cache; null: as `input`.",
+        description=(
+            "Dollars per million prompt tokens read from the cache; null: the same as `input`."
+        ),
     )
     output: Annotated[float, DOLLARS] = Field(
-        description="Dollars a million completion tokens, reasoning included."
+        description="Dollars per million completion tokens, including reasoning."
     )

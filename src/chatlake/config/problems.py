@@ -1,7 +1,7 @@
-"""What is wrong with a configuration, in words that its author understands.
+"""The problems of a configuration, in words that its author understands.
 
 A problem is one line: file, line, key path, the value as it is written, what is expected. Values
-that are or may be secrets, and values out of the environment, are never shown.
+that are or may be secrets, and values from the environment, are never shown.
 """
 
 from __future__ import annotations

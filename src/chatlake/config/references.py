@@ -1,4 +1,4 @@
-"""References to what the configuration does not hold: `${NAME}`, `secret:NAME`, `file:/PATH`.
+"""References to values outside the configuration: `${NAME}`, `secret:NAME`, `file:/PATH`.
 
 Two kinds of values refer to something else:
 
@@ -44,10 +44,10 @@ _LONG_WORD = re.compile(r"\b(?=[A-Za-z]*[0-9])[A-Za-z0-9]{32,}\b")
 
 
 class Text(str):
-    """A string from the file that remembers how it was `written` and `where` it stands.
+    """A string from the file that remembers how it was `written`, and `where`.
 
-    `str(text)` is the expanded value; error messages show `written`, so that nothing which
-    came out of the environment is printed. `resolved`: what its references stand for.
+    `str(text)` is the expanded value; error messages show `written`, so that nothing from the
+    environment is printed. `resolved`: what its references stand for.
     """
 
     __slots__ = ("resolved", "where", "written")
@@ -119,10 +119,10 @@ class SecretReference:
     def resolve(self, secret_loader: SecretLoader | None = None) -> str:
         """The secret, surrounding whitespace removed, after `prefix`.
 
-        It is read anew each time. Raises ConfigurationError, naming the reference and never the
+        It is read again each time. Raises ConfigurationError, naming the reference and never the
         value: an unset or empty variable, no such block, no `secret_loader` given for a block, a
-        file that is missing, unreadable, empty, too large or none, or a value that no HTTP header
-        can carry.
+        file that is missing, unreadable, empty, too large or not a regular file, or a value that is
+        not allowed in an HTTP header.
         """
         match self.kind:
             case "env":
@@ -135,7 +135,7 @@ class SecretReference:
         if not value:
             raise self._error(f"{self} is empty", self._remedy())
         if not (value.isascii() and value.isprintable()):
-            raise self._error(f"{self} holds characters that no HTTP header can carry")
+            raise self._error(f"{self} contains characters that are not allowed in an HTTP header")
         note_secret(value)
         return self.prefix + value
 
@@ -166,7 +166,8 @@ class SecretReference:
             return f"export {self.name}=…"
         if self.kind == "file":
             return (
-                "Write only the secret into this file, and let the user who runs chatlake read it."
+                "Put only the secret into this file, and make it readable for the user who runs "
+                "chatlake."
             )
         return f"Create the Secret block {self.name!r} in Prefect, or refer to ${{NAME}}."
 
@@ -177,8 +178,8 @@ class SecretReference:
 def expand(text: str, environ: Mapping[str, str]) -> str:
     """`text` with each `${NAME}` and `${NAME:-default}` replaced from `environ`.
 
-    Raises ValueError for a variable that is unset or empty and has no default, and for a
-    reference that is not well formed.
+    Raises ValueError for a variable that is unset or empty and has no default, and for a malformed
+    reference.
     """
     return _REFERENCE.sub(lambda found: _value(found, environ), text)
 

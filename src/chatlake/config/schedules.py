@@ -73,10 +73,10 @@ TIMEZONE = Leaf(_timezone, {"type": "string", "pattern": r"^[A-Za-z][A-Za-z0-9_+
 
 
 def longest_pause(cron: str) -> timedelta | None:
-    """Return the longest time between two runs of a cron expression, None where it is not clear.
+    """Return the longest time between two runs of a cron expression, None if it is not clear.
 
-    Of each day the same times are taken: a day that a clock change makes an hour longer counts as
-    others do. Days such as `L`, `LW` or `5#2` are not followed.
+    Clock changes are ignored: a day that one makes an hour longer counts as any other. Days such as
+    `L`, `LW` or `5#2` are not followed.
     """
     minute, hour, day, month, weekday = cron.split()
     try:
@@ -105,7 +105,7 @@ def longest_pause(cron: str) -> timedelta | None:
 
 
 def _numbers(text: str, lowest: int, highest: int, names: dict[str, int]) -> set[int]:
-    """Return what a field stands for; ValueError for what only some schedulers know."""
+    """Return the meaning of a field; ValueError for syntax that only some schedulers know."""
     found: set[int] = set()
     for part in text.split(","):
         span, _, step = part.partition("/")

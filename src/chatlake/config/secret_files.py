@@ -10,17 +10,17 @@ LARGEST_BYTES: Final = 64 << 10
 
 
 def secret_in_file(path: str) -> str:
-    """Return the text of a file that holds a secret alone, as it is now.
+    """Return the current text of a file that contains only a secret.
 
     Links are followed: Kubernetes changes a secret by pointing one elsewhere. Raises ValueError,
-    which never holds any of the content, for what is missing, unreadable, no regular file (a pipe
-    could be waited for without end), larger than 64 KiB, or no text.
+    which never contains any of the content, for a file that is missing, unreadable, not a regular
+    file (reading a pipe could block forever), larger than 64 KiB, or not text.
     """
     path = os.path.expanduser(path)  # noqa: PTH111  an unknown ~user stays as it is
     if not os.path.isabs(path):  # noqa: PTH117
         raise ValueError("expected a path from the root, such as file:/run/secrets/key")
     try:
-        # Without O_NONBLOCK a pipe would hold the run up before it is seen to be one.
+        # Without O_NONBLOCK, opening a pipe would block before it is recognised as one.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             mode = os.fstat(descriptor).st_mode
@@ -40,4 +40,4 @@ def secret_in_file(path: str) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         pass
-    raise ValueError("the file holds no text")
+    raise ValueError("the file contains no text")

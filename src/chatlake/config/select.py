@@ -56,16 +56,16 @@ class Select(Section):
     def fingerprint(self) -> str:
         """16 hexadecimal digits that change when model, metadata or a time bound changes.
 
-        The lists of ids do not enter: they select by themselves, beside the listing.
+        The lists of ids are not included: they select on their own, independent of the listing.
         """
         bounds = [at and at.isoformat() for at in (self.created_after, self.created_before)]
         text = json.dumps([self.model, sorted(self.metadata.items()), bounds])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def chosen_ids(self) -> IdList | None:
-        """`ids` and those in `ids_file`, or None if neither key is used: then all are meant.
+        """`ids` and those in `ids_file`; None if neither key is used, which means all.
 
-        Raises ConfigurationError if the file is unreadable or holds something else.
+        Raises ConfigurationError if the file is unreadable or contains anything else.
         """
         if self.ids_file is None:
             return IdList(self.ids) if self.ids else None

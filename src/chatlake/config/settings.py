@@ -94,7 +94,7 @@ class Settings(Section):
         default=Runner(), description="Where the Prefect flows run the batches."
     )
     prices: tuple[PriceEntry, ...] = Field(
-        default=(), description="What tokens cost, for the view `costs`. chatlake knows no prices."
+        default=(), description="Token prices, for the view `costs`. chatlake comes without prices."
     )
     _path: Path = PrivateAttr(Path("chatlake.yaml"))
 

@@ -38,7 +38,7 @@ def parse_size(text: str) -> int:
 
 
 def format_size(size: int) -> str:
-    """The shortest text that `parse_size` reads back; a count of bytes where no unit fits."""
+    """The shortest text that `parse_size` reads back; a number of bytes if no unit fits."""
     for unit, factor in UNITS.items():
         if size >= factor and size % factor == 0:
             return f"{size // factor}{unit}"

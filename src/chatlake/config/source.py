@@ -1,6 +1,6 @@
 """One source: its address, its key, and how fast to send requests to it.
 
-Every field's description also stands in the JSON Schema that editors show. Durations are
+Every field's description is also in the JSON Schema that editors show. Durations are
 `timedelta`, instants are aware and in UTC, paths are absolute.
 """
 
@@ -33,12 +33,14 @@ class PaceSettings(Section):
     """How fast to send requests to a source, and how long to retry."""
 
     concurrency: Annotated[int, Field(strict=True, ge=1, le=1024), EXPANDS] = Field(
-        default=32, description="The most requests at once."
+        default=32, description="Maximum number of requests at once."
     )
     requests_per_minute: Annotated[int | None, Field(strict=True, ge=1, le=1_000_000), EXPANDS] = (
         Field(
             default=None,
-            description="The most requests a minute; null: as fast as the service allows.",
+            description=(
+                "Maximum number of requests per minute; null: as fast as the service allows."
+            ),
         )
     )
     timeout: Annotated[timedelta, duration()] = duration_field(
@@ -46,13 +48,15 @@ class PaceSettings(Section):
     )
     max_body: Annotated[int, size()] = Field(
         default=parse_size("512MiB"),
-        description="How large one decoded response may be. A larger one is a named failure. A "
-        "backup's memory stays near this.",
+        description=(
+            "Maximum size of one decoded response. A larger one is a named failure. A backup's "
+            "memory use stays close to this."
+        ),
         examples=["512MiB", "2GiB"],
         json_schema_extra={"default": "512MiB"},
     )
     max_attempts: Annotated[int, Field(strict=True, ge=1, le=100), EXPANDS] = Field(
-        default=8, description="How often to try one request before it counts as a failure."
+        default=8, description="How many times to try one request before it counts as a failure."
     )
     give_up_after: Annotated[timedelta, duration()] = duration_field(
         "15m", "How long to retry one request before it counts as a failure."
@@ -186,7 +190,7 @@ class Source(Section):
         return {"api_key": self.api_key, **kept}
 
     def resolved_texts(self) -> set[str]:
-        """What references to variables stand for in `headers`, `query` and `base_url`'s path.
+        """The values of references to variables in `headers`, `query` and `base_url`'s path.
 
         The secrets of `secrets` are not among them. Neither is the host of `base_url`, because
         messages would say nothing without it.

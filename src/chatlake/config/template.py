@@ -45,7 +45,7 @@ sources:                        # required: at least one
     # Which completions to back up. If all of this is empty: every completion.
     select:
       ids: []                   # only these completions
-      ids_file: null            # only those in this file: one id per line; path relative to here
+      ids_file: null            # only those in this file: one id per line, path relative to here
       model: null               # only this model
       metadata: {}              # only completions with all these pairs, e.g. {team: search}
       created_after: null       # only from this time on: 2026-01-31 or 2026-01-31T08:00:00Z
@@ -59,7 +59,7 @@ sources:                        # required: at least one
     redact: null                # this source's own rules instead of the general redact below
 
     pace:
-      concurrency: 32           # most requests at once (@AT_ONCE@)
+      concurrency: 32           # maximum requests at once (@AT_ONCE@)
       requests_per_minute: null # your own limit; null: as fast as the service allows
       timeout: 60s              # for one request
       max_body: 512MiB          # for one decoded response; a larger one is a named failure
@@ -108,20 +108,20 @@ runner:                         # where the Prefect flows run
   batch_size: 500               # completions in one batch
   address: null                 # of a Dask or Ray cluster; null: a local cluster
 
-# What tokens cost, for the view costs. These numbers are invented: take yours from your contract,
-# and note where and when you looked. A changed price is another entry with a later valid_from.
+# Token prices, for the view costs. The numbers below are invented: take yours from your contract,
+# and note where and when you found them. For a changed price, add an entry with a later valid_from.
 prices: []
 # prices:
-#   - model: invented-model-*     # the longest pattern that fits decides
+#   - model: invented-model-*     # the longest matching pattern applies
 #     valid_from: 2026-01-01      # a UTC day
-#     input: 1.11                 # dollars a million prompt tokens
-#     cached_input: 0.11          # of those out of the cache; null: as input
-#     output: 2.22                # dollars a million completion tokens
+#     input: 1.11                 # dollars per million prompt tokens
+#     cached_input: 0.11          # for those read from the cache; null: the same as input
+#     output: 2.22                # dollars per million completion tokens
 """
 
 
 def template(lake: str = "data/lake") -> str:
-    """The commented configuration, with every key; it loads as it is."""
+    """The commented configuration, with every key; it loads unchanged."""
     return (
         _TEMPLATE.replace("@LAKE@", lake)
         .replace("@AUTH@", " | ".join(choices(Source.model_fields["auth"])))

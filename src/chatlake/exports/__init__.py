@@ -1,1 +1,1 @@
-"""From the lake to files that others read: one module a format."""
+"""From the lake to files for other programs: one module per format."""

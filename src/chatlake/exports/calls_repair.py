@@ -1,6 +1,6 @@
 """The tool calls that the API does not store with input messages, found in earlier completions.
 
-The service stores of an input message its role, name and content. An assistant message that only
+For an input message, the service stores only role, name and content. An assistant message that only
 made tool calls comes back empty. But the call was the reply of an earlier completion, if that was
 stored too: the one whose inputs and reply are the conversation up to that message.
 """
@@ -17,7 +17,7 @@ from typing import Final
 from chatlake.exports.stored import Json, Stored, as_list, as_object
 
 _TABLE: Final = "CREATE TABLE calls (prefix BLOB PRIMARY KEY, same BLOB, calls TEXT) WITHOUT ROWID"
-# Two replies that differ in more than the calls' ids leave it open which one was meant.
+# Two replies that differ in more than the calls' ids are ambiguous.
 _ADD: Final = """
 INSERT INTO calls VALUES (?, ?, ?) ON CONFLICT (prefix) DO UPDATE SET
     calls = CASE WHEN same = excluded.same THEN min(calls, excluded.calls) END,
@@ -40,7 +40,7 @@ class CallsRepair:
         self._database.close()
 
     def add_all(self, completions: Iterable[Stored]) -> None:
-        """Take in the replies of completions that made tool calls."""
+        """Add the replies of completions that made tool calls."""
         self._database.execute("BEGIN")
         for stored in completions:
             self._add(stored)
@@ -77,7 +77,7 @@ class CallsRepair:
 
 
 def _lacks_calls(inputs: list[Json], place: int) -> bool:
-    """Whether a message is one of the assistant whose tool calls were not stored."""
+    """Whether a message is an assistant's whose tool calls were not stored."""
     message = inputs[place]
     if message.get("role") != "assistant" or message.get("tool_calls"):
         return False
@@ -86,7 +86,7 @@ def _lacks_calls(inputs: list[Json], place: int) -> bool:
 
 
 def _name_answers(messages: list[Json], start: int, calls: list[Json]) -> None:
-    """Give the answers that follow the calls' ids, in order, where they have none of their own."""
+    """Give the calls' ids, in order, to the answers that follow and have no id."""
     end = start
     while end < len(messages) and messages[end].get("role") == "tool":
         end += 1
@@ -97,7 +97,7 @@ def _name_answers(messages: list[Json], start: int, calls: list[Json]) -> None:
 
 
 def _prefixes(source: str, messages: list[Json]) -> Iterable[bytes]:
-    """Yield a digest of the conversation up to each message, of what the service stores of it."""
+    """Yield a digest of the conversation up to each message, from what the service stores."""
     digest = hashlib.sha256(source.encode())
     for message in messages:
         parts = as_list(message.get("content_parts"))

@@ -17,7 +17,7 @@ from chatlake.model.image_references import decode_data_url, is_data_url
 Images = Literal["keep", "drop", "skip"]
 
 MAX_IMAGE_BYTES: Final = 10_000_000
-"""The size above which trainers refuse an image; the smaller reading of 10 MB."""
+"""The size above which trainers refuse an image; the smaller interpretation of 10 MB."""
 _DETAILS: Final = frozenset({"auto", "low", "high"})
 _LINK: Final = re.compile(r"https?://", re.IGNORECASE)
 _OTHER_PARTS: Final = {"input_audio": "audio", "audio": "audio", "file": "file"}
@@ -25,16 +25,16 @@ _OTHER_PARTS: Final = {"input_audio": "audio", "audio": "audio", "file": "file"}
 
 @dataclass(frozen=True, slots=True)
 class ImageRules:
-    """What becomes of images: kept, dropped, or a reason to skip; at most `limit` in a line."""
+    """What happens to images: kept, dropped, or a reason to skip; at most `limit` in a line."""
 
     images: Images = "keep"
     limit: int = 10
     links: bool = True
-    """Whether an image may be a link that the reader of the file has to fetch."""
+    """Whether an image may be a link, which the reader of the file must fetch."""
 
 
 def media_type_of(data: bytes) -> str | None:
-    """Return the media type that an image's first bytes show; None for other than these three."""
+    """Return the media type that an image's first bytes show; None for any but these three."""
     if data.startswith(b"\xff\xd8\xff"):
         return "image/jpeg"
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -45,9 +45,9 @@ def media_type_of(data: bytes) -> str | None:
 
 
 def content_of(message: Json, role: str, rules: ImageRules) -> str | list[Json] | None:
-    """Return a message's content: its parts where it has such, else its text, None without either.
+    """Return a message's content: its parts if it has any, else its text; None without either.
 
-    SkippedError where it has a part that a line cannot hold.
+    SkippedError if it has a part that a line cannot contain.
     """
     if message.get("audio"):
         raise SkippedError("audio")
@@ -69,7 +69,7 @@ def images_in(content: object) -> int:
 
 
 def plain_text(content: str | list[Json] | None) -> str:
-    """Return a rebuilt content as one text; images count as nothing."""
+    """Return a rebuilt content as one text, without images."""
     if isinstance(content, list):
         return "\n".join(part["text"] for part in content if part["type"] == "text")
     return content or ""

@@ -1,6 +1,6 @@
 """One line of a fine-tuning file, as OpenAI documents it: `messages`, and `tools` if any.
 
-Pure: a stored completion in, a line out, or SkippedError with the reason why there is none.
+Pure: takes a stored completion and returns a line, or raises SkippedError with the reason.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from chatlake.exports.stored import Json, Stored, as_list, as_object
 
 ROLES: Final = frozenset({"system", "developer", "user", "assistant", "tool"})
 KEEPABLE: Final = ("length", "content_filter", "refusal", "empty")
-"""What `--keep` takes: replies that are left out unless it names them."""
+"""The values of `--keep`: replies that are left out unless it names them."""
 
 
 @dataclass(frozen=True, slots=True)
 class LineRules:
-    """What may stand in a line. `keep`: of `KEEPABLE`; `max_tokens`: by the stored usage.
+    """What a line may contain. `keep`: values from `KEEPABLE`; `max_tokens`: by the stored usage.
 
     `train_all`: earlier replies are trained on too, else they get `"weight": 0`.
     """
@@ -33,7 +33,7 @@ class LineRules:
 
 
 def candidates(stored: Stored, *, all_choices: bool) -> list[Json | None]:
-    """Return the choices to make lines of; one None where there is none to choose."""
+    """Return the choices to make lines from; a single None if there are no choices."""
     found = stored.choices
     return [*found] if all_choices and found else [found[0] if found else None]
 
@@ -41,7 +41,7 @@ def candidates(stored: Stored, *, all_choices: bool) -> list[Json | None]:
 def line_of(
     stored: Stored, choice: Json | None, rules: LineRules, repair: CallsRepair | None = None
 ) -> Json:
-    """Return the line of one reply; SkippedError with the reason where it cannot be one."""
+    """Return the line of one reply; raises SkippedError with the reason if that is impossible."""
     if stored.problem:
         raise SkippedError(stored.problem)
     if stored.inputs is None:

@@ -15,7 +15,7 @@ _KINDS: Final = {"description": str, "parameters": dict, "strict": bool}
 
 
 def tools_of(sent: object) -> list[Json]:
-    """Return the tools offered, rebuilt. SkippedError for other than functions."""
+    """Return the offered tools, rebuilt. SkippedError for tools that are not functions."""
     return [_tool(as_object(tool)) for tool in as_list(sent)]
 
 

@@ -14,8 +14,8 @@ import duckdb
 from chatlake.backup.lake_port import StoredVersion
 from chatlake.errors import LakeDamagedError, LakeError
 from chatlake.exports.selection import ATTEMPTS
-from chatlake.lake.catalog.build import empty_file_of
 from chatlake.lake.catalog.duckdb_files import has_moved
+from chatlake.lake.catalog.opening import empty_file_of
 from chatlake.lake.catalog.views import reader
 from chatlake.lake.files.parts import open_part
 from chatlake.lake.files.replaced import url_of_listed
@@ -30,8 +30,8 @@ _ROWS_AT_ONCE: Final = 256
 
 T = TypeVar("T")
 
-# Oldest first; among those of one second an order that does not depend on how the lake is cut
-# into files, so that two exports of the same data are the same bytes.
+# Oldest first. Within one second, the order does not depend on how the lake is cut into files,
+# so two exports of the same data are the same bytes.
 _NUMBER_A_DAY: Final = """
 CREATE OR REPLACE TEMP TABLE day AS
 SELECT source, completion_id, created_at,
@@ -49,7 +49,7 @@ FROM day
 WHERE place BETWEEN $first AND $last
 HAVING count(created_at) = count(*)
 """
-# The completion, then its messages. Replies stand in the completion already: here they are only
+# The completion, then its messages. Replies are already in the completion: here they are only
 # what `/messages` sent of them too, if it did.
 _READ_A_SLICE: Final = """
 SELECT place, source, completion_id, message_count, held, sent
@@ -81,8 +81,8 @@ class Conversation:
 
     `raw` is None if a lost file left only the messages; then their number is unknown.
     `message_count` is also None if the messages could not be fetched; `held` is how many of them
-    the lake holds. `messages` gives, once, what `/messages` sent, in order; None for each reply
-    that it did not send.
+    the lake has. `messages` gives, once, what `/messages` sent, in order; None for each reply that
+    it did not send.
     """
 
     partition: Partition
@@ -96,8 +96,8 @@ class Conversation:
 def read_conversations(lake: Lake, connection: duckdb.DuckDBPyConnection) -> Iterator[Conversation]:
     """Yield what `connection` has in its table `selected` (see `selection`).
 
-    Each must be read to its end before the next. Raises duckdb.Error or LakeDamagedError where the
-    lake is damaged: no text of an altered file is given out as what the API sent.
+    Each must be read to its end before the next. Raises duckdb.Error or LakeDamagedError if the
+    lake is damaged: text from an altered file is never passed on as what the API sent.
     """
     empties = {table: empty_file_of(connection, table) for table in (COMPLETIONS, MESSAGES)}
     for day, sources in connection.execute(_DAYS).fetchall():
@@ -115,9 +115,9 @@ def read_conversations(lake: Lake, connection: duckdb.DuckDBPyConnection) -> Ite
 
 
 class _Tables:
-    """The tables of one day as expressions that read their files, wherever these lie by now.
+    """The tables of one day as expressions that read their files, wherever these now are.
 
-    The views name the files of every day, and DuckDB looks each of them up for each query.
+    The views name the files of all days, and DuckDB looks up each of them for each query.
     """
 
     def __init__(self, lake: Lake, files: list[PartFile], empties: dict[str, str]) -> None:
@@ -126,7 +126,7 @@ class _Tables:
         self._empties = empties
 
     def ask(self, question: Callable[[dict[str, str]], T]) -> T:
-        """Ask by the names of the tables; again if a run has moved a file meanwhile."""
+        """Query by the names of the tables; retries if a run has moved a file in the meantime."""
         for left in reversed(range(ATTEMPTS)):
             try:
                 return question(self._names())
@@ -163,13 +163,13 @@ def _read_slice(
     places: dict[str, Any],
 ) -> Iterator[tuple[Any, ...]]:
     condition, parameters = "created_date = $day", {"day": day, **places}
-    # The time lets DuckDB skip the rest of the day's rows; unless one of the slice has none.
+    # The time lets DuckDB skip the rest of the day's rows, unless a row of the slice has no time.
     for low, high in connection.execute(_SPAN, places).fetchall():
         condition += " AND created_at BETWEEN $low AND $high"
         parameters |= {"low": low, "high": high}
 
     def first_rows(names: dict[str, str]) -> list[tuple[Any, ...]]:
-        # They are sorted, so whoever has the first has read every file.
+        # They are sorted, so the first row comes only after every file has been read.
         sql = _READ_A_SLICE.format(condition=condition, **names)
         return connection.execute(sql, parameters).fetchmany(_ROWS_AT_ONCE)
 
@@ -180,7 +180,7 @@ def _read_slice(
 
 
 def _files_of_the_day(lake: Lake, day: date, sources: list[str]) -> list[PartFile]:
-    """Return the files that hold what is read of a day."""
+    """Return the files to read for a day."""
     partitions = [Partition(source, str(day)) for source in sources]
     files = [file for each in partitions for file in lake.state.partition_files(each)]
     return [file for file in files if file.table in (COMPLETIONS, MESSAGES)]
@@ -194,7 +194,7 @@ def _url(lake: Lake, file: PartFile) -> str:
 
 
 def _completions_at_once(lake: Lake, files: list[PartFile]) -> int:
-    """Return how many completions of these files make a slice, by their average size."""
+    """Return how many completions of these files make up a slice, by their average size."""
     count = size = 0
     for file in files:
         count += file.rows if file.table == COMPLETIONS else 0
@@ -205,9 +205,9 @@ def _completions_at_once(lake: Lake, files: list[PartFile]) -> int:
 
 
 class MissingMessages:
-    """Says of each completion whether the lake holds all its messages, or is known not to.
+    """Says of each completion whether the lake has all its messages, or is known to lack some.
 
-    It is asked for one after the other, and remembers the versions of one partition.
+    It checks one after another, and remembers the versions of one partition.
     """
 
     def __init__(self, lake: Lake) -> None:

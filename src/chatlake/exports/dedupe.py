@@ -1,4 +1,4 @@
-"""Which lines repeat others: the same line, the same inputs, or an earlier turn of one talk."""
+"""Which lines repeat others: the same line, the same inputs, or an earlier turn."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Digests:
         self._database.close()
 
     def add(self, digest: bytes) -> bool:
-        """Take in a digest; whether it is new."""
+        """Add a digest; returns whether it is new."""
         found = self._database.execute("INSERT OR IGNORE INTO digests VALUES (?)", (digest,))
         return found.rowcount > 0
 
@@ -39,7 +39,7 @@ class Digests:
 
 
 def line_digest(line: Json) -> bytes:
-    """Return a digest of a whole line, its weights aside."""
+    """Return a digest of a complete line, without its weights."""
     messages = [_bare(message) for message in line["messages"]]
     return _digest([messages, line.get("tools")])
 
@@ -61,7 +61,7 @@ def turn_digests(line: Json) -> list[bytes]:
 
 
 def _bare(message: Json) -> Json:
-    """Return what a message says, however it was sent: text in one part is the same as a string."""
+    """Return what a message says, however it was sent: text in one part equals a string."""
     bare = {key: value for key, value in message.items() if key not in ("weight", "name")}
     parts = as_list(bare.get("content"))
     if len(parts) == 1 and parts[0]["type"] == "text":

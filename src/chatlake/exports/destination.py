@@ -1,4 +1,4 @@
-"""Where an export is written: a file that appears when it is whole, or a stream."""
+"""Where an export is written: a file that appears when it is complete, or a stream."""
 
 from __future__ import annotations
 
@@ -32,14 +32,12 @@ _NO_UNNAMED_FILES: Final = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.
 def open_export(output: str | os.PathLike[str] | None, *, is_json: bool) -> Iterator[BinaryIO]:
     """Open an export to write: a path; None or `-` for standard output.
 
-    What is written is exact, but on a terminal: there what it would obey is escaped, as JSON does
-    it where `is_json`.
-
-    A file has no name, or a temporary one beside, that only its owner may read, and takes the
-    place of an older one when the block ends well; else nothing is left of it. Devices, pipes and
-    what the process has open (`/dev/stdout`, `/dev/fd/3`) are written to directly. UsageError where
-    the path cannot be written, ChatlakeError where writing fails (disk full); a BrokenPipeError
-    goes through: the reader has seen enough.
+    The output is exact, except on a terminal, where control characters are escaped (as JSON escapes
+    if `is_json`). A file has no name, or a temporary name, and only its owner may read it. It
+    replaces an older file when the block ends without error; otherwise nothing is left of it.
+    Devices, pipes and what the process has open (`/dev/stdout`, `/dev/fd/3`) are written to
+    directly. Raises UsageError if the path cannot be written, ChatlakeError if writing fails (disk
+    full). A BrokenPipeError passes through: the reader has seen enough.
     """
     try:
         if output is None or os.fspath(output) == STDOUT:
@@ -67,9 +65,9 @@ def _shown(stream: BinaryIO, *, is_json: bool) -> Iterator[BinaryIO]:
 
 @contextmanager
 def folder_beside(output: str | os.PathLike[str] | None) -> Iterator[str]:
-    """Give a private temporary folder: beside a file, since there is room for the result.
+    """Give a private temporary folder, next to the output file, where there is room for the result.
 
-    It goes with the block; one that a killed process left there goes now.
+    It is removed at the end of the block; folders left by killed processes are removed now.
     """
     place = None
     if output is not None and not is_stream(output):
@@ -92,14 +90,14 @@ def _opened(output: str | os.PathLike[str]) -> AbstractContextManager[BinaryIO]:
     number = _descriptor(output)
     if number is not None:
         try:
-            # Opened by its name a file would be written from its start again, a socket not at all.
+            # Opened by name, a file would be written from its start again, and a socket not at all.
             return os.fdopen(os.dup(number), "wb")
         except OSError as error:
             raise UsageError(
                 f"cannot write to {output}: {error.strerror or error}",
                 hint="Name a file, or a descriptor that is open to write.",
             ) from error
-    path = Path(os.path.realpath(output))  # a link stays, what it points to is replaced
+    path = Path(os.path.realpath(output))  # a link stays; its target is replaced
     if path.is_dir():
         raise UsageError(f"{output} is a folder", hint="Name a file with --output.")
     if path.exists() and not path.is_file():
@@ -108,7 +106,7 @@ def _opened(output: str | os.PathLike[str]) -> AbstractContextManager[BinaryIO]:
 
 
 def is_stream(output: str | os.PathLike[str]) -> bool:
-    """Say whether writing goes to something that is there already: neither a file nor a folder."""
+    """Say whether the output is something that exists and is neither a file nor a folder."""
     path = Path(output)
     return (
         os.fspath(output) == STDOUT
@@ -118,7 +116,7 @@ def is_stream(output: str | os.PathLike[str]) -> bool:
 
 
 def _descriptor(output: str | os.PathLike[str]) -> int | None:
-    """Return the number of an open descriptor of this process that a path names, by links too."""
+    """Return the open descriptor of this process that a path names, also through links."""
     path = Path(output).absolute()
     for _ in range(_LINKS):
         name = os.path.normpath(path)
@@ -156,7 +154,7 @@ def _beside(path: Path) -> Iterator[BinaryIO]:
 
 
 def _new_file(folder: Path) -> tuple[int, Path | None]:
-    """Open a file that only its owner may read: without a name where the system has such."""
+    """Open a file that only its owner may read; without a name if the system supports that."""
     unnamed = getattr(os, "O_TMPFILE", None)
     if unnamed is not None and Path("/proc/self/fd").is_dir():
         try:
@@ -169,7 +167,7 @@ def _new_file(folder: Path) -> tuple[int, Path | None]:
 
 
 def _give_name(handle: int, folder: Path) -> Path:
-    """Give a file without a name a temporary one: only a rename replaces what has the last one."""
+    """Give a file without a name a temporary one: only a rename can replace an existing file."""
     name = f"{_PREFIX}{uuid.uuid4()}{_SUFFIX}"
     target = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -181,13 +179,13 @@ def _give_name(handle: int, folder: Path) -> Path:
 
 
 def _claim(handle: int) -> None:
-    """Mark what is temporary as in use; the mark goes with the process, however it ends."""
+    """Mark a temporary file or folder as in use; the mark ends with the process."""
     with suppress(OSError):  # some file systems have no locks
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _remove_stale(folder: Path) -> None:
-    """Remove what a killed process left in a folder: no process marks it as in use."""
+    """Remove what killed processes left in a folder: files that no process marks as in use."""
     with suppress(OSError):
         for entry in list(os.scandir(folder)):
             if entry.name.startswith(_PREFIX) and entry.name.endswith(_SUFFIX):

@@ -73,7 +73,7 @@ def inspect_sample(line: TrainingLine) -> Json:
 
 
 def promptfoo_test(line: TrainingLine) -> Json:
-    """Return a test case of promptfoo; a prompt `{{input}}` asks what the model was asked.
+    """Return a promptfoo test case; with the prompt `{{input}}`, the model gets the original input.
 
     The input is JSON in a string, since promptfoo makes a test of each item of a list.
     """

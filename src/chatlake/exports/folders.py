@@ -1,4 +1,4 @@
-"""Where an export of many files is written: a folder that appears when it is whole."""
+"""Where an export of many files is written: a folder that appears when it is complete."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _LONGEST_NAME: Final = 120
 
 @contextmanager
 def open_folder(output: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a folder to write to; it takes the place of `output` when the block ends well.
+    """Give a folder to write to; it replaces `output` when the block ends without error.
 
-    An earlier export there is replaced; any other folder with something in it is left alone.
+    An earlier export there is replaced; any other non-empty folder is left alone.
     UsageError where `output` cannot be written, ChatlakeError where writing fails.
     """
     target = Path(os.path.realpath(output))
     if os.fspath(output) == STDOUT:
-        raise UsageError("this format is a folder, not a stream", hint="Give --output FOLDER.")
+        raise UsageError("this format writes a folder, not a stream", hint="Give --output FOLDER.")
     if target.exists() and not target.is_dir():
         raise UsageError(f"{output} is a file", hint="Name a folder with --output.")
     if target.is_dir() and any(target.iterdir()) and not report_path(target).is_file():
         raise UsageError(
-            f"{output} holds files that are no export of chatlake",
-            hint="Name a new or an empty folder with --output.",
+            f"{output} contains files that are not a chatlake export",
+            hint="Give a new or an empty folder with --output.",
         )
     with folder_beside(target) as temporary:
         made = Path(temporary) / "made"
@@ -56,7 +56,7 @@ def _put_in_place(made: Path, target: Path, temporary: Path) -> None:
 
 
 def safe_name(text: str) -> str:
-    """Return a file name for an id: the id itself where it is harmless, else one with its hash."""
+    """Return a file name for an id: the id itself if it is harmless, else a name with its hash."""
     plain = _UNSAFE.sub("_", text)
     if plain == text and 0 < len(text) <= _LONGEST_NAME and text.strip("."):
         return text

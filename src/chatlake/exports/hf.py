@@ -1,4 +1,4 @@
-"""`export hf`: a folder that `datasets.load_dataset` takes."""
+"""`export hf`: a folder that `datasets.load_dataset` loads."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def export_hf(
 ) -> ExportReport:
     """Write the folder: README.md and `data/{train,validation}-NNNNN.parquet`, a report beside.
 
-    An image that is a link is skipped: a dataset holds bytes, and chatlake fetches no links.
+    An image that is a link is skipped: a dataset contains bytes, and chatlake fetches no links.
     UsageError for a bad condition, option or path; LakeDamagedError for a damaged lake.
     """
     selection = selection or Selection()
@@ -120,7 +120,7 @@ def _card(shape: Shape, sides: tuple[str, ...], count: int) -> str:
 
 
 class _Shards:
-    """The Parquet files of one split, in order; there is always one, if only an empty one."""
+    """The Parquet files of one split, in order; always at least one, even if it is empty."""
 
     def __init__(self, folder: Path, side: str, shape: Shape) -> None:
         self.rows = 0

@@ -50,13 +50,13 @@ class Shape:
     def schema(self) -> pa.Schema:
         """The Arrow schema, with the features in its metadata where `datasets` looks for them.
 
-        It believes them only where they give the very types of the file: JSON is a type of its own.
+        It accepts them only if they match the file's types exactly: JSON is a separate type.
         """
         info = json.dumps({"info": {"features": self.features}})
         return self._schema(pa.json_(pa.string())).with_metadata({"huggingface": info})
 
     def table(self, rows: list[Json]) -> pa.Table:
-        """Return rows as a table of that schema; Arrow makes nested JSON by a cast alone."""
+        """Return rows as a table of that schema; Arrow creates nested JSON only by a cast."""
         plain = pa.Table.from_pylist(rows, schema=self._schema(pa.string()))
         return plain.cast(self.schema)
 
@@ -66,7 +66,7 @@ class Shape:
         )
 
     def row(self, line: TrainingLine) -> Json:
-        """Return the row of a line; SkippedError where trainers could not read it."""
+        """Return the row of a line; raises SkippedError if trainers could not read it."""
         images: list[Json] = []
         messages = [self._message(message, images) for message in line.line["messages"]]
         stored = line.stored

@@ -51,7 +51,7 @@ _HEAD: Final = (
 )
 FOOT: Final = "<footer><p>Conversations: {count}</p></footer>\n</body>\n</html>\n"
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-# What turns the direction of text around, past the end of its own element too.
+# These change the direction of text, even beyond the end of their element.
 _BIDI: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _NOTES: Final = {"link": "image at", "missing": "image not stored:"}
 _COLOURED: Final = frozenset({"user", "assistant"})
@@ -131,6 +131,6 @@ def _image(image: EmbeddedImage) -> str:
 
 
 def _safe(text: str) -> str:
-    """Return text that is only read: escaped, and without characters that HTML does not allow."""
+    """Return text for display: escaped, and without characters that HTML does not allow."""
     text = _BIDI.sub(lambda found: f"[U+{ord(found[0]):04X}]", text)
     return escape(_CONTROL.sub("\ufffd", text))

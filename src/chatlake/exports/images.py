@@ -91,7 +91,7 @@ def _row(stored: Stored, use: _Use, folder: Path) -> list[Any]:
 
 
 def _harmless(row: list[Any]) -> list[Any]:
-    """Return a row in which no text is a formula for a spreadsheet."""
+    """Return a row in which a spreadsheet reads no text as a formula."""
     return [
         f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
         for value in row

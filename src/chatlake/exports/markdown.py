@@ -56,7 +56,7 @@ def unreadable_reason(stored: Stored) -> str | None:
 
 
 class Names:
-    """A path for each completion: `YYYY-MM-DD/<id>`; with the source where that is taken."""
+    """A path for each completion: `YYYY-MM-DD/<id>`, with the source if that is taken."""
 
     def __init__(self, ending: str) -> None:
         self._ending = ending
@@ -79,9 +79,9 @@ class Names:
 def page(stored: Stored, save_image: SaveImage) -> str:
     """Return a conversation as Markdown with front matter.
 
-    What people and models wrote stands in fences: it is shown as it was sent, and none of it is a
-    heading, a link or HTML of the page. `save_image` puts an image in its place and returns the
-    link to it, None where it is of no known kind.
+    What people and models wrote is in fences: it is shown as it was sent, and none of it becomes a
+    heading, a link or HTML. `save_image` saves an image and returns the link to it; None if its
+    type is unknown.
     """
     lines = ["---", *_front_matter(stored), "---", ""]
     for message in readable(stored):
@@ -118,7 +118,7 @@ def _front_matter(stored: Stored) -> list[str]:
 
 
 def _yaml(value: Any) -> str:
-    """Return a value as JSON in one line, which is YAML too, whatever a text has in it."""
+    """Return a value as JSON in one line, which is also valid YAML, whatever its texts contain."""
     text = json.dumps(value, ensure_ascii=False)
     return _NOT_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 

@@ -1,4 +1,4 @@
-"""What narrows a selection beyond its condition: times, deletions, a sample, a limit."""
+"""What narrows a selection besides its condition: times, deletions, a sample, a limit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from chatlake.errors import UsageError
 from chatlake.exports.selection import reading, selected
 from chatlake.lake.lake import Lake
 
-# Twelve hexadecimal digits of a hash that no release of DuckDB changes.
+# Twelve hexadecimal digits of a hash that is the same in every release of DuckDB.
 _SAMPLED: Final = "left(md5(concat($seed, chr(0), source, chr(0), completion_id)), 12) < $below"
 _HEX_DIGITS: Final = 12
 _NARROW: Final = """
@@ -34,8 +34,8 @@ class Selection:
 
     `where`: a condition on the view `completions`. `since`: not before this time, UTC; `until`:
     before this time. `sample`: this share of them, from 0 to 1, chosen by a hash of their ids and
-    `seed`. `limit`: at most so many, the oldest. Without `deleted` those are left out that are gone
-    at the source.
+    `seed`. `limit`: at most this many, the oldest. Without `deleted`, completions deleted at the
+    source are left out.
     """
 
     where: str | None = None
@@ -51,7 +51,7 @@ class Selection:
         for name in ("since", "until"):
             moment(getattr(self, name), f"--{name}")
         if self.limit is not None and self.limit < 0:
-            raise UsageError(f"--limit is {self.limit}", hint="Give a number from 0 on.")
+            raise UsageError(f"--limit is {self.limit}", hint="Give 0 or more.")
         if self.sample is not None and not 0 <= self.sample <= 1:
             raise UsageError(
                 f"--sample is {self.sample}", hint="Give a share from 0 to 1, such as 0.1."
@@ -111,7 +111,7 @@ def _narrow(connection: duckdb.DuckDBPyConnection, selection: Selection) -> None
     if selection.sample is not None:
         below = int(selection.sample * 16**_HEX_DIGITS)
         conditions.append(_SAMPLED)
-        # Beyond the last digit: a share of 1 takes all.
+        # Beyond the last digit, so that a share of 1 takes all.
         text = "g" if selection.sample == 1 else f"{below:0{_HEX_DIGITS}x}"
         parameters |= {"seed": str(selection.seed), "below": text}
     if not conditions and selection.limit is None:

@@ -1,4 +1,4 @@
-"""`export raw`: every completion with its messages, as the API sent them, one JSON a line."""
+"""`export raw`: every completion with its messages, as the API sent them, one per line."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from chatlake.model.partitions import Partition
 class RawExportReport:
     """What was written: completions, those of them without messages, bytes.
 
-    Messages are left out where they could not be fetched, or even a few were lost with a file.
-    `without_completion`: those of which a lost file left the messages alone. `missing_images`:
-    embedded images of which the lake keeps only the hash (`images: reference`); their references
-    stand in the output. `sha256`: of the bytes written.
+    Messages are left out if they could not be fetched, or if any were lost with a file.
+    `without_completion`: those of which a lost file left only the messages. `missing_images`:
+    embedded images of which the lake keeps only the hash (`images: reference`); the output has
+    their references. `sha256`: of the bytes written.
     """
 
     completions: int = 0
@@ -42,7 +42,7 @@ class RawExportReport:
     ) -> ExportReport:
         """Write the report beside the output, as every export has one, and return it.
 
-        Everything selected is written; what is not whole is counted beside.
+        Everything selected is written; what is incomplete is also counted.
         """
         lines = {"lines": self.completions, "bytes": self.bytes, "sha256": self.sha256}
         report = ExportReport(
@@ -74,11 +74,11 @@ def export_raw(
 ) -> RawExportReport:
     """Write JSON Lines, oldest first: `{"completion": {…}, "messages": […]}`, as the API sent them.
 
-    `messages` is null where they could not be fetched yet. Where a file was lost and the source no
-    longer has what was in it, either may be null, and the other stands there all the same.
-    `output`: a path, or None or `-` for standard output; see `open_export`. `where`: a condition on
-    the view `completions`; `sources`: only of these; `selection` instead of both says more.
-    UsageError for a bad condition or path, LakeDamagedError for a damaged lake.
+    `messages` is null where they could not be fetched yet. If a file was lost and the source no
+    longer has its content, either of the two may be null. `output`: a path, or None or `-` for
+    standard output; see `open_export`. `where`: a condition on the view `completions`; `sources`:
+    only of these; `selection` instead of both says more. UsageError for a bad condition or path,
+    LakeDamagedError for a damaged lake.
     """
     if selection is None:
         selection = Selection(where=where, sources=None if sources is None else tuple(sources))
@@ -140,7 +140,7 @@ class _RawExport:
             return data
 
         sent = restore_references(text.encode(), load)
-        # Outside strings, where alone it may stand, a line break means as little as a space.
+        # Line breaks can only be outside strings, where they mean no more than a space.
         self._write(sent.replace(b"\r", b" ").replace(b"\n", b" "))
 
     def _write(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""A stored conversation as people read it: messages in order, made of texts, images and calls."""
+"""A stored conversation for people: messages in order, made of texts, images and calls."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SIGNATURES = (
 class Block:
     """A piece of a message: a text, an image with its bytes, or a link, which is not followed.
 
-    `text` is the text, the link, or JSON; `missing` is an image of which the lake has no bytes.
+    `text` is the text, the link, or JSON; `missing` is an image whose bytes the lake does not have.
     """
 
     kind: BlockKind
@@ -35,7 +35,7 @@ class Block:
 class ReadableMessage:
     """A message: `choice` is its index among several replies, else None. `calls`: name, arguments.
 
-    `notes` are short words on it, such as the reason why a reply ended.
+    `notes` are short remarks, such as the reason why a reply ended.
     """
 
     role: str
@@ -145,7 +145,7 @@ def _block(part: Json) -> Block:
 
 
 def _short(value: Any) -> Any:
-    """Return a value without the long data of sounds and files."""
+    """Return a value without the long data of audio and files."""
     if isinstance(value, dict):
         return {key: _short(item) for key, item in value.items()}
     if isinstance(value, str) and len(value) > 1000:

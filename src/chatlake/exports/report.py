@@ -1,4 +1,4 @@
-"""What an export did: `selected = written + the sum of skipped`, in a file beside its output."""
+"""What an export did: `selected` = `written` + the sum of `skipped`."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class ExportReport:
     """The figures of one export.
 
     `selected` counts completions; with `--choice all` it counts replies. `files` are the files
-    written: path from the report's folder, bytes, SHA-256, and lines or rows where it has such.
-    `warnings` are sentences for people. `more` are figures that one format alone has.
+    written: path from the report's folder, bytes, SHA-256, and lines or rows if it has any.
+    `warnings` are sentences for people. `more` are figures of a single format.
     """
 
     format: str
@@ -69,7 +69,7 @@ class ExportReport:
         }
 
     def write_beside(self, output: str | os.PathLike[str] | None) -> None:
-        """Write the report beside an output; nowhere where that is a stream."""
+        """Write the report beside an output; nothing is written for a stream."""
         if output is None or is_stream(output):
             return
         text = json.dumps(self.document(), ensure_ascii=False, indent=2)
@@ -111,6 +111,6 @@ class CountedFile:
 
 
 def as_line(value: Any) -> bytes:
-    """Return a value as a line of JSON in UTF-8; ValueError for numbers that JSON has not."""
+    """Return a value as a line of JSON in UTF-8; ValueError for numbers that JSON does not have."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     return text.encode() + b"\n"

@@ -21,9 +21,9 @@ from chatlake.lake.lake import Lake
 
 _KEYS = "SELECT source, completion_id, created_date FROM completions"
 ATTEMPTS: Final = 3
-"""How often a lake is read whose files another run moves meanwhile."""
+"""How often to read a lake while another run moves its files."""
 
-# The condition stands below the first line of each statement.
+# The condition is below the first line of each statement.
 _PLACE: Final = re.compile(r"^LINE (\d+): (.*)\n( *\^)", re.MULTILINE)
 # Each thread holds a part of a row group; two read a lake as fast as a disk writes.
 _SETTINGS = ("SET memory_limit = '1GB'", "SET threads = 2")
@@ -35,8 +35,8 @@ def selected(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the views, with a table `selected` (source, completion_id, created_date) beside them.
 
-    It holds what meets `where`, a condition on the view `completions`, and belongs to `sources`;
-    None means all. UsageError where `where` is no condition that DuckDB understands.
+    It has the completions that meet `where`, a condition on the view `completions`, and belong to
+    `sources`; None means all. Raises UsageError if DuckDB does not understand `where`.
     """
     condition = "true" if where is None else _checked(where)
     names = ", ".join(map(quoted, sources or ()))
@@ -67,8 +67,8 @@ def _open(lake: Lake, folder: str) -> duckdb.DuckDBPyConnection:
     connection = lake.connect()
     for setting in _SETTINGS:
         connection.execute(setting)
-    # What is read of a day is what the newest commit lists, which the views may not show yet; and
-    # a run that ends meanwhile may move it.
+    # A day's files are those of the newest commit, which the views may not show yet, and a run that
+    # ends in the meantime may move them.
     paths = [path for path in lake.state.files for path in (path, replaced_path(path))]
     urls = [lake.storage.url(path) for path in paths]
     confine(connection, lake.location, temporary=folder, also=filter(None, urls))
@@ -77,7 +77,7 @@ def _open(lake: Lake, folder: str) -> duckdb.DuckDBPyConnection:
 
 @contextmanager
 def reading(lake: Lake) -> Iterator[None]:
-    """Turn what goes wrong while a lake is read into what it means for the user."""
+    """Turn errors of reading a lake into errors for the user."""
     try:
         yield
     except (duckdb.Error, LakeDamagedError) as error:
@@ -92,7 +92,7 @@ def reading(lake: Lake) -> Iterator[None]:
 
 
 def unreadable(error: duckdb.Error) -> ChatlakeError:
-    """Return what it means for the user that DuckDB could not read the lake."""
+    """Return the error for the user when DuckDB could not read the lake."""
     if raised := raised_while_reading(error):
         return raised
     if isinstance(error, duckdb.OutOfMemoryException):
@@ -113,9 +113,9 @@ def _checked(where: str) -> str:
 
 
 def _with_place(where: str) -> duckdb.Error | None:
-    """Return the error that says where a text stops being a condition; None if only another does.
+    """Return the error that shows where a condition is wrong; None if there is no such error.
 
-    DuckDB shows the place in a statement alone.
+    DuckDB shows the place only within a statement.
     """
     try:
         duckdb.extract_statements(f"SELECT 1 WHERE\n{where}")

@@ -1,4 +1,4 @@
-"""Completions and their input messages as JSON values, oldest first, for the builders of lines."""
+"""Completions and their input messages as JSON values, oldest first, to build lines from."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ Json = dict[str, Any]
 class Stored:
     """One completion: images as data URLs, halves of surrogate pairs as U+FFFD.
 
-    `inputs` are the input messages in order, None where the lake does not have them all. `problem`
-    is the reason why nothing can be read of it, else None.
+    `inputs` are the input messages in order, None if the lake does not have them all. `problem`
+    is the reason if it cannot be read, else None.
     """
 
     source: str
@@ -40,12 +40,12 @@ class Stored:
 
     @property
     def choices(self) -> list[Json]:
-        """The choices in the order sent; what is no object counts as an empty one."""
+        """The choices in the order sent; one that is not an object counts as empty."""
         return [as_object(choice) for choice in as_list(self.completion.get("choices"))]
 
     @property
     def created_at(self) -> datetime:
-        """When it was created, UTC; the start of its day where the API names no usable time."""
+        """When it was created, UTC; the start of its day if the API gives no usable time."""
         created = self.completion.get("created")
         if isinstance(created, int) and not isinstance(created, bool) and 0 <= created <= _LATEST:
             return datetime.fromtimestamp(created, UTC)
@@ -53,17 +53,17 @@ class Stored:
 
     @property
     def metadata(self) -> Json:
-        """The metadata, empty where there are none."""
+        """The metadata, empty if there are none."""
         return as_object(self.completion.get("metadata"))
 
 
 def as_list(value: object) -> list[Any]:
-    """Return an array as it is, and an empty one for anything else."""
+    """Return an array unchanged, and an empty one for anything else."""
     return value if isinstance(value, list) else []
 
 
 def as_object(value: object) -> Json:
-    """Return an object as it is, and an empty one for anything else."""
+    """Return an object unchanged, and an empty one for anything else."""
     return value if isinstance(value, dict) else {}
 
 
@@ -76,7 +76,7 @@ def read_stored(lake: Lake, connection: duckdb.DuckDBPyConnection) -> Iterator[S
 
 
 def parse(text: bytes) -> Any:
-    """Return a JSON text's value; ValueError or RecursionError where Python cannot hold it."""
+    """Return a JSON text's value; ValueError or RecursionError if Python cannot represent it."""
     value = json.loads(text)
     return _mended(value) if b"\\ud" in text or b"\\uD" in text else value
 
@@ -105,7 +105,7 @@ class _Reader:
         texts = list(conversation.messages)
         try:
             completion = as_object(self._parse(conversation.raw, conversation))
-            # What `/messages` repeats of a reply stands behind the inputs.
+            # A reply that `/messages` repeats comes after the inputs.
             count = len(texts) - len(as_list(completion.get("choices")))
             inputs = [as_object(self._parse(text, conversation)) for text in texts[:count] if text]
         except (ValueError, RecursionError):

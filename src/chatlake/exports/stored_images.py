@@ -1,4 +1,4 @@
-"""The bytes of embedded images, read from the lake as an export comes by them."""
+"""The bytes of embedded images, read from the lake as an export reaches them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _GROUPS_KEPT = 4  # of about 16 MiB each: an export meets images nearly in the o
 class StoredImages:
     """Images by SHA-256, of one partition after the other.
 
-    Row groups are read whole, and the last few kept: memory is bounded whatever a day holds.
+    Whole row groups are read, and the last few kept, so memory is bounded for any day.
     """
 
     def __init__(self, lake: Lake) -> None:
@@ -29,7 +29,7 @@ class StoredImages:
         self._groups: OrderedDict[tuple[str, int], pa.ChunkedArray[Any]] = OrderedDict()
 
     def load(self, partition: Partition, sha256: str) -> bytes | None:
-        """Return an image's bytes, None where the lake has only its hash. LakeDamagedError."""
+        """Return an image's bytes, None if the lake has only its hash. LakeDamagedError."""
         if partition not in self._places:
             if any(known.created_date != partition.created_date for known in self._places):
                 self._places.clear()

@@ -1,4 +1,4 @@
-"""The lines for training, one after the other, with what is skipped counted: for every format."""
+"""The lines for training, for every format, with counts of what is skipped."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _WITH_CALLS: Final = (
 )
 _GROUP: Final = re.compile(r"metadata\.(.+)", re.DOTALL)
 FEW_LINES: Final = 10
-"""Below this many lines trainers refuse a file."""
+"""Trainers refuse a file with fewer lines than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ class TrainingOptions:
     """How completions become lines.
 
     `split`: the share of conversations for training, the rest are for validation; None: no split.
-    `group_by`: `metadata.KEY`, whose value keeps conversations on one side; else their first user
-    message does.
+    `group_by`: `metadata.KEY`; conversations with the same value go to one side. By default, those
+    with the same first user message do.
     """
 
     rules: LineRules = field(default_factory=LineRules)
@@ -73,7 +73,7 @@ class TrainingOptions:
 
 @dataclass(frozen=True, slots=True)
 class TrainingLine:
-    """A line, the completion and choice that it was made of, and its side of the split."""
+    """A line, the completion and choice that it was made from, and its side of the split."""
 
     stored: Stored
     choice: Json
@@ -120,7 +120,7 @@ class _Maker:
             self._repair.close()
 
     def prepare_repair(self, selection: Selection) -> None:
-        """Index the tool calls of all replies in the lake, whatever is selected."""
+        """Index the tool calls of all replies in the lake, not only of those selected."""
         if self._repair is not None:
             everything = Selection(where=_WITH_CALLS, sources=selection.sources)
             with chosen(self._lake, everything) as connection:
@@ -207,7 +207,7 @@ def options_given(options: TrainingOptions) -> dict[str, Any]:
 
 
 def warn_if_few(report: ExportReport, count: int, what: str = "lines") -> None:
-    """Warn where trainers would refuse the file for being short."""
+    """Warn if trainers would refuse the file because it is too short."""
     if count < FEW_LINES:
         report.warnings.append(
             f"only {count} {what}: OpenAI and most trainers need at least {FEW_LINES}"

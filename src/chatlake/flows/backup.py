@@ -4,7 +4,7 @@ from __future__ import annotations
 
 if __name__ == "__main__":
     # As `python -m`: a wrong configuration is reported before the slow import of Prefect.
-    # And the flow is always the one of the package, never a second one of the module `__main__`.
+    # Also, the flow is always the package's, never a second one from the module `__main__`.
     from chatlake.flows.command import backup_command
 
     raise SystemExit(backup_command())
@@ -33,7 +33,7 @@ def backup(
     `sources`: only these; `full`: list everything again, to find what changed.
 
     Ends Completed, or as Failed under the name Incomplete when completions could not be fetched,
-    or as Failed or Cancelled with the reason. Where another run is writing to the lake it ends
-    Completed under the name Skipped, and has done nothing.
+    or as Failed or Cancelled with the reason. If another run is writing to the lake, it does
+    nothing and ends Completed under the name Skipped.
     """
     return run_in_flow(config, lambda settings: jobs_for(settings, names=sources or (), full=full))

@@ -14,11 +14,10 @@ from chatlake.bootstrap.prefect_database import own_database, require_known_data
 from chatlake.bootstrap.prefect_password import temporary_server_guarded
 from chatlake.bootstrap.runners import require_extra, require_lasting_server, require_prefect
 from chatlake.bootstrap.secrets import needs_prefect_secrets
-from chatlake.bootstrap.sources import jobs_for
+from chatlake.bootstrap.sources import job_for_ids, jobs_for
 from chatlake.config import Settings
 from chatlake.errors import ChatlakeError, RunInterruptedError
 from chatlake.flows.configuration import flow_settings
-from chatlake.flows.jobs import job_for_ids
 from chatlake.flows.session import in_own_session
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def backup_command(arguments: Sequence[str] | None = None) -> int:
     """Run the flow `backup` from the command line; returns the exit code."""
     parser = _parser("backup", "Back up what is new, as a Prefect flow run.")
     parser.add_argument(
-        "--source", action="append", metavar="NAME", help="only this source (may be repeated)"
+        "--source", action="append", metavar="NAME", help="only this source; repeatable"
     )
     parser.add_argument("--full", action="store_true", help="list everything again")
     values = parser.parse_args(arguments)
@@ -54,9 +53,9 @@ def export_command(arguments: Sequence[str] | None = None) -> int:
     """Run the flow `export_completions` from the command line; returns the exit code."""
     parser = _parser("export_completions", "Back up only these completions, as a Prefect flow run.")
     parser.add_argument(
-        "--ids-file", metavar="FILE", required=True, help="completion ids, one a line"
+        "--ids-file", metavar="FILE", required=True, help="completion ids, one per line"
     )
-    parser.add_argument("--source", metavar="NAME", help="needed if there are several")
+    parser.add_argument("--source", metavar="NAME", help="required if there are several")
     values = parser.parse_args(arguments)
     ids_file = str(Path(values.ids_file).absolute())
 
@@ -156,8 +155,8 @@ def _outcome(state: State[Any]) -> Any:
 def _own_server(settings: Settings) -> Iterator[None]:
     """Give the server that Prefect starts for this run a password and chatlake's own database.
 
-    Where you have a server, that is used. Where the configuration refers to Secret blocks, the
-    server opens your own database, which holds them.
+    If you have a server, it is used instead. If the configuration refers to Secret blocks, the
+    server opens your own database, which has them.
     """
     from prefect.settings import (  # noqa: PLC0415 - takes seconds
         PREFECT_API_URL,
@@ -183,7 +182,7 @@ def _tagged(start: Callable[[Settings], State[Any]], settings: Settings) -> Stat
 
 
 def _later(_name: str) -> str:
-    """Stand in for a Prefect Secret: the run itself reads it, once Prefect is there."""
+    """A placeholder for a Prefect Secret: the run itself reads it once Prefect is imported."""
     return "read later"
 
 

@@ -1,4 +1,4 @@
-"""The configuration of a flow run: as for the commands, but for the example of the repository.
+"""The configuration of a flow run: as for the commands, except for the repository's example.
 
 A worker starts flows in a checkout, where `config/chatlake.yaml` is the commented example. It is a
 valid configuration, so a deployment that names none would back up into the checkout, with whatever
@@ -6,7 +6,7 @@ key the worker has. A user at a terminal would notice that, but not at night. Th
 recognised by its values: comments and spelling do not matter, and one changed value makes it your
 own.
 
-A run of `chatlake serve` takes the configuration that is served, and no other. Otherwise anyone
+A run of `chatlake serve` accepts only the served configuration. Otherwise anyone
 with access to its Prefect server could name another configuration in a parameter, with another
 server as `base_url`, and receive the key there.
 """
@@ -23,7 +23,7 @@ from chatlake.config.load import VARIABLE
 from chatlake.errors import ChatlakeError, ConfigurationError
 
 SERVED: Final = "CHATLAKE_SERVED_CONFIG"
-"""Set by `chatlake serve` for its runs: the one configuration that they take."""
+"""Set by `chatlake serve` for its runs: the only configuration that they accept."""
 EXAMPLE: Final = Path("config/chatlake.yaml")
 _LAKE_OF_EXAMPLE: Final = "../data/lake"
 
@@ -31,8 +31,8 @@ _LAKE_OF_EXAMPLE: Final = "../data/lake"
 def flow_settings(config: str | os.PathLike[str] | None) -> Settings:
     """Return the settings in `config`, else in `$CHATLAKE_CONFIG`, else in the usual places.
 
-    Below `chatlake serve`: those that are served. ConfigurationError as `load_settings` raises it,
-    where the only file is the example, and where another one is served: then nothing is read.
+    Under `chatlake serve`, the served ones. Raises ConfigurationError as `load_settings` does, if
+    the only file is the example, or if another one is served; then nothing is read.
     """
     served = os.environ.get(SERVED)
     if served:
@@ -46,7 +46,7 @@ def flow_settings(config: str | os.PathLike[str] | None) -> Settings:
 def _require_served(config: str | os.PathLike[str] | None, served: str) -> None:
     if config is not None and os.fspath(config) != served:
         raise ConfigurationError(
-            f"this `chatlake serve` runs {served} alone; the run asks for {os.fspath(config)}",
+            f"this `chatlake serve` runs only {served}, but the run asks for {os.fspath(config)}",
             hint="Leave the parameter `config` as it is, or serve that file: "
             "chatlake serve --config FILE --name NAME.",
         )

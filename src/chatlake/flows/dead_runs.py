@@ -1,4 +1,4 @@
-"""Closes the runs that a kill, a power loss or a lost worker has left as Running in Prefect.
+"""Closes runs that a kill, a power loss or a lost worker left as Running in Prefect.
 
 Every start of `chatlake serve` and every start of a flow run looks for them. What a dead run had
 committed is in the lake, and the next run continues from there; only Prefect's record is wrong.
@@ -47,9 +47,9 @@ _UNDER_WAY: Final = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
 
 
 def begin_run(settings: Settings) -> None:
-    """Write down which process this flow run is, and close those that are dead.
+    """Label this flow run with its process, and close dead runs.
 
-    Inside a flow run. A run never fails because Prefect does not answer.
+    Call it inside a flow run. A run never fails because Prefect does not respond.
     """
     try:
         with get_client(sync_client=True) as client:
@@ -62,7 +62,7 @@ def begin_run(settings: Settings) -> None:
 
 
 def close_runs_of(settings: Settings, deployments: Collection[UUID]) -> None:
-    """Close dead runs, as the process that alone runs these deployments and has begun none yet."""
+    """Close dead runs, from the only process that runs these deployments, before it starts any."""
     with get_client(sync_client=True) as client:
         _close(client, settings, deployments, NO_SILENCE)
 
@@ -95,14 +95,14 @@ def _close(
             is_written,
             patience if is_of_ours else SilenceAllowed(),
         )
-        # It may have ended while this looked for its process: then it has another state by now.
+        # It may have ended while this looked for its process, and then has another state.
         if why is not None and client.read_flow_run(run.id).state_id == run.state_id:
             state: State[Any] = Crashed(
                 message=f"its process was killed ({why}); what was committed stays, and the next "
                 "run continues from there"
             )
             client.set_flow_run_state(run.id, state, force=True)
-            logger.info("closed the run %s of Prefect: %s", run.name, why)
+            logger.info("closed Prefect run %s: %s", run.name, why)
 
 
 def _under_way(client: SyncPrefectClient) -> list[FlowRun]:
@@ -116,7 +116,7 @@ def _under_way(client: SyncPrefectClient) -> list[FlowRun]:
 
 
 def is_being_written(settings: Settings) -> bool:
-    """Say whether somebody holds the lake's lock. Nobody writes to a lake that is not there."""
+    """Say whether a run holds the lake's lock; False if the lake does not exist."""
     with contextlib.suppress(ChatlakeError, OSError):
         return storage_at(settings.lake_location).lock_holder() is not None
     return False

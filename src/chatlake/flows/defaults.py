@@ -24,9 +24,9 @@ _OLDER_NAMES = {"PREFECT_SERVER_EPHEMERAL_ENABLED": "PREFECT_SERVER_ALLOW_EPHEME
 
 
 def set_defaults() -> None:
-    """Set `DEFAULTS` in the environment, but for what it or the active Prefect profile holds.
+    """Set `DEFAULTS` in the environment, unless it or the active Prefect profile sets them.
 
-    And take loopback out of the proxy: the servers that are started are there.
+    Also exempt loopback from the proxy, because the servers started here listen there.
     """
     exempt_loopback()
     profile = active_profile()
@@ -37,11 +37,10 @@ def set_defaults() -> None:
 
 
 def hear_engine() -> None:
-    """Let what the engine logs as information reach Prefect, unless a level is set already.
+    """Pass the engine's info messages on to Prefect, unless a log level is already set.
 
-    And let Prefect's log say only once, and in words, how a run ended: where a deployment runs, it
-    would add the traceback of the error that the state carries. And let a run outlive the worker
-    that reads what it prints.
+    Make Prefect log only once, in words, how a run ended: for a deployment it would add the
+    traceback of the state's error. And let a run outlive the worker that reads its output.
     """
     from chatlake.flows.shown.console import outlive_console  # noqa: PLC0415 - imports Prefect
 

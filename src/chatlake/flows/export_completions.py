@@ -1,10 +1,10 @@
-"""The flow `export_completions`: the messages of just these completions, paged into the lake."""
+"""The flow `export_completions`: fetches the messages of given completions into the lake."""
 
 from __future__ import annotations
 
 if __name__ == "__main__":
     # As `python -m`: a wrong configuration is reported before the slow import of Prefect.
-    # And the flow is always the one of the package, never a second one of the module `__main__`.
+    # Also, the flow is always the package's, never a second one from the module `__main__`.
     from chatlake.flows.command import export_command
 
     raise SystemExit(export_command())
@@ -13,8 +13,8 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 
+from chatlake.bootstrap.sources import job_for_ids
 from chatlake.flows.configuration import source_names
-from chatlake.flows.jobs import job_for_ids
 from chatlake.flows.run import flow_run_name, run_in_flow
 
 
@@ -33,11 +33,10 @@ def export_completions(
 ) -> State[None]:
     """Export the messages of these completions into the lake.
 
-    Give `completion_ids`, or, where they are more than a Prefect parameter holds (512 kB),
-    `ids_file`: a text file with one id a line, which the process that runs the flow can read.
-    `config`: the configuration file; `source`: needed where the configuration has several.
-
-    Ends as the flow `backup` does; an id that the source does not know is a named failure.
+    Give `completion_ids`, or, if they are too many for a Prefect parameter (512 kB), `ids_file`: a
+    text file with one id per line, which the process that runs the flow can read. `config`: the
+    configuration file; `source`: required if the configuration has several. It ends like the flow
+    `backup`; an id that the source does not know is a named failure.
     """
     return run_in_flow(
         config, lambda settings: [job_for_ids(settings, completion_ids, ids_file, source)]

@@ -1,7 +1,7 @@
 """Whether the Prefect server of `chatlake serve` answers: the container's health check.
 
 `python -m chatlake.flows.health`: the server of `PREFECT_API_URL`, else the one that `serve` starts
-on its usual port. Exit code 0 or 1. Importing the package has taken loopback out of the proxy.
+on its usual port. Exit code 0 or 1. Importing the package has exempted loopback from the proxy.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _SECONDS = 8.0
 
 
 def main() -> int:
-    """Ask the server how it is; returns the exit code."""
+    """Ask the server for its health; returns the exit code."""
     url = (os.environ.get("PREFECT_API_URL") or _OWN).rstrip("/")
     if not url.startswith(("http://", "https://")):
         print(f"PREFECT_API_URL: expected http(s)://…/api, got {url}", file=sys.stderr)

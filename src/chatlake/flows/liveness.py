@@ -46,14 +46,14 @@ class SilenceAllowed:
 
 
 NO_SILENCE: Final = SilenceAllowed(timedelta(0), timedelta(0))
-"""For runs that only the process that asks could have started."""
+"""For runs that only the asking process could have started."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnderWay:
-    """A run that Prefect says is under way: since when (UTC), in which attempt, with which labels.
+    """A run that Prefect shows as under way: since when (UTC), in which attempt, with which labels.
 
-    `is_of_ours`: its deployment is known to write to the lake that the caller knows.
+    `is_of_ours`: its deployment is known to write to the caller's lake.
     """
 
     has_started: bool
@@ -64,7 +64,7 @@ class UnderWay:
 
 
 def own_labels(lake: str, attempt: int) -> dict[str, bool | int | float | str]:
-    """Return what this process writes down of itself. `attempt`: the run's, from 1."""
+    """Return the labels that describe this process. `attempt`: the run's, from 1."""
     return {
         HOST: socket.gethostname(),
         BOOT: _boot(),
@@ -83,22 +83,22 @@ def why_dead(
     is_written: Callable[[], bool],
     patience: SilenceAllowed,
 ) -> str | None:
-    """Say why a run is dead; None where it lives, or where that cannot be told yet.
+    """Say why a run is dead; None if it lives, or if that is not known yet.
 
-    `lake`: the one that the caller knows; `is_written`: whether somebody holds its lock, asked for
-    only where that matters; `patience`: with a run that has said nothing of itself yet.
+    `lake`: the caller's; `is_written`: whether a run holds its lock, called only if that matters;
+    `patience`: for a run that has no labels yet.
     """
     labels: Labels = run.labels if run.labels.get(ATTEMPT) == run.attempt else {}
     since = now - run.since
     if not run.has_started:
-        return "no process came to run it" if since >= patience.pending else None
+        return "no process started to run it" if since >= patience.pending else None
     if _is_here(labels):
         return _why_gone_here(labels)
     if labels:
         is_same_lake = labels.get(LAKE) == _digest(lake)
         return _why_gone_elsewhere(labels, since, is_written) if is_same_lake else None
     is_dead = run.is_of_ours and since >= patience.running and not is_written()
-    return "nobody writes to the lake" if is_dead else None
+    return "no run is writing to the lake" if is_dead else None
 
 
 def _why_gone_here(labels: Labels) -> str | None:
@@ -134,7 +134,7 @@ def _is_of_an_earlier_boot(labels: Labels) -> bool:
 
 
 def _boot() -> str:
-    """Return a name of this start of this machine; "" where it is unknown."""
+    """Return a name for this boot of this machine; "" if it is unknown."""
     try:
         return _digest(_BOOT_ID.read_text().strip())
     except OSError:

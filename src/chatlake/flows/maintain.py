@@ -1,10 +1,10 @@
-"""The flow `maintain`: merges small files, reads a part of the lake again, removes what is old."""
+"""The flow `maintain`: merges small files, re-reads a part of the lake, removes old files."""
 
 from __future__ import annotations
 
 if __name__ == "__main__":
     # As `python -m`: a wrong configuration is reported before the slow import of Prefect.
-    # And the flow is always the one of the package, never a second one of the module `__main__`.
+    # Also, the flow is always the package's, never a second one from the module `__main__`.
     from chatlake.flows.command import maintain_command
 
     raise SystemExit(maintain_command())
@@ -22,11 +22,11 @@ def _name() -> str:
 
 @flow(flow_run_name=_name, persist_result=False)
 def maintain(config: str | None = None) -> State[None]:
-    """Keep the lake of a configuration in shape: compact, verify a fourth of it, vacuum.
+    """Maintain the lake of a configuration: compact, verify a quarter of it, vacuum.
 
     `config`: the configuration file (as for the command: `$CHATLAKE_CONFIG`, `./chatlake.yaml`).
 
     Four runs read every file. Ends Completed, or as Failed with the damaged files and the exit
-    code; then nothing is removed, for what the lake lists no more may be what it is mended from.
+    code; then nothing is removed, because the unlisted files may be needed to repair the lake.
     """
     return maintain_in_flow(config)

@@ -1,4 +1,4 @@
-"""One maintenance as a Prefect flow run: compact, verify a slice, vacuum, and what that found."""
+"""One maintenance as a Prefect flow run: compact, verify a slice, vacuum, and the findings."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ from chatlake.verify.run import Subset, storage_of, verify_storage
 logger = logging.getLogger("chatlake.flows")
 
 SLICES = 4
-"""Weekly runs until every file was read; what came or was damaged since is read in any case."""
+"""Weekly runs until every file was read; new and damaged files are read in any case."""
 OLDER_THAN = timedelta(days=7)
 _FILES_NAMED = 10
 
 
 def maintain_in_flow(config: str | None) -> State[None]:
-    """Maintain the lake of a configuration, inside a flow run; returns the state that is true.
+    """Maintain the lake of a configuration, inside a flow run; returns the run's state.
 
     Every state but Completed has a ChatlakeError as its data: it names the exit code. So does
     Completed under the name Skipped, where another run is writing to the lake.
@@ -79,7 +79,7 @@ def maintain_in_flow(config: str | None) -> State[None]:
 
 
 class _FoundDamageError(LakeDamagedError):
-    """The lake is damaged, and what was done about it is known."""
+    """The lake is damaged, and the report says what was done."""
 
     def __init__(self, message: str, done: Maintenance) -> None:
         super().__init__(message)
@@ -87,13 +87,13 @@ class _FoundDamageError(LakeDamagedError):
 
 
 def slice_of(today: date) -> Subset:
-    """Return what is read on a day: weeks take turns."""
+    """Return the slice to read on a day: weeks take turns."""
     return Subset(today.toordinal() // 7 % SLICES + 1, SLICES)
 
 
 def _maintain(settings: Settings, part: Subset) -> Maintenance:
     done = Maintenance(settings.lake_location)
-    # A lake that is too damaged to be opened can be verified all the same.
+    # A lake that is too damaged to be opened can still be verified.
     storage = storage_of(settings.lake_location, settings.access)
     try:
         done.compacted = compact_lake(open_lake(settings))
@@ -132,7 +132,7 @@ def _completed(done: Maintenance) -> State[None]:
     assert done.verified is not None  # noqa: S101
     return Completed(
         message=f"{done.compacted.merged:,} small files merged into {done.compacted.added:,}; "
-        f"{done.verified.files:,} of {done.verified.listed_files:,} files read again, all sound; "
+        f"{done.verified.files:,} of {done.verified.listed_files:,} files read again, no damage; "
         f"{len(done.removed or ()):,} old files removed "
         f"({size(sum(file.size for file in done.removed or ()))})"
     )

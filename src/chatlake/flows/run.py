@@ -35,7 +35,7 @@ ChooseJobs = Callable[[Settings], Sequence[SourceJob]]
 
 
 def run_in_flow(config: str | None, choose: ChooseJobs) -> State[None]:
-    """Back up what `choose` chooses, inside a flow run; returns the state that tells the truth.
+    """Back up what `choose` selects, inside a flow run; returns the run's state.
 
     Every state but Completed has a ChatlakeError as its data: it names the exit code. So does
     Completed under the name Skipped, where another run is writing to the lake.
@@ -45,7 +45,7 @@ def run_in_flow(config: str | None, choose: ChooseJobs) -> State[None]:
         settings = flow_settings(config)
         begin_run(settings)
         with ExitStack() as stack:
-            # From here on the run itself notifies; what keeps it from its start has to be told too.
+            # From here on the run itself notifies; errors before that must be reported here.
             with notifying(settings, new_report(settings.lake_location)):
                 jobs = choose(settings)
                 stack.enter_context(server_for_workers(settings.runner))

@@ -1,4 +1,4 @@
-"""A session of its own for a run and the Prefect server that is started for it.
+"""A separate session for a run and the Prefect server that is started for it.
 
 A terminal sends Ctrl-C to every process of its foreground group: the server would end before
 the run could report its state. And however the run ends, no server may stay behind.
@@ -22,11 +22,11 @@ _PASSED_ON = {
 
 
 def in_own_session(work: Callable[[], int]) -> int:
-    """Do `work` in a process of its own session; returns the exit code.
+    """Do `work` in a process with its own session; returns the exit code.
 
-    A signal goes on to that process, which ends in order. A second one, seconds later, ends it and
-    all that it has started at once (`signals.pass_on`). Call it while this process has no other
-    thread. In the new process it returns what `work` returns, to be passed on to the exit.
+    A signal is passed on to that process, which ends cleanly. A second one, seconds later, ends it
+    and everything that it has started at once (`signals.pass_on`). Call this while the process has
+    no other thread. In the new process it returns what `work` returns, for the exit.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -41,7 +41,7 @@ def in_own_session(work: Callable[[], int]) -> int:
 
 
 def _ended(process: int) -> int:
-    """Wait for the process, end what it has left, and return its exit code."""
+    """Wait for the process, end what it has left running, and return its exit code."""
     _, status = os.waitpid(process, 0)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process, signal.SIGKILL)

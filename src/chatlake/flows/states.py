@@ -1,4 +1,4 @@
-"""How a flow run ends: the states that tell Prefect what became of it.
+"""How a flow run ends: the states that it reports to Prefect.
 
 A run is Skipped, which is not a failure, if another one is writing to the lake. The lake has one
 writer, and its own lock decides which run that is. The second run has nothing to do: the first one
@@ -29,7 +29,7 @@ SKIPPED: Final = "Skipped"
 
 
 def skipped_state(settings: Settings, error: LakeLockedError) -> State[None]:
-    """Return Completed under the name Skipped: its message says who writes, its data is `error`."""
+    """Return Completed under the name Skipped; the message names the writer."""
     return Completed(name=SKIPPED, message=f"skipped: {_who(settings, error)}", data=error)
 
 
@@ -44,7 +44,7 @@ def _who(settings: Settings, error: LakeLockedError) -> str:
         holder = storage_at(settings.lake_location).lock_holder()
     if holder is None:  # it has just ended
         return error.message
-    who = f"process {holder.pid} on {holder.host} is writing since {holder.started_at}"
+    who = f"process {holder.pid} on {holder.host} has been writing since {holder.started_at}"
     return f"{who}, run {holder.run_id}" if holder.run_id else who
 
 
@@ -76,6 +76,6 @@ def summary(report: BackupReport) -> str:
 
 
 def failed_state(error: ChatlakeError, where: str = "") -> State[None]:
-    """Return Failed with what happened, what to do, and the exit code that this is as a command."""
+    """Return Failed with what happened, what to do, and the exit code of the command."""
     text = f"{where}{error.kind}: {error.message} {error.hint} (exit code {error.exit_code})"
     return Failed(message=" ".join(text.split()), data=error)

@@ -1,7 +1,8 @@
 """Compaction of a lake: merges small files, some at a time, each time in one commit.
 
-A commit adds the new files and removes the old ones from the list. The old ones move away when the
-run ends (`tidying`), where readers of an older commit find them; `vacuum` removes them later.
+A commit adds the new files and removes the old ones from the list. When the run ends, the old ones
+move to `replaced/` (`tidying`), where readers of an older commit find them. `vacuum` removes them
+later.
 """
 
 from __future__ import annotations
@@ -21,20 +22,21 @@ from chatlake.model.manifest import Manifest, PartFile
 from chatlake.model.partitions import Partition
 
 Progress = Callable[[int, int], None]
-"""Told the bytes of files that were merged, and how many there are to merge."""
+"""Called with the bytes of files that were merged, and the bytes to merge in total."""
 
 COMMIT_BYTES: Final = TARGET_BYTES
-"""A commit merges about so much, or COMMIT_FILES files: what a kill at worst has to do again."""
+"""A commit merges about this much, or COMMIT_FILES files: the most that is lost to a kill."""
 COMMIT_FILES: Final = 1_000
 _CONFLICTS: Final = 3
 
 
 @dataclass(slots=True)
 class CompactionReport:
-    """What a compaction did, in files and bytes of data. `seconds`: wall time.
+    """What a compaction did, in files and bytes of data.
 
-    `merged`: files that the lake lists no more; `added`: those that have their rows now. `damaged`:
-    one sentence for each file that was left alone, with those of its table and partition.
+    `seconds`: wall time. `merged`: files that the lake no longer lists; `added`: those that have
+    their rows now. `damaged`: one sentence for each damaged file, which is left alone with the
+    others of its table and partition.
     """
 
     merged: int = 0
@@ -59,9 +61,9 @@ def compact(
 ) -> CompactionReport:
     """Merge small files until none is left that is worth it; the caller holds the lake's lock.
 
-    `today`, `target`: see `model.compaction.choose`. `first`: partitions whose turn comes first.
-    `at_most`: bytes to merge, then it stops. What was committed stays, however it ends.
-    LakeUnwritableError; CommitConflictError where another writer is there despite the lock.
+    `today`, `target`: see `model.compaction.choose`. `first`: partitions to merge first. `at_most`:
+    bytes to merge before it stops. What was committed stays, however it ends. LakeUnwritableError;
+    CommitConflictError if there is another writer despite the lock.
     """
     begun_at = time.monotonic()
     compaction = _Compaction(lake, run_id, progress, at_most)
@@ -87,7 +89,7 @@ class _Compaction:
         self._damaged: set[tuple[str, Partition]] = set()
 
     def affordable(self, merges: list[Merge], first: Container[Partition]) -> list[Merge]:
-        """Return the merges to do now, those that spare most files for a byte before others."""
+        """Return the merges to do now; those that save the most files per byte come first."""
         whole = [m for m in merges if (m.table, m.partition) not in self._damaged]
         if self._left is not None:
             whole.sort(key=lambda m: (m.partition not in first, m.bytes / (len(m.files) - 1)))
@@ -101,7 +103,7 @@ class _Compaction:
         return whole
 
     def commit(self, merges: list[Merge]) -> None:
-        """Merge, and make it one commit; what is damaged is left as it is."""
+        """Merge, in one commit; damaged files are left as they are."""
         done: list[tuple[Merge, PartFile]] = []
         for each in merges:
             self._read += each.bytes

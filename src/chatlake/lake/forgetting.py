@@ -1,6 +1,6 @@
-"""Forgetting: erases completions with all that hangs on them, from every file, for good.
+"""Forgetting: erases completions with everything that belongs to them, from every file, for good.
 
-1. The partition's files are written anew without the rows: completions, messages, parts, older
+1. The partition's files are written again without the rows: completions, messages, parts, older
    versions, and the images that nothing else of the partition refers to.
 2. One commit replaces them. It carries the receipt, which names the files that had the rows: the
    listed ones, those that were replaced before, those of killed writers.
@@ -53,7 +53,7 @@ _PLACE: Final = re.compile(
 def forget(
     lake: Lake, selected: Selected, *, run_id: str, reason: str = "", remember: bool = True
 ) -> Forgetting | None:
-    """Erase completions, and return the receipt; None where the lake has nothing of them.
+    """Erase completions, and return the receipt; None if the lake has nothing of them.
 
     The caller holds the lock; when it is given back, the files are gone. `remember`: whether the
     ids are kept as hashes, so that no backup stores them again. LakeDamagedError, and nothing
@@ -110,7 +110,7 @@ def left_to_erase(lake: Lake) -> list[str]:
 
 
 class _Forgetting:
-    """Rewrites partitions without some completions; collects what the commit and receipt say."""
+    """Rewrites partitions without some completions; collects the content of commit and receipt."""
 
     def __init__(self, lake: Lake) -> None:
         self.added: list[PartFile] = []
@@ -122,7 +122,7 @@ class _Forgetting:
         self._unlisted: dict[Partition, list[tuple[str, str]]] | None = None
 
     def rewrite(self, partition: Partition, completion_ids: set[str]) -> None:
-        """Write the listed files of a partition anew, and find the others that hold the rows."""
+        """Write the listed files of a partition again, and find the others that hold the rows."""
         storage, state = self._lake.storage, self._lake.state
         files = state.partition_files(partition)
         images = self._images_of(files, completion_ids)
@@ -202,7 +202,10 @@ def _unlisted_by_partition(lake: Lake) -> dict[Partition, list[tuple[str, str]]]
 
 
 def _temporary_files(lake: Lake) -> Iterator[str]:
-    """Yield what killed writers left half written: it may hold anything, and nothing needs it."""
+    """Yield files that killed writers left half written.
+
+    They may contain anything, and are not needed.
+    """
     for file in lake.leftovers():
         if file.path.endswith(".tmp"):
             yield file.path

@@ -1,6 +1,6 @@
 """The rows of a lake, as the backup reads, writes and rewrites them.
 
-Nothing here makes files visible: that is the commit's.
+Nothing here makes files visible; the commit does that.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 
 from chatlake.backup.lake_port import Columns, Rows, StoredMessage, StoredVersion
-from chatlake.lake.files import arrow, message_versions, parts, rewriting, versions
+from chatlake.lake import files as part_files
 from chatlake.model.manifest import LakeState, PartFile
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import COMPLETIONS, IMAGES, MISSED
@@ -30,7 +30,7 @@ class LakeRows:
 
     def stored_versions(self, partition: Partition) -> dict[str, StoredVersion]:
         """Return completion id -> version for every completion of the partition."""
-        return versions.stored_versions(self.storage, self._state, partition)
+        return part_files.versions.stored_versions(self.storage, self._state, partition)
 
     def stored_texts(
         self, partition: Partition, *, but_of: Container[str]
@@ -42,7 +42,7 @@ class LakeRows:
         self, partition: Partition, completion_ids: Collection[str]
     ) -> dict[str, list[StoredMessage]]:
         """Return the stored messages of these completions, in the order of the conversation."""
-        return message_versions.stored_messages(
+        return part_files.message_versions.stored_messages(
             self.storage, self._state, partition, completion_ids
         )
 
@@ -50,27 +50,33 @@ class LakeRows:
         self, partition: Partition, message_ids: Mapping[str, Collection[str]]
     ) -> Columns | None:
         """Return messages (completion id -> ids) as rows of the table `message_history`."""
-        return message_versions.lost_messages(self.storage, self._state, partition, message_ids)
+        return part_files.message_versions.lost_messages(
+            self.storage, self._state, partition, message_ids
+        )
 
     def has_input_messages(self, source: str) -> bool:
         """Say whether the newest days of a source hold a message from `/messages`."""
-        return versions.has_input_messages(self.storage, self._state, source)
+        return part_files.versions.has_input_messages(self.storage, self._state, source)
 
     def stored_images(self, partition: Partition) -> set[str]:
         """Return the SHA-256 (hex) of every image of the partition."""
-        return versions.keys(self.storage, self._state.partition_files(partition, IMAGES), "sha256")
+        return part_files.versions.keys(
+            self.storage, self._state.partition_files(partition, IMAGES), "sha256"
+        )
 
     def resume_points(self, source: str, *, before: int) -> Iterator[tuple[str, int]]:
         """Yield (completion id, created) to resume after; see `versions.resume_points`."""
-        return versions.resume_points(self.storage, self._state, source, before=before)
+        return part_files.versions.resume_points(self.storage, self._state, source, before=before)
 
     def superseded(self, partition: Partition, completion_ids: Container[str]) -> Columns | None:
         """Return these completions as rows of `history`; see `versions.superseded`."""
-        return versions.superseded(self.storage, self._state, partition, completion_ids)
+        return part_files.versions.superseded(self.storage, self._state, partition, completion_ids)
 
     def missed(self, partition: Partition) -> set[str]:
         """Return the completions that the last full sweep missed, for the first time."""
-        return versions.keys(self.storage, self._state.partition_files(partition, MISSED))
+        return part_files.versions.keys(
+            self.storage, self._state.partition_files(partition, MISSED)
+        )
 
     def missing_files(self) -> list[PartFile]:
         """Return the listed files that do not exist or have another size than listed."""
@@ -82,18 +88,18 @@ class LakeRows:
         self, partition: Partition, *, without: Container[str]
     ) -> dict[str, int | None]:
         """Return completion id -> created_at (microseconds) of rows without a completion."""
-        return versions.rows_without_completion(
+        return part_files.versions.rows_without_completion(
             self.storage, self._state.partition_files(partition), without=without
         )
 
     def write_parts(self, rows: Rows) -> list[PartFile]:
         """Write one durable Parquet file for each table and partition; nothing lists them yet."""
         written = (
-            parts.write_part(
+            part_files.parts.write_part(
                 self.storage,
                 table,
                 partition,
-                arrow.to_tables(table, columns),
+                part_files.arrow.to_tables(table, columns),
                 expected_rows=len(next(iter(columns.values()))),
             )
             for (table, partition), columns in rows.items()
@@ -108,20 +114,20 @@ class LakeRows:
         Returns the files written and the paths to remove; a file left empty is only removed.
         """
         files = [f for table in tables for f in self._state.partition_files(partition, table)]
-        return rewriting.without(self.storage, files, "completion_id", completion_ids)
+        return part_files.rewriting.without(self.storage, files, "completion_id", completion_ids)
 
     def without_images(
         self, files: Iterable[PartFile], known: Container[str]
     ) -> tuple[list[PartFile], list[str]]:
         """Rewrite those of `files` (table images) that hold an image of `known`, without it."""
-        return rewriting.without(self.storage, files, "sha256", known)
+        return part_files.rewriting.without(self.storage, files, "sha256", known)
 
     def forget_digests(
         self, partition: Partition, *, without: Container[str]
     ) -> tuple[list[PartFile], list[str]]:
         """Rewrite the partition's completions without digest, so that they are fetched again."""
         files = self._state.partition_files(partition, COMPLETIONS)
-        return rewriting.with_nulls(
+        return part_files.rewriting.with_nulls(
             self.storage, [file for file in files if file.path not in without], "digest"
         )
 
@@ -130,4 +136,4 @@ class LakeRows:
     ) -> tuple[list[PartFile], list[str]]:
         """Rewrite the partition's completions with `deleted_at` (microseconds) for these."""
         files = self._state.partition_files(partition, COMPLETIONS)
-        return rewriting.marked_deleted(self.storage, files, completion_ids, deleted_at)
+        return part_files.rewriting.marked_deleted(self.storage, files, completion_ids, deleted_at)

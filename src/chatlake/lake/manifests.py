@@ -3,8 +3,9 @@
     manifests/000000000001.json              what commit 1 added and removed
     manifests/checkpoint-000000000032.json   the whole state after commit 32
 
-Every file is one JSON object that begins with the SHA-256 of its other text, so that a changed byte
-is noticed when the lake is opened. Opening reads the newest checkpoint and the commits after it.
+Every file is one JSON object that begins with the SHA-256 of the rest of its text, so a changed
+byte is noticed when the lake is opened. Opening reads the newest checkpoint and the commits after
+it.
 
 Each manifest also has the SHA-256 of the file before it. So the hash of the newest one stands for
 every commit up to it: a copy of that hash, kept elsewhere, proves that none of them was rewritten.
@@ -18,15 +19,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
 from chatlake.errors import CommitConflictError, LakeDamagedError, LakeFormatError
-from chatlake.model.false_values import false_value
+from chatlake.lake.sealed import read_document, seal, unseal
 from chatlake.model.manifest import (
     CHECKPOINT_EVERY,
-    FORMAT,
     Checkpoint,
     LakeState,
     Manifest,
@@ -37,15 +37,7 @@ from chatlake.storage.interface import Storage
 
 FOLDER: Final = "manifests"
 _NAME: Final = re.compile(rf"{FOLDER}/(checkpoint-)?(\d{{12}})\.json")
-_HEAD: Final = b'{"sha256":"%b",'
-_HEAD_SIZE: Final = len(_HEAD % (b"0" * 64))
 FINGERPRINT_DIGITS: Final = 12
-
-Document = TypeVar("Document", Manifest, Checkpoint)
-
-
-class _Header(msgspec.Struct):
-    format: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +68,8 @@ def load_state(storage: Storage) -> LakeState:
     """Return what the newest manifest lists.
 
     LakeDamagedError names the file that is missing, truncated or altered; LakeFormatError if a
-    newer chatlake wrote it. A damaged checkpoint does no harm while older files still tell all.
+    newer chatlake wrote it. A damaged checkpoint does no harm as long as older files have the same
+    content.
     """
     commits, checkpoints = _numbers(storage)
     damage: LakeDamagedError | None = None
@@ -84,7 +77,7 @@ def load_state(storage: Storage) -> LakeState:
     for number in sorted(checkpoints, reverse=True):
         try:
             state = LakeState.from_checkpoint(
-                _read(storage, checkpoint_path(number), Checkpoint, number)
+                read_document(storage, checkpoint_path(number), Checkpoint, number)
             )
             break
         except LakeDamagedError as error:
@@ -108,14 +101,14 @@ def refresh_state(storage: Storage, state: LakeState) -> bool:
 def read_head(storage: Storage, number: int) -> Head | None:
     """Return commit `number`; None for a lake without commits.
 
-    Where its manifest has gone, it is the checkpoint that tells of it. LakeDamagedError.
+    If its manifest is gone, the checkpoint is used. LakeDamagedError.
     """
     if not number:
         return None
     path = manifest_path(number)
     try:
         text = storage.read(path)
-        made_at = _unseal(text, f"{storage.location}/{path}", Manifest).created_at
+        made_at = unseal(text, f"{storage.location}/{path}", Manifest).created_at
     except FileNotFoundError:
         path = checkpoint_path(number)
         try:
@@ -123,7 +116,7 @@ def read_head(storage: Storage, number: int) -> Head | None:
         except FileNotFoundError as error:
             place = f"{storage.location}/{manifest_path(number)}"
             raise LakeDamagedError(f"{place} is missing") from error
-        made_at = _unseal(text, f"{storage.location}/{path}", Checkpoint).created_at
+        made_at = unseal(text, f"{storage.location}/{path}", Checkpoint).created_at
     at = parse_time(made_at) if made_at else None
     return Head(number, hashlib.sha256(text).hexdigest(), at)
 
@@ -132,14 +125,14 @@ def append_commit(storage: Storage, manifest: Manifest) -> Manifest:
     """Write commit `manifest.number`; return it as others will read it.
 
     CommitConflictError, and nothing changed, if that number is taken; LakeDamagedError if the
-    commit before it has gone: the new one would tell nothing.
+    commit before it is gone, because the new one would be useless.
     """
     manifest.previous = _sha256_of(storage, manifest.number - 1)
     text = seal(msgspec.json.encode(manifest))
     path = manifest_path(manifest.number)
     if not storage.create(path, text):
         raise CommitConflictError(f"Another run committed {storage.location}/{path} first")
-    return _unseal(text, f"{storage.location}/{path}", Manifest)
+    return unseal(text, f"{storage.location}/{path}", Manifest)
 
 
 def _sha256_of(storage: Storage, number: int) -> str:
@@ -155,15 +148,32 @@ def _sha256_of(storage: Storage, number: int) -> str:
 
 def ensure_checkpoint(storage: Storage, state: LakeState, *, chatlake: str) -> None:
     """Write the checkpoint of `state` if one belongs after its commit and there is none yet."""
-    path = checkpoint_path(state.number)
-    if state.number % CHECKPOINT_EVERY or not state.number or storage.size(path) is not None:
+    if state.number % CHECKPOINT_EVERY or not state.number:
         return
+    if storage.size(checkpoint_path(state.number)) is None:
+        create_checkpoint(storage, state, chatlake=chatlake)
+
+
+def create_checkpoint(storage: Storage, state: LakeState, *, chatlake: str) -> None:
+    """Write the checkpoint of `state`, wherever it stands, unless there is one."""
     checkpoint = state.checkpoint(created_at=format_time(datetime.now(UTC)), chatlake=chatlake)
-    storage.create(path, seal(msgspec.json.encode(checkpoint)))
+    storage.create(checkpoint_path(state.number), seal(msgspec.json.encode(checkpoint)))
+
+
+def checkpoint_numbers(storage: Storage) -> set[int]:
+    """Return the commits after which there is a checkpoint."""
+    return _numbers(storage)[1]
+
+
+def state_at(storage: Storage, number: int) -> LakeState:
+    """Return what commit `number` listed, from the manifests. LakeDamagedError."""
+    state = LakeState()
+    _apply_until(storage, state, number)
+    return state
 
 
 def restore_checkpoints(storage: Storage, *, newest: int, chatlake: str) -> None:
-    """Write each checkpoint up to commit `newest` that is missing, where the commits still tell it.
+    """Write each missing checkpoint up to commit `newest`, if the commits for it still exist.
 
     It may be missing because a run was killed before it, or because it was removed.
     """
@@ -179,8 +189,8 @@ def restore_checkpoints(storage: Storage, *, newest: int, chatlake: str) -> None
 def removed_since(storage: Storage, moment: datetime) -> set[str]:
     """Return the paths that commits since `moment` have removed: older states may list them.
 
-    By the time that a commit says and by that of its file: one clock that was wrong hides none.
-    LakeDamagedError if a manifest that could tell of one is missing or altered.
+    A commit's own time and its file's time both count, so one wrong clock hides none.
+    LakeDamagedError if a manifest that may list one is missing or altered.
     """
     commits, checkpoints = _numbers(storage)
     newest = max(commits.keys() | checkpoints, default=0)
@@ -188,7 +198,7 @@ def removed_since(storage: Storage, moment: datetime) -> set[str]:
     oldest = min(recent, default=newest + 1)
     removed: set[str] = set()
     for number in range(newest, 0, -1):
-        manifest = _read(storage, manifest_path(number), Manifest, number)
+        manifest = read_document(storage, manifest_path(number), Manifest, number)
         if not manifest.created_at:
             place = f"{storage.location}/{manifest_path(number)}"
             raise LakeDamagedError(f"{place} was altered: it has no creation time")
@@ -207,9 +217,9 @@ def find_damage(storage: Storage) -> Iterator[str]:
     newest = max(commits.keys() | checkpoints, default=0)
     for number in range(1, newest + 1):
         try:
-            _read(storage, manifest_path(number), Manifest, number)
+            read_document(storage, manifest_path(number), Manifest, number)
             if number in checkpoints:
-                _read(storage, checkpoint_path(number), Checkpoint, number)
+                read_document(storage, checkpoint_path(number), Checkpoint, number)
         except (LakeDamagedError, LakeFormatError) as error:
             yield error.message
 
@@ -231,57 +241,19 @@ def _numbers(storage: Storage) -> tuple[dict[int, datetime], set[int]]:
 
 def _apply_until(storage: Storage, state: LakeState, newest: int) -> None:
     for number in range(state.number + 1, newest + 1):
-        state.apply(_read(storage, manifest_path(number), Manifest, number))
+        state.apply(read_document(storage, manifest_path(number), Manifest, number))
 
 
 def _advanced(
     storage: Storage, state: LakeState | None, number: int, *, has_checkpoint: bool
 ) -> LakeState | None:
-    """Return the state after commit `number`; None where neither commit nor checkpoint tells it."""
+    """Return the state after commit `number`; None if neither commits nor a checkpoint show it."""
     if state is not None:
         with suppress(LakeDamagedError):
-            state.apply(_read(storage, manifest_path(number), Manifest, number))
+            state.apply(read_document(storage, manifest_path(number), Manifest, number))
             return state
     if has_checkpoint:
         with suppress(LakeDamagedError):
             path = checkpoint_path(number)
-            return LakeState.from_checkpoint(_read(storage, path, Checkpoint, number))
+            return LakeState.from_checkpoint(read_document(storage, path, Checkpoint, number))
     return None
-
-
-def _read(storage: Storage, path: str, kind: type[Document], number: int) -> Document:
-    place = f"{storage.location}/{path}"
-    try:
-        text = storage.read(path)
-    except FileNotFoundError as error:
-        raise LakeDamagedError(f"{place} is missing") from error
-    document = _unseal(text, place, kind)
-    if problem := false_value(document):
-        raise LakeDamagedError(f"{place} was altered: {problem}")
-    if document.number != number:
-        raise LakeDamagedError(f"{place} holds number {document.number}")
-    return document
-
-
-def seal(text: bytes) -> bytes:
-    """Return a document, given as compact JSON, with its SHA-256 as the first key."""
-    return _HEAD % hashlib.sha256(text).hexdigest().encode() + text[1:] + b"\n"
-
-
-def _unseal(text: bytes, place: str, kind: type[Document]) -> Document:
-    # The format first: a later one may be sealed or built in another way.
-    try:
-        header = msgspec.json.decode(text, type=_Header)
-    except msgspec.DecodeError as error:
-        raise LakeDamagedError(f"{place} is damaged: {error}") from error
-    if header.format > FORMAT:
-        raise LakeFormatError(
-            f"{place} has format {header.format}; this chatlake reads up to format {FORMAT}"
-        )
-    inner = b"{" + text[_HEAD_SIZE:-1]
-    if seal(inner) != text:
-        raise LakeDamagedError(f"{place} was altered: its SHA-256 does not match")
-    try:
-        return msgspec.json.decode(inner, type=kind)
-    except msgspec.DecodeError as error:
-        raise LakeDamagedError(f"{place} is damaged: {error}") from error

@@ -1,13 +1,12 @@
-"""Tidying: while nobody writes, a table's folder holds just the files that are listed.
+"""Tidying: while no run is writing, a table's folder contains exactly the listed files.
 
-A run tidies at its end, in this order: commit, catalogue, then the files. What it wrote and merged
-again before any catalogue showed it goes at once; so does what was forgotten, wherever it lies.
-Everything else that is not listed moves below
-`replaced/`, where `vacuum` finds it: files that a commit has replaced, and files of killed writers.
-
-A file that has moved lies under one of two names, never under none, and either is put right by the
-next run: a listed one moves back when that begins, an unlisted one away when that ends. So the
-steps need no record of their own, and may be killed anywhere.
+A run tidies at its end, in this order: commit, catalogue, then the files. Files that it wrote and
+merged again before any catalogue showed them are removed at once, and so are files with forgotten
+data, wherever they are. All other unlisted files move below `replaced/`, where `vacuum` finds them:
+files that a commit has replaced, and files of killed writers. During a move, a file has one of its
+two names, or both, but never none. The next run corrects either: it moves a listed file back when
+it starts, and an unlisted one away when it ends. So the steps need no record, and may be killed
+anywhere.
 """
 
 from __future__ import annotations
@@ -16,15 +15,15 @@ from collections.abc import Collection, Iterable
 
 from chatlake import failpoints
 from chatlake.lake.files.replaced import FOLDER, listed_path, replaced_path
-from chatlake.lake.files.schema import SCHEMAS
 from chatlake.model.manifest import LakeState
+from chatlake.model.tables import COLUMNS
 from chatlake.storage.interface import Storage
 
 _SUFFIX = ".parquet"
 
 
 def put_back(storage: Storage, state: LakeState) -> None:
-    """Move back what is listed and lies below `replaced/` alone; the caller holds the lock.
+    """Move back listed files that are only in `replaced/`; the caller holds the lock.
 
     A run that lost its lock may have committed a file just when another run moved it away.
     LakeUnwritableError.
@@ -36,12 +35,15 @@ def put_back(storage: Storage, state: LakeState) -> None:
 
 def unlisted_files(storage: Storage, state: LakeState) -> list[str]:
     """Return the Parquet files in the tables' folders that the state does not list."""
-    # In a bucket a list of each table costs more.
+    # In a bucket, listing each table costs more.
     return _unlisted((file.path for file in storage.list()), state)
 
 
 def is_erased(path: str, state: LakeState) -> bool:
-    """Say whether a file held what was forgotten since: it goes for good, wherever it lies."""
+    """Say whether a file has data that was forgotten later.
+
+    Then it is removed for good, wherever it is.
+    """
     return listed_path(path) in state.forgotten.erased
 
 
@@ -49,14 +51,14 @@ def _unlisted(paths: Iterable[str], state: LakeState) -> list[str]:
     return [
         path
         for path in paths
-        if path.endswith(_SUFFIX) and path.partition("/")[0] in SCHEMAS and path not in state.files
+        if path.endswith(_SUFFIX) and path.partition("/")[0] in COLUMNS and path not in state.files
     ]
 
 
 def tidy(storage: Storage, state: LakeState, never_shown: Collection[str]) -> None:
-    """Clear the tables' folders of what the state does not list; the caller holds the lock.
+    """Move unlisted files out of the tables' folders; the caller holds the lock.
 
-    `never_shown`: files that no catalogue has shown, and that go. LakeUnwritableError.
+    `never_shown`: files that no catalogue has shown; they are removed. LakeUnwritableError.
     """
     moves: dict[str, str] = {}
     failpoints.reach("tidying.started")

@@ -1,7 +1,7 @@
 """Vacuum: removes files that no reader can need any more.
 
-Two times count, and both must be old enough. A file that was written recently may belong to a
-commit that is not made yet. A file that was replaced recently may still be read through an older
+Two times matter, and both must be old enough. A file that was written recently may belong to a
+commit that is still to come. A file that was replaced recently may still be read through an older
 catalogue. A time in the future (from a clock that was ahead) is not old enough either. Manifests
 are never removed.
 """
@@ -16,8 +16,8 @@ from datetime import datetime, timedelta
 from chatlake import failpoints
 from chatlake.lake import manifests
 from chatlake.lake.files.replaced import listed_path
-from chatlake.lake.files.schema import SCHEMAS
 from chatlake.lake.lake import Lake
+from chatlake.model.tables import COLUMNS
 from chatlake.storage.interface import TEMPORARY_SUFFIX, Storage, StoredFile
 
 _OURS = (".parquet", TEMPORARY_SUFFIX)
@@ -25,7 +25,7 @@ _OURS = (".parquet", TEMPORARY_SUFFIX)
 
 @dataclass(slots=True)
 class Unlisted:
-    """The files that the newest manifest does not list: those that may go, and those that stay."""
+    """The files that the newest manifest does not list: those to remove, and those to keep."""
 
     removable: list[StoredFile] = field(default_factory=list)
     kept: list[StoredFile] = field(default_factory=list)
@@ -34,31 +34,32 @@ class Unlisted:
     def is_tidy(self) -> bool:
         """Whether no unlisted Parquet file lies in a table's folder, where a glob counts it."""
         return not any(
-            file.path.partition("/")[0] in SCHEMAS and file.path.endswith(".parquet")
+            file.path.partition("/")[0] in COLUMNS and file.path.endswith(".parquet")
             for file in (*self.removable, *self.kept)
         )
 
 
 def find_unlisted(lake: Lake, older_than: timedelta, now: datetime) -> Unlisted:
-    """Divide what the lake does not list, by whether it has been so since `now` - `older_than`.
+    """Divide the unlisted files by whether they have been unlisted since `now` - `older_than`.
 
-    LakeDamagedError where a manifest that is needed to know that cannot be read.
+    LakeDamagedError if a manifest that is needed for this cannot be read.
     """
     moment = now - older_than
     lake.refresh()
     lately = manifests.removed_since(lake.storage, moment)
     found = Unlisted()
     for file in lake.leftovers():
-        if file.path.endswith(_OURS):  # whatever else lies there is not ours
+        if file.path.endswith(_OURS):  # other files there are not ours
             is_young = file.modified_at > moment or listed_path(file.path) in lately
             (found.kept if is_young else found.removable).append(file)
     return found
 
 
 def remove(storage: Storage, files: Iterable[StoredFile]) -> list[StoredFile]:
-    """Remove the files; return those that are gone. The caller holds the lake's lock.
+    """Remove the files; return those that are gone.
 
-    LakeUnwritableError where one cannot be removed; those before it are gone.
+    The caller holds the lake's lock. LakeUnwritableError if one cannot be removed; those before it
+    are gone.
     """
     removed: list[StoredFile] = []
     for file in files:
@@ -69,6 +70,6 @@ def remove(storage: Storage, files: Iterable[StoredFile]) -> list[StoredFile]:
 
 
 def by_folder(files: Iterable[StoredFile]) -> Counter[str]:
-    """Return how many files belong to each table, or lie in another of the lake's folders."""
+    """Return how many files belong to each table or to another of the lake's folders."""
     paths = (listed_path(file.path) for file in files)
     return Counter(path.partition("/")[0] for path in paths if "/" in path)

@@ -6,11 +6,14 @@ that is cheap compared with what was added since, and once more when its day is 
 
 - A file of half the target or more is left alone for good.
 - Of the smaller ones, the smallest are merged, up to the largest one that is no more than `ratio`
-  times as large as the others of the merge together. So what is rewritten lands in a file that is
-  larger by a share of at least 1 / `ratio`: a byte is rewritten only so often, whatever comes.
-- `ratio` is OPEN_RATIO while the day may still grow, CLOSED_RATIO when it is over. Where nothing is
-  left to merge, each small file is more than `ratio` times as large as all smaller ones together:
-  at most 8 of an open day are below half of the target, and one or two of a closed one.
+  times as large as the others of the merge together. So rewritten bytes end up in a file that is
+  larger by a share of at least 1 / `ratio`, and each byte is rewritten only a limited number of
+  times.
+- `ratio` is OPEN_RATIO while the day may still grow, CLOSED_RATIO when it is over.
+
+When nothing is left to merge, each small file is more than `ratio` times as large as all smaller
+ones together: at most 8 of an open day are below half of the target, and one or two of a closed
+one.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from chatlake.model.tables import COLUMNS
 TARGET_BYTES: Final = 128 << 20
 OPEN_RATIO: Final = 4
 CLOSED_RATIO: Final = 64
-# A run lists again from a day behind the newest completion, so yesterday may still grow.
+# A run lists again from a day before the newest completion, so yesterday may still grow.
 _OPEN_DAYS: Final = 2
 
 
@@ -50,15 +53,15 @@ class Merge:
 
     @property
     def bytes(self) -> int:
-        """Size of the files together: about what is read, and written anew."""
+        """Total size of the files: about as much is read and rewritten."""
         return sum(file.bytes for file in self.files)
 
 
 def choose(state: LakeState, today: date | None, *, target: int = TARGET_BYTES) -> list[Merge]:
     """Return the merges that are worth their cost, by partition.
 
-    `today`: the UTC date by which days are open or over; None merges all small files, whatever that
-    rewrites. `target`: size in bytes that no merge exceeds.
+    `today`: the UTC date that decides whether a day is over; None merges all small files, at any
+    cost. `target`: size in bytes that no merge exceeds.
     """
     by_place: dict[tuple[Partition, str], list[PartFile]] = {}
     for file in list(state.files.values()):
@@ -82,7 +85,7 @@ def _worth_it(small: Sequence[PartFile], ratio: int | None) -> list[PartFile]:
         return list(small)
     by_size = sorted(small, key=lambda file: file.bytes)
     smaller = accumulate(file.bytes for file in by_size)
-    largest = 0  # its place in `by_size`; 0: not one is worth it
+    largest = 0  # its place in `by_size`; 0: none is worth it
     for place, (file, others) in enumerate(zip(by_size[1:], smaller, strict=False), start=1):
         if file.bytes <= ratio * others:
             largest = place

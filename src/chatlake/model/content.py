@@ -24,10 +24,10 @@ _STRING = msgspec.json.Decoder(str)
 
 
 class Content:
-    """What a message holds: its fields, its content, its parts decoded.
+    """What a message contains: its fields, its content, its decoded parts.
 
-    `parts` come from `content_parts`, or from `content` where a server sends them there;
-    `part_source` says from which of the two. A plain string in `content` is no part here.
+    `parts` come from `content_parts`, or from `content` if a server sends them there; `part_source`
+    says from which of the two. A plain string in `content` is not a part here.
     """
 
     def __init__(self, fields: MessageFields, sent: SentObject) -> None:
@@ -59,10 +59,10 @@ class Content:
         return read_parts(self.sent.member(key, text)) if text[:1] == b"[" else []
 
     def repeats(self, reply: Content) -> bool:
-        """Whether this message is the reply again, as far as a stored message can say it.
+        """Whether this message repeats the reply, as far as a stored message shows.
 
-        Stored messages may lack `tool_calls` and `refusal`; where they have them, they must agree.
-        Two messages that both say nothing are not the same for that.
+        Stored messages may lack `tool_calls` and `refusal`; if they have them, they must agree. Two
+        messages without any content do not count as equal.
         """
         calls, reply_calls = bytes(self.fields.tool_calls), bytes(reply.fields.tool_calls)
         if calls != NULL and not _same_json(self.fields.tool_calls, reply.fields.tool_calls):
@@ -77,16 +77,16 @@ class Content:
         return reply_calls != NULL or bool(self._others()) or self.fields.refusal is not None
 
     def _spellings(self) -> set[str]:
-        """The text, and `content`, which joins the parts' texts in another way (api-behaviour)."""
+        """The text, and `content`, which joins the parts' texts differently (api-behaviour)."""
         return {said for said in (self.content, self.text) if said}
 
     def _others(self) -> list[bytes]:
-        """The parts that are no texts: images."""
+        """The parts that are not texts, such as images."""
         return [sent.clean for part, sent in self.parts if not isinstance(part.text, str)]
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """One choice: its index, its other fields, and what it says."""
+    """One choice: its index, its other fields, and its message."""
 
     index: int
     choice: ChoiceFields
@@ -94,10 +94,10 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 def read_replies(completion: Completion) -> list[Reply] | None:
-    """Return the replies of a completion, each with an index of its own.
+    """Return the replies of a completion, each with a unique index.
 
-    A choice without a usable index, or with one that an earlier choice has, gets the lowest that is
-    free. None where `choices` is no array.
+    A choice without a usable index, or with the index of an earlier choice, gets the lowest free
+    one. None if `choices` is not an array.
     """
     choices = read_choices(completion)
     if choices is None:

@@ -15,8 +15,9 @@ _SORTED = msgspec.json.Encoder(order="sorted")
 def completion_digest(sent: SentObject) -> bytes:
     """Hash the canonical JSON of a completion (keys sorted, no white space): 16 bytes.
 
-    The key `object` does not count: some servers send it by id and leave it null in the list. What
-    has no canonical form here (a number that no double can hold) is hashed as it was sent.
+    The key `object` is ignored, because some servers send it by id and leave it null in the list. A
+    completion without a canonical form (with a number too large for a double) is hashed as it was
+    sent.
     """
     text = sent.valid_text()
     try:

@@ -12,7 +12,7 @@
     408 409 425 429 5xx       RetriesExhaustedError     the same, asked again first
     other 4xx                 RequestRejectedError      the same
 
-A redirect is never followed, so that the key stays here. `x-should-retry` decides over "asked again
+A redirect is never followed, so that the key stays here. `x-should-retry` overrides "asked again
 first", except for the account's own errors. Messages are one line: route, status, the service's own
 words, request id; never a secret.
 """
@@ -66,7 +66,7 @@ _READ_LENGTH = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An answer other than 2xx: the error to raise, and whether the request is sent again first."""
+    """A response other than 2xx: the error to raise, and whether to try again first."""
 
     error: ChatlakeError
     retryable: bool
@@ -74,7 +74,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """The service's own account of an error; empty where it gave none."""
+    """The service's own description of an error; empty if it gave none."""
 
     message: str = ""
     type: str = ""
@@ -91,8 +91,8 @@ def read_refusal(
 ) -> Refusal:
     """Decide what a response other than 2xx means.
 
-    `route`: the path that was asked for, for the message. `completion_id`: the completion that
-    was asked about, None for the list.
+    `route`: the requested path, for the message. `completion_id`: the requested completion; None
+    for the list.
     """
     words = _read_words(body)
     request = request_id(headers.get("x-request-id", ""))
@@ -140,7 +140,7 @@ def describe(route: str, status: int, said: str, request: str) -> str:
 def _whole_source_error(
     status: int, words: _Words, message: str, *, of_list: bool
 ) -> ChatlakeError | None:
-    """Return the error of a response that speaks of the account, or of the list itself."""
+    """Return the error of a response about the account, or about the list itself."""
     kind = _OF_ACCOUNT.get(status) or (_OF_LIST.get(status) if of_list else None)
     if kind is not None:
         return kind(message)
@@ -155,7 +155,7 @@ def _whole_source_error(
 
 
 def _names(words: _Words, completion_id: str) -> bool:
-    """Whether the service speaks of the completion, not of the address that was asked for."""
+    """Whether the response is about the completion, not about the requested address."""
     return completion_id in words.message and "/" not in words.message
 
 

@@ -1,4 +1,4 @@
-"""What a manifest may say and no chatlake writes: times, days and figures that cannot be."""
+"""What a manifest may contain but chatlake never writes: impossible times, days and figures."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from chatlake.model.manifest import Checkpoint, Manifest, PartFile, parse_time
 _FIRST = datetime(1, 1, 3, tzinfo=UTC)
 _LAST = datetime(9999, 1, 1, tzinfo=UTC)
 _MOST_SECONDS = 2**63 // 1_000_000
-"""What fits into a column of times, which count microseconds."""
+"""The range of a column of times, which counts microseconds."""
 
 
 def false_value(document: Manifest | Checkpoint) -> str | None:
-    """Return what a document says that no chatlake writes: a time, a day or a figure; else None.
+    """Return what a document contains that chatlake never writes: a time, a day or a figure.
 
-    Its SHA-256 shows accidents, not forgeries: a forger can write a matching one.
+    Else None. Its SHA-256 shows accidents, not forgeries: a forger can write a matching one.
     """
     files = document.added if isinstance(document, Manifest) else document.files
     told = chain(map(_false_of_file, files), _false_moments(document), _false_seconds(document))
@@ -54,7 +54,7 @@ def _false_seconds(document: Manifest | Checkpoint) -> Iterator[str]:
         if not _FIRST.timestamp() < cursor.created < _LAST.timestamp():
             yield f"created of the cursor of {source} is not a time: {cursor.created}"
     for failure in document.failures:
-        # What a source sends of a completion that cannot be read is kept as it is.
+        # What a source sends for an unreadable completion is kept unchanged.
         if failure.created is not None and abs(failure.created) > _MOST_SECONDS:
             yield f"created of {failure.completion_id} is not a time: {failure.created}"
 

@@ -1,8 +1,8 @@
 """Flattening: from API objects to rows of the lake's tables.
 
-Pure functions. The rules are the lake's contract (docs/schema.md): what the API sent stands in
-`raw`; missing stays NULL, never 0 and never an empty string; nothing is dropped because its shape
-is unknown. Rows are tuples in the order of `tables.COLUMNS`; times are microseconds since 1970.
+Pure functions. The rules are the lake's contract (docs/schema.md): what the API sent is in `raw`;
+missing values are NULL, never 0 or an empty string; and nothing is dropped because its shape is
+unknown. Rows are tuples in the order of `tables.COLUMNS`; times are microseconds since 1970.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class FlatCompletion:
     """The rows of one completion, and the images that it embeds, by SHA-256.
 
     `image_count`: how many of its parts are images, embedded or linked. `text_bytes`: about how
-    much memory the texts take: each stands in its object's `raw`, and as a value of its own.
+    much memory the texts take; each is in its object's `raw`, and also a separate value.
     """
 
     completion: Row
@@ -74,8 +74,8 @@ def flatten(
 ) -> FlatCompletion:
     """Turn a completion and its messages into rows.
 
-    `keep_images`: whether the lake will hold the images; without, none stays in `raw` either.
-    `digest`: that of the completion, where the caller has it already.
+    `keep_images`: whether the lake stores the images; if not, none stays in `raw` either. `digest`:
+    that of the completion, if the caller already has it.
 
     `messages` are the objects of `/messages`, oldest first; None if they could not be fetched: the
     completion then has its replies only, and no digest, so that the next run tries again.
@@ -201,7 +201,7 @@ class _Rows:
     def add_completion(
         self, seen: Observation, finish_reasons: list[str | None] | None, digest: bytes | None
     ) -> None:
-        """Add its own row, after all messages; without `digest` the inputs are not among them."""
+        """Add its own row, after all messages; without `digest`, the inputs are missing."""
         is_whole = digest is not None
         completion, fields, sent = self._completion, self._completion.fields, self._completion.sent
         usage = fields.usage

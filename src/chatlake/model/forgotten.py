@@ -1,8 +1,8 @@
 """What was forgotten on demand: receipts without content, by which it is not fetched again.
 
-A receipt is part of a commit. It names no completion: of each it has a keyed hash, from which the
-id cannot be read. By it the next backup recognises the completion when the source still lists it.
-The key is the lake's own; without the lake the hashes say nothing.
+A receipt is part of a commit. It names no completion. For each one it has a keyed hash, from which
+the id cannot be derived. With it the next backup recognises the completion if the source still
+lists it. The key is the lake's own; without the lake the hashes are meaningless.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _HASH_BYTES = 16
 class Forgetting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The receipt of one erasure.
 
-    `at`: when, RFC 3339. `reason`: as the person gave it. `completions` and the other numbers: rows
+    `at`: when, RFC 3339. `reason`: as the user gave it. `completions` and the other numbers: rows
     erased, by table; `versions`: of older versions of completions and messages. `hashes`: a keyed
-    hash for each completion; empty where age alone decided. `erased`: the files, by the path while
-    they were listed, that had the rows: they go for good. `unreadable`: how many of them could not
-    be read, and so may have held other rows; no manifest listed them.
+    hash for each completion; empty if only age decided. `erased`: the files that had the rows, by
+    the path while they were listed; they are removed for good. `unreadable`: how many of them could
+    not be read, and so may have held other rows; no manifest listed them.
     """
 
     at: str
@@ -41,7 +41,7 @@ class Forgetting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Forgotten:
-    """All receipts of a lake, in order, and what they say of a completion or a file."""
+    """All receipts of a lake, in order, and what they say about a completion or a file."""
 
     def __init__(self, receipts: Iterable[Forgetting] = ()) -> None:
         self.receipts: list[Forgetting] = []
@@ -51,7 +51,7 @@ class Forgotten:
             self.add(receipt)
 
     def add(self, receipt: Forgetting) -> None:
-        """Take in the receipt of another commit."""
+        """Add the receipt of another commit."""
         self.receipts.append(receipt)
         self.erased.update(receipt.erased)
         if receipt.hashes:
@@ -73,7 +73,7 @@ class Forgotten:
 
 
 def keyed_hash(key: str, source: str, completion_id: str) -> str:
-    """Return the hash (hex) that stands for a completion in a receipt."""
+    """Return the hash (hex) of a completion in a receipt."""
     text = f"{source}\0{completion_id}".encode()
     hashed = hashlib.blake2b(text, key=bytes.fromhex(key), digest_size=_HASH_BYTES)
     return hashed.hexdigest()

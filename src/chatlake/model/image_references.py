@@ -1,11 +1,10 @@
 r"""Embedded images: decoded once, replaced in `raw` by a reference, put back by the export.
 
 A data URL whose image is stored becomes `chatlake-image:<sha256>;<prefix>`, `prefix` being all of
-the URL before the base64 text (`data:image/png;base64,`). That is done only where encoding the
-bytes again gives the very same text; else `raw` keeps the image as it was sent.
-
-A text that held such a reference by itself must survive: its `:` is written as the JSON escape
-`\u003a`, which leaves the value as it is and is never taken for a reference.
+the URL before the base64 text (`data:image/png;base64,`). This is done only if encoding the bytes
+again gives exactly the same text; else `raw` keeps the image as it was sent. If a user's text
+contains such a reference, its `:` is written as the JSON escape `\u003a`. The value stays the same,
+and it is never taken for a reference.
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ _WHOLE_REFERENCE = re.compile(r"chatlake-image:([0-9a-f]{64})(?:;([A-Za-z0-9/+.;
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedImage:
-    """An image that a data URL held. `sha256` is the hex digest of `data`.
+    """An image from a data URL. `sha256` is the hex digest of `data`.
 
-    `media_type` is what the URL says, None where it says nothing; `reference` stands for the URL in
-    `raw`, None where the URL could not be restored from it exactly.
+    `media_type` is what the URL says, None if it says nothing. `reference` replaces the URL in
+    `raw`; it is None if the URL could not be restored exactly.
     """
 
     sha256: str
@@ -51,11 +50,14 @@ class EmbeddedImage:
 
     @property
     def bare_reference(self) -> str:
-        """What stands for an image in `raw` that is not kept: its hash, never put back."""
+        """The replacement in `raw` for an image that is not stored.
+
+        Its hash, which is never put back.
+        """
         return f"{MARK}{self.sha256}"
 
     def size(self) -> tuple[int | None, int | None]:
-        """Return width and height in pixels as the file's header says, None where unknown."""
+        """Return width and height in pixels from the file's header; None if unknown."""
         try:
             width, height = map(int, imagesize.get(io.BytesIO(self.data)))
         except Exception:  # noqa: BLE001 - a broken header may raise anything; the bytes are kept
@@ -89,7 +91,7 @@ def decode_data_url(url: str) -> EmbeddedImage | None:
 
 
 def _encodes_to(data: bytes, url: str, start: int) -> bool:
-    """Whether `data` in base64 is just the text from `start`; compared piece by piece."""
+    """Whether `data` in base64 is exactly the text from `start`; compared piece by piece."""
     return len(url) - start == 4 * -(-len(data) // 3) and all(
         url.startswith(
             binascii.b2a_base64(data[place : place + _PIECE], newline=False).decode("ascii"),
@@ -100,11 +102,11 @@ def _encodes_to(data: bytes, url: str, start: int) -> bool:
 
 
 def _decode_base64(url: str, start: int) -> bytes | None:
-    """Decode base64 (RFC 4648) from `start`; None where it is something else.
+    """Decode base64 (RFC 4648) from `start`; None if it is something else.
 
-    In its alphabet (section 4) or the one that is safe in URLs (section 5), with its padding or
-    without, broken into lines (MIME), percent-encoded where a URL may be. No guessing beyond that:
-    a text that only resembles base64, or mixes the alphabets, must not become an image.
+    It accepts the standard alphabet (section 4) or the URL-safe one (section 5), with or without
+    padding, broken into lines (MIME), percent-encoded as in URLs. It does not guess beyond that: a
+    text that only resembles base64, or mixes the alphabets, must not become an image.
     """
     payload = url[start:]
     if "%" in payload:
@@ -124,16 +126,16 @@ def _decode_base64(url: str, start: int) -> bytes | None:
 
 
 def is_as_sent(text: bytes, references: Mapping[str, str]) -> bool:
-    """Whether `insert_references` would return the text as it is: as a rule, and soon known."""
+    """Whether `insert_references` would return the text unchanged, which is the usual case."""
     return not references and _MARK not in text
 
 
 def insert_references(text: bytes, references: Mapping[str, str]) -> bytes:
-    """Replace data URLs in a JSON text by references; `references`: URL -> what stands for it."""
+    """Replace data URLs in a JSON text by references; `references`: URL -> its replacement."""
     if _MARK in text:
         text = text.replace(_MARK, _HIDDEN_MARK)
     for url, reference_text in references.items():
-        # As nearly every client writes it, and without a copy of each image in the text.
+        # The form that nearly every client writes, without a copy of each image in the text.
         if "\\" not in url and '"' not in url:
             text = text.replace(b'"%b"' % url.encode(), b'"%b"' % reference_text.encode())
     if not references or not _DATA_URL_START.search(text):
@@ -147,7 +149,7 @@ def insert_references(text: bytes, references: Mapping[str, str]) -> bytes:
 
 
 def _string(token: bytes) -> str:
-    """Return what a JSON string says, however its characters are escaped; empty where invalid."""
+    """Return the value of a JSON string, however it is escaped; empty if invalid."""
     try:
         return msgspec.json.decode(token, type=str)
     except msgspec.DecodeError:
@@ -156,10 +158,10 @@ def _string(token: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What a reference in `raw` says of its image.
+    """What a reference in `raw` says about its image.
 
-    `media_type`: as `EmbeddedImage` has it. `is_bare`: whether it has the hash alone, and so says
-    nothing of the media type.
+    `media_type`: as in `EmbeddedImage`. `is_bare`: whether it has only the hash, and so no media
+    type.
     """
 
     sha256: str
@@ -168,7 +170,7 @@ class Reference:
 
 
 def read_reference(text: str) -> Reference | None:
-    """Read what stands for an image in `raw`; None where the text is something else."""
+    """Read the reference of an image in `raw`; None if the text is something else."""
     match = _WHOLE_REFERENCE.fullmatch(text)
     if match is None:
         return None
@@ -185,7 +187,7 @@ def _media_type(url: re.Match[str]) -> str | None:
 def restore_references(text: bytes, load: Callable[[str], bytes | None]) -> bytes:
     """Put embedded images back: the inverse of `insert_references`.
 
-    `load` returns the bytes of an image by SHA-256, None where the lake does not have it (the
+    `load` returns the bytes of an image by SHA-256; None if the lake does not have it (the
     reference then stays).
     """
     if _MARK not in text:

@@ -1,7 +1,7 @@
-"""Where the brackets, commas and colons of a JSON text stand, in time that grows with its length.
+"""The places of brackets, commas and colons in a JSON text, found in linear time.
 
 No JSON reader has accepted the text, so nothing about it is certain: a string may never end, and
-brackets may stand a hundred thousand deep. Two things keep the time in bounds:
+brackets may be nested a hundred thousand deep. Two things keep the time in bounds:
 
     a string that never ends   is taken up to the end of the text, once; its many quotes begin no
                                further search
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
-"""A string with its quotes; one that does not end goes up to the end of the text."""
+"""A string with its quotes; one that does not end extends to the end of the text."""
 MARKS: Final = re.compile(STRING + rb"|[\[\]{},:]", re.DOTALL)
 OPEN: Final = frozenset({b"[", b"{"})
 CLOSE: Final = frozenset({b"]", b"}"})
@@ -27,7 +27,7 @@ _REST_OF_STRING: Final = re.compile(STRING[1:], re.DOTALL)
 
 
 class Mark(NamedTuple):
-    """A string, bracket, comma or colon; `depth` is that around it."""
+    """A string, bracket, comma or colon; `depth` is the nesting around it."""
 
     token: bytes
     start: int
@@ -36,7 +36,7 @@ class Mark(NamedTuple):
 
 
 def marks_of(text: bytes) -> Iterator[Mark]:
-    """Yield the marks of a text in order; of what lies deeper than `DEEP` not all."""
+    """Yield the marks of a text in order; not all of those deeper than `DEEP`."""
     at = depth = 0
     look_again_at = 0
     while at < len(text):
@@ -54,11 +54,11 @@ def marks_of(text: bytes) -> Iterator[Mark]:
 
 
 def _past_deep(text: bytes, at: int, depth: int) -> tuple[int, int]:
-    """Return a later place outside of strings, up to which all is deep, and the depth there."""
+    """Return a later place outside strings, up to which everything is deep, and the depth there."""
     while at < len(text):
         block = text[at : at + _BLOCK]
         if (len(block) - len(block.rstrip(b"\\"))) % 2 and len(block) > 1:
-            block = block[:-1]  # an escape is not cut
+            block = block[:-1]  # do not split an escape
         plain = block.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in block else block
         outside = plain.split(b'"')
         ends_in_string = len(outside) % 2 == 0

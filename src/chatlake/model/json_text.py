@@ -1,11 +1,10 @@
 r"""JSON text as the API sent it, and the same text made safe for strict readers.
 
-RFC 8259 lets a string hold the escape of half a surrogate pair (`\ud83d` alone), and a number be
-beyond every double (`1e400`). msgspec refuses both, DuckDB and most strict readers the first;
-Python's `json` takes them. The backup must keep them all the same, so every object has two faces:
-`text`, exactly what was sent, and `clean`, which strict readers accept. Both have the same length,
-so that a place in one is the same place in the other. In nearly every case they are one and the
-same bytes.
+RFC 8259 allows a string with half a surrogate pair (`\ud83d` alone), and a number too large for a
+double (`1e400`). msgspec refuses both, DuckDB and most strict readers the first; Python's `json`
+accepts them. The backup must keep them, so every object has two forms: `text`, exactly what was
+sent, and `clean`, which strict readers accept. Both have the same length, so that a place in one is
+the same place in the other. In nearly every case they are one and the same bytes.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ class SentObject(msgspec.Struct, frozen=True, gc=False):
     """One JSON value as the API sent it.
 
     `text`: the exact bytes. `clean`: as many bytes, which strict readers accept; the same object as
-    `text` when they accept that.
+    `text` if they accept that.
     """
 
     text: bytes
@@ -44,7 +43,7 @@ class SentObject(msgspec.Struct, frozen=True, gc=False):
     def member(self, key: str, value: bytes) -> SentObject:
         """Return the value of a key with its exact text; `value` is its clean text.
 
-        Of a repeated key the last value counts, as for every JSON reader here.
+        If a key is repeated, the last value counts, as for every JSON reader here.
         """
         found = SentObject(value, value)
         if self.text is self.clean:
@@ -61,7 +60,7 @@ class SentObject(msgspec.Struct, frozen=True, gc=False):
         return [self._cut(start, end) for _, start, end in _items(self.clean)]
 
     def with_tame_numbers(self) -> SentObject:
-        """Return the value with `null` in `clean` for each number that no double can hold."""
+        """Return the value with `null` in `clean` for each number too large for a double."""
         clean = _NUMBERS.sub(_tame, self.clean)
         return self if clean == self.clean else SentObject(self.text, clean)
 
@@ -75,7 +74,7 @@ class SentObject(msgspec.Struct, frozen=True, gc=False):
 
 
 def read_sent(body: bytes) -> SentObject:
-    """Take in a JSON text as it was sent."""
+    """Wrap a JSON text as it was sent."""
     text = body.removeprefix(BOM_UTF8).strip()
     return SentObject(text, replace_lone_surrogates(text))
 

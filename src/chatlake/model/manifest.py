@@ -42,7 +42,7 @@ class PartFile(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """How far a source is backed up without a gap (but for the named failures).
+    """How far a source is backed up without a gap, except for named failures.
 
     `completion_id`, `created` (UTC seconds): the last completion of the finished prefix of the
     ascending list. `selection`: the fingerprint of the selection that it belongs to.
@@ -58,9 +58,9 @@ class SourceRun(msgspec.Struct, kw_only=True):
 
     `status`: running, complete, incomplete, failed or interrupted. `mode`: incremental, full or
     ids. `seconds`: wall time so far. `requests` counts every request sent, `retries` those sent
-    again, `rate_limited` the answers 429. `bytes_added`: size of the files added. `healed_files`:
-    listed files found missing, whose content was asked for again. `redacted`: values replaced in
-    what was stored, by kind. `redaction`: the fingerprint of the rules, empty without any.
+    again, `rate_limited` the 429 responses. `bytes_added`: size of the files added. `healed_files`:
+    listed files that were missing, whose content was requested again. `redacted`: values replaced
+    in what was stored, by kind. `redaction`: the fingerprint of the rules, empty without any.
     """
 
     run_id: str
@@ -91,7 +91,7 @@ class SourceRun(msgspec.Struct, kw_only=True):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """A completion that could not be fetched (yet): a named gap, which is tried again."""
+    """A completion that could not be fetched yet: a named gap, which the next run tries again."""
 
     source: str
     completion_id: str
@@ -175,7 +175,7 @@ class LakeState:
         return state
 
     def apply(self, manifest: Manifest) -> None:
-        """Take in the next commit."""
+        """Apply the next commit."""
         self.number = manifest.number
         for path in manifest.removed:
             file = self.files.pop(path, None)
@@ -209,7 +209,7 @@ class LakeState:
 
     def partition_files(self, partition: Partition, table: str | None = None) -> list[PartFile]:
         """Return the files of one partition, of one table or of all."""
-        # A copy first: batches read while the run commits.
+        # Copy first, because batches read while the run commits.
         files = list(self._by_partition.get(partition, {}).values())
         return [file for file in files if table in (None, file.table)]
 

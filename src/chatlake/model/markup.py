@@ -1,7 +1,7 @@
 """Text from outside within Markdown and chats: quoted as code, so that its markup has no effect.
 
 A failure's detail is what a server wrote. As Markdown it could be a link, or an image whose address
-reports the reader to a stranger. In a chat it could notify everybody. As code it is plain text.
+reports the reader to a stranger. In a chat it could notify everybody. As code, it is plain text.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def code(text: str) -> str:
 
 
 def as_cell(text: str) -> str:
-    """Return text for a cell of a table that is rendered as Markdown: as code where it may act."""
+    """Return text for a cell of a Markdown table: as code if it may have an effect."""
     text = one_line(text)
     return text if _PLAIN.fullmatch(text) else code(text)
 
@@ -38,8 +38,8 @@ def as_cell(text: str) -> str:
 def chat_code(text: str) -> str:
     """Return text as code in a chat.
 
-    Chats know one backtick only, and some read `<…>` as a link or a call even within code. So what
-    would end the code, or notify a user, is replaced by a look-alike.
+    Chats know one backtick only, and some read `<…>` as a link or a call even within code. So
+    characters that would end the code, or notify a user, are replaced by look-alikes.
     """
     text = one_line(text).translate(_CHAT)
     return f"`{text}`" if text else ""

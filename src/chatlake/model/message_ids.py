@@ -1,4 +1,4 @@
-"""Ids of messages that are unique in their source, whatever the server calls them."""
+"""Ids of messages that are unique within their source, whatever ids the server uses."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ class MessageIds:
     """Names the messages of one completion.
 
     The API's own ids begin with the completion's id (`<completion id>-<n>`, api-behaviour) and stay
-    as they are. One that does not is put behind it, since another completion may have the same. One
-    that an earlier message or a reply has already gets `#2`, `#3` … behind it.
+    unchanged. Any other id is appended to the completion's id, because another completion may have
+    the same one. An id that an earlier message or a reply already has gets `#2`, `#3` … appended.
     """
 
     def __init__(self, completion_id: str, reply_indices: Iterable[int]) -> None:

@@ -1,4 +1,4 @@
-"""When a completion was created, in whatever unit its server writes it.
+"""When a completion was created, whatever unit its server uses.
 
 The API documents whole UTC seconds. Other servers send milliseconds or finer, fractions, or a date
 as text; the size of a number shows its unit, because no completion is older than a century.
@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 _END_OF_DATES = 253_402_300_800  # the year 10000, UTC seconds
 _OLDEST_AS_TEXT = 100_000_000  # 1973: a smaller number in a string may be a year, or anything
 _LARGEST_SECONDS = 100_000_000_000
-"""Larger numbers are milliseconds: as seconds they lie beyond the year 5000."""
+"""Larger numbers are milliseconds: as seconds they would be beyond the year 5000."""
 
 
 def seconds_of(created: object) -> int | None:
-    """Return a completion's `created` in UTC seconds; None where it is not a usable time."""
+    """Return a completion's `created` in UTC seconds; None if it is not a usable time."""
     if isinstance(created, str):
         return _from_text(created.strip())
     if isinstance(created, bool) or not isinstance(created, int | float):

@@ -24,7 +24,7 @@ _NULL = msgspec.Raw(NULL)
 
 
 class CompletionFields(msgspec.Struct):
-    """The fields of a stored completion that have a column of their own."""
+    """The fields of a stored completion that have their own column."""
 
     id: Any = None
     model: Any = None
@@ -47,7 +47,7 @@ class CompletionFields(msgspec.Struct):
 
 
 class MessageFields(msgspec.Struct):
-    """The fields of a stored message that have a column of their own."""
+    """The fields of a stored message that have their own column."""
 
     id: Any = None
     created: Any = None
@@ -79,7 +79,7 @@ class PartFields(msgspec.Struct):
 class Completion(msgspec.Struct, frozen=True):
     """A stored completion: its id, its creation (UTC seconds), its fields and its exact text.
 
-    `created` is 0 where the server does not say (`fields.created` is None then). `redacted`: what
+    `created` is 0 if the server does not say (then `fields.created` is None). `redacted`: what
     was replaced in it before it was read, by kind.
     """
 
@@ -99,7 +99,7 @@ class Message(msgspec.Struct, frozen=True):
     redacted: Counts = NO_COUNTS
 
 
-_PIECE = 1 << 20  # of a body with an image in it the text would take four times its room
+_PIECE = 1 << 20  # for a body with an image, the text would take four times the space
 _COMPLETION = msgspec.json.Decoder(CompletionFields)
 _MESSAGE = msgspec.json.Decoder(MessageFields)
 _CHOICE = msgspec.json.Decoder(ChoiceFields)
@@ -108,7 +108,7 @@ _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def read_completion(body: bytes, redaction: Redaction | None = None) -> Completion:
-    """Decode the answer of `GET /chat/completions/{id}`; InvalidResponseError if it is not one."""
+    """Decode the response of `GET /chat/completions/{id}`; InvalidResponseError if invalid."""
     text, counts = (body, NO_COUNTS) if redaction is None else redaction.completion(body).first
     return completion_of(require_utf8(read_sent(text), "a completion"), counts)
 
@@ -118,7 +118,8 @@ def read_choices(
 ) -> list[tuple[ChoiceFields, MessageFields, SentObject]] | None:
     """Decode the replies of a completion: each choice, its message, and the message's exact text.
 
-    None where `choices` is no array. A choice, or a message in it, that is no object has no fields.
+    None if `choices` is not an array. A choice, or a message in it, that is not an object has no
+    fields.
     """
     array = completion.sent.member("choices", bytes(completion.fields.choices))
     choices = _elements(array)
@@ -134,9 +135,9 @@ def read_choices(
 
 
 def read_parts(array: SentObject) -> list[tuple[PartFields, SentObject]]:
-    """Decode an array of content parts; an empty list where it is not an array.
+    """Decode an array of content parts; an empty list if it is not an array.
 
-    A part that is a plain string is a text; any other that is no object has no fields.
+    A part that is a plain string is a text; any other part that is not an object has no fields.
     """
     parts = []
     for text in _elements(array) or ():
@@ -146,13 +147,13 @@ def read_parts(array: SentObject) -> list[tuple[PartFields, SentObject]]:
 
 
 def completion_of(sent: SentObject, redacted: Counts = NO_COUNTS) -> Completion:
-    """Decode a completion; InvalidResponseError where it is not one."""
+    """Decode a completion; InvalidResponseError if it is not one."""
     fields, sent = _required_fields(_COMPLETION, sent, "a completion")
     return Completion(_id(fields.id, "a completion"), _created(fields), fields, sent, redacted)
 
 
 def message_of(sent: SentObject, name: str, redacted: Counts = NO_COUNTS) -> Message:
-    """Decode a message, called `name` where it has no id; InvalidResponseError if it is not one."""
+    """Decode a message, named `name` if it has no id; InvalidResponseError if it is invalid."""
     fields, sent = _required_fields(_MESSAGE, sent, "a message")
     own = isinstance(fields.id, str) and fields.id
     return Message(fields.id if own else name, fields, sent, redacted)
@@ -167,7 +168,7 @@ def _id(value: object, what: str) -> str:
 def _created(fields: CompletionFields) -> int:
     seconds = seconds_of(fields.created)
     if seconds is None:
-        # One odd completion must not keep the whole list from being read: `raw` says what came.
+        # One odd completion must not keep the list from being read: `raw` keeps what came.
         fields.created = None
         return 0
     return seconds
@@ -199,7 +200,7 @@ def _elements(array: SentObject) -> list[SentObject] | None:
 def _decode(decoder: msgspec.json.Decoder[T], sent: SentObject) -> tuple[T, SentObject]:
     try:
         return decoder.decode(sent.clean), sent
-    except msgspec.ValidationError:  # so is a number that no double can hold
+    except msgspec.ValidationError:  # so is a number that is too large for a double
         tame = sent.with_tame_numbers()
         if tame is sent:
             raise
@@ -207,7 +208,7 @@ def _decode(decoder: msgspec.json.Decoder[T], sent: SentObject) -> tuple[T, Sent
 
 
 def require_utf8(sent: SentObject, what: str) -> SentObject:
-    """Return what is UTF-8, else raise InvalidResponseError: msgspec skips text unread."""
+    """Return text that is UTF-8, else raise InvalidResponseError: msgspec skips text unread."""
     try:
         if not sent.text.isascii():
             decoder = getincrementaldecoder("utf-8")()
@@ -220,7 +221,7 @@ def require_utf8(sent: SentObject, what: str) -> SentObject:
 
 
 def unreadable(what: str, sent: SentObject, error: Exception) -> InvalidResponseError:
-    """Return what to raise where `what` (an object with its article) cannot be read."""
+    """Return the error to raise if `what` (an object with its article) cannot be read."""
     start = sent.text[:80].decode("utf-8", "replace")
     return InvalidResponseError(
         f"the service answered {what} that cannot be read ({error}): {start!r}"

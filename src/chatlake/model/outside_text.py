@@ -1,19 +1,19 @@
-"""Text from outside, made fit to be shown and kept: no secret, no control character, not endless.
+"""Text from outside, made safe to show and store: no secrets, no control characters, bounded.
 
-A server may repeat what it was sent: the key in its error's message, a parameter in an address, a
-token in the id that it gives a request. So may the exception of a library. Such text reaches logs,
-the lake's ledger, Prefect and people's terminals, and all of it passes through here first. What
-users have stored does not: completions and messages stay as the service sent them.
+A server may repeat what it was sent: the key in an error message, a parameter in an address, a
+token in a request id. The exception of a library may do the same. Such text reaches logs, the
+lake's ledger, Prefect and people's terminals, and all of it passes through here first. Stored
+completions and messages do not: they stay as the service sent them.
 
 A secret is remembered for the whole process as soon as it is read, because it may come back
 in any text. It is found
 
-- as it is, percent-encoded, escaped as in JSON or HTML, or in a mixture of these;
-- in base64, by itself or within something longer, as `Authorization: Basic` has it;
-- cut off, where it has at least 16 characters: then its first 8 tell it.
+- as written, percent-encoded, escaped as in JSON or HTML, or in a mixture of these;
+- in base64, alone or within something longer, as in `Authorization: Basic`;
+- truncated, if it has at least 16 characters: its first 8 identify it.
 
-Fewer than 4 characters are no secret, and striking them out would ruin every text. 4 to 7 are
-struck out only where they stand as a word of their own.
+Values of fewer than 4 characters are not removed, because that would ruin every text. Values of 4
+to 7 characters are removed only if they are a separate word.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class KnownSecrets:
 
 
 SECRETS: Final = KnownSecrets()
-"""Those of this process."""
+"""The secrets of this process."""
 
 
 def note_secret(value: str) -> None:
@@ -90,8 +90,8 @@ def strike_out(text: str) -> str:
 def one_line(text: str, *, length: int = DETAIL_LENGTH) -> str:
     """Return text from outside as one printable line of at most `length` characters.
 
-    Secrets are struck out before it is cut. Control characters, those that turn the direction of
-    the text, and everything else without a shape become spaces.
+    Secrets are removed before it is cut. Control characters, direction marks and other invisible
+    characters become spaces.
     """
     text = strike_out(text)
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
@@ -99,7 +99,7 @@ def one_line(text: str, *, length: int = DETAIL_LENGTH) -> str:
 
 
 def request_id(text: str) -> str:
-    """Return the service's id for a request as it is shown and kept."""
+    """Return the service's id for a request, safe to show and store."""
     return one_line(text, length=ID_LENGTH)
 
 
@@ -127,7 +127,7 @@ def _forms(secret: str) -> list[str]:
 
 
 def _character(character: str) -> str:
-    """Return a pattern of one character as it stands, or as URLs, JSON or HTML write it."""
+    """Return a pattern of one character as written, or as URLs, JSON or HTML escape it."""
     code = ord(character)
     digits = "".join(
         f"[{digit}{digit.upper()}]" if digit.isalpha() else digit for digit in f"{code:02x}"
@@ -143,7 +143,7 @@ def _character(character: str) -> str:
 
 
 def _in_base64(secret: str) -> list[str]:
-    """Return how base64 shows a secret, whatever stands before and after it."""
+    """Return the base64 forms of a secret, whatever comes before and after it."""
     found = []
     for before in range(3):
         data = b"\0" * before + secret.encode("utf-8", "surrogatepass")
@@ -155,7 +155,7 @@ def _in_base64(secret: str) -> list[str]:
 
 
 def _cut_off(secret: str) -> list[str]:
-    """Return a pattern of the beginning of a secret, and of what follows it without a break."""
+    """Return a pattern of the beginning of a secret, and of what directly follows."""
     telling = secret[:_TELLING]
     if len(secret) < _CUT_OFF_FROM or "://" in secret or not re.search("[A-Za-z]", telling):
         return []

@@ -4,7 +4,7 @@ Four things hold a request back: the number of requests at once (`concurrency`, 
 and grows in a few round trips, so that the first limit refuses few requests), a pause that the
 service asked for (`Retry-After` holds all requests of the source), the rate that was found
 (`RateFinder`), and the configured upper bound. After a pause, chatlake may send the requests that
-the limit would have allowed meanwhile.
+the limit would have allowed during it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from chatlake.model.rate_finder import RateFinder, Ticket
 from chatlake.model.retry_after import RateLimit
 
 _START_SLOTS = 18
-_CAUTIOUS_ANSWERS = 80  # by then a bucket of one second's worth of 3,000 a minute is empty
-_CAUTIOUS_GROWTH, _GROWTH = 1 / 20, 1.0  # slots for each answer
+_CAUTIOUS_ANSWERS = 80  # by then, a bucket with one second's worth of 3,000 a minute is empty
+_CAUTIOUS_GROWTH, _GROWTH = 1 / 20, 1.0  # slots for each response
 _BURST_S = 0.01
-_WHOLE = 1 - 1e-6  # a request's worth of credit, but for rounding
+_WHOLE = 1 - 1e-6  # one request's worth of credit, except for rounding
 _LONGEST_RESET_S = 120.0
 _CATCHING_UP = 2.0  # times the rate, after a pause in which the limit went on to fill up
-_LONGEST_REFILL_S = 1.0  # no bucket is taken to hold more
-_REFILLED = 0.8  # of what the pause should have given: the bucket may be smaller
+_LONGEST_REFILL_S = 1.0  # no bucket is assumed to hold more
+_REFILLED = 0.8  # of what the pause should have yielded, because the bucket may be smaller
 
 
 class RequestOutcome(enum.Enum):
@@ -36,7 +36,7 @@ class RequestOutcome(enum.Enum):
 
 
 class Pace:
-    """Decides when the requests of one source leave. Times are seconds of one monotonic clock.
+    """Decides when the requests of one source are sent. Times are seconds of one monotonic clock.
 
     `concurrency`: requests under way at once. `requests_per_minute`: upper bound, None for none.
     """
@@ -60,14 +60,14 @@ class Pace:
     def use_share(self, share: float) -> None:
         """Keep to this share (above 0, at most 1) of both upper bounds from now on.
 
-        At least one request may be under way; those that are too many now come to their end.
+        At least one request may be under way; surplus running requests are allowed to finish.
         """
         self._concurrency = max(1, round(share * self._given_concurrency))
         self._slots = min(self._slots, float(self._concurrency))
         self._highest_rate = share * self._given_rate
 
     def delay_s(self, now: float) -> float:
-        """Return the seconds until a request may leave: 0 for now, inf until another one ends."""
+        """Return the seconds until a request may be sent: 0 for now, inf until another one ends."""
         if self._free_slots() <= 0:
             return math.inf
         blocked_until = max(self.paused_until, self._finder.hold_until)
@@ -78,7 +78,7 @@ class Pace:
         return 0.0 if credit >= _WHOLE else (1 - credit) / rate
 
     def start(self, now: float) -> Ticket:
-        """Take a slot for a request that leaves now; `finish` must follow with the ticket."""
+        """Take a slot for a request that is sent now; call `finish` later with the ticket."""
         self._credit = self._credit_now(now, self._rate(now)) - 1
         self._credit_at = now
         self._missed -= 1 - 1 / _CATCHING_UP
@@ -94,10 +94,10 @@ class Pace:
         retry_after_s: float | None = None,
         limit: RateLimit | None = None,
     ) -> None:
-        """Give the slot back and learn from how the request ended.
+        """Return the slot, and learn from how the request ended.
 
-        `retry_after_s`: the pause that the service asks for. `limit`: its rate headers; an answer
-        that says that nothing remains is as good as a refusal, and costs none.
+        `retry_after_s`: the pause that the service asks for. `limit`: its rate headers; a response
+        that says that nothing remains teaches as much as a refusal, at no cost.
         """
         self.in_flight -= 1
         if ticket.number > self._stated_by:
@@ -107,7 +107,7 @@ class Pace:
         if outcome is RequestOutcome.LIMITED and limit and nothing_left and retry_after_s is None:
             retry_after_s = _believable(limit.reset_s)
         if outcome is not RequestOutcome.ACCEPTED:
-            self._missed = 0.0  # there was less to catch up with than it seemed
+            self._missed = 0.0  # there was less to catch up than it seemed
         if retry_after_s:
             self._pause(now, retry_after_s)
         match outcome:
@@ -145,10 +145,10 @@ class Pace:
         return min(self._highest_rate, rate * _CATCHING_UP if self._missed > 0 else rate)
 
     def _credit_now(self, now: float, rate: float) -> float:
-        """Return how many requests may leave at once: what has accrued, and never a real burst."""
+        """Return how many requests may be sent at once: what has accrued, but no real burst."""
         return min(1 + rate * _BURST_S, self._credit + (now - self._credit_at) * rate)
 
 
 def _believable(reset_s: float | None) -> float | None:
-    """Return a reset that is a short time: some services send a moment or a day instead."""
+    """Return the reset if it is a short time; some services send a timestamp or a day instead."""
     return reset_s if reset_s is not None and reset_s <= _LONGEST_RESET_S else None

@@ -1,6 +1,6 @@
-"""Decoding of the pages of a list: their items, and what they say of more.
+"""Decoding of the pages of a list: their items, and whether there is more.
 
-Servers say in several ways whether there is more and where it begins. `Page` says it in one.
+Servers say in several ways whether there is more and where it starts. `Page` says it in one way.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class _Page(msgspec.Struct):
 class Malformed(msgspec.Struct, frozen=True):
     """A row of a list that cannot be read.
 
-    `after`: how many readable rows of the page stand before it. `why`: what is wrong with it.
-    `id`: its id, None where it has none that can be read.
+    `after`: how many readable rows of the page are before it. `why`: what is wrong with it. `id`:
+    its id, None if it has none that can be read.
     """
 
     after: int
@@ -49,9 +49,9 @@ class Malformed(msgspec.Struct, frozen=True):
 class Page(msgspec.Struct, Generic[T], frozen=True):
     """One page of a list.
 
-    `has_more` is None where the server does not say. `last_id`: what it calls the last item, empty
-    where it does not say. `next_cursor`: the cursor to go on from on a server whose cursors
-    are not the ids of items, None on any other. `malformed`: rows that are left out of `items`.
+    `has_more` is None if the server does not say. `last_id`: the server's id of the last item,
+    empty if it does not say. `next_cursor`: the cursor to continue from, on a server whose cursors
+    are not item ids; None on any other. `malformed`: rows that are left out of `items`.
     """
 
     items: tuple[T, ...]
@@ -66,7 +66,7 @@ _ROWS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def read_completion_page(body: bytes, redaction: Redaction | None = None) -> Page[Completion]:
-    """Decode a page of `GET /chat/completions`; InvalidResponseError where it is not one.
+    """Decode a page of `GET /chat/completions`; InvalidResponseError if it is not one.
 
     `redaction` is applied before anything of the page is read, here and below.
     """
@@ -79,7 +79,7 @@ def read_completion_page(body: bytes, redaction: Redaction | None = None) -> Pag
 def read_readable_completions(body: bytes, redaction: Redaction | None = None) -> Page[Completion]:
     """Decode a page of `GET /chat/completions`, without the rows that cannot be read.
 
-    InvalidResponseError where the page itself cannot be read.
+    InvalidResponseError if the page itself cannot be read.
     """
     text = Redacted(body, ()) if redaction is None else redaction.completions(body)
     rows, rest = split_rows(text.text)
@@ -92,7 +92,7 @@ def read_readable_completions(body: bytes, redaction: Redaction | None = None) -
             readable = require_utf8(read_sent(row), "a row")
             items.append(completion_of(readable, text.of_row(number)))
         except InvalidResponseError as error:
-            # The reader's own words only: the row may repeat a secret.
+            # Only the JSON reader's own words, because the row may contain a secret.
             why = error.message if error.__cause__ is None else str(error.__cause__)
             malformed.append(Malformed(len(items), why, readable_id(row)))
     return _page(tuple(items), page, tuple(malformed))
@@ -105,7 +105,7 @@ def read_message_page(
     *,
     redaction: Redaction | None = None,
 ) -> Page[Message]:
-    """Decode a page of `GET …/messages`; InvalidResponseError where it is not one.
+    """Decode a page of `GET …/messages`; InvalidResponseError if it is not one.
 
     `position`: that of the page's first message among all of the completion, from 0; a message
     without an id is named by its own (`<completion id>-<position>`, as the API names them).
@@ -120,15 +120,16 @@ def read_message_page(
 
 
 def latest_of_each(items: Iterable[Completion]) -> dict[str, Completion]:
-    """Return one completion for each id: that of the later `created`, or the later of equal ones.
+    """Return one completion for each id.
 
-    They stand in the order of the items.
+    The one with the later `created`, or the later of equal ones. They are in the order of the
+    items.
     """
     latest: dict[str, Completion] = {}
     for item in items:
         before = latest.get(item.id)
         if before is None or item.created >= before.created:
-            latest.pop(item.id, None)  # it stands at its own place
+            latest.pop(item.id, None)  # it is at its own place
             latest[item.id] = item
     return latest
 
@@ -155,14 +156,17 @@ def _page(items: tuple[T, ...], page: _Page, malformed: tuple[Malformed, ...] = 
         ids = {item.id for item in items}  # type: ignore[attr-defined]
         token = None if last_id in ids else last_id
     if token is None and malformed and not items:
-        token = last_id or malformed[-1].id  # the server knows the row, though it cannot be read
+        token = last_id or malformed[-1].id  # the server knows the row, although it cannot be read
     if token is not None and has_more is None:
         has_more = True
     return Page(items, has_more, last_id, token, malformed)
 
 
 def _said_of_more(value: object) -> bool | None:
-    """Return what a page says of more, however the server writes it; None where it says nothing."""
+    """Return whether a page says there is more, however the server writes it.
+
+    None if it does not say.
+    """
     if value is None or isinstance(value, bool):
         return value
     said = value.lower() if isinstance(value, str) else value

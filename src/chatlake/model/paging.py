@@ -5,19 +5,18 @@ has ended. It raises where a silent end would lose data.
 
 A cursor is not always a place in the list (api-behaviour). Some servers answer `after=X` with the
 rows created later than X, and so skip the rows that share X's second. Others answer an unknown X
-with an empty page. So the pager never asks for what follows the last row. It asks for what follows
-the row before the last, and expects to see the last row again:
+with an empty page. So the pager never asks for the rows after the last row. It asks for the rows
+after the last but one, and expects to see the last row again:
 
     it comes back             the cursor is exact; the overlap costs one row a page
     it does not, and shares   the cursor goes by time: from now on the pager asks on from the last
     the cursor's second       row of an earlier second, and drops what it has seen
     the page is empty         the cursor is unknown: StrandedError; `step_back` takes an older one
 
-Where one second fills a whole page there is no earlier second to ask on from. The pager then tries
-the row before the last once more; if the last row stays away, rows of that second may be hidden,
-and `hidden_after` names the place.
-
-A page that was refused leaves the state as it was, so the same page may be asked for again.
+If one second fills a whole page, there is no earlier second to continue from. The pager then tries
+the last row but one again. If the last row is still missing, rows of that second may be hidden, and
+`hidden_after` names the place. A refused page leaves the state unchanged, so the same page may be
+requested again.
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ from chatlake.model.trail import PAGE_LIMIT, HasId, Trail
 __all__ = ["PAGE_LIMIT", "Pager", "StrandedError"]
 
 _USUAL_LIMITS = frozenset({10, 20, 25, 50})
-"""Sizes at which servers cap a page, whatever limit they were asked for."""
+"""Sizes at which servers cap a page, whatever limit was requested."""
 
 
 T = TypeVar("T", bound=HasId)
 
 
 class StrandedError(Exception):
-    """The answer does not follow its cursor: it is empty, or starts the list again."""
+    """The response does not follow its cursor: it is empty, or starts the list again."""
 
 
 def _no_second(_item: object) -> int | None:
@@ -51,16 +50,14 @@ def _is_cursor(_item: object) -> bool:
 
 
 class Pager(Generic[T]):
-    """Where a list stands: `cursor` is the id to continue after, `done` whether it has ended.
+    """The position in a list: `cursor` is the id to continue after, `done` whether it has ended.
 
-    `after`: where the list begins, None for its beginning. `limit`: how many items a page is asked
-    to have. `second(item)`: when the item was created, None where that is unknown.
-    `is_cursor(item)`: whether the server knows the item by its id. `checks_caps`: whether one
-    more request follows a short page that the server may have capped. `hidden_after`:
-    items behind which others of the same second may be hidden.
-
-    A full page is never taken for the last, whatever it says. Where the server does not say whether
-    there is more, only a page without anything new is the end.
+    `after`: where to start, None for the beginning. `limit`: how many items to request per page.
+    `second(item)`: when the item was created, None if unknown. `is_cursor(item)`: whether the
+    server knows the item by its id. `checks_caps`: whether one more request follows a short page
+    that the server may have capped. `hidden_after`: items after which others of the same second may
+    be hidden. A full page is never taken for the last one, whatever it says. If the server does not
+    say whether there is more, only a page without anything new is the end.
     """
 
     def __init__(
@@ -92,7 +89,7 @@ class Pager(Generic[T]):
 
     @property
     def ends_in_a_claim(self) -> bool:
-        """Whether the server claimed more after the last item, and sent nothing."""
+        """Whether the server claimed more after the last item but sent nothing."""
         return self._empty_after is not None and self._empty_after == self.cursor
 
     @property
@@ -105,11 +102,11 @@ class Pager(Generic[T]):
         return self._trail.has_seen(item_id)
 
     def feed(self, page: Page[T]) -> list[T]:
-        """Take a page; return its items that the last thousand before it did not hold.
+        """Accept a page; return its items that are not among the last thousand before it.
 
-        Of items with one id in one page all that differ are returned: dropping one might lose it.
-        StrandedError where the page does not follow its cursor. InvalidResponseError where a page
-        without anything new claims that there is more.
+        If items of a page share an id but differ, all are returned: dropping one might lose it.
+        StrandedError if the page does not follow its cursor. InvalidResponseError if a page without
+        anything new claims that there is more.
         """
         if not page.items:
             return self._feed_empty(page)
@@ -146,9 +143,9 @@ class Pager(Generic[T]):
         return fresh
 
     def ask_once_more(self) -> bool:
-        """Go on after the very last item, although the list seems to have ended there.
+        """Continue after the very last item, although the list seems to have ended there.
 
-        False where that was asked for already.
+        False if that was already requested.
         """
         last = self._trail.last_cursor()
         if last is None or last.id in self._tried:
@@ -158,7 +155,7 @@ class Pager(Generic[T]):
         return True
 
     def ask_after_last(self) -> bool:
-        """Go on after the very last item, asked for or not; False where none can be asked after."""
+        """Continue after the very last item, requested or not; False if there is no such item."""
         last = self._trail.last_cursor()
         if last is None or not self._trail.ends_with(last):
             return False
@@ -166,9 +163,10 @@ class Pager(Generic[T]):
         return True
 
     def ask_for_known(self, *, earlier_second: bool = False) -> bool:
-        """Go back by one item, so that the last one must come again; False before the second.
+        """Go back by one item, so that the last one must appear again.
 
-        `earlier_second`: go back to an earlier second, as a cursor by time has to.
+        Returns False before the second item. `earlier_second`: go back to an earlier second, as a
+        cursor by time has to.
         """
         place = self._trail.before_last(earlier_second=earlier_second)
         if place is None:
@@ -179,7 +177,7 @@ class Pager(Generic[T]):
         return True
 
     def step_back(self) -> bool:
-        """Go on after an older item, each time twice as far back; False where there is none."""
+        """Continue after an older item, each time twice as far back; False if there is none."""
         while len(self._trail.items) > self._steps + 1:
             self._steps *= 2
             item = self._trail.back_by(self._steps)
@@ -190,7 +188,7 @@ class Pager(Generic[T]):
 
     def _feed_empty(self, page: Page[T]) -> list[T]:
         if page.has_more and page.last_id and page.last_id not in self._tried:
-            self.cursor = page.last_id  # followed once: an empty page may stand in a list
+            self.cursor = page.last_id  # followed once: a list may contain an empty page
             self._is_token = False
             self._tried.add(page.last_id)
             self._at = None
@@ -224,15 +222,16 @@ class Pager(Generic[T]):
             return page.has_more is True or (page.has_more is None and unsure)
         if page.has_more is not False:
             return True
-        # One more request is little against a list that was cut where the page was.
+        # One more request costs little compared with a list that was cut off at the page.
         is_first_of_all = self._from_beginning and not self._largest
         may_be_capped = size in _USUAL_LIMITS or (is_first_of_all and size >= self.limit // 2)
         return is_full or (self._checks_caps and may_be_capped)
 
     def _is_end_of_all(self, items: Sequence[T], fresh: Sequence[T]) -> bool:
-        """Whether a page that claims more is the last all the same: the server always claims it.
+        """Whether a page is the last one although it claims more, as the server always does.
 
-        Nothing came after its last item before; or a cursor by time gives that item's second again.
+        Either nothing came after its last item before, or a cursor by time returns that item's
+        second again.
         """
         if items[-1].id == self._empty_after:
             return True
@@ -242,7 +241,7 @@ class Pager(Generic[T]):
         return not fresh and self._is_behind_last() and is_one_second and is_whole
 
     def _next(self, page: Page[T], fresh: Sequence[T]) -> tuple[T | str, T | None] | None:
-        """Return the next cursor and the item that must follow it; None where nothing is left."""
+        """Return the next cursor and the item that must follow it; None if nothing is left."""
         if page.next_cursor is not None and page.next_cursor not in self._tried:
             return page.next_cursor, None
         for at, expected in self._trail.places(fresh, by_time=self._by_time):
@@ -251,7 +250,7 @@ class Pager(Generic[T]):
         return None
 
     def _turn_to_time(self) -> bool:
-        """Take the cursor for a time: go on from an earlier second; False where there is none."""
+        """Treat the cursor as a time: continue from an earlier second; False if there is none."""
         self._by_time = True
         places = self._trail.places((), by_time=True)
         if not places:

@@ -35,7 +35,7 @@ class Partition(msgspec.Struct, frozen=True, order=True, gc=False):
 
     @property
     def is_timeless(self) -> bool:
-        """Whether it holds the completions without a usable time: they count as of 1970-01-01."""
+        """Whether it has the completions without a usable time, which count as of 1970-01-01."""
         return self.created_date == _TIMELESS
 
 

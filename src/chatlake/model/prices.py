@@ -1,4 +1,4 @@
-"""What tokens cost: an entry of `prices` in the configuration, as the catalogue keeps it."""
+"""Token prices: an entry of `prices` in the configuration, as the catalogue stores it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from datetime import date
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Dollars a million tokens, of the models that a pattern with * matches, from a UTC day on.
+    """Dollars per million tokens, for the models that match a pattern, from a UTC day on.
 
-    `cached_input`: of prompt tokens out of the cache; None: as `input`.
+    `cached_input`: for prompt tokens read from the cache; None: the same as `input`.
     """
 
     model: str
@@ -22,5 +22,5 @@ class Price:
 
 
 def fingerprint(prices: Sequence[Price]) -> str:
-    """Return a text that is the same for the same prices; empty for none."""
+    """Return a text that is equal for equal prices; empty for none."""
     return ";".join(",".join(map(str, astuple(price))) for price in prices)

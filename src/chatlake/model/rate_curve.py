@@ -39,7 +39,7 @@ class RateCurve:
 
     @property
     def is_searching(self) -> bool:
-        """Whether a limit was met and is not measured yet."""
+        """Whether a limit was met but not yet measured."""
         return self._doubling_s > 0
 
     @property
@@ -48,23 +48,23 @@ class RateCurve:
         return self._limit > 0 and not self.is_searching
 
     def set_free(self, rate: float) -> None:
-        """Go on from `rate` as if no limit had been met."""
+        """Continue from `rate` as if no limit had been met."""
         self.rate = rate
         self._doubling_s = self._limit = 0.0
 
     def search(self, rate: float, *, doubling_s: float) -> None:
-        """Go on from `rate`, doubling."""
+        """Continue from `rate`, doubling."""
         self.rate = self._base = max(_LOWEST, rate)
         self._doubling_s = doubling_s
         self._grown_s = 0.0
 
     def tune(self, limit: float, *, granted: int, pause_s: float | None = None) -> None:
-        """Go on near a limit that `granted` requests measured: the fewer, the wider the margin.
+        """Continue near a limit that `granted` requests measured: the fewer, the wider the margin.
 
-        Two measures are doubted and so probed sooner: the first, which may lack what was lost while
-        searching (a bucket that was full), and one that had been exceeded by far before the refusal
-        came. `pause_s`: what the service asked for with the refusal; the next one would cost as
-        much, so it is provoked the more rarely.
+        Two measures are uncertain and so probed sooner: the first one, which may miss what was lost
+        while searching (a full bucket), and one that was exceeded by far before the refusal came.
+        `pause_s`: the pause that the service asked for; the longer it is, the more rarely the limit
+        is probed.
         """
         doubt = _FIRST_DOUBT if self.is_searching else (self.rate / limit - 1) / 4
         self._limit = limit

@@ -24,11 +24,11 @@ import msgspec
 
 from chatlake.model.rate_curve import RateCurve
 
-_SETTLING_S = 0.25  # enough for some refill to be seen, little enough to lose none of it
+_SETTLING_S = 0.25  # long enough to see some refill, short enough to lose none of it
 _LONGEST_SETTLING_S = 1.0
 _MEMORY_S = 15.0
 _RECENT = 16
-_OVERLOAD = 0.5  # share of refusals among the recent answers: the limit is far below the rate
+_OVERLOAD = 0.5  # share of refusals among recent responses at which the limit is far below the rate
 _HOPELESS = 0.75
 _SOON = 100  # answers
 _DECREASES_IN_VAIN = 6
@@ -55,9 +55,10 @@ class _Mark:
 
 
 class RateFinder:
-    """The rate to send at. Tell it of every request sent, and exactly once how it ended.
+    """The rate to send at.
 
-    `hold_until`: nothing is to be sent before. Times are seconds of one monotonic clock.
+    Report every request sent to it, and exactly once how it ended. `hold_until`: send nothing
+    before this time. Times are seconds of one monotonic clock.
     """
 
     def __init__(self) -> None:
@@ -90,12 +91,12 @@ class RateFinder:
         return self._curve.rate
 
     def sent(self, now: float) -> Ticket:
-        """Note a request that leaves now."""
+        """Note a request that is sent now."""
         self._sent = Ticket(self._sent.number + 1, now)
         return self._sent
 
     def accepted(self, now: float, ticket: Ticket) -> None:
-        """Note an answer that was no refusal."""
+        """Note a response that was not a refusal."""
         self._answers += 1
         self._recent.append(False)
         weight = 0.1 if self._latency_s else 1.0
@@ -111,7 +112,7 @@ class RateFinder:
     def refused(
         self, now: float, ticket: Ticket, *, certain: bool = True, pause_s: float | None = None
     ) -> None:
-        """Note a refusal. One that is not `certain` to be for the rate counts in numbers only.
+        """Note a refusal. If it is not `certain` to be about the rate, it counts only in numbers.
 
         `pause_s`: the pause that came with it.
         """
@@ -126,11 +127,13 @@ class RateFinder:
             self._decrease(now, ticket, pause_s)
 
     def exhausted(self, now: float, ticket: Ticket) -> None:
-        """Note, after `accepted`, that the answer said that nothing remains: like a refusal."""
+        """Note, after `accepted`, that the response said that nothing remains: like a refusal."""
         self._decrease(now, ticket)
 
     def _decrease(self, now: float, ticket: Ticket, pause_s: float | None = None) -> None:
-        if self._settling and ticket.number < self._settling.number:  # answers overtake each other
+        if (
+            self._settling and ticket.number < self._settling.number
+        ):  # responses overtake each other
             self._settling = _Mark(ticket.number, ticket.sent_at, self._settling.failed)
         if self._settling or ticket.number <= self._barrier:
             return  # the same event: the request was under way when the rate went down
@@ -165,7 +168,7 @@ class RateFinder:
         self._settling = mark
 
     def _settle(self, first: _Mark) -> None:
-        """Begin the search, at what the requests that were under way were granted."""
+        """Start the search, at the rate granted to the requests that were under way."""
         last = _Mark(self._sent.number, self._sent.sent_at, self._failed)
         granted = first.granted_until(last)
         seconds = max(last.sent_at - first.sent_at, self._latency_s, 0.001)
@@ -184,8 +187,8 @@ class RateFinder:
     def _measure(self, mark: _Mark, pause_s: float | None) -> None:
         """Set the rate by what was granted since an earlier refusal.
 
-        Of the refusals remembered the one that gives the highest rate counts: a pause, or a time in
-        which little was asked for, can only lower the measure.
+        Of the remembered refusals, the one with the highest rate counts: a pause, or a time with
+        few requests, can only lower the measure.
         """
         while len(self._marks) > 1 and mark.sent_at - self._marks[0].sent_at > _MEMORY_S:
             self._marks.popleft()

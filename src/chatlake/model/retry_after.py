@@ -1,4 +1,4 @@
-"""What an answer's headers say about waiting: pure parsing, tolerant of every spelling.
+"""What a response's headers say about waiting: pure parsing, tolerant of every spelling.
 
 A header that makes no sense is treated as absent: a backup must not fail over a gateway's typo.
 Header mappings have lower-case keys or are case-insensitive.
@@ -26,9 +26,9 @@ _UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """The `x-ratelimit-*-requests` headers; None where one is absent or says nothing.
+    """The `x-ratelimit-*-requests` headers; None if one is absent or invalid.
 
-    `limit`, `remaining`: requests. `reset_s`: seconds until the limit is whole again.
+    `limit`, `remaining`: requests. `reset_s`: seconds until the limit is fully restored.
     """
 
     limit: int | None
@@ -37,12 +37,12 @@ class RateLimit:
 
 
 def retry_after_s(headers: Mapping[str, str], *, now: datetime) -> float | None:
-    """Return how many seconds the service asks to wait; None where it does not ask.
+    """Return how many seconds the service asks to wait; None if it does not ask.
 
-    `retry-after-ms` goes before `retry-after`, which is a number of seconds (a fraction is
-    tolerated) or an HTTP date (RFC 9110, 10.2.3), read against the answer's own `date` where there
-    is one, so that a wrong clock on either side does no harm; `now` (aware) is used otherwise.
-    Negative numbers and past dates mean 0.
+    `retry-after-ms` takes precedence over `retry-after`, which is a number of seconds (a fraction
+    is tolerated) or an HTTP date (RFC 9110, 10.2.3), read against the answer's own `date` where
+    there is one, so that a wrong clock on either side does no harm; `now` (aware) is used
+    otherwise. Negative numbers and past dates mean 0.
     """
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
@@ -59,18 +59,18 @@ def retry_after_s(headers: Mapping[str, str], *, now: datetime) -> float | None:
 
 
 def should_retry(headers: Mapping[str, str]) -> bool | None:
-    """Return what `x-should-retry` says: True, False, or None where it says nothing."""
+    """Return the value of `x-should-retry`: True, False, or None if it is absent or invalid."""
     return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
 
 
 def rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
-    """Return the request limits that the headers state; None where they state none.
+    """Return the request limits in the headers; None if there are none.
 
     Durations are written as in Go (`1s`, `6m0s`, `20ms`) or as bare seconds; Azure sends bare
     integers, and -1 for "not known".
     """
     if not any(name in headers for name in _LIMIT_HEADERS):
-        return None  # as a rule, and asked of every answer
+        return None  # the usual case, checked for every response
     limit = _count(headers.get("x-ratelimit-limit-requests"))
     remaining = _count(headers.get("x-ratelimit-remaining-requests"))
     reset_s = duration_s(headers.get("x-ratelimit-reset-requests"))

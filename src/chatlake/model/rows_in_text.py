@@ -1,4 +1,4 @@
-"""The rows of a page that no JSON reader accepts whole.
+"""The rows of a page that no JSON reader accepts as a whole.
 
 One row with a NaN, a byte that is not UTF-8 or a hundred thousand brackets makes every strict
 reader refuse the page around it. Strings and brackets still tell where each row begins and ends.
@@ -19,7 +19,7 @@ _MOST_MARKS = 5_000_000  # in a page: some seconds of work
 def split_rows(body: bytes) -> tuple[list[bytes], bytes]:
     """Return the texts of the rows in the page's `data`, and the page with an empty `data`.
 
-    InvalidResponseError where the text is no object with an array `data`, is cut, or would take
+    InvalidResponseError if the text is not an object with an array `data`, is cut, or would take
     long to take apart.
     """
     key, last_string, within, is_whole = b"", b"", False, False
@@ -50,7 +50,7 @@ def split_rows(body: bytes) -> tuple[list[bytes], bytes]:
 
 
 def readable_id(row: bytes) -> str | None:
-    """Return the `id` of a malformed row; None where it has none that can be read."""
+    """Return the `id` of a malformed row; None if it has none that can be read."""
     key, last_string = b"", b""
     for token, _, _, depth in marks_of(row):
         if depth != 1 or token in OPEN or token in CLOSE:

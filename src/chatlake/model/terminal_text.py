@@ -41,7 +41,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def _escape_in_json(match: re.Match[str]) -> str:
-    # Outside of texts JSON has white space alone, and within them no control character as it is.
+    # Outside texts, JSON has only white space; within them, control characters are escaped.
     return match[0] if match[0] in "\n\r\t" else f"\\u{ord(match[0]):04x}"
 
 

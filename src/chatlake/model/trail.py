@@ -1,7 +1,7 @@
-"""The trail of a list: its last items, whose ids were seen and from where the list can go on.
+"""The trail of a list: its last items, whose ids were seen and from where the list can continue.
 
 A pager remembers a thousand ids, to drop what an overlapping page shows again, and two pages of
-items, to go on from one of them. Both are bounded, however long the list is.
+items, to continue from one of them. Both are bounded, however long the list is.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ T = TypeVar("T", bound=HasId)
 class Trail(Generic[T]):
     """The last items of a list in `items`, the newest at the end.
 
-    `second(item)`: when the item was created, None where that is unknown. `is_cursor(item)`:
+    `second(item)`: when the item was created, None if unknown. `is_cursor(item)`:
     whether the server knows the item by its id.
     """
 
@@ -73,7 +73,7 @@ class Trail(Generic[T]):
             del known[item_id]
 
     def places(self, fresh: Sequence[T], *, by_time: bool) -> list[tuple[T, T | None]]:
-        """Return the cursors to go on from, the best first, each with the item after it.
+        """Return the cursors to continue from, the best first, each with the item after it.
 
         `fresh`: new items behind the trail. `by_time`: the cursor goes by time, so the last item
         of an earlier second is the best.

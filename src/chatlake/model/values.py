@@ -14,7 +14,7 @@ _INT32 = 1 << 31
 
 
 def text_or_none(value: object) -> str | None:
-    """Return a string as it is, NULL as None, anything else as its JSON text."""
+    """Return a string unchanged, NULL as None, anything else as its JSON text."""
     if value is None or isinstance(value, str):
         return value
     return msgspec.json.encode(value).decode()
@@ -63,7 +63,7 @@ def _refuse(constant: str) -> None:
 
 
 def entry(value: object, *path: str) -> object:
-    """Follow keys into nested objects; None where one is missing or no object."""
+    """Follow keys into nested objects; None if one is missing or not an object."""
     for key in path:
         if not isinstance(value, dict):
             return None
@@ -79,7 +79,7 @@ def json_column(key: str, text: bytes, within: SentObject) -> str | None:
 def invalid_argument_calls(tool_calls: bytes) -> list[int] | None:
     """Return the positions of the tool calls whose arguments are not JSON; None without any.
 
-    Decided here, because DuckDB takes more for JSON than RFC 8259 does.
+    This is decided here, because DuckDB accepts more than RFC 8259 allows.
     """
     if tool_calls[:1] != b"[":
         return None

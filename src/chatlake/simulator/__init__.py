@@ -1,4 +1,4 @@
-"""The stand-in API server: as the service answers, on loopback, with faults that have names."""
+"""The simulated API server: responds like the service, on loopback, with named faults."""
 
 from chatlake.simulator.faults import Faults
 from chatlake.simulator.scenario import Scenario

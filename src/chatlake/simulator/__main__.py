@@ -1,4 +1,4 @@
-"""`python -m chatlake.simulator`: the server as a process of its own; prints its URL first."""
+"""`python -m chatlake.simulator`: the server as a separate process; prints its URL first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m chatlake.simulator",
-        description="A stand-in for the stored chat completions API, on loopback. "
+        description="A simulator of the stored chat completions API, on loopback. "
         "The first line on standard output is its base URL.",
     )
     parser.add_argument("--port", type=int, default=8080, help="0 takes a free one [8080]")

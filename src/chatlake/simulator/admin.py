@@ -1,6 +1,6 @@
 """Routes under `/_simulator/`: look at the simulator and change what it holds.
 
-For tests and for people; the stored-completions API itself has nothing of the kind.
+For tests and for people; the real API has nothing like it.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _LINES_AT_ONCE = 100
 
 
 class Administered(Protocol):
-    """What these routes look at and change: the simulator that answers the other routes."""
+    """The simulator that these routes inspect and change, and that answers the other routes."""
 
     world: World
     statistics: Statistics
     mischief: Mischief
 
     def set_faults(self, faults: Faults) -> None:
-        """Replace the faults; their counts begin anew."""
+        """Replace the faults; their counts start again."""
 
     def report(self) -> dict[str, Any]:
         """Return statistics, and the faults and oddities that happened."""
@@ -87,7 +87,7 @@ def date(simulator: Administered, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def shrink(simulator: Administered, asked: dict[str, Any]) -> dict[str, Any]:
-    """`{"id": …, "keep": 1}` answers only its first messages from now on."""
+    """`{"id": …, "keep": 1}` returns only its first messages from now on."""
     keep = msgspec.convert(asked.get("keep", 0), int)
     simulator.world.oddities.shrink(_index(simulator, asked), keep)
     return {"shrunk": asked["id"]}

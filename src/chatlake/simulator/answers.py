@@ -13,7 +13,7 @@ Headers = list[tuple[bytes, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP answer: what is sent unless a fault spoils it."""
+    """One HTTP response, as sent unless a fault spoils it."""
 
     status: int
     body: bytes
@@ -44,7 +44,7 @@ def not_found(completion_id: str, *, ogx: bool = False) -> Answer:
 
 
 def unknown_after(after: str, status: int) -> Answer:
-    """`after` names nothing that the list knows; the status is not known for sure."""
+    """`after` names nothing in the list; the real status is not known for sure."""
     code = "not_found" if status == 404 else "invalid_value"
     return error(status, f"No item with id {after} found", code, param="after")
 
@@ -95,7 +95,7 @@ def unknown_url(method: str, path: str) -> Answer:
 
 
 def rate_limited(headers: Headers, code: str = "rate_limit_exceeded") -> Answer:
-    """429 that passes: slow down and ask again."""
+    """429 that is temporary: slow down and ask again."""
     return error(
         429, "Rate limit reached for requests. Slow down.", code, kind="requests", headers=headers
     )

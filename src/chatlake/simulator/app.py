@@ -1,6 +1,6 @@
 """The ASGI application: authorisation, pace, faults, then the route.
 
-It speaks ASGI itself: a framework would cost more time a request than making the answer does.
+It speaks ASGI directly: a framework would take more time per request than making the response.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SIMPLE: dict[str, Callable[[World, str], Answer]] = {
 
 
 class Simulator:
-    """The stand-in API as an ASGI application.
+    """The simulated API as an ASGI application.
 
     `on_death` is called once when `Faults.dies_after` is reached. `clock` gives monotonic seconds.
     """
@@ -64,7 +64,7 @@ class Simulator:
         self.set_faults(faults or Faults())
 
     def set_faults(self, faults: Faults) -> None:
-        """Replaces the faults; their counts, and the time to an outage, begin anew."""
+        """Replaces the faults; their counts, and the time to an outage, start again."""
         self.mischief = Mischief(faults, Dice(self.scenario.seed))
         self.world.oddities.set_faults(faults)
         self._faults_since = self._clock()
@@ -115,7 +115,7 @@ class Simulator:
             answer = refused or answers.unknown_url(scope["method"], scope["path"])
         if told:
             answer = dataclasses.replace(answer, headers=[*answer.headers, *told])
-        # Before it is sent: who has it may ask for the counts.
+        # Before it is sent, because its receiver may then ask for the counts.
         self.statistics.answer(answer.status)
         sent = wire.Delivery(send, receive, number, int((self._clock() - began) * 1000))
         await sent.deliver(answer, fault, pause=self.mischief.faults.slow_seconds)
@@ -161,7 +161,7 @@ class Simulator:
         return None
 
     def _gate(self, scope: dict[str, Any], found: Route | None) -> tuple[Answer | None, Headers]:
-        """What keeps the request from its route, if anything, and headers about the pace."""
+        """What keeps the request from its route, if anything, and the rate headers."""
         refused = self._refused(scope)
         if refused is not None or found is None:
             return refused, []

@@ -64,7 +64,7 @@ class Dice:
         ).digest()
 
     def index_of(self, completion_id: bytes) -> int | None:
-        """The index that `completion_id` spells, None for an id that was never given out."""
+        """The index in `completion_id`; None for an id that was never issued."""
         if len(completion_id) != ID_LENGTH or not completion_id.startswith(_PREFIX):
             return None
         tag = completion_id[len(_PREFIX) : len(_PREFIX) + _TAG]

@@ -20,8 +20,8 @@ def _rate(text: str) -> float:
 class Faults:
     """Misbehaviour by name. A rate below 1 is a probability, from 1 on it means every Nth request.
 
-    So 1 is every request, 3 every third, 0.1 about a tenth: seeded, the same run gives the same
-    faults for the same order of requests.
+    So 1 is every request, 3 every third, 0.1 about a tenth. With a seed, the same order of requests
+    meets the same faults.
     """
 
     error_401: float = _rate("401 invalid_api_key during a run (rate)")
@@ -36,12 +36,12 @@ class Faults:
     truncated: float = _rate("the connection closes after half of the body (rate)")
     slow: float = _rate("sends half of the body, waits `slow_seconds`, sends the rest (rate)")
     drip: float = _rate("sends the body byte by byte, with `slow_seconds` after each (rate)")
-    hang: float = _rate("no response until the client goes away (rate)")
+    hang: float = _rate("no response until the client disconnects (rate)")
     invalid_json: float = _rate("200 with a body that is not JSON (rate)")
     wrong_types: float = _rate("200 with JSON whose fields have wrong types (rate)")
     html_200: float = _rate("200 with an HTML page, as from a captive proxy (rate)")
-    repeated_page: float = _rate("`after` is ignored: the first page again (rate)")
-    overlapping_page: float = _rate("a page begins with items of the page before (rate)")
+    repeated_page: float = _rate("`after` is ignored, and the first page is sent again (rate)")
+    overlapping_page: float = _rate("a page begins with items of the previous page (rate)")
     empty_page: float = _rate("has_more is true on an empty page (rate)")
     hollow_page: float = _rate("an empty page whose has_more and last_id lead on (rate)")
     lost_cursor: float = _rate("`after` is unknown, as if its row was just deleted (rate)")
@@ -69,28 +69,27 @@ class Faults:
         metadata={"help": "how they are malformed; mixed: each in its own way"},
     )
     dies_after: int | None = field(
-        default=None, metadata={"help": "requests after which the server is gone [never]"}
+        default=None, metadata={"help": "the server dies after this many requests [never]"}
     )
     outage_after: float = field(
-        default=0.0, metadata={"help": "seconds from the start until the outage"}
+        default=0.0, metadata={"help": "seconds from the start to the outage"}
     )
     outage_seconds: float = field(
-        default=0.0, metadata={"help": "length of an outage in which all is 503 [none]"}
+        default=0.0,
+        metadata={"help": "length of the outage, in which every response is 503 [none]"},
     )
     retry_after: RetryAfter = field(
         default="none",
         metadata={"help": "header of error_429 and error_503: none, seconds, fraction, ms, date"},
     )
-    retry_after_seconds: float = field(
-        default=1.0, metadata={"help": "the time that this header names"}
-    )
+    retry_after_seconds: float = field(default=1.0, metadata={"help": "the time in this header"})
     slow_seconds: float = field(default=1.0, metadata={"help": "the pause of `slow` and of `drip`"})
     routes: str = field(
         default="",
         metadata={"help": "only these routes, separated by commas: list,get,messages [all]"},
     )
     at_most: int | None = field(
-        default=None, metadata={"help": "how many faults in all, then none [no end]"}
+        default=None, metadata={"help": "how many faults in all, then no more [no end]"}
     )
 
     def __post_init__(self) -> None:

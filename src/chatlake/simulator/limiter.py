@@ -1,4 +1,4 @@
-"""The account's rate limit: a token bucket, and what it tells the client."""
+"""The account's rate limit: a token bucket, and its response headers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Bucket:
         return (1 - self._tokens) * 60 / self.per_minute
 
     def headers(self, style: RateHeaders, wait: float) -> Headers:
-        """What an answer says about the limit; `wait` is what `take` returned.
+        """The rate headers of a response; `wait` is what `take` returned.
 
         `x-ratelimit-reset-requests` is a Go duration (section "Errors" in api-behaviour).
         """

@@ -1,4 +1,4 @@
-"""Objects as no server should send them: a completion or a message, spoiled by kind."""
+"""Objects that no server should send: a completion or a message, spoiled by kind."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ KINDS: Final = tuple(kind for kind in get_args(MalformedAs) if kind != MIXED)
 def malformed(body: bytes, kind: str, name: bytes) -> bytes:
     """The JSON object `body`, whose id is `name`, spoiled as `kind` says.
 
-    What is spoiled inside of an object leaves all else of it as it was. Of a duplicate key the true
-    value comes last, where most readers take it.
+    The rest of the object stays unchanged. Of a duplicate key, the true value comes last, because
+    most readers take that one.
     """
     return _SPOILED[kind](body, b'"id":"%b"' % name)
 
 
 def checked_kind(kind: str) -> str:
-    """`kind`, if it is one; ValueError names those that there are."""
+    """`kind`, if it is valid; ValueError lists the valid ones."""
     if kind not in KINDS:
         raise ValueError(f"{kind!r} is not one of {', '.join(KINDS)}")
     return kind

@@ -1,4 +1,4 @@
-"""The input messages of a conversation as the API writes them, each computed for itself."""
+"""The input messages of a conversation as the API writes them, each computed on its own."""
 
 from __future__ import annotations
 

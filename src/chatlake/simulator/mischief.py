@@ -1,4 +1,4 @@
-"""Which request meets which fault, and the answers that faults give."""
+"""Which request meets which fault, and the responses of faults."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chatlake.simulator.answers import Answer, Headers
 from chatlake.simulator.dice import Dice
 from chatlake.simulator.faults import Faults
 
-# In the order in which they are tried: the first that hits is taken.
+# In the order in which they are tried: the first match is used.
 ANSWERING = (
     "error_401", "error_403", "error_500", "error_502", "error_503", "error_504", "error_429",
     "quota",
@@ -47,7 +47,7 @@ class Mischief:
     def draw(self, route: str, *, with_after: bool, follows_hollow: bool = False) -> str | None:
         """The fault that this request meets; None for none.
 
-        `follows_hollow`: the page before was a hollow one; this one is real.
+        `follows_hollow`: the previous page was a hollow one, so this one is real.
         """
         faults = self.faults
         if not self._active or (faults.routes and route not in faults.routes.split(",")):
@@ -75,7 +75,7 @@ class Mischief:
         return self.dice.share(name.encode(), number) < rate
 
     def is_missing(self, index: int) -> bool:
-        """Whether the messages of completion `index` answer 404 for ever."""
+        """Whether the messages of completion `index` always return 404."""
         share = self.faults.missing
         return bool(share) and self.dice.share(b"missing", index) < share
 
@@ -102,7 +102,7 @@ class Mischief:
         }[name]()
 
     def retry_after(self) -> Headers:
-        """The header that tells when to come again, in the chosen spelling."""
+        """The header that says when to retry, in the chosen format."""
         seconds = self.faults.retry_after_seconds
         match self.faults.retry_after:
             case "seconds":
@@ -119,7 +119,7 @@ class Mischief:
 
 
 def spoiled(name: str, route: str, answer: Answer) -> Answer:
-    """The answer as a fault of `SPOILING` or `PAGING` leaves it; errors stay as they are."""
+    """The response, spoiled by a fault of `SPOILING` or `PAGING`; errors stay unchanged."""
     if answer.status != 200:
         return answer
     if name == "invalid_json":

@@ -1,6 +1,6 @@
-"""What is odd about single completions: set by id at run time, or a seeded share of all.
+"""Oddities of single completions: set by id at run time, or for a seeded share of all.
 
-None of it touches the store: `World.truth` shows what a sound server would answer.
+They do not change the store: `World.truth` shows what a correct server would return.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ OBJECT_ROUTES = frozenset({"list", "get", "messages"})
 class Oddities:
     """Refusals, malformed objects and shrunk messages, by index.
 
-    `counts` says how often they were met: refused, malformed, shrunk; and of the pages that depend
-    on the kind of cursor: time_page, unknown_after. It begins anew with `set_faults`.
+    `counts` says how often each occurred: refused, malformed, shrunk; and for pages that depend on
+    the kind of cursor: time_page, unknown_after. It starts again with `set_faults`.
     """
 
     dice: Dice
@@ -55,20 +55,20 @@ class Oddities:
         self._malformed[index] = self._malformed.get(index, {}) | places
 
     def shrink(self, index: int, keep: int) -> None:
-        """From now on answer only its first `keep` messages."""
+        """From now on return only its first `keep` messages."""
         if keep < 0:
             raise ValueError(f"{keep} messages cannot be kept")
         self._kept[index] = keep
 
     def restore(self, index: int) -> None:
-        """Answer it again as it is; a share of `Faults` may still meet it."""
+        """Return it unchanged again; a share of `Faults` may still affect it."""
         for odd in (self._refused, self._malformed, self._kept):
             odd.pop(index, None)
 
-    # Asked when answering
+    # Used when responding
 
     def refusal(self, index: int, route: str) -> str | None:
-        """How it is refused on this route; None where it is not."""
+        """How it is refused on this route; None if it is not."""
         if index in self._refused:
             way = self._refused[index].get(route)
             if way is not None:
@@ -83,7 +83,7 @@ class Oddities:
         return self._one_of(refusals.MIXED, b"refused-with", index)
 
     def spoil(self, body: bytes, name: bytes, index: int, route: str, position: int = 0) -> bytes:
-        """The object as it is sent: `body`, whose id is `name`, or spoiled."""
+        """The object as sent: `body`, whose id is `name`, perhaps spoiled."""
         kind = self._malformation(index, route, position)
         if kind is None:
             return body
@@ -91,7 +91,7 @@ class Oddities:
         return malformed.malformed(body, kind, name)
 
     def kept(self, index: int, count: int, *, edited: bool) -> int:
-        """How many of its `count` messages are answered; `edited`: its metadata was replaced."""
+        """How many of its `count` messages are returned; `edited`: its metadata was replaced."""
         keep = self._kept.get(index, count)
         if edited and self._hit(b"shrunk", index, self.faults.shrunk):
             keep = min(keep, int(self.dice.share(b"kept", index) * 2))

@@ -1,4 +1,4 @@
-"""The routes of one completion: from a read request to the answer, without any fault."""
+"""The routes of one completion: from the parsed request to the response, without faults."""
 
 from __future__ import annotations
 

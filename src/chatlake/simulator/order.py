@@ -1,4 +1,4 @@
-"""The order of the list: by index, but for completions that were given another creation time."""
+"""The order of the list: by index, except for completions with a changed creation time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class ListOrder:
-    """Which index stands at which place, oldest first, and the times that were given.
+    """Which index is at which place, oldest first, and the times that were set.
 
     `created` gives the creation of an index in UTC seconds. Nothing is kept in memory until a
     completion is dated.

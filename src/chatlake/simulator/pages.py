@@ -1,4 +1,4 @@
-"""The two lists, page by page: which rows, where to go on, whether there is more."""
+"""The two lists, page by page: which rows, where to continue, whether there is more."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def list_messages(
 def _cursor(
     asked: PageQuery, place: int | None, scenario: Scenario, fault: str | None
 ) -> _Cursor | None:
-    """Where to begin; None for an unknown cursor. `place`: where the row of that id is."""
+    """Where to start; None for an unknown cursor. `place`: where the row with that id is."""
     after = asked.after
     if after is None or fault == "repeated_page":
         return _Cursor(None)
@@ -123,7 +123,7 @@ def _unknown_after(world: World, asked: PageQuery) -> Answer:
 
 
 def _hollow(asked: PageQuery, cursor: _Cursor) -> Answer:
-    """A page of which a server filtered every row away: its `last_id` leads on all the same."""
+    """A page from which a server filtered out every row, while its `last_id` leads on."""
     place = _BEGINNING if cursor.place is None else str(cursor.place)
     name = (asked.after or place).encode("utf-8", "replace")
     return _written([], name, (PLACE + place).encode(), b"true")

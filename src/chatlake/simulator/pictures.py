@@ -57,7 +57,7 @@ def logo(number: int) -> bytes:
 
 
 def photo(key: int, size: int) -> bytes:
-    """A picture of its own for `key`, of about `size` bytes: a grainy gradient."""
+    """A unique picture for `key`, of about `size` bytes: a grainy gradient."""
     source = random.Random(key)  # noqa: S311 - a picture, not a secret
     width = max(8, int((max(size - 850, 64) * 4 / 3) ** 0.5))
     height = width * 3 // 4

@@ -1,6 +1,6 @@
 """The mix `readers`: what people who read and train on conversations meet, of realistic length.
 
-Conversations go on over several completions, so that one's inputs and reply begin the next.
+Conversations continue over several completions, so that one's inputs and reply begin the next.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from chatlake.simulator.dice import Dice
 from chatlake.simulator.readers_conversation import Json, ReadersConversation, stored_message
 
 GROUP: Final = 4
-"""So many completions in a row belong to one conversation, if they belong to one at all."""
+"""This many completions in a row belong to one conversation, if they belong to one at all."""
 _CONVERSATIONS: Final = 0.6
 
 
@@ -37,7 +37,7 @@ class Readers:
         self.talk = functools.lru_cache(maxsize=64)(self._talk)
 
     def _talk(self, index: int) -> Exchange:
-        """Return what completion `index` asked and was answered."""
+        """Return the inputs and the reply of completion `index`."""
         group, place = divmod(index, GROUP)
         first = index
         if self._dice.share(b"readers", group) < _CONVERSATIONS:
@@ -64,11 +64,19 @@ class Readers:
         stored = json.loads(plain)
         asked = len(json.dumps(talk.inputs)) // 5 + 9
         produced = len(json.dumps(talk.choices)) // 5
-        stored["usage"] |= {
+        usage = stored["usage"]
+        usage |= {
             "total_tokens": asked + produced,
             "completion_tokens": produced,
             "prompt_tokens": asked,
         }
+        for of_what, name, most in (
+            ("prompt_tokens_details", "cached_tokens", asked),
+            ("completion_tokens_details", "reasoning_tokens", produced),
+        ):
+            details = usage.get(of_what) or {}
+            if details.get(name, 0) > most:
+                details[name] = most // 2
         stored["choices"] = talk.choices
         stored["tools"] = json.loads(task_phrases.TOOLS) if talk.has_tools else None
         stored["tool_choice"] = "auto" if talk.has_tools else None
@@ -76,7 +84,7 @@ class Readers:
         return _encoded(stored)
 
     def message(self, index: int, completion_id: str, position: int) -> bytes:
-        """Return message `position`; the one behind the inputs repeats the reply."""
+        """Return message `position`; the one after the inputs repeats the reply."""
         talk = self.talk(index)
         identified = {"id": f"{completion_id}-{position}"}
         if position < len(talk.inputs):

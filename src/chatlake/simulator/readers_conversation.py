@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from chatlake.simulator import pictures, task_phrases
+from chatlake.simulator.language import Pair
 from chatlake.simulator.phrases import LANGUAGES
 
 Json = dict[str, Any]
@@ -32,6 +33,8 @@ _LINKS: Final = (
     "https://cdn.example.net/tea%20pot.png?w=800",
 )
 _REFUSAL: Final = "I'm sorry, but I can't help with that request."
+_ASKED, _ANSWERED = 0, 1
+_BROKEN: Final = 0.05  # share of the calls of lookup_order
 _SLOT: Final = re.compile(r"«(name|order|product|city|n|amount)»")
 _NO_PART: Final = dict.fromkeys(("type", "text", "image_url", "input_audio", "file"))
 
@@ -60,6 +63,7 @@ class ReadersConversation:
         }
         self._repeats_calls = source.random() < 0.5
         self._open_calls: list[Json] = []
+        self._asked_for = self._language.weather
         self.has_tools = source.random() < 0.35
         self.opening: list[Json] = []
         if (role := source.choice(("system", "developer", None))) is not None:
@@ -80,24 +84,35 @@ class ReadersConversation:
         kind = self._random.choices(names, weights)[0]
         if kind == "tools" and self.has_tools:
             return self._calling()
-        return self._replied([self._question(kind)], kind)
+        topic = self._topic(kind)
+        return self._replied([self._question(kind, topic)], kind, topic)
 
-    def _replied(self, question: list[Json], kind: str) -> Step:
+    def _topic(self, kind: str) -> Pair:
+        """Return what the step is about: a question and its answer."""
+        match kind:
+            case "refusal":
+                return self._language.refusal
+            case "image" | "link":
+                return self._random.choice(self._language.picture)
+            case _:
+                return self._random.choice((*self._language.support, *self._language.further))
+
+    def _replied(self, question: list[Json], kind: str, topic: Pair) -> Step:
         match kind:
             case "refusal":
                 reply = _reply(None, refusal=_REFUSAL)
             case "content_filter":
                 reply = _reply("")
             case "spoken":
-                reply = _reply(None, audio=self._spoken())
+                reply = _reply(None, audio=self._spoken(topic))
             case _:
-                reply = _reply(self._text())
+                reply = _reply(self._text(topic, _ANSWERED))
         reason = kind if kind in ("length", "content_filter") else "stop"
-        others = [_reply(self._text())] if kind == "choices" else []
+        others = [_reply(self._text(topic, _ANSWERED))] if kind == "choices" else []
         return Step(question, reply, reason, others)
 
-    def _question(self, kind: str) -> Json:
-        text = self._text()
+    def _question(self, kind: str, topic: Pair) -> Json:
+        text = self._text(topic, _ASKED)
         if kind not in ("link", "image", "audio"):
             return stored_message("user", text)
         part: Json
@@ -115,17 +130,18 @@ class ReadersConversation:
 
     def _calling(self) -> Step:
         count = 2 if self._random.random() < 0.2 else 1
+        self._asked_for = self._random.choice((self._language.support[0], self._language.weather))
         self._open_calls = [self._call() for _ in range(count)]
         reply = _reply(None, tool_calls=self._open_calls)
-        return Step([stored_message("user", self._text())], reply, "tool_calls")
+        question = self._text(self._asked_for, _ASKED)
+        return Step([stored_message("user", question)], reply, "tool_calls")
 
     def _call(self) -> Json:
-        name, arguments = self._random.choice(
-            (
-                ("lookup_order", task_phrases.ORDER_ARGUMENTS),
-                ("get_weather", task_phrases.WEATHER_ARGUMENTS),
-            )
-        )
+        name, arguments = "get_weather", task_phrases.WEATHER_ARGUMENTS
+        if self._asked_for is self._language.support[0]:
+            is_broken = self._random.random() < _BROKEN
+            name = "lookup_order"
+            arguments = task_phrases.BROKEN_ARGUMENTS if is_broken else task_phrases.ORDER_ARGUMENTS
         call_id = f"call_{self._random.randbytes(12).hex()}"
         function = {"name": name, "arguments": self._fill(arguments)}
         return {"type": "function", "function": function, "id": call_id}
@@ -140,27 +156,33 @@ class ReadersConversation:
                 answer["tool_call_id"] = call["id"]
             answers.append(answer)
         self._open_calls = []
-        return Step(answers, _reply(self._text()))
+        return Step(answers, _reply(self._text(self._asked_for, _ANSWERED)))
 
-    def _spoken(self) -> Json:
+    def _spoken(self, topic: Pair) -> Json:
         sound = base64.b64encode(self._random.randbytes(90)).decode()
         return {
             "id": f"audio_{self._random.randbytes(8).hex()}",
             "expires_at": 1_900_000_000,
             "data": sound,
-            "transcript": self._text()[:300],
+            "transcript": self._text(topic, _ANSWERED)[:300],
         }
 
-    def _text(self) -> str:
+    def _text(self, topic: Pair, side: int) -> str:
+        """Return a question or an answer, and more of its side up to a length drawn by chance."""
         length = _length(self._random.random())
-        sentences: list[str] = []
-        size = 0
-        pairs = (*self._language.support, *self._language.further)
-        while size < length:
-            sentences.append(self._fill(self._random.choice(self._random.choice(pairs))))
-            size += len(sentences[-1]) + 1
-        text = "\n\n".join(" ".join(sentences[n : n + 5]) for n in range(0, len(sentences), 5))
-        return text[: max(length, 20)].strip()
+        sentences = [self._fill(topic[side]).strip()]
+        size = len(sentences[0])
+        others: list[Pair] = []
+        while True:
+            if not others:
+                others = [*self._language.support, *self._language.further]
+                self._random.shuffle(others)
+            sentence = self._fill(others.pop()[side]).strip()
+            size += len(sentence) + 2
+            if size > length:
+                break
+            sentences.append(sentence)
+        return "\n\n".join(" ".join(sentences[n : n + 5]) for n in range(0, len(sentences), 5))
 
     def _fill(self, text: str) -> str:
         values = self._slots | {

@@ -23,7 +23,7 @@ _PLAIN: Final[dict[str, Callable[[], Answer]]] = {
 
 
 def refusal(way: str, method: str, path: str) -> Answer:
-    """The answer of a way of `WAYS` that is one: `reset` and `hang` give none."""
+    """The response for a way of `WAYS`; `reset` and `hang` have none."""
     if way == "302":
         elsewhere = (b"location", path.encode("utf-8", "replace") + b"/elsewhere")
         return Answer(302, b"", [elsewhere])
@@ -50,7 +50,7 @@ def lacking(status: int, method: str, path: str) -> Answer:
 
 
 def checked_way(way: object) -> str:
-    """`way`, a status or a word, as one of `WAYS`; ValueError names those that there are."""
+    """`way`, a status or a word, as one of `WAYS`; ValueError lists the valid ones."""
     if str(way) not in WAYS:
         raise ValueError(f"{way!r} is not one of {', '.join(WAYS)}")
     return str(way)

@@ -57,7 +57,7 @@ class PageQuery:
 
 
 def page(query: bytes, largest: int = MAX_LIMIT) -> PageQuery | Answer:
-    """The query of a list, or the 400 that it earns: a `limit` above `largest` is one.
+    """The query of a list, or a 400, for example for a `limit` above `largest`.
 
     Metadata filters are `metadata[key]=value`, brackets raw or percent-encoded.
     """

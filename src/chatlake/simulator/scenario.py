@@ -28,9 +28,7 @@ class Scenario:
     Raises UsageError for a value out of its range.
     """
 
-    completions: int = field(
-        default=1000, metadata={"help": "how many stored completions there are"}
-    )
+    completions: int = field(default=1000, metadata={"help": "how many completions are stored"})
     seed: int = field(default=1, metadata={"help": "seed of everything generated"})
     days: float = field(default=3.0, metadata={"help": "days over which `created` is spread"})
     now: int | None = field(
@@ -38,11 +36,11 @@ class Scenario:
         metadata={"help": "UTC epoch seconds at which the newest were created [time of the start]"},
     )
     api_key: str | None = field(
-        default=None, metadata={"help": "the only key accepted, others get 401 [any key]"}
+        default=None, metadata={"help": "the only accepted key; others get 401 [any key]"}
     )
     late_visibility: float = field(
         default=0.0,
-        metadata={"help": "seconds within which a new completion becomes visible, not in order"},
+        metadata={"help": "seconds until a new completion becomes visible, not in order"},
     )
     repeat_reply: bool = field(
         default=False, metadata={"help": "/messages ends with the reply, as with OGX"}
@@ -59,17 +57,20 @@ class Scenario:
     )
     odd_text: bool = field(
         default=False,
-        metadata={"help": "some texts with lone surrogates, NUL, right-to-left and the like"},
+        metadata={
+            "help": "include texts with lone surrogates, NUL, right-to-left marks and the like"
+        },
     )
     mix: Mix = field(
         default="plain",
         metadata={
-            "help": "what the conversations are: plain (short), or readers: longer ones that go on "
-            "over several completions, with refusals, developer messages, links, audio, logprobs"
+            "help": "the kind of conversations: plain (short), or readers: longer ones that span "
+            "several completions, with refusals, developer messages, links, audio, logprobs"
         },
     )
     list_status: int = field(
-        default=200, metadata={"help": "status of every list: 405 or 403 for accounts without it"}
+        default=200,
+        metadata={"help": "status of every list request: 405 or 403 for accounts without it"},
     )
     lacks: str = field(
         default="",
@@ -88,24 +89,24 @@ class Scenario:
     cursors: Cursors = field(
         default="exact",
         metadata={
-            "help": "how the list reads `after`: exact continues behind that row; time continues "
-            "with the next second, as older OGX; opaque accepts only the `last_id` of a page, "
-            "which is not the id of a row"
+            "help": "how the list reads `after`: exact continues after that row; time continues "
+            "with the next second, as in older OGX; opaque accepts only the `last_id` of a "
+            "page, which is not the id of a row"
         },
     )
     newest_first: bool = field(
-        default=False, metadata={"help": "the list ignores `order`: it is always newest first"}
+        default=False, metadata={"help": "the list ignores `order` and is always newest first"}
     )
     max_page: int | None = field(
-        default=None, metadata={"help": "the most rows on a page, whatever `limit` says [100]"}
+        default=None, metadata={"help": "the maximum rows on a page, whatever `limit` says [100]"}
     )
     strict_limit: bool = field(
-        default=False, metadata={"help": "a `limit` above `max_page` is a 400 instead"}
+        default=False, metadata={"help": "a `limit` above `max_page` gets a 400 instead"}
     )
     has_more: HasMore = field(
         default="exact",
         metadata={
-            "help": "what a page says of has_more: exact, missing, always false, or always true "
+            "help": "what a page says for has_more: exact, missing, always false, or always true "
             "(the last page is empty then, and repeats `after` as its last_id)"
         },
     )
@@ -117,14 +118,14 @@ class Scenario:
         },
     )
     future_days: float = field(
-        default=0.0, metadata={"help": "days from now to which one completion is dated [none]"}
+        default=0.0, metadata={"help": "date one completion this many days in the future [none]"}
     )
     latency_ms: float = field(default=0.0, metadata={"help": "milliseconds before each response"})
     requests_per_minute: float | None = field(
-        default=None, metadata={"help": "pace above which 429 is answered [no limit]"}
+        default=None, metadata={"help": "rate above which the response is 429 [no limit]"}
     )
     burst: int | None = field(
-        default=None, metadata={"help": "requests that may come at once [one second's worth]"}
+        default=None, metadata={"help": "requests that may arrive at once [one second's worth]"}
     )
     rate_headers: RateHeaders = field(
         default="none",
@@ -153,7 +154,7 @@ class Scenario:
 
 
 def check(**holds: bool) -> None:
-    """Raise UsageError for the first option whose value does not hold."""
+    """Raise UsageError for the first option with an invalid value."""
     for name, good in holds.items():
         if not good:
             raise UsageError(f"The simulator's option {name} is out of its range.")

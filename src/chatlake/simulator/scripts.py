@@ -33,7 +33,7 @@ def compiled(text: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A conversation's material: `first` opens it, `further` goes on as long as needed.
+    """A conversation's material: `first` opens it, `further` continues it as long as needed.
 
     Everything is compiled; `pictures` are the pairs that go with an image.
     """

@@ -25,7 +25,7 @@ _STOP_SECONDS = 10.0
 
 
 def _listening(port: int) -> socket.socket:
-    """A socket that listens on loopback; port 0 takes a free one."""
+    """A socket that listens on loopback; port 0 picks a free one."""
     # asyncio sets TCP_NODELAY only where the protocol is named; without it each answer waits 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -75,15 +75,16 @@ def serve(
 ) -> None:
     """Serves on loopback until interrupted or terminated.
 
-    `announce` is given the base URL (ending in /v1) once connections are accepted; port 0 takes a
-    free one. With `exit_with_parent` it also ends when the process that started it is gone.
-    Raises ChatlakeError if the port cannot be had.
+    `announce` is given the base URL (ending in /v1) once connections are accepted; port 0 picks a
+    free one. With `exit_with_parent` it also ends when the process that started it is gone. Raises
+    ChatlakeError if the port cannot be used.
     """
     listener = _listening(port)
     server = _server(Simulator(scenario, faults))
     if exit_with_parent:
         threading.Thread(target=_watch_parent, args=(server, os.getppid()), daemon=True).start()
-    # The kernel queues connections from here on, so the address may be told before the loop runs.
+    # The kernel queues connections from here on, so the address may be announced before the loop
+    # runs.
     listener.listen(2048)
     if announce is not None:
         announce(_base_url(listener))
@@ -109,7 +110,7 @@ class Running:
     simulator: Simulator
 
     def stats(self) -> dict[str, Any]:
-        """What was asked and answered so far: see `Statistics.report`, and `faults`."""
+        """The requests and responses so far: see `Statistics.report`, and `faults`."""
         return self.simulator.report()
 
     def reset_stats(self) -> None:
@@ -145,7 +146,7 @@ class Running:
         self.simulator.world.date(self._index(completion_id), created)
 
     def shrink(self, completion_id: str, keep: int = 0) -> None:
-        """Answers only the first `keep` messages of one from now on, with 200."""
+        """Returns only the first `keep` messages of one from now on, with 200."""
         self.simulator.world.oddities.shrink(self._index(completion_id), keep)
 
     def refuse(
@@ -186,7 +187,7 @@ class Running:
         return self._those(lambda index: is_odd(index, route, world.message_count(index)))
 
     def missing_ids(self) -> list[str]:
-        """The visible ids whose messages answer 404 for ever (`Faults.missing`), oldest first."""
+        """The visible ids whose messages always return 404 (`Faults.missing`), oldest first."""
         return self._those(self.simulator.mischief.is_missing)
 
     def truth(self) -> Iterator[dict[str, Any]]:

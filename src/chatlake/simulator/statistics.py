@@ -13,8 +13,8 @@ _SECONDS_KEPT = 600
 class Statistics:
     """Counts since the start or the last reset. Admin requests are not counted.
 
-    `per_second` holds (whole monotonic second, requests begun in it), newest last. A request that
-    got no answer has status 0.
+    `per_second` holds (whole monotonic second, requests begun in it), newest last. A request
+    without a response has status 0.
     """
 
     requests: Counter[str] = field(default_factory=Counter)
@@ -38,11 +38,11 @@ class Statistics:
         self.max_per_second = max(self.max_per_second, count)
 
     def answer(self, status: int) -> None:
-        """It is being answered, or broken off (0)."""
+        """Its response is being sent, or it is broken off (0)."""
         self.statuses[status] += 1
 
     def end(self) -> None:
-        """The answer was sent, or the client has gone."""
+        """The response was sent, or the client has gone."""
         self.active -= 1
 
     def reset(self) -> None:

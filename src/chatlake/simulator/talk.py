@@ -1,6 +1,7 @@
-"""The frame of conversation i: what it is about, how long it is, and the words for each turn.
+"""The frame of conversation i: its subject, its length, and the words for each turn.
 
-A long conversation repeats its script with other numbers: a turn needs none before it.
+A long conversation repeats its script with other numbers, so a turn does not depend on earlier
+ones.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from chatlake.simulator import task_phrases
 from chatlake.simulator.scenario import Scenario
 from chatlake.simulator.scripts import BytesPair, Script, compiled, script
 
-# Out of 256; what is left is support.
+# Out of 256; the rest is support.
 _KINDS = (
     ["coding"] * 46 + ["extraction"] * 28 + ["translation"] * 30 + ["tools"] * 44 + ["refusal"] * 5
 )

@@ -1,6 +1,6 @@
 """The tasks that are not customer support: code, data extraction, translation, tools.
 
-Templates as in `phrases`; JSON and code stand as they are, slots are written «slot».
+Templates as in `phrases`; JSON and code are literal, slots are written «slot».
 """
 
 from __future__ import annotations

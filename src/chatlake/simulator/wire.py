@@ -1,4 +1,4 @@
-"""Sending answers over ASGI, whole or spoiled on the way."""
+"""Sending responses over ASGI, complete or spoiled on the way."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def request_id(number: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How one answer reaches its client: request `number`, made in `milliseconds`."""
+    """How one response reaches its client: request `number`, made in `milliseconds`."""
 
     send: Send
     receive: Receive
@@ -41,7 +41,7 @@ class Delivery:
     milliseconds: int
 
     async def deliver(self, answer: Answer, manner: str | None, *, pause: float) -> None:
-        """Sends the answer; `manner` truncated, slow or drip spoils a successful one on the way."""
+        """Sends the response; `manner` truncated, slow or drip spoils a successful one."""
         await self._start(answer)
         body = answer.body
         half = body[: len(body) // 2]
@@ -60,7 +60,7 @@ class Delivery:
             await self.send({"type": "http.response.body", "body": body[len(half) :]})
 
     async def _drip(self, body: bytes, pause: float) -> None:
-        # A sender does not notice that its client is gone: it would go on dripping for hours.
+        # A sender does not notice that its client is gone, and would drip on for hours.
         leaving = asyncio.create_task(gone(self.receive))
         try:
             for place in range(len(body)):
@@ -87,7 +87,7 @@ class Delivery:
 
 
 async def broken(manner: str, send: Send, receive: Receive) -> None:
-    """No answer at all: a TCP reset, or (`hang`) silence until the client goes away."""
+    """No response at all: a TCP reset, or (`hang`) silence until the client goes away."""
     if manner == "reset":
         transport = _transport(send)
         raw = transport.get_extra_info("socket")
@@ -115,7 +115,7 @@ async def body_of(receive: Receive) -> bytes:
 
 
 def _transport(send: Send) -> asyncio.Transport:
-    # ASGI has no word for breaking a connection; uvicorn's send is a method of the object that
-    # holds the transport.
+    # ASGI has no message for breaking a connection; uvicorn's send is a method of the object that
+    # has the transport.
     transport: asyncio.Transport = send.__self__.transport  # type: ignore[attr-defined]
     return transport

@@ -28,7 +28,7 @@ _METADATA = msgspec.json.Encoder()
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What a list is narrowed to: the model's name and metadata pairs, all of which must match."""
+    """The filter of a list: the model's name and metadata pairs, all of which must match."""
 
     model: str | None = None
     metadata: tuple[tuple[str, str], ...] = ()
@@ -37,8 +37,8 @@ class Filters:
 class World:
     """All completions of a scenario and the changes made to it since the start.
 
-    Index order is list order, oldest first, but for completions that were dated. `clock` gives
-    monotonic seconds. `oddities`: how the API spoils some of it; the truth knows nothing of that.
+    Index order is list order, oldest first, except for completions that were dated. `clock` gives
+    monotonic seconds. `oddities`: how the API spoils some of it; `truth` ignores them.
     """
 
     def __init__(self, scenario: Scenario, clock: Callable[[], float] = time.monotonic) -> None:
@@ -98,7 +98,7 @@ class World:
         return index if index is not None and self.visible(index) else None
 
     def index_of(self, completion_id: str) -> int | None:
-        """The index of an id that was given out, deleted and hidden ones included."""
+        """The index of an issued id, including deleted and hidden ones."""
         index = self._dice.index_of(completion_id.encode("utf-8", "replace"))
         return index if index is not None and index < self.total else None
 
@@ -155,7 +155,7 @@ class World:
         edited = self._edited.get(index)
         return metadata_of(roll) if edited is None else edited
 
-    # What is answered
+    # What is returned
 
     def _talk(self, index: int) -> Talk:
         roll = self._dice.roll(index)

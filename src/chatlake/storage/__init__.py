@@ -1,1 +1,4 @@
-"""Where the bytes of a lake lie: a folder, memory or a bucket. Neither Parquet nor DuckDB here."""
+"""Where the bytes of a lake are: a folder, memory or a bucket.
+
+This package knows neither Parquet nor DuckDB.
+"""

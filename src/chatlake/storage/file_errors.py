@@ -1,4 +1,4 @@
-"""What the operating system says of a file, as an error of a lake with its remedy.
+"""Errors of the operating system as errors of a lake, with their remedy.
 
 Too many open files are a limit of this process or machine, not damage of a lake.
 """
@@ -21,11 +21,11 @@ from chatlake.errors import (
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _LIMITS: Final = {errno.EMFILE, errno.ENFILE}
 _TEXT: Final = "Too many open files"
-"""What DuckDB and Arrow make of it, which keep the system's words alone."""
+"""DuckDB and Arrow keep only the system's message for it."""
 
 
 def too_many_open(error: BaseException) -> OpenFilesError | None:
-    """Return what to raise where an error, or its cause, says that no more files can be opened."""
+    """Return the error to raise if an error or its cause means that too many files are open."""
     for found in (error, error.__cause__):
         if isinstance(found, OpenFilesError):
             return found
@@ -36,7 +36,7 @@ def too_many_open(error: BaseException) -> OpenFilesError | None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Raise LakeUnwritableError or OpenFilesError where the block, which writes, raises OSError."""
+    """Raise LakeUnwritableError or OpenFilesError if the block, which writes, raises OSError."""
     try:
         yield
     except OSError as error:
@@ -61,7 +61,7 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Raise LakeForbiddenError, OpenFilesError or LakeError where the block raises OSError.
+    """Raise LakeForbiddenError, OpenFilesError or LakeError if the block raises OSError.
 
     It reads `path`. FileNotFoundError passes.
     """

@@ -27,7 +27,7 @@ from chatlake.storage.interface import TEMPORARY_SUFFIX, LockHolder, StoredFile,
 
 Access = Literal["private", "group"]
 
-# Folders and files; the process's umask narrows them further, nothing ever widens them.
+# Folders and files; the process's umask can narrow them further, but nothing widens them.
 _MODES: Final[dict[str, tuple[int, int]]] = {"private": (0o700, 0o600), "group": (0o750, 0o640)}
 _LOCK: Final = ".lock"
 _NO_LINKS: Final = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
@@ -37,7 +37,7 @@ class LocalStorage:
     """Files below a folder, which is made when the first file is written."""
 
     def __init__(self, location: str | os.PathLike[str], access: Access = "private") -> None:
-        # One true name: the catalogue notices a moved lake by it, whatever link leads there.
+        # The resolved name: the catalogue notices a moved lake by it, whatever link leads there.
         self._root = Path(os.path.realpath(location))
         self.location = str(self._root)
         self._folder_mode, self._file_mode = _MODES[access]
@@ -211,9 +211,9 @@ class LocalStorage:
         return target.parent / f"_{uuid.uuid4()}{TEMPORARY_SUFFIX}"
 
     def _require_lock_in_place(self) -> None:
-        """Raise where the folder is not the one that was locked: written there, all would be lost.
+        """Raise if the folder is not the one that was locked: data written there would be lost.
 
-        What comes after commit N in an empty folder is no lake.
+        Commits after N in an empty folder do not form a lake.
         """
         if self._lock is not None and not self._lock.is_at(self._root / _LOCK):
             raise LakeDamagedError(

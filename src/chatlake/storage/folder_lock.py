@@ -21,8 +21,8 @@ import msgspec
 from chatlake.errors import LakeLockedError
 from chatlake.storage.interface import LockHolder
 
-# Two short waits in one: somebody who only looks (`holder`) has the lock for microseconds, and a
-# holder writes its name just after it has the lock.
+# This covers two short waits: a process that only looks (`holder`) has the lock for microseconds,
+# and a holder writes its name just after it gets the lock.
 _TRIES: Final = 10
 _PAUSE_S: Final = 0.01
 
@@ -56,7 +56,7 @@ class LocalLock:
     def take(cls, path: Path, holder: LockHolder, mode: int) -> LocalLock:
         """Take the lock and write down the holder. LakeLockedError; OSError.
 
-        `mode`: of the file that tells others who writes, where others may read.
+        `mode`: of the file that shows others who is writing, if others may read.
         """
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _OWNER_ONLY)
         text = msgspec.json.encode(holder) + b"\n"
@@ -91,7 +91,7 @@ class LocalLock:
             return False
 
     def release(self) -> None:
-        """Free the lock; nothing happens in a forked child, which does not hold it."""
+        """Release the lock; nothing happens in a forked child, which does not hold it."""
         if self._process != os.getpid():
             return
         _held.discard(self._descriptor)
@@ -111,7 +111,7 @@ class LocalLock:
         except PermissionError:
             return _told(path.with_name(_WRITER))
         try:
-            # Shared and given back at once: two processes that only look do not refuse each other.
+            # Shared and released at once, so two processes that only look do not refuse each other.
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return _wait_for_name(path) or LockHolder("unknown host", 0, "an unknown time")
@@ -121,7 +121,7 @@ class LocalLock:
 
 
 def _narrow(descriptor: int) -> None:
-    """Take the lock file of an older version from those who may only read the lake."""
+    """Make an older version's lock file inaccessible to users who may only read the lake."""
     with suppress(PermissionError):
         if os.fstat(descriptor).st_mode & 0o777 & ~_OWNER_ONLY:
             os.fchmod(descriptor, _OWNER_ONLY)
@@ -136,7 +136,7 @@ def _tell(path: Path, text: bytes, mode: int) -> None:
 
 
 def _told(path: Path) -> LockHolder | None:
-    """Return who says to be writing, unless that process was on this machine and is dead."""
+    """Return the recorded writer, unless that process was on this machine and is dead."""
     try:
         holder = msgspec.json.decode(path.read_bytes(), type=LockHolder)
     except (OSError, msgspec.DecodeError):
@@ -147,7 +147,7 @@ def _told(path: Path) -> LockHolder | None:
         os.kill(holder.pid, 0)
     except ProcessLookupError:
         return None
-    except PermissionError:  # it lives, and is another user's
+    except PermissionError:  # it is alive and belongs to another user
         pass
     return holder
 

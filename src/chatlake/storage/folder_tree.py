@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 
 def walk(folder: Path) -> Iterator[Path]:
-    """Yield every file below a folder, in any order; none where there is no such folder."""
+    """Yield every file below a folder, in any order; none if the folder does not exist."""
     try:
         entries = list(os.scandir(folder))
     except FileNotFoundError:
@@ -24,11 +24,11 @@ def walk(folder: Path) -> Iterator[Path]:
 
 
 def make_folder(folder: Path, root: Path, mode: int) -> None:
-    """Make a folder at or below `root`, and what lies between, durably. Raises OSError."""
+    """Make a folder at or below `root`, with its parents, durably. Raises OSError."""
     if folder.is_dir():
         return
     if folder == root:
-        # What lies above the lake is not the lake's: the umask alone decides there.
+        # Folders above the lake do not belong to it, so only the umask decides there.
         folder.parent.mkdir(parents=True, exist_ok=True)
     else:
         make_folder(folder.parent, root, mode)
@@ -40,7 +40,7 @@ def make_folder(folder: Path, root: Path, mode: int) -> None:
 
 
 def remove_if_empty(folder: Path, root: Path) -> None:
-    """Remove an empty folder, and those above it that are empty then, up to `root`."""
+    """Remove an empty folder, and its parents that are then empty, up to `root`."""
     with suppress(OSError):  # the first that is not empty
         while folder != root:
             folder.rmdir()
@@ -54,7 +54,7 @@ def sync_file(file: BinaryIO) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder to the disk: the names of what is in it."""
+    """Flush a folder to the disk: the names of the files in it."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)

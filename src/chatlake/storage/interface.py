@@ -1,9 +1,8 @@
-"""Where the bytes of a lake lie: the few operations that a folder or an object store must offer.
+"""Where the bytes of a lake are: the few operations that a folder or an object store must offer.
 
 Paths are relative to the lake, in POSIX form, without `..`: `manifests/000000000001.json`. Every
-write is durable and visible as a whole when its call returns, or not at all. A missing file is a
-FileNotFoundError; anything else that the place refuses is a LakeUnwritableError (writing) or a
-LakeError (reading).
+write is durable and visible as a whole when its call returns, or not at all. A missing file raises
+FileNotFoundError; any other failure raises LakeUnwritableError (writing) or LakeError (reading).
 """
 
 from __future__ import annotations
@@ -19,11 +18,13 @@ import msgspec
 from chatlake.errors import LakeError
 
 TEMPORARY_SUFFIX: Final = ".tmp"
-"""Temporary names begin with `_` and end so: neither DuckDB's nor pyarrow's globs read them."""
+"""Temporary names begin with `_` and end like this, so neither DuckDB's nor pyarrow's globs read
+them.
+"""
 
 
 class LockHolder(msgspec.Struct, frozen=True):
-    """Who writes to a lake: host, process id, start (RFC 3339, UTC) and run."""
+    """The writer of a lake: host, process id, start (RFC 3339, UTC) and run."""
 
     host: str
     pid: int
@@ -37,7 +38,7 @@ class LockHolder(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """One file that lies there: its path, size in bytes, and last change (UTC)."""
+    """One stored file: its path, size in bytes, and last change (UTC)."""
 
     path: str
     size: int
@@ -56,7 +57,7 @@ class Storage(Protocol):
     def create(self, path: str, data: bytes) -> bool:
         """Write a file that must not exist yet; False, and nothing changed, if it does.
 
-        Of several writers at the same instant exactly one gets True.
+        If several write at the same instant, exactly one gets True.
         """
         ...
 
@@ -91,13 +92,13 @@ class Storage(Protocol):
     def move(self, moves: Mapping[str, str]) -> None:
         """Give files other paths, old -> new; one that is absent is left out.
 
-        Stopped at any instant, a file has its old path, its new one, or both. What had the new
-        path before is replaced. No folder is left empty by it.
+        Stopped at any instant, a file has its old path, its new one, or both. An existing file at
+        the new path is replaced. No folder is left empty.
         """
         ...
 
     def delete(self, path: str) -> None:
-        """Remove a file; nothing happens if it is absent. No folder is left empty by it."""
+        """Remove a file; nothing happens if it is absent. No folder is left empty."""
         ...
 
     def local_path(self, path: str) -> str | None:
@@ -112,8 +113,7 @@ class Storage(Protocol):
         """Be the only writer inside the block.
 
         LakeLockedError, naming the other's host, process and start, if there is one. The lock of a
-        process that died on this machine is free at once. Processes that this one starts never
-        hold it.
+        process that died on this machine is free at once. Child processes never hold it.
         """
         ...
 
@@ -126,7 +126,9 @@ def checked(path: str) -> str:
     """Return `path` if it stays within the lake; LakeError if it does not."""
     parts = path.split("/")
     if not path or "\\" in path or "\0" in path or any(part in {"", ".", ".."} for part in parts):
-        raise LakeError(f"{path!r} is no path within a lake", hint="Look at the lake's manifests.")
+        raise LakeError(
+            f"{path!r} is not a path within a lake", hint="Look at the lake's manifests."
+        )
     return path
 
 

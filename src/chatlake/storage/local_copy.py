@@ -1,4 +1,4 @@
-"""A file of a lake as a file of this machine, wherever the lake lies."""
+"""A file of a lake as a local file, wherever the lake is."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from chatlake.storage.interface import Storage
 
 @contextmanager
 def local_copy(storage: Storage, path: str) -> Iterator[str | None]:
-    """Give a local path of the file: its own, or of a copy that goes with the block.
+    """Give a local path of the file.
 
-    None if the file is absent. LakeError; LakeUnwritableError where there is no room for a copy.
+    It is its own path, or that of a copy that is removed at the end of the block. None if the file
+    is absent. LakeError; LakeUnwritableError if there is no space for a copy.
     """
     own = storage.local_path(path)
     if own is not None:

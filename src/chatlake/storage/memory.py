@@ -1,4 +1,4 @@
-"""A lake's place in memory: for tests, and to show that the interface asks for nothing local."""
+"""A lake in memory: for tests, and to show that the interface requires nothing local."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which storage a place names: a folder of this machine, or a bucket."""
+"""From the lake's address to its storage: a folder of this machine, or a bucket."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from importlib import import_module
 from typing import Final
 
 from chatlake.errors import ConfigurationError
-from chatlake.storage.bucket.remote import RemoteStorage
 from chatlake.storage.folder import Access, LocalStorage
 from chatlake.storage.interface import Storage
 
 _URL: Final = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
-# Scheme: the extra that brings the cloud's library, and where the store is. Imported when it is
-# needed: these libraries take their time, and need not be installed.
+# Scheme: the extra that brings the cloud's library, and where the store is. Imported only when #
+# needed, because these libraries are slow to import and may not be installed.
 _CLOUDS: Final = {
     "s3": ("s3", "chatlake.storage.bucket.s3", "S3Store"),
     "gs": ("gcs", "chatlake.storage.bucket.gcs", "GcsStore"),
@@ -45,4 +44,6 @@ def storage_at(location: str | os.PathLike[str], access: Access = "private") -> 
             f'lakes on {match[1]}:// need chatlake[{extra}]: pip install "chatlake[{extra}]"',
             hint="Or use a folder on this machine as `lake`.",
         ) from error
+    from chatlake.storage.bucket.remote import RemoteStorage  # noqa: PLC0415 - only for buckets
+
     return RemoteStorage(place.rstrip("/"), store)

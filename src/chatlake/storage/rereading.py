@@ -1,4 +1,4 @@
-"""A storage that reads again: a temporary fault of disk or network is not taken for damage."""
+"""A storage that retries reads, so a temporary fault of disk or network is not taken for damage."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ T = TypeVar("T")
 class RereadingStorage:
     """Another storage, each of whose reads is tried `ATTEMPTS` times, with a pause between.
 
-    What cannot be read then is a LakeDamagedError that names the file. At once come
-    FileNotFoundError for a missing file, LakeForbiddenError where the permission is missing, and
-    LakeUnreachableError for a bucket that does not answer. `pause`: sleeps, in seconds.
+    If the last attempt fails too, LakeDamagedError names the file. These are raised at once:
+    FileNotFoundError for a missing file, LakeForbiddenError for a missing permission, and
+    LakeUnreachableError for a bucket that does not respond. `pause`: sleeps, in seconds.
     """
 
     def __init__(self, storage: Storage, pause: Callable[[float], None]) -> None:
@@ -40,7 +40,7 @@ class RereadingStorage:
         return self._patiently(path, lambda: self._storage.read(path))
 
     def open_input(self, path: str) -> BinaryIO:
-        """Open a file to read and seek in; what fails later is for the reader to try again."""
+        """Open a file to read and seek in; later failures are for the reader to retry."""
         return self._patiently(path, lambda: self._storage.open_input(path))
 
     def list(self, folder: str = "") -> Iterator[StoredFile]:

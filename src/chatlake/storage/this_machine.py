@@ -1,7 +1,7 @@
 """Which machine and process this is, so that a lock of a dead one is recognised.
 
-Only where the kernel says so (Linux): there a process is known by the boot of its machine, its
-namespace (a container has its own process numbers), its number and its start.
+This works only on Linux. There a process is identified by the boot of its machine, its namespace (a
+container has its own process numbers), its number and its start.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def machine_id() -> str:
 
 
 def process_start(pid: int) -> str:
-    """Return when process `pid` of this machine began, in ticks since the boot; "" if it is dead.
+    """Return when process `pid` of this machine started, in ticks since the boot; "" if it is dead.
 
     A number may be given to another process later; its start tells them apart.
     """
@@ -31,7 +31,7 @@ def process_start(pid: int) -> str:
         text = (_PROC / str(pid) / "stat").read_text()
     except OSError:
         return ""
-    # The name of the program stands in parentheses, and may hold anything.
+    # The program's name is in parentheses, and may contain anything.
     fields = text.rpartition(")")[2].split()
     state, start = fields[0], fields[19]
     return "" if state in "ZX" else start

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from chatlake.errors import LakeDamagedError, LakeForbiddenError
-from chatlake.lake.catalog.build import CATALOG, CatalogStamp, connect, empty_path
 from chatlake.lake.catalog.ledger import LEDGER
+from chatlake.lake.catalog.opening import CATALOG, CatalogStamp, connect, empty_path
 from chatlake.lake.catalog.views import VIEWS
 from chatlake.lake.files.parts import empty_file, open_part
 from chatlake.lake.files.schema import SCHEMAS
@@ -45,7 +45,7 @@ class ShownCatalog:
 
 
 def read_catalog(storage: RereadingStorage) -> ShownCatalog | Finding | None:
-    """Read all of the catalogue; None where there is none, or none can be."""
+    """Read all of the catalogue; None if it is missing or unreadable."""
     if storage.local_path(CATALOG) is not None:
         try:
             storage.open_input(CATALOG).close()
@@ -66,7 +66,7 @@ def read_catalog(storage: RereadingStorage) -> ShownCatalog | Finding | None:
 
 
 def is_of_this_lake(shown: ShownCatalog, storage: RereadingStorage) -> bool:
-    """Whether any data file that the catalogue shows is here, or it shows none."""
+    """Whether any data file that the catalogue shows exists, or it shows none."""
     paths = [path for path in shown.paths if not path.startswith("schema/")]
     return not paths or any(storage.size(path) is not None for path in sorted(paths))
 
@@ -81,9 +81,9 @@ def expected_paths(shown: ShownCatalog, state: LakeState) -> frozenset[str]:
 def check_catalog(
     shown: ShownCatalog, storage: RereadingStorage, expected: frozenset[str] | None
 ) -> Iterator[Finding]:
-    """Compare with `expected`, what it should show; None where that is not known.
+    """Compare with `expected`, what it should show; None if that is not known.
 
-    A catalogue that an older chatlake wrote may lack views, until it is written anew.
+    A catalogue that an older chatlake wrote may lack views, until it is written again.
     """
     own = CatalogStamp.of(storage, shown.stamp.number)
     lacking = set(VIEWS) - shown.views
@@ -100,7 +100,7 @@ def check_catalog(
 
 
 def check_empty_files(storage: RereadingStorage, shown: ShownCatalog | None) -> Iterator[Finding]:
-    """Look at the files without rows; the catalogue's views need those that it shows."""
+    """Check the files without rows, which the catalogue's views need."""
     for table in SCHEMAS:
         path = empty_path(table)
         try:
@@ -126,7 +126,7 @@ def check_empty_files(storage: RereadingStorage, shown: ShownCatalog | None) -> 
             continue
         with pq.ParquetFile(pa.BufferReader(own)) as part:
             same_writer = writer == _writer(part)
-        # Of another version its bytes may differ, its columns may not.
+        # In another version its bytes may differ, but not its columns.
         if same_writer or differing is not None:
             yield Finding(path, "was altered", WRITTEN_ANEW, "altered")
 
@@ -136,7 +136,7 @@ def _read(path: str) -> ShownCatalog | Finding:
         row = connection.execute(
             "SELECT location, number, format, chatlake FROM ledger.lake"
         ).fetchone()
-        for table in LEDGER:  # each of its bytes: DuckDB checks the sums of what it reads
+        for table in LEDGER:  # all of its bytes, because DuckDB verifies checksums as it reads
             sql = f"SELECT max(hash(t)) FROM ledger.{table} AS t"  # noqa: S608
             connection.execute(sql).fetchall()
         views = dict(connection.execute(_VIEWS).fetchall())

@@ -1,8 +1,8 @@
 """The chain of commits: each manifest names the hash of the one before it.
 
-Whoever rewrites a commit and its own hash must rewrite every later one too, and then the lake ends
-with another hash. So a hash that was noted elsewhere is found again only in the lake that it was
-noted from, however much has been added since.
+Rewriting a commit and its own hash means rewriting every later one too, and then the lake ends with
+another hash. So a hash that was noted elsewhere is found only in the lake that it came from,
+however much has been added since.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from chatlake.verify.expectation import Expectation
 from chatlake.verify.findings import Finding
 
 RESTORE_PAST: Final = (
-    "Compare with a copy of the lake: the commits are not those that were once made here."
+    "Compare the lake with a copy of it: its commits are not the ones that were once made here."
 )
 
 
 @dataclass(slots=True)
 class Chain:
-    """Takes in the commits of a lake in order and says where one does not follow the other.
+    """Checks the commits of a lake in order, and reports one that does not follow the one before.
 
-    `head`: the newest commit. `expectation`: what is looked for, and where it was found.
+    `head`: the newest commit. `expectation`: what to look for, and where it was found.
     """
 
     expectation: Expectation | None = None
@@ -34,16 +34,16 @@ class Chain:
     _linked_from: int = 1
 
     def add(self, head: Head, previous: str, others: frozenset[str] = frozenset()) -> None:
-        """Take in the next commit.
+        """Apply the next commit.
 
-        `previous`: what it says of the one before. `others`: further hashes under which the commit
-        after it may name this one: that of its checkpoint, which stands for a lost manifest.
+        `previous`: the hash that it has of the one before. `others`: other hashes by which the next
+        commit may name this one: that of its checkpoint, which replaces a lost manifest.
         """
         if not previous:
             self._linked_from = head.number
         elif self._before and previous not in self._before:
             before = manifest_path(head.number - 1).removeprefix(f"{FOLDER}/")
-            problem = f"follows another {before} than the one that is here: one of them was altered"
+            problem = f"follows a different {before} than the one here: one of them was altered"
             path = manifest_path(head.number)
             self.findings.append(Finding(path, problem, RESTORE_PAST, "rewritten"))
         self._before = frozenset((head.sha256, *others))
@@ -53,7 +53,7 @@ class Chain:
             self.expectation = Expectation(wanted.fingerprint, head.number, self._linked_from)
 
     def skip(self) -> None:
-        """Pass over a commit whose manifest cannot be read: that is a finding of its own."""
+        """Skip a commit whose manifest cannot be read: that is a separate finding."""
         self._before = frozenset()
 
     def unmet(self) -> Iterator[Finding]:
@@ -67,7 +67,7 @@ class Chain:
             yield Finding(FOLDER, problem, RESTORE_PAST, "rewritten")
 
     def notes(self) -> Iterator[str]:
-        """Yield what is worth knowing of the past, in sentences."""
+        """Yield what is worth knowing about the past, in sentences."""
         wanted = self.expectation
         if self.head is None or wanted is None or wanted.commit is None:
             return
@@ -76,6 +76,6 @@ class Chain:
         yield f"{told}, {since:,} commits ago" if since else f"{told}, its newest"
         if wanted.proved_from > 1:
             yield (
-                f"The fingerprint says nothing of the commits before {wanted.proved_from:,}: "
-                "an older chatlake made them and did not link them"
+                f"The fingerprint does not cover the commits before {wanted.proved_from:,}: an "
+                "older chatlake made them without links"
             )

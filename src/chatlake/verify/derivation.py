@@ -1,4 +1,4 @@
-"""Findings of columns that say something else than the objects of one partition."""
+"""Findings of columns that do not match the objects of one partition."""
 
 from __future__ import annotations
 
@@ -74,13 +74,13 @@ def _findings(
                 keys = part.read(columns=[_KEY[table]])[_KEY[table]]
             here = [key for key in set(to_values(keys)) if key in names]
             if here:
-                what = "cannot be read" if column == "raw" else "is not what raw gives"
+                what = "cannot be read" if column == "raw" else "does not match raw"
                 problem = f"{column} of {len(here):,} rows {what}: {min(here)}"
                 yield Finding(file.path, problem, RESTORE_OR_FETCH, "derived")
 
 
 class _Images:
-    """The images of a partition, by hash, read when they are asked for; one row group is kept."""
+    """The images of a partition, by hash, read when needed; one row group is kept."""
 
     def __init__(self, storage: RereadingStorage, files: Sequence[PartFile]) -> None:
         self._storage = storage
@@ -89,7 +89,7 @@ class _Images:
         self._places: dict[str, tuple[str, int]] | None = None
 
     def load(self, sha256: str) -> bytes | None:
-        """Return the bytes of an image; None where the partition has none of this hash."""
+        """Return the bytes of an image; None if the partition has none of this hash."""
         if sha256 not in self._kept:
             if self._places is None:
                 self._places = dict(self._find())

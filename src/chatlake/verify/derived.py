@@ -5,7 +5,7 @@ and the columns follow from it by the same rules as when they were written (`mod
 column that was changed disagrees with its `raw`, whatever the hashes say.
 
 A slice of completions at a time is flattened again and compared column by column in Arrow: that is
-quick, and as a rule all of it agrees. A completion that differs anywhere is looked at by
+quick, and usually all of it agrees. A completion that differs anywhere is looked at by
 `derived_rows`, which knows the differences that are legitimate.
 """
 
@@ -30,7 +30,7 @@ from chatlake.model.pages import read_message_page
 from chatlake.model.tables import COLUMNS, COMPLETIONS, CONTENT_PARTS, MESSAGES
 from chatlake.storage.rereading import RereadingStorage
 
-SLICE_BYTES: Final = 8 << 20  # of files, which in memory take some four times their size
+SLICE_BYTES: Final = 8 << 20  # of files, which take about four times their size in memory
 DERIVED: Final = {
     COMPLETIONS: tuple(
         name
@@ -40,7 +40,9 @@ DERIVED: Final = {
     MESSAGES: COLUMNS[MESSAGES],
     CONTENT_PARTS: COLUMNS[CONTENT_PARTS],
 }
-"""The columns that follow from what the API sent; the others say when and by which run it came."""
+"""The columns that follow from what the API sent; the others say when and by which run it was
+stored.
+"""
 ORDER: Final = {
     COMPLETIONS: ("completion_id",),
     MESSAGES: ("completion_id", "message_index"),
@@ -66,9 +68,9 @@ class Slice:
     unreadable: dict[str, str]
 
     def differing(self) -> tuple[list[str], RowsOf]:
-        """Return the completions that need a closer look, and the stored rows of these.
+        """Return the completions that need a closer look, with their stored rows.
 
-        They are those that differ, and those of which the lake knows that they are not whole.
+        These are the ones that differ, and those that the lake knows to be incomplete.
         """
         derived = self._derived()
         known = {completion_id for completion_id, _, digest in self._heads() if digest is None}
@@ -98,7 +100,7 @@ class Slice:
             yield completion_id, None if text is None else text.encode(), digest
 
     def _derived(self) -> dict[str, pa.Table]:
-        """Flatten the completions that are whole; what cannot be read goes to `unreadable`."""
+        """Flatten the complete completions; unreadable ones go to `unreadable`."""
         sent: dict[str, list[str]] = {}
         echoes: dict[str, list[str]] = {}
         names = ("completion_id", "direction", "raw", "raw_exact", "echo_raw")
@@ -146,7 +148,7 @@ def slices(
 ) -> Iterator[Slice]:
     """Yield completions of one partition in slices; `files`: all of the partition's.
 
-    `sizes` as in `Slice`. LakeDamagedError where a file cannot be read.
+    `sizes` as in `Slice`. LakeDamagedError if a file cannot be read.
     """
     ids = sorted(completion_ids)
     by_table = {table: [f for f in files if f.table == table] for table in DERIVED}
@@ -162,12 +164,12 @@ def slices(
 def read_stored(
     completion_id: str, text: bytes | None, messages: Sequence[str]
 ) -> tuple[Completion, Sequence[Message]]:
-    """Decode stored texts; InvalidResponseError where they are not what a backup stores."""
+    """Decode stored texts; InvalidResponseError if they are not what a backup stores."""
     if text is None:
         raise InvalidResponseError("raw is NULL")
     completion = read_completion(text)
     if completion.id != completion_id:
-        raise InvalidResponseError(f"raw is of another completion: {completion.id}")
+        raise InvalidResponseError(f"raw belongs to another completion: {completion.id}")
     page = b'{"data": [%b]}' % b", ".join(message.encode() for message in messages)
     return completion, read_message_page(page, completion_id).items
 
@@ -183,7 +185,7 @@ def by_owner(rows: pa.Table) -> dict[str, list[dict[str, Any]]]:
 
 
 def same_text(one: str | None, other: str | None) -> bool:
-    """Whether two JSON texts are equal, however they spell the mark of a reference."""
+    """Whether two JSON texts are equal, however they escape the mark of a reference."""
     if one is None or other is None or one == other:
         return one == other
     return _plain(one) == _plain(other)
@@ -194,7 +196,7 @@ def _plain(text: str) -> str:
 
 
 def _digest(completion: Completion, stored: bytes) -> bytes | None:
-    # With references in place of images it is not the text that was hashed.
+    # With references in place of images, it is not the text that was hashed.
     return stored if MARK.encode() in completion.sent.text else None
 
 
@@ -222,7 +224,7 @@ def _same(one: pa.ChunkedArray[Any], other: pa.ChunkedArray[Any]) -> bool:
 
 
 def _storage(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
-    """Return JSON as the text that it is."""
+    """Return JSON as its text."""
     is_json = isinstance(column.type, pa.BaseExtensionType)
     return column.cast(pa.string()) if is_json else column
 

@@ -1,10 +1,10 @@
-"""One completion that differs from what its objects give: which of its columns say something else.
+"""One completion whose columns differ from its objects: which of them do not match.
 
-Not every difference is a forgery. The lake keeps messages that it fetched once, although the
-completion was changed since (decision 19); a lost file leaves completions without some of their
-messages; an image whose bytes are not kept can't be put back into the text. So each row is compared
-with what its own `raw` gives, images put back where the lake has them, and what follows from other
-rows only as far as these still say the same.
+Not every difference is a forgery. The lake keeps messages that it fetched once, even if the
+completion has changed since (decision 19). A lost file leaves completions without some of their
+messages. An image whose bytes are not stored cannot be put back into the text. So each row is
+compared with its own `raw`, with images put back if the lake has them. Values that depend on other
+rows are compared only if those still match.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from chatlake.model.tables import COMPLETIONS, CONTENT_PARTS, MESSAGES
 from chatlake.verify.derived import DERIVED, RowsOf, by_owner, read_stored, same_text
 
 LoadImage = Callable[[str], bytes | None]
-"""Returns the bytes of an image by SHA-256, None where the lake does not have it."""
+"""Returns the bytes of an image by SHA-256, None if the lake does not have it."""
 
 _NEVER: Final = Observation("", 0, 0)
-# Of a completion that is not whole these say so; otherwise the counts are compared with the rows.
+# For an incomplete completion these are NULL; otherwise the counts are compared with the rows.
 _OF_THE_WHOLE: Final = frozenset({"message_count", "image_count", "digest"})
-# What a message's row says by its place among others, or by its choice.
+# The columns of a message that depend on its place among others, or on its choice.
 _OF_THE_PLACE: Final = frozenset(
     {"message_id", "message_index", "direction", "choice_index", "finish_reason", "echo_raw",
      "created_at", "model", "part_count"}
@@ -41,7 +41,7 @@ Stored = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A column of a table that says something else than `raw` of the same object."""
+    """A column of a table that does not match `raw` of the same object."""
 
     table: str
     column: str
@@ -53,7 +53,7 @@ def differences(
 ) -> Iterator[Difference]:
     """Yield what is wrong with one completion; `rows`: its stored rows by table.
 
-    `unreadable`: why its objects cannot be read, where they cannot.
+    `unreadable`: why its objects cannot be read, if so.
     """
     heads = rows[COMPLETIONS].get(completion_id, [])
     messages = rows[MESSAGES].get(completion_id, [])
@@ -93,7 +93,7 @@ def _of_the_completion(
         for row in found:
             if row["created_at"] != head["created_at"]:
                 yield Difference(table, "created_at", row["message_id"])
-    # Messages that were kept may be of another model, but then all of them are.
+    # Messages that were kept may be from another model, but then all of them are.
     if len({message["model"] for message in messages}) > 1:
         for message in messages:
             if message["model"] != head["model"]:
@@ -140,7 +140,7 @@ def _of_message(
 
 
 def _repeats(echo: str, reply: Message, load: LoadImage) -> bool:
-    """Whether what `/messages` sent is the reply again: else it would be a message of its own."""
+    """Whether `/messages` sent the reply again; otherwise it would be a separate message."""
     text, _ = _restored(echo, load)
     try:
         _, sent = read_stored("x", b'{"id": "x"}', [text.decode()])
@@ -151,7 +151,7 @@ def _repeats(echo: str, reply: Message, load: LoadImage) -> bool:
 
 
 def _of_kept_reference(part: Stored, twin: Stored, name: str) -> Iterator[Difference]:
-    """Compare an image of which the lake has no bytes with the reference in its place."""
+    """Compare an image whose bytes the lake does not have with the reference in its place."""
     url = twin["image_url"]
     reference = None if url is None else read_reference(url)
     if reference is None:
@@ -168,7 +168,7 @@ def _of_kept_reference(part: Stored, twin: Stored, name: str) -> Iterator[Differ
 
 
 def _of_reply(message: Stored, reply: Stored | None) -> Iterator[Difference]:
-    """Compare what a message says of its choice with the choice, where that is still the same."""
+    """Compare a message's columns about its choice with the choice, if that is still the same."""
     name, index = message["message_id"], message["choice_index"]
     is_output = message["direction"] == OUTPUT
     named = name == f"{message['completion_id']}-choice-{index}"
@@ -194,7 +194,7 @@ def _different(
         if isinstance(value, str) and isinstance(twin, str) and same_text(value, twin):
             continue
         if not is_restored and isinstance(twin, str) and MARK in twin:
-            continue  # the text has a reference where the column may have the image itself
+            continue  # the text has a reference, while the column may have the image itself
         yield name
 
 
@@ -214,7 +214,7 @@ def _flattened(completion: Completion, messages: Sequence[Message]) -> RowsOf:
 
 
 def _restored(text: str, load: LoadImage) -> tuple[bytes, bool]:
-    """Put images back; also return whether none is left out."""
+    """Put images back; also return whether all of them could be."""
     whole = restore_references(text.encode(), load)
     return whole, MARK.encode() not in whole
 

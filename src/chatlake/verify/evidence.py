@@ -1,12 +1,12 @@
-"""The manifests against what else tells of them: the catalogue, and the last verification.
+"""The manifests compared with other evidence: the catalogue and the last verification.
 
-Manifests that have gone at the end leave no hole. So each commit counts that the catalogue shows or
-that an earlier verification saw.
+Missing manifests at the end leave no hole in the numbers. So every commit that the catalogue shows,
+or that an earlier verification saw, must exist.
 """
 
 from __future__ import annotations
 
-from chatlake.lake.catalog.build import CATALOG
+from chatlake.lake.catalog.opening import CATALOG
 from chatlake.model.manifest import LakeState
 from chatlake.storage.interface import Storage
 from chatlake.storage.rereading import RereadingStorage
@@ -28,7 +28,7 @@ def check_past(
     shown: ShownCatalog | Finding | None,
     record: Record | None,
 ) -> History:
-    """Read every manifest, and put into the report what is wrong with them or with the catalogue.
+    """Read every manifest, and report what is wrong with them or with the catalogue.
 
     `shown`: what the catalogue shows, read before; `record`: what earlier verifications saw.
     """
@@ -78,5 +78,5 @@ def _find_gone(report: VerifyReport, history: History, seen: int, evidence: str)
 
 
 def _next(storage: Storage) -> str:
-    """Name what writes the catalogue: a command that only reads writes nothing into a bucket."""
+    """Return what rewrites the catalogue: commands that only read write nothing to a bucket."""
     return "the next backup" if storage.local_path(CATALOG) is None else "the next command"

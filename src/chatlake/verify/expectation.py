@@ -16,8 +16,8 @@ _FINGERPRINT: Final = re.compile(r"[0-9a-f]+")
 class Expectation:
     """A fingerprint that the lake once had: the first digits of the SHA-256 of a manifest's file.
 
-    `commit`: which commit has it, None as long as none was found. `proved_from`: the first of the
-    commits that it stands for; an older chatlake made those before and did not link them.
+    `commit`: which commit has it, None until it is found. `proved_from`: the first commit that it
+    covers; an older chatlake made the earlier ones without links.
     """
 
     fingerprint: str

@@ -1,4 +1,4 @@
-"""One part file against what the manifest says of it: bytes, footer, columns, rows, images."""
+"""One part file compared with its manifest entry: bytes, footer, columns, rows, images."""
 
 from __future__ import annotations
 
@@ -62,7 +62,8 @@ def check_bytes(
 ) -> Finding | None:
     """Read the whole file and compare size and SHA-256; `on_bytes` gets the number of bytes read.
 
-    What differs is read again, up to three times in all: a passing fault is not damage.
+    If they differ, the file is read again, up to three times in all: a temporary fault is not
+    damage.
     """
     if not file.path.startswith(f"{file.table}/{file.partition.folder}/"):
         problem = f"the manifest lists it for {file.table}, {file.partition.folder}"
@@ -103,7 +104,7 @@ def read_keys(
 ) -> pa.Table | Finding:
     """Compare columns, rows and times of the file with the manifest; return its `KEY_COLUMNS`.
 
-    With `check_images` the bytes of every image too, row group by row group.
+    With `check_images`, also check the bytes of every image, row group by row group.
     """
     for left in reversed(range(ATTEMPTS)):
         try:
@@ -125,13 +126,13 @@ def read_keys(
 
 
 def missing(file: PartFile) -> Finding:
-    """Return the finding that a listed file is not there."""
+    """Return the finding of a missing listed file."""
     problem = f"is missing; it held {file.rows:,} rows"
     return Finding(file.path, problem, RESTORE_OR_FETCH_MISSING, "missing")
 
 
 def differing_columns(found: pa.Schema, expected: pa.Schema) -> str | None:
-    """Return how the columns of a file differ from its table's, None where they do not."""
+    """Return how the columns of a file differ from its table's; None if they do not."""
     if found.equals(expected):
         return None
     lacking = [name for name in expected.names if name not in found.names]
@@ -149,7 +150,7 @@ def differing_columns(found: pa.Schema, expected: pa.Schema) -> str | None:
 def _check_shape(part: pq.ParquetFile, file: PartFile) -> None:
     differing = differing_columns(part.schema_arrow, SCHEMAS[file.table])
     if differing is not None:
-        raise FileProblemError("schema", f"has not the columns of {file.table}: {differing}")
+        raise FileProblemError("schema", f"does not have the columns of {file.table}: {differing}")
     if part.metadata.num_rows != file.rows:
         rows = f"has {part.metadata.num_rows:,} rows, the manifest says {file.rows:,}"
         raise FileProblemError("rows", rows)
@@ -169,7 +170,7 @@ def _checked_keys(part: pq.ParquetFile, file: PartFile) -> pa.Table:
         raise FileProblemError(
             "range",
             f"holds rows created from {format_time(span['min'])} to {format_time(span['max'])}, "
-            f"outside of {file.min_created_at} to {file.max_created_at}, as the manifest says",
+            f"outside the range {file.min_created_at} to {file.max_created_at} in the manifest",
         )
     return rows.select(list(names))
 
@@ -180,9 +181,13 @@ def _check_images(part: pq.ParquetFile) -> None:
         for sha256, size, data in zip(*(rows[name] for name in rows.column_names), strict=True):
             buffer = data.as_buffer()
             if buffer is None or hashlib.sha256(buffer).hexdigest() != sha256.as_py():
-                raise FileProblemError("image", f"image {sha256} has other bytes than its SHA-256")
+                raise FileProblemError(
+                    "image", f"the bytes of image {sha256} do not match its SHA-256"
+                )
             if buffer.size != size.as_py():
-                raise FileProblemError("image", f"image {sha256} has another size than byte_size")
+                raise FileProblemError(
+                    "image", f"the size of image {sha256} differs from byte_size"
+                )
 
 
 def _unreadable(

@@ -11,22 +11,22 @@ from chatlake.verify.expectation import Expectation
 from chatlake.verify.record import Subset
 
 FindingKind = Literal[
-    "missing",  # listed or numbered, and not there
-    "forbidden",  # this user may not read it: nothing is known of it
-    "unreadable",  # there, and cannot be read or understood
-    "size",  # has another number of bytes than the manifest says
-    "altered",  # has another SHA-256 than the manifest, or the document itself, says
-    "misplaced",  # its name or folder says something else than it holds
-    "schema",  # other columns than the table's
-    "rows",  # another number of rows than the manifest says
-    "range",  # rows created outside of the partition's day, or of the file's range
+    "missing",  # listed or numbered, but missing
+    "forbidden",  # this user may not read it, so nothing is known about it
+    "unreadable",  # exists, but cannot be read or understood
+    "size",  # its number of bytes differs from the manifest
+    "altered",  # its SHA-256 differs from the manifest or from the one in the document itself
+    "misplaced",  # its name or folder does not match its content
+    "schema",  # its columns differ from the table's
+    "rows",  # its number of rows differs from the manifest
+    "range",  # rows created outside the partition's day or the file's range
     "duplicate",  # a key occurs twice
     "orphan",  # rows whose completion or message is not stored
     "count",  # a count that another table contradicts
     "image",  # an image that is not stored, or whose bytes are not those of its SHA-256
     "contradiction",  # a document that others contradict
-    "rewritten",  # a commit that is not the one that was once made
-    "derived",  # a column that says something else than the object that the API sent
+    "rewritten",  # a commit that is not the original one
+    "derived",  # a column that does not match the object that the API sent
     "format",  # written by a newer chatlake
 ]
 
@@ -69,11 +69,12 @@ def split_message(storage: Storage, message: str) -> tuple[str, str]:
 
 @dataclass(slots=True)
 class VerifyReport:
-    """What a verification found. `notes`: what is worth knowing and no damage.
+    """What a verification found.
 
-    `files`, `bytes`, `rows`: of the data files that were read, of `listed_files` that the lake
-    lists. `manifests`: how many manifests and checkpoints were read. `seconds`: wall time. `head`:
-    the newest commit. `expectation`: the fingerprint to look for, and where it was found.
+    `notes`: what is worth knowing but is not damage. `files`, `bytes`, `rows`: of the data files
+    that were read, out of `listed_files` in the lake. `manifests`: how many manifests and
+    checkpoints were read. `seconds`: wall time. `head`: the newest commit. `expectation`: the
+    fingerprint to look for, and where it was found.
     """
 
     location: str
@@ -91,10 +92,10 @@ class VerifyReport:
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing is wrong with what was read, and all of it could be."""
+        """Whether everything could be read and nothing is wrong."""
         return not self.findings
 
     @property
     def is_damaged(self) -> bool:
-        """Whether something is wrong with what could be read."""
+        """Whether something that could be read is wrong."""
         return any(finding.kind != "forbidden" for finding in self.findings)

@@ -38,7 +38,7 @@ Document = TypeVar("Document", Manifest, Checkpoint)
 
 @dataclass(slots=True)
 class History:
-    """What the manifests tell. `state`: the newest one's, None where that cannot be known.
+    """What the manifests say. `state`: the newest one's; None if it cannot be known.
 
     `documents`: how many manifests and checkpoints there are. `chain`: how the commits follow one
     another.
@@ -91,14 +91,14 @@ def readable_files(storage: RereadingStorage, newest: int) -> dict[str, PartFile
 
 
 def missing_manifest(number: int, evidence: str) -> Finding:
-    """Return the finding that a manifest newer than all that are there has gone."""
+    """Return the finding that a manifest newer than all existing ones is missing."""
     problem = f"is missing: {evidence}"
     return Finding(manifest_path(number), problem, RESTORE_MANIFEST, "missing")
 
 
 def _damage(storage: RereadingStorage) -> Iterator[Finding]:
     lines = list(find_damage(storage))
-    if lines:  # once more: a passing fault is not damage
+    if lines:  # once more, because a temporary fault is not damage
         storage.pause()
         again = set(find_damage(storage))
         lines = [line for line in lines if line in again]
@@ -141,7 +141,7 @@ def _take_commit(storage: RereadingStorage, history: History, number: int, bad: 
 
 
 def _hashes(storage: RereadingStorage, checkpoint: str, number: int) -> Iterator[str]:
-    """Yield the hash of a checkpoint: it stands for a manifest that was lost when one followed."""
+    """Yield the hash of a checkpoint, which replaces a lost manifest if a later one exists."""
     if number % CHECKPOINT_EVERY == 0:
         with suppress(FileNotFoundError, LakeDamagedError):
             yield hashlib.sha256(storage.read(checkpoint)).hexdigest()
@@ -152,7 +152,7 @@ def _take_checkpoint(
 ) -> None:
     path = checkpoint_path(number)
     if path in bad:
-        if history.state is None:  # nothing else tells what it told
+        if history.state is None:  # nothing else has its content
             history.findings = [
                 dataclasses.replace(finding, remedy=RESTORE_MANIFEST)
                 if finding.path == path and finding.remedy == RESTORE_CHECKPOINT
@@ -188,9 +188,9 @@ def _agree(one: LakeState, other: LakeState) -> bool:
 def _decoded(
     storage: RereadingStorage, path: str, kind: type[Document]
 ) -> tuple[Document, str] | None:
-    """Return a document whose own hash is known to be right, with the SHA-256 of its file.
+    """Return a document whose own hash is valid, with the SHA-256 of its file.
 
-    None if it is not there or not whole.
+    None if it is missing or incomplete.
     """
     try:
         text = storage.read(path)

@@ -1,4 +1,4 @@
-"""`verified.json`: which files a verification has read, and when, so that it can go in parts.
+"""`verified.json`: which files a verification has read, and when, so it can be done in parts.
 
 It is not part of the lake's format. If it is missing or damaged, every file counts as unchecked.
 Like a manifest it begins with its own SHA-256.
@@ -14,7 +14,7 @@ from typing import Annotated, Final, Self
 import msgspec
 
 from chatlake.errors import LakeDamagedError, UsageError
-from chatlake.lake.manifests import seal
+from chatlake.lake.sealed import seal
 from chatlake.model.manifest import PartFile
 from chatlake.storage.interface import Storage
 
@@ -25,7 +25,7 @@ _HEAD_SIZE: Final = len('{"sha256":"",') + 64
 
 @dataclass(frozen=True, slots=True)
 class Subset:
-    """Part `part` of `of`: in `of` verifications, one of each part, every file has its turn.
+    """Part `part` of `of`: `of` verifications, one for each part, cover every file.
 
     Raises UsageError unless 1 ≤ part ≤ of.
     """
@@ -56,10 +56,10 @@ class Subset:
 
 
 class Record(msgspec.Struct):
-    """What is known of earlier verifications.
+    """What earlier verifications found.
 
-    `number`: the newest commit that was seen. `checked`: path -> when it was last found whole, None
-    for never. `damaged`: the files that were not.
+    `number`: the newest commit that was seen. `checked`: path -> when it was last found intact,
+    None for never. `damaged`: the files that were not intact.
     """
 
     number: int = 0
@@ -68,7 +68,7 @@ class Record(msgspec.Struct):
 
     @classmethod
     def load(cls, storage: Storage) -> Self | None:
-        """Read it; None where there is none, or a damaged one."""
+        """Read the record; None if it is missing or damaged."""
         try:
             text = storage.read(RECORD)
             inner = b"{" + text[_HEAD_SIZE:-1]
@@ -85,8 +85,8 @@ class Record(msgspec.Struct):
     ) -> Record:
         """Return the record after a verification: only what is listed stays in it.
 
-        Damaged files stay so until they are checked again. Times only grow, whatever the clock
-        does: the order is what counts.
+        Damaged files stay marked until they are checked again. Times only increase, whatever the
+        clock does, because only their order matters.
         """
         latest = max((at for at in self.checked.values() if at is not None), default=NEVER)
         at = max(datetime.now(UTC), latest + timedelta(microseconds=1))
@@ -101,7 +101,7 @@ class Record(msgspec.Struct):
         )
 
     def save(self, storage: Storage) -> None:
-        """Write it, whole or not at all. LakeUnwritableError."""
+        """Write it atomically. LakeUnwritableError."""
         storage.replace(RECORD, seal(msgspec.json.encode(self)))
 
 
@@ -110,10 +110,10 @@ def choose(
 ) -> list[PartFile]:
     """Return the files to check: all, or those checked longest ago.
 
-    Of `subset` part K/N that is one Nth of the files, rounded up. What came since the verification
-    before, and what that found damaged, is checked on top: so N verifications cover every file,
-    however many come meanwhile. Where nothing is recorded, K chooses the slice: then they do so
-    even if none of them can write.
+    For part K/N of `subset`, that is one Nth of the files, rounded up. Files that are new since the
+    last verification, and files that it found damaged, are checked in addition. So N verifications
+    cover every file, however many are added. If nothing is recorded, K selects the slice, so this
+    holds even if no verification can write its record.
     """
     files = sorted(files, key=lambda file: (file.partition, file.table, file.path))
     if subset is None:

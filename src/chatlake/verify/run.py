@@ -53,16 +53,16 @@ from chatlake.verify.tables import TableChecker
 __all__ = ["Finding", "Subset", "VerifyReport", "storage_of", "verify", "verify_storage"]
 
 Progress = Callable[[int, int], None]
-"""Told the bytes of data files that were read, and how many there are to read."""
+"""Called with the bytes of data files that were read, and the bytes to read in total."""
 
 _THREADS: Final = min(4, os.cpu_count() or 1)
 _ROWS_AT_ONCE: Final = 500_000
 
 
 def storage_of(location: str, access: Access = "private") -> Storage:
-    """Return the place of a lake that may be too damaged to be opened as one.
+    """Return the storage of a lake that may be too damaged to be opened.
 
-    LakeNotFoundError, LakeFormatError; LakeError for a place that no lake can be at.
+    LakeNotFoundError, LakeFormatError; LakeError for a place where no lake can be.
     """
     try:
         return Lake.open(location, access=access).storage
@@ -115,7 +115,7 @@ class _Verification:
         report = self._report
         record = Record.load(self._storage)
         # The catalogue first: it is never newer than the newest manifest, whatever is committed
-        # meanwhile.
+        # in the meantime.
         shown = read_catalog(self._storage)
         history = check_past(self._storage, report, shown, record)
         if history.state is None:
@@ -128,8 +128,8 @@ class _Verification:
     def _check_what_is_there(self, history: History) -> None:
         """Check the bytes of every data file that some readable manifest lists.
 
-        What the lake holds cannot be known while a manifest is damaged: a file that is not there
-        may have been removed.
+        While a manifest is damaged, the lake's content cannot be known: a missing file may have
+        been removed.
         """
         listed = readable_files(self._storage, history.newest).values()
         sizes = self._storage.sizes([file.path for file in listed])
@@ -137,8 +137,8 @@ class _Verification:
         self._begin(there, len(there))
         self._report.findings += self._damaged_bytes(there)
         self._report.notes.append(
-            "Data files were checked one by one only: what belongs to the lake is not known "
-            "while a manifest is damaged"
+            "Data files were only checked one by one: while a manifest is damaged, it is unknown "
+            "which files belong to the lake"
         )
 
     def _check_state(self, state: LakeState, record: Record | None) -> None:
@@ -150,7 +150,7 @@ class _Verification:
         try:
             findings += self._data_findings(state, chosen, checked)
         finally:
-            # Interrupted, it remembers how far it came.
+            # If interrupted, it records how far it got.
             findings = [*self._still_listed(findings), *self._moved_away(state)]
             checked -= {finding.path for finding in findings if finding.kind == "forbidden"}
             self._remember(state, record, checked, findings)
@@ -186,7 +186,7 @@ class _Verification:
                         yield rows
                     else:
                         keys[file.path] = rows
-            # Where a file is damaged, its rows are missing in the others: that is said already.
+            # If a file is damaged, rows are missing elsewhere too, which is already reported.
             contradictions = checker.check(
                 [(f, keys[f.path]) for f in partition if f.path in keys]
                 for partition in batch
@@ -220,7 +220,7 @@ class _Verification:
             yield from (finding for finding in found if finding is not None)
 
     def _still_listed(self, findings: Iterable[Finding]) -> list[Finding]:
-        """Drop what is missing because another process has merged and removed it meanwhile."""
+        """Drop files that are missing because another process has merged and removed them."""
         findings = list(findings)
         if any(finding.kind == "missing" for finding in findings):
             try:
@@ -231,7 +231,7 @@ class _Verification:
         return findings
 
     def _moved_away(self, state: LakeState) -> Iterator[Finding]:
-        """Name what is listed and lies below `replaced/` alone: the views miss it."""
+        """Report listed files that are only in `replaced/`, where the views do not see them."""
         away = {listed_path(file.path) for file in self._storage.list(REPLACED)}
         if away.isdisjoint(state.files):
             return
@@ -241,7 +241,7 @@ class _Verification:
             return
         for path in sorted(away & listed.keys()):
             if self._storage.size(path) is None:
-                problem = f"is listed, and lies below {REPLACED}/ instead"
+                problem = f"is listed, but is in {REPLACED}/"
                 yield Finding(path, problem, "Run `chatlake compact` to put it back.", "misplaced")
 
     def _remember(

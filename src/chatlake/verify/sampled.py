@@ -19,7 +19,7 @@ from chatlake.storage.rereading import RereadingStorage
 from chatlake.verify.derived import slices
 
 Values = dict[str, dict[Any, Any]]
-"""Table -> key -> what the object says: the digest of its JSON, or the hash of its image."""
+"""Table -> key -> the digest of the object's JSON, or the hash of its image."""
 
 _NEVER: Final = Observation("", 0, 0)
 _PART: Final = ("message_id", "part_index", "image_sha256")
@@ -28,7 +28,7 @@ _PART: Final = ("message_id", "part_index", "image_sha256")
 def stored_values(
     lake: Lake, partition: Partition, completion_id: str, redaction: Redaction | None = None
 ) -> Values:
-    """Return what the lake has of a completion; nothing where it is no longer there.
+    """Return what the lake has of a completion; nothing if it is no longer there.
 
     `redaction`: what the source sends is compared without; earlier runs may have stored it with.
     """
@@ -53,10 +53,10 @@ def difference(
 ) -> Literal["none", "more stored", "value"]:
     """Say how the lake differs from what the source sends now.
 
-    Objects are equal if their JSON values are: another order of keys is no difference. `more
-    stored`: all that is sent is stored, and messages that the source no longer sends, which the
-    lake keeps on purpose. `keep_images`: whether the lake keeps the bytes of images. `redaction`:
-    taken from both sides before they are compared.
+    Objects are equal if their JSON values are; the order of keys does not matter. `more stored`:
+    everything sent is stored, plus messages that the source no longer sends, which the lake keeps
+    on purpose. `keep_images`: whether the lake keeps the bytes of images. `redaction` is applied to
+    both sides before they are compared.
     """
     flat = flatten(completion, messages, _NEVER, keep_images=keep_images)
     rows = {

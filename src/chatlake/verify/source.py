@@ -1,11 +1,11 @@
-"""The lake against its source: what is missing, changed or extra, and a sample compared by value.
+"""The lake compared with its source: what is missing, changed or extra, and a sample by value.
 
 1. The source is listed from its beginning, as a full sweep lists it, within the configured pace.
    Each completion's digest is compared with the lake's.
-2. What the lake holds beside the list is extra. What is older than the source's retention has
-   expired: that is what the backup is for.
+2. Completions of the lake that are not in the list are extra. Those older than the source's
+   retention have expired, which is what the backup is for.
 3. Of the completions that agree, a seeded sample is fetched again with all messages and compared
-   with the stored rows. A list does not show messages, and a digest is only what the lake says.
+   with the stored rows. A list does not show messages, and a digest is only the lake's own claim.
 
 Nothing is written, neither to the lake nor to the source.
 """
@@ -32,7 +32,9 @@ from chatlake.model.partitions import Partition
 from chatlake.verify.sampled import difference, stored_values
 
 Progress = Callable[[str, int, int], None]
-"""Told the source, how many completions were listed, and how many of the sample fetched."""
+"""Called with the source, how many completions were listed, and how many of the sample were
+fetched.
+"""
 
 _REACHED_THE_END: Final = ("complete", "incomplete")
 _SLACK_S: Final = 300  # clocks differ a little, and completions become visible late
@@ -40,16 +42,15 @@ _SLACK_S: Final = 300  # clocks differ a little, and completions become visible 
 
 @dataclass(slots=True)
 class Comparison:
-    """What a source and the lake have of each other, by completion id.
+    """How a source and the lake differ, by completion id.
 
-    `missing`: listed, created before the last backup began, and not in the lake. `incomplete`: in
+    `missing`: listed, created before the last backup started, and not in the lake. `incomplete`: in
     the lake without all their messages. `changed`: in the lake in another version. `newer`: created
-    since the last backup. `extra`: in the lake, and no longer listed; `expired`: how many are so
-    and older than the source's retention. `unfetched`: could not be read or fetched. `unlisted`:
-    at how many places the list does not show its rows.
-
-    `sampled`: fetched again. Of these `different`: stored otherwise than the source sends them;
-    `kept`: the lake also holds messages that the source no longer has.
+    since the last backup. `extra`: in the lake, and no longer listed; `expired`: how many of them
+    are older than the source's retention. `unfetched`: could not be read or fetched. `unlisted`: at
+    how many places the list does not show its rows. `sampled`: fetched again. Of these,
+    `different`: stored differently from what the source sends; `kept`: the lake also has messages
+    that the source no longer has.
     """
 
     source: str
@@ -70,7 +71,7 @@ class Comparison:
 
     @property
     def is_damaged(self) -> bool:
-        """Whether the lake holds something else than the source sends."""
+        """Whether the lake differs from what the source sends."""
         return bool(self.different)
 
     @property
@@ -89,7 +90,7 @@ async def compare(
     seed: int,
     progress: Progress,
 ) -> Comparison:
-    """Compare one source; `job` in mode `full`, or `ids`: then just these are looked for.
+    """Compare one source; `job` in mode `full`, or `ids`: then only these are looked for.
 
     `sample`: how many completions to fetch again, chosen by `seed`. AccountError,
     SourceUnreachableError, UnusableListError, LakeError.
@@ -121,7 +122,7 @@ class _Work:
         self._begun_at = _last_run_began(lake, job.name)
 
     async def compare_list(self) -> None:
-        """Read the whole list; what cannot be read of it is named."""
+        """Read the complete list, and record the rows that cannot be read."""
         known = KnownCompletions(self._lake, self._api.redaction)
         discovery = Discovery(self._job, self._api, self._lake, known)
         comparison, seen = self.comparison, set[str]()
@@ -224,7 +225,7 @@ class _Work:
 def _last_run_began(lake: Lake, source: str) -> float:
     """Return when the last backup that read the list to its end began, UTC seconds.
 
-    Without one whatever is not stored is missing.
+    Without one, everything that is not stored counts as missing.
     """
     began = [
         parse_time(run.started_at).timestamp()

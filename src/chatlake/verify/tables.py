@@ -1,8 +1,8 @@
-"""The rows of whole partitions against each other: keys, counts, and what belongs together.
+"""The rows of whole partitions compared with each other: keys, counts and references.
 
-All rules are SQL over the tables' keys, `verify_file.KEY_COLUMNS` with two columns more: `file` and
-`part` number the file and the partition that a row comes from. Each rule answers rows of the number
-of the file to name, how many rows break the rule there, and one of them as an example.
+All rules are SQL over the tables' keys, `KEY_COLUMNS` of `verify.file`, with two more columns:
+`file` and `part` number the file and the partition that a row comes from. Each rule returns the
+number of the file to name, how many of its rows break the rule, and one of them as an example.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ def _counts(column: str, table: str, key: str, counted: str, noun: str) -> _Rule
 
 
 # A completion without digest is known to be incomplete: its messages could not be fetched,
-# or were lost with a file that the source could not replace. What is missing there is no news.
+# or were lost with a file that the source could not replace. What is missing there is already
+# known.
 _COMPLETE: Final = """
     CREATE TEMP VIEW complete AS
     SELECT part, completion_id, run_id FROM completions WHERE digest IS NOT NULL"""
@@ -87,8 +88,8 @@ _COUNT_RULES: Final = (
     _counts("image_count", COMPLETIONS, "completion_id", _IMAGE_PARTS, "its image parts"),
     _counts("part_count", MESSAGES, "message_id", CONTENT_PARTS, "its content parts"),
 )
-# By run: one keeps the images of a source, or references only. Which of them, the lake does not
-# say; but a run that kept one has kept all.
+# By run: a run keeps the images of a source, or only references. The lake does not say which,
+# but a run that kept one image has kept all.
 _REFERENCES: Final = """
     WITH kept AS (SELECT DISTINCT part, sha256 AS image_sha256, true AS stored FROM images)
     SELECT content_parts.file, run_id, count(stored),
@@ -105,7 +106,7 @@ class _ImagesOfRun:
 
 
 class TableChecker:
-    """Checks partitions, some at a time; what concerns images is known at the end.
+    """Checks partitions, some at a time; the results for images are known at the end.
 
     `incomplete`: how many completions are known to lack their messages.
     """
@@ -115,9 +116,9 @@ class TableChecker:
         self._images: dict[tuple[str, str], _ImagesOfRun] = defaultdict(_ImagesOfRun)
 
     def check(self, partitions: Iterable[Iterable[tuple[PartFile, pa.Table]]]) -> Iterator[Finding]:
-        """Yield what is wrong among the rows of whole partitions: their files, with their keys.
+        """Yield what is wrong among the rows of whole partitions, given as files with their keys.
 
-        The files of a partition stand in the order in which they were committed.
+        The files of a partition are in the order of their commits.
         """
         files: list[PartFile] = []
         keys: dict[str, list[pa.Table]] = defaultdict(list)
@@ -136,7 +137,7 @@ class TableChecker:
             self.incomplete += connection.execute(_INCOMPLETE).fetchall()[0][0]
             duplicates = list(_duplicates(connection, files))
             yield from duplicates
-            # Whatever occurs twice is counted twice: that would be the same finding again.
+            # A row that occurs twice is counted twice, which would report the same finding again.
             for rule in _RULES if duplicates else (*_RULES, *_COUNT_RULES):
                 for number, n, example in connection.execute(rule.sql).fetchall():
                     problem = rule.problem.format(n=f"{n:,}", example=example)
@@ -148,14 +149,14 @@ class TableChecker:
                     images.lacking.append((files[number], n, example))
 
     def missing_images(self) -> Iterator[Finding]:
-        """Yield, after all partitions, what refers to images that should be stored and are not."""
+        """Yield, after all partitions, references to images that should be stored but are not."""
         for run in self._images.values():
             for file, n, example in run.lacking if run.stored else ():
                 problem = f"{n:,} image parts refer to images that are not stored: {example}"
                 yield _finding(file, "image", problem)
 
     def kept_as_references(self) -> dict[str, int]:
-        """Return source -> image parts of runs that stored none of the images that they met."""
+        """Return source -> image parts of runs that stored no images."""
         kept: dict[str, int] = defaultdict(int)
         for (source, _), run in self._images.items():
             if not run.stored:
@@ -165,7 +166,7 @@ class TableChecker:
 
 @contextmanager
 def _database() -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a database in memory; what finds no room there goes to a temporary folder."""
+    """Open a database in memory; if memory is short, it uses a temporary folder."""
     with (
         tempfile.TemporaryDirectory(prefix="chatlake-") as folder,
         closing(duckdb.connect(config={"temp_directory": folder})) as connection,

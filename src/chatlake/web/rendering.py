@@ -1,8 +1,8 @@
-"""Markdown and code of strangers as HTML that only shows.
+"""Markdown and code from strangers, as HTML that is safe to show.
 
-No HTML of the text passes (`html: False`). Links lead to http, https and mailto alone, and say
-where they lead. Images are not loaded: each is named, with its address. The time for one page is
-bounded: later texts are shown plain.
+HTML in the text is escaped (`html: False`). Links lead only to http, https and mailto addresses,
+and show where they lead. Images are not loaded; each is named, with its address. The time for one
+page is bounded, and later texts are shown plain.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from pygments.util import ClassNotFound
 from chatlake.web.shown import visible
 
 MOST_CHARACTERS: Final = 50_000
-"""Of one message that are read as Markdown; a longer one is shown as it is."""
+"""Characters of a message that are rendered as Markdown; a longer message is shown as plain text.
+"""
 MOST_CODE: Final = 10_000
 """Characters of one block of code that are coloured."""
 _MOST_BRACKETS: Final = 2_000  # the parser's time grows with their square
@@ -44,7 +45,7 @@ class Rendering:
         self._clock = clock
 
     def markdown(self, text: str) -> Markup:
-        """Return a text as HTML; as plain text where that would take too long."""
+        """Return a text as HTML; as plain text if rendering would take too long."""
         text = visible(text)
         is_long = len(text) > MOST_CHARACTERS or text.count("[") > _MOST_BRACKETS
         if is_long or self._left_s <= 0:
@@ -59,7 +60,7 @@ class Rendering:
         return Markup('<pre class="code"><code>{}</code></pre>').format(coloured)
 
     def coloured(self, code: str, language: str) -> Markup:
-        """Return code in colours, or as it is."""
+        """Return code in colours, or unchanged."""
         words = language.split()
         if words and len(code) <= MOST_CODE and self._left_s > 0:
             try:
@@ -80,7 +81,7 @@ class Rendering:
 
 
 def plain(text: str) -> Markup:
-    """Return text as it is, in lines."""
+    """Return text unchanged, in lines."""
     return Markup('<pre class="plain">{}</pre>').format(text)
 
 
@@ -95,12 +96,12 @@ def _validate_link(url: str) -> bool:
 
 
 class _Renderer(RendererHTML):
-    """As markdown-it renders, but for links, images and code."""
+    """Renders as markdown-it does, except for links, images and code."""
 
     def link_open(
         self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType
     ) -> str:
-        """Open a link that tells its target nothing, in a tab of its own."""
+        """Open a link in a new tab, without telling its target where it came from."""
         tokens[index].attrSet("rel", "noopener noreferrer nofollow")
         tokens[index].attrSet("target", "_blank")
         return self.renderToken(tokens, index, options, env)
@@ -108,7 +109,7 @@ class _Renderer(RendererHTML):
     def link_close(
         self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType
     ) -> str:
-        """Close a link, and say where it leads unless its text does."""
+        """Close a link, and show where it leads unless its text already does."""
         opened = next(token for token in reversed(tokens[:index]) if token.type == "link_open")
         address = str(opened.attrGet("href") or "")
         between = tokens[list(tokens).index(opened) + 1 : index]
@@ -117,7 +118,7 @@ class _Renderer(RendererHTML):
         return f"{self.renderToken(tokens, index, options, env)}{shown}"
 
     def image(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
-        """Name an image and its address; loading it would tell a stranger who reads."""
+        """Name an image and its address; loading it would reveal the reader to a stranger."""
         token = tokens[index]
         name = self.renderInlineAsText(token.children or [], options, env)
         address = str(token.attrGet("src") or "")

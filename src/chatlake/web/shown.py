@@ -1,8 +1,8 @@
 """Text and figures as pages show them.
 
-Text comes from strangers. Templates escape it (`templates.py`). Here characters that would act
-unseen become text: control characters, and marks of direction, with which one text reads as
-another.
+Text comes from strangers. Templates escape it (`templates.py`). Here invisible characters that
+would have an effect become text: control characters, and direction marks, which make one text read
+as another.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 def visible(text: str) -> str:
-    """Return `text` with what acts unseen as `⟨U+202E⟩`; line ends become line feeds."""
+    """Return `text` with invisible characters as `⟨U+202E⟩`; line ends become line feeds."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return _UNSEEN.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text)
 
 
 def number(value: int | float | None) -> str:
-    """Return a figure with thousands separated, or a dash where it is not known."""
+    """Return a figure with thousands separated, or a dash if it is unknown."""
     if value is None:
         return "–"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
@@ -47,7 +47,7 @@ def moment(created_us: int | None) -> datetime | None:
 
 
 def time_of(created_us: int | None) -> str:
-    """Return a time as `2026-01-31 23:59:59`, UTC; a dash where it is not known."""
+    """Return a time as `2026-01-31 23:59:59`, UTC; a dash if it is unknown."""
     at = moment(created_us)
     return "–" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
 
@@ -58,7 +58,7 @@ def long_day(day: date) -> str:
 
 
 def pretty_json(text: str) -> str | None:
-    """Return JSON with its values on lines of their own; None if it is not JSON."""
+    """Return JSON with each value on its own line; None if it is not JSON."""
     try:
         value: Any = json.loads(text)
     except (ValueError, RecursionError):

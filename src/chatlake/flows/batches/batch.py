@@ -12,21 +12,23 @@ from chatlake.backup.items import Flush, Listed, SourceJob
 from chatlake.config import Settings
 from chatlake.errors import ChatlakeError
 
-BATCH_SECONDS = 8.0  # a commit at least every 15 is promised
+BATCH_SECONDS = 8.0  # a commit at least every 15 seconds is promised
 FIRST_BATCH = 64
-GROWTH_AFTER = 100  # batches: then twice the size, so that a huge source is hundreds of tasks
+GROWTH_AFTER = (
+    100  # batches, after which the size doubles: a huge source then becomes hundreds of tasks
+)
 GROWTH_LIMIT = 16
-# Prefect's server takes some 65 ms of CPU for a task, which is to stay below 5 % of the run's own:
-# a batch of two workers on one core takes twice its CPU.
+# Prefect's server takes about 65 ms of CPU per task. This should stay below 5 % of the run's own
+# CPU. With two workers on one core, a batch takes twice its CPU time.
 QUICK_SECONDS = 2.6
 QUICK_GROWTH_LIMIT = 4
-_USUAL_SIZE = 500  # who asks for smaller batches gets them
+_USUAL_SIZE = 500  # a smaller batch_size in the configuration is respected
 
 
 class BatchItems(Sequence[Item]):
     """The items of a batch. Iterating ends early once `stopped` is set: the rest is left undone.
 
-    Sent to another process they are just the items.
+    In another process they are just the items.
     """
 
     def __init__(self, items: Sequence[Item], stopped: threading.Event | None = None) -> None:
@@ -54,10 +56,10 @@ class BatchItems(Sequence[Item]):
 
 
 class Batch:
-    """What one task does: may cross processes and machines, and holds no secret.
+    """The work of one task: it may be sent to other processes and machines, and contains no secret.
 
-    `settings`: what `settings_for` gives; `processes`: see `chatlake.bootstrap.runtime`. No
-    dataclass: Prefect walks through those, and would look at every item.
+    `settings`: what `settings_for` gives; `processes`: see `chatlake.bootstrap.runtime`. It is not
+    a dataclass, because Prefect walks through those and would visit every item.
     """
 
     def __init__(
@@ -80,7 +82,7 @@ class Batch:
 
 @dataclass(slots=True, weakref_slot=True)
 class BatchResult:
-    """What a batch gave: descriptions of the files it wrote, and the seconds that it took."""
+    """The result of a batch: descriptions of the files it wrote, and the seconds that it took."""
 
     flushes: list[Flush] = field(default_factory=list)
     seconds: float = 0.0
@@ -96,14 +98,14 @@ class BatchError(Exception):
 
 
 class WorkerLostError(Exception):
-    """The worker of a batch died, and so did those that tried it again; what it did is unknown."""
+    """The worker of a batch died, and so did those that retried it; what it did is unknown."""
 
 
 class BatchSizes:
-    """How many completions the next batch fetches: it begins small and follows the pace.
+    """How many completions the next batch fetches: it starts small and follows the pace.
 
-    `largest`: at most, unless such a batch is so quick that Prefect's cost would show, or there are
-    hundreds of them; `requests_per_second`: the pace of one worker, where one is set.
+    `largest`: the maximum, unless such a batch is so quick that Prefect's cost would matter, or
+    there are hundreds of batches. `requests_per_second`: the pace of one worker, if one is set.
     """
 
     def __init__(self, largest: int, requests_per_second: float | None = None) -> None:
@@ -116,7 +118,7 @@ class BatchSizes:
         self.size = max(1, first)
 
     def measured(self, fetched: int, seconds: float) -> None:
-        """Learn from a batch. A far smaller one than the present size tells nothing."""
+        """Learn from a batch. One that is far smaller than the present size is ignored."""
         self._batches += 1
         if 2 * fetched < self.size:
             return
@@ -137,10 +139,10 @@ def is_fetched(item: Item) -> bool:
 
 
 def settings_for(job: SourceJob, settings: Settings) -> Settings:
-    """Return what a batch needs of the configuration: its source alone, secrets as references.
+    """Return the part of the configuration that a batch needs.
 
-    Not the address of `notify`, which is a secret by itself, and not what selects completions,
-    which may be a long list.
+    That is its source, with secrets as references. It leaves out the address of `notify`, which is
+    a secret itself, and the selection, which may be a long list.
     """
     source = settings.source(job.name)
     bare = source.model_copy(update={"select": type(source.select)()})

@@ -1,7 +1,7 @@
-"""Exporting in batches: maps the engine's work to tasks, each of which has a cost.
+"""Exporting in batches: maps the engine's work to tasks, each of which costs something.
 
 Items are gathered into batches, a bounded number of batches runs at once, and each is committed as
-soon as it has ended. Knows nothing of Prefect: `Submit` starts a batch, wherever that runs.
+soon as it has ended. It knows nothing about Prefect: `Submit` starts a batch, wherever it runs.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from chatlake.flows.batches.lost_batch import flush_of_lost
 
 logger = logging.getLogger("chatlake.flows")
 
-FILL_SECONDS = 3.0  # a batch that fills slowly sets out after this time
-MOST_LOST_IN_A_ROW = 3  # batches; then it is not one completion that no worker survives
+FILL_SECONDS = 3.0  # a batch that fills slowly starts after this time
+MOST_LOST_IN_A_ROW = 3  # batches; more means that the cause is not a single completion
 LOOKED_AT_PER_FETCHED = 20  # an item that is stored unchanged costs about this much less
 
 Submit = Callable[[Batch], Awaitable[BatchResult]]
@@ -45,8 +45,8 @@ Submit = Callable[[Batch], Awaitable[BatchResult]]
 class BatchedExport:
     """Exports the items of one job in batches. Made on the event loop, used once.
 
-    `window`: how many batches are under way at once, those counted that wait for a worker.
-    `processes`: how many processes the batches are spread over, this one not counted.
+    `window`: how many batches are under way at once, including those that wait for a worker.
+    `processes`: how many processes the batches are spread over, not counting this one.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class BatchedExport:
         processes: int = 0,
     ) -> None:
         self._settings = settings_for(job, settings)
-        # A batch has its own items: a long list of ids need not travel with each.
+        # A batch has its own items, so a long list of ids need not be sent with each.
         self._job = job if job.ids is None else replace(job, ids=())
         self._run_id = run_id
         self._submit = submit
@@ -78,8 +78,8 @@ class BatchedExport:
         """Export all items (`chatlake.backup.run.ExportItems`).
 
         The first error of `items` or of a batch ends it and is raised. Then, and on cancellation,
-        the batches under way fetch nothing more, and what they have is taken all the same. A
-        further cancellation does not cut that short.
+        the batches under way stop fetching, and what they have is still collected. A further
+        cancellation does not cut that short.
         """
         feeding = asyncio.create_task(self._feed(items, take))
         try:
@@ -145,7 +145,7 @@ class BatchedExport:
                 await take(flush)
 
     async def _take_lost(self, number: int, items: list[Item], detail: str, take: Take) -> None:
-        """Name what a lost batch leaves; too many of them in a row end the run."""
+        """Record the failures of a lost batch; too many lost batches in a row end the run."""
         logger.error("%s: batch %d is lost: %s", self._job.name, number, detail)
         flush = flush_of_lost(items, self._job, self._run_id, detail)
         await self._take(BatchResult([flush]), take)
@@ -196,7 +196,7 @@ async def _next_batch(
 
 
 async def _next(queue: asyncio.Queue[Item | None], deadline: float | None) -> Item | None:
-    """Return the next item; TimeoutError when there is none before `deadline`."""
+    """Return the next item; raises TimeoutError if there is none before `deadline`."""
     if not queue.empty():
         return queue.get_nowait()
     left = None if deadline is None else max(0.0, deadline - time.monotonic())

@@ -12,14 +12,14 @@ from chatlake.model.outside_text import one_line
 from chatlake.model.partitions import Partition
 
 REASON = "worker_lost"
-"""The ledger's word for a completion whose batch killed its workers, or was lost with them."""
+"""The ledger's reason for a completion whose batch killed its workers, or was lost with them."""
 
 
 def flush_of_lost(items: Sequence[Item], job: SourceJob, run_id: str, detail: str) -> Flush:
     """Return the outcomes of a lost batch: failures that the next run tries again.
 
-    What is stored unchanged needed no worker. Files that the workers wrote are listed nowhere;
-    `chatlake vacuum` removes them.
+    Completions that are stored unchanged needed no worker. Files that the workers wrote are not
+    listed; `chatlake vacuum` removes them.
     """
     now = format_time(datetime.now(UTC))
     return Flush(outcomes=[_outcome(item, job, run_id, detail, now) for item in items])

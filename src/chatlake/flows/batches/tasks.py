@@ -29,7 +29,7 @@ _RETRY_SECONDS = 2.0
 
 
 def _has_crashed(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Say whether another try may help: an error that chatlake names was tried enough."""
+    """Say whether another try may help: errors that chatlake raises were retried enough."""
     return not isinstance(state.data, BatchError)
 
 
@@ -62,14 +62,14 @@ def export(
             processes=batch.processes,
         )
     except ChatlakeError as error:
-        # Returned, not raised: it is the run's end and no bug, a traceback would say nothing.
+        # Returned, not raised: it ends the run and is not a bug, so a traceback would not help.
         return Failed(message=f"{error.kind}: {error.message}", data=BatchError(error, result))
     result.seconds = time.monotonic() - started
     return result
 
 
 def prefect_strategy(settings: Settings, workers: Workers) -> Strategy:
-    """Return the strategy that exports batches as Prefect tasks on `workers`, started already."""
+    """Return the strategy that exports batches as Prefect tasks on `workers`, already started."""
     runner = settings.runner
 
     def check(result: BatchResult) -> None:
@@ -106,9 +106,9 @@ def prefect_strategy(settings: Settings, workers: Workers) -> Strategy:
 
 
 def require_here(lake: str, result: BatchResult) -> None:
-    """Raise LakeError where a batch was written into another lake than this one.
+    """Raise LakeError if a batch was written into another lake than this one.
 
-    A folder of that name may exist on the worker's machine, too, and be another one.
+    The worker's machine may have another folder of the same name.
     """
     storage = storage_at(lake)
     if storage.local_path("manifests") is None:

@@ -31,33 +31,33 @@ from chatlake.flows.batches.batch import Batch, BatchError, BatchResult, WorkerL
 
 logger = logging.getLogger("chatlake.flows")
 
-LOOK_SECONDS: Final = 30.0  # between looks whether there is still somebody who works
-PATIENCE_S: Final = 600.0  # with a cluster without workers: some grow when there is work
-_TRIES: Final = 3  # of a batch in processes of this machine; Dask and Ray have such a bound too
+LOOK_SECONDS: Final = 30.0  # between checks that some worker is still alive
+PATIENCE_S: Final = 600.0  # for a cluster without workers: some clusters grow when there is work
+_TRIES: Final = 3  # per batch in processes of this machine; Dask and Ray have such a bound too
 
 
 class Workers:
     """A Prefect task runner of the configuration; as context manager it is started and stopped.
 
     `window`: how many batches should be under way. `processes`: among how many processes the pace
-    is divided, 0 where batches run in this one.
+    is divided; 0 if batches run in this one.
     """
 
     lost: tuple[type[BaseException], ...] = ()
     """What a future raises when the worker of its batch died."""
     task_runner: TaskRunner[Any]
-    """There from the start on."""
+    """Available from the start."""
     tries = 1
-    """How often a batch is submitted whose worker dies."""
+    """How often to submit a batch whose worker dies."""
 
     def __init__(self, runner: Runner, new: Callable[[], TaskRunner[Any]]) -> None:
         self.runner = runner
-        self.window = 2 * runner.workers  # as many again wait, so that no worker ever does
+        self.window = 2 * runner.workers  # twice as many, so that no worker has to wait
         self.processes = 0
         self._new = new
         self._changing = threading.Lock()
         self.threads = ThreadPoolExecutor(self.window, thread_name_prefix="chatlake-batch")
-        """Where `run` may wait: the threads of the event loop write and commit."""
+        """Where `run` may wait, because the event loop's own threads write and commit."""
 
     def __enter__(self) -> Self:
         self.task_runner = self._new()
@@ -71,9 +71,9 @@ class Workers:
     def run(self, export: Task[..., Any], batch: Batch) -> BatchResult:
         """Run a batch to its end. Blocks; several threads may call it at once.
 
-        The task is without the flow run's tags: for each of them Prefect would ask its server for a
-        slot, and to take it back. BatchError: what ended the batch early. WorkerLostError: nobody
-        survived it. ChatlakeError where the task fails in an unforeseen way, or nobody is left.
+        The task does not get the flow run's tags: for each of them Prefect would request a slot
+        from its server and return it. BatchError: the batch ended early. WorkerLostError: no worker
+        survived it. ChatlakeError: the task failed in an unforeseen way, or no worker is left.
         """
         parameters = {
             "batch": batch,
@@ -102,12 +102,12 @@ class Workers:
         raise WorkerLostError(f"the worker died: {type(last).__name__}: {first_line}") from last
 
     def explained(self, error: Exception) -> ChatlakeError | None:
-        """Return what an error of the task runner itself means; None for one of the batch."""
+        """Return what an error of the task runner itself means; None for an error of the batch."""
         _ = error
         return None
 
     def look(self) -> None:
-        """Raise ChatlakeError where no worker is left that could take a batch."""
+        """Raise ChatlakeError if no worker is left to take a batch."""
 
     def _result(self, future: PrefectFuture[Any]) -> BatchResult:
         while True:
@@ -132,7 +132,7 @@ class Workers:
             return self.task_runner is not task_runner
 
     def _replace(self, broken: TaskRunner[Any]) -> None:
-        """Go on without a task runner that a worker's death has broken."""
+        """Continue without a task runner that a worker's death has broken."""
 
 
 class ThreadWorkers(Workers):
@@ -143,9 +143,10 @@ class ThreadWorkers(Workers):
 
 
 class ProcessWorkers(Workers):
-    """Processes of this machine. When one dies the pool is broken, and every batch under way lost.
+    """Processes of this machine.
 
-    A new pool then takes the batches once more.
+    When one dies, the pool is broken and every batch under way is lost. A new pool then runs the
+    batches again.
     """
 
     lost = (BrokenProcessPool,)
@@ -170,7 +171,7 @@ _CLUSTERS: Final = {
 
 
 def new_workers(runner: Runner) -> Workers:
-    """Return the workers of the configuration, not started. ConfigurationError: extra missing."""
+    """Return the configured workers, not started. ConfigurationError if the extra is missing."""
     if runner.kind == "threads":
         return ThreadWorkers(runner)
     if runner.kind == "processes":
@@ -197,13 +198,13 @@ def no_workers(runner: Runner) -> ChatlakeError:
         return ChatlakeError(f"the {runner.kind.capitalize()} cluster of this run has no workers")
     return ChatlakeError(
         f"the {runner.kind.capitalize()} cluster at {runner.address} accepted no batch within "
-        f"{PATIENCE_S:.0f} s: has it workers?",
+        f"{PATIENCE_S:.0f} s: does it have workers?",
         hint="Start workers; what was committed stays, the next run continues.",
     )
 
 
 def require_version(runner: Runner, version: str | None) -> None:
-    """Raise ConfigurationError unless the workers have this chatlake; None: they have none."""
+    """Raise ConfigurationError unless the workers have this version; None means no chatlake."""
     if version != __version__:
         has = "no chatlake" if version is None else f"chatlake {version}"
         raise ConfigurationError(
@@ -217,8 +218,8 @@ def require_version(runner: Runner, version: str | None) -> None:
 def server_for_workers(runner: Runner) -> Iterator[None]:
     """Let a cluster's workers find the run's Prefect server; inside a flow run.
 
-    A server that was started for the run is known to its process alone, and each worker would start
-    one of its own. ConfigurationError for a cluster at an address: its workers stay from one run to
+    A server that was started for the run is known only to its process, so each worker would start
+    another one. ConfigurationError for a cluster at an address: its workers stay from one run to
     the next, and Prefect keeps the connections to the first server that they had.
     """
     if runner.kind not in {"dask", "ray"} or PREFECT_API_URL.value():

@@ -23,7 +23,7 @@ logger = logging.getLogger("chatlake.flows")
 
 
 class DaskWorkers(Workers):
-    """Dask gives a batch whose worker dies to another one, four times in all."""
+    """Dask gives a batch whose worker dies to another worker, four times in all."""
 
     lost = (KilledWorker,)
 
@@ -51,7 +51,7 @@ class DaskWorkers(Workers):
 
     def __enter__(self) -> Self:
         require_cluster(self.runner)
-        # Of its events only what has to be looked at belongs into the log of a run.
+        # Only events that need attention belong in the log of a run.
         logging.getLogger("distributed").setLevel(logging.WARNING)
         if self.runner.address is None:
             logging.getLogger("prefect.task_runner.dask").setLevel(logging.WARNING)
@@ -70,7 +70,7 @@ class DaskWorkers(Workers):
             self._own.close()
 
     def _greet(self) -> None:
-        """Connect, and see that the workers can do what they will be asked."""
+        """Connect, and check that the workers can run batches."""
         address = self.runner.address
         try:
             client = self._client
@@ -95,7 +95,7 @@ class DaskWorkers(Workers):
         return None
 
     def look(self) -> None:
-        """Bear with a cluster without workers for ten minutes; one of the run's own gets none."""
+        """Wait ten minutes for a cluster without workers; a local cluster never gets new ones."""
         if self._client.nthreads():
             self._alone_since = None
             return

@@ -27,11 +27,11 @@ from chatlake.flows.batches.workers import PATIENCE_S, Workers, no_workers, requ
 
 logger = logging.getLogger("chatlake.flows")
 
-_OBJECTS_BYTES: Final = 128 << 20  # what batches and their results need is far less
+_OBJECTS_BYTES: Final = 128 << 20  # batches and their results need far less
 
 
 class RayWorkers(Workers):
-    """Ray gives a batch whose worker dies to another one, four times in all."""
+    """Ray gives a batch whose worker dies to another worker, four times in all."""
 
     lost = (WorkerCrashedError, NodeDiedError, OutOfMemoryError, ObjectLostError)
 
@@ -81,7 +81,7 @@ class RayWorkers(Workers):
                 shutil.rmtree(self._folder, ignore_errors=True)
 
     def _greet(self) -> None:
-        """See that the workers can do what they will be asked."""
+        """Check that the workers can run batches."""
         address = self.runner.address
         if address is None:
             return
@@ -100,7 +100,7 @@ class RayWorkers(Workers):
         return None
 
     def look(self) -> None:
-        """Raise where the cluster does not answer any more."""
+        """Raise if the cluster no longer responds."""
         try:
             ray.cluster_resources()
         except (RayError, OSError, RuntimeError) as error:

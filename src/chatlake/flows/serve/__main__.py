@@ -1,6 +1,6 @@
 """`chatlake serve`, behind its arguments: `python -m chatlake.flows.serve CONFIG [--port N] …`.
 
-A process of its own: Prefect takes seconds to import, so errors are reported before that.
+It is a separate process: Prefect takes seconds to import, so errors are reported before that.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def main() -> int:
 
 
 def _serve(config: Path, port: int | None, name: str) -> int:
-    # Prefect is still to be imported, and there is nothing to put away.
+    # Prefect is not imported yet, and there is nothing to clean up.
     signals.end_at_once(even_ignored=True)
     from chatlake.bootstrap.loop import LoopThread  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415

@@ -1,7 +1,7 @@
-"""What `chatlake serve` schedules: the nightly backup, the weekly full sweep, the weekly maintain.
+"""What `chatlake serve` schedules: nightly backup, weekly full sweep, weekly maintenance.
 
 The configuration has one schedule, that of the backup. The weekly ones are derived from it: on
-Sunday, two and four hours after the first of the day, so that each finds the lake free as a rule.
+Sunday, two and four hours after the first backup of the day, so that the lake is usually free.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Served:
 
 
 def deployments_of(settings: Settings, name: str = "") -> list[Served]:
-    """Return the three; `name` tells them from those of another configuration on one server."""
+    """Return the three deployments; `name` tells them from those of another configuration."""
     cron = settings.schedule.cron
     config = str(settings.path)
     after = f"-{name}" if name else ""
@@ -75,7 +75,7 @@ def deployments_of(settings: Settings, name: str = "") -> list[Served]:
 
 
 def weekly(cron: str, hours_later: int) -> str:
-    """Return a time on Sunday, so many hours after the earliest of a day that `cron` names."""
+    """Return a time on Sunday, this many hours after the earliest time of day in `cron`."""
     minute, hour = (_first(field) for field in cron.split()[:2])
     return f"{minute} {(hour + hours_later) % 24} * * 0"
 
@@ -83,9 +83,9 @@ def weekly(cron: str, hours_later: int) -> str:
 def runner_deployment(served: Served, settings: Settings) -> RunnerDeployment:
     """Return what Prefect registers. ConfigurationError for a schedule that Prefect cannot read.
 
-    It has no concurrency limit of Prefect's: that counts a killed run as running, and ends a
-    run whose server starts anew. The lake's own lock keeps two runs apart. The flow is named by
-    its module, so that the working folder does not matter.
+    It has no Prefect concurrency limit, which would count a killed run as running, and end a run
+    whose server restarts. The lake's own lock keeps two runs apart. The flow is named by its
+    module, so that the working folder does not matter.
     """
     try:
         deployment = served.flow.to_deployment(

@@ -65,7 +65,8 @@ class OwnServer:
             "PREFECT_SERVER_API_HOST": "127.0.0.1",
             "PREFECT_SERVER_API_PORT": str(port),
             "PREFECT_SERVER_API_AUTH_STRING": self.password,
-            # By default pages of any server may ask. Its own are open under both names.
+            # By default, pages of any server may send requests. Its own pages are open under both
+            # names.
             "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": (
                 f"http://127.0.0.1:{port},http://localhost:{port}"
             ),
@@ -75,7 +76,7 @@ class OwnServer:
         }
         if database is not None:
             variables["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = database
-        # Not among what the runs say: SQLite is busy now and then, which it tells by tracebacks.
+        # Not in the runs' output: SQLite is busy now and then, which the server logs as tracebacks.
         self.log = home / "chatlake-serve.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("w") as log:
@@ -90,8 +91,8 @@ class OwnServer:
     async def started(self) -> None:
         """Wait until it answers: half a minute in a fresh home.
 
-        PortTakenError where another program answers on its port, ChatlakeError where it ends or
-        says nothing.
+        Raises PortTakenError if another program responds on its port, ChatlakeError if the server
+        ends or does not respond.
         """
         token = base64.b64encode(self.password.encode()).decode()
         try:
@@ -110,7 +111,7 @@ class OwnServer:
             ) from None
 
     async def _answers(self, client: httpx.AsyncClient) -> bool:
-        """Say whether it answers yet. `/health` would not do: it answers without a password."""
+        """Say whether it responds yet. `/health` would not do, because it needs no password."""
         if self._process.poll() is not None:
             raise self._why_it_ended(self.log.read_text(errors="replace"))
         try:
@@ -135,7 +136,7 @@ class OwnServer:
         )
 
     async def ended(self) -> None:
-        """Wait until it ends by itself: ChatlakeError."""
+        """Wait until it ends by itself, and raise ChatlakeError."""
         while self._process.poll() is None:  # noqa: ASYNC110 - nothing tells it
             await asyncio.sleep(1.0)
         raise ChatlakeError(
@@ -145,7 +146,7 @@ class OwnServer:
 
     @contextlib.contextmanager
     def reached(self) -> Iterator[None]:
-        """Let this process and the runs that it starts reach it; its password is in its file."""
+        """Let this process and its runs reach the server; write its password into the file."""
         with contextlib.ExitStack() as stack:
             if self.password_file is not None:
                 stack.enter_context(password_kept(self.password_file, self.password))
@@ -165,9 +166,9 @@ class OwnServer:
 
 @contextlib.asynccontextmanager
 async def own_server(wanted: int | None, database: str | None) -> AsyncIterator[OwnServer]:
-    """Run a server on loopback, which this process's Prefect settings name meanwhile.
+    """Run a server on loopback; inside the block, this process's Prefect settings name it.
 
-    `wanted`: its port; None: any. `database`: see OwnServer. ChatlakeError where it does not start.
+    `wanted`: its port; None: any. `database`: see OwnServer. ChatlakeError if it does not start.
     """
     require_known_database(database)
     port = free_port(wanted)
@@ -200,7 +201,7 @@ def free_port(wanted: int | None) -> int:
 
 
 def _docket_name(answer: httpx.Response) -> Any:
-    """Return the name of a server's queue of tasks, which is unique here; None where none is."""
+    """Return the name of a server's queue of tasks, which is unique here; None if none is."""
     try:
         return answer.json()["server"]["docket"]["name"]
     except (ValueError, LookupError, TypeError):

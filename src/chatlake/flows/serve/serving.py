@@ -1,4 +1,4 @@
-"""Serving: registers the deployments, runs what is due in processes of its own, ends in order."""
+"""Serving: registers the deployments, runs what is due in separate processes, ends cleanly."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from chatlake.flows.serve.own_server import OwnServer, own_server
 logger = logging.getLogger("chatlake.flows")
 
 Announce = Callable[[], Coroutine[Any, Any, None]]
-"""Says what is served; called once it is."""
+"""Says what is served; called when serving has started."""
 
 _AGAIN_SECONDS = 15.0
 _STOP_AGAIN_SECONDS = 1.0
@@ -40,12 +40,12 @@ async def serve(
     deployments: Sequence[RunnerDeployment],
     port: int | None,
 ) -> None:
-    """Serve until cancelled; then end what is under way, whose fetched part is committed.
+    """Serve until cancelled; then end the running backup, which commits what it has fetched.
 
-    Without a Prefect server of the user's, one is started on `port` and ends with this. Its
-    database is chatlake's own, unless the configuration refers to Secret blocks in the user's.
-    ChatlakeError where there is no server, or it dies; UsageError where another configuration's
-    deployments have these names.
+    If the user has no Prefect server, one is started on `port` and stopped at the end. Its database
+    is chatlake's own, unless the configuration refers to Secret blocks in the user's. ChatlakeError
+    where there is no server, or it dies; UsageError if another configuration's deployments have
+    these names.
     """
     ends = [asyncio.create_task(_orphaned(os.getppid()))]
     async with contextlib.AsyncExitStack() as stack:
@@ -72,7 +72,8 @@ async def serve(
 def _where_the_password_is(server: OwnServer) -> str:
     """Return the line on the password of the server's pages.
 
-    Only a terminal shows it. Other output is kept, in a journal or a file that others may read.
+    Only a terminal shows the password, because other output is kept in a journal or a file that
+    others may read.
     """
     if server.password_file is None:
         return "The pages below ask for your PREFECT_SERVER_API_AUTH_STRING.\n"
@@ -82,7 +83,7 @@ def _where_the_password_is(server: OwnServer) -> str:
 
 
 async def _until(ends: list[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
-    """Do `work` until it, or one of `ends`, ends; or until this is cancelled. Then end it all."""
+    """Do `work` until it or one of `ends` ends, or until cancelled. Then end all of them."""
     working = asyncio.create_task(work)
     try:
         await asyncio.wait({working, *ends}, return_when=asyncio.FIRST_COMPLETED)
@@ -101,7 +102,7 @@ async def _announce(settings: Settings, served: Sequence[Served], prefect: str) 
     for each in served:
         date = await each.next_run(zone)
         print(f"  {each.name:<20} {date:%a %Y-%m-%d %H:%M}  ({each.cron})")
-    print(f"{prefect}. Ctrl-C ends it.", flush=True)
+    print(f"{prefect}. Press Ctrl-C to stop.", flush=True)
 
 
 async def _serve_on(
@@ -110,7 +111,7 @@ async def _serve_on(
     url: str,
     announced: Announce,
 ) -> None:
-    """Serve, and begin again when the server was away for long."""
+    """Serve, and start again if the server was away for long."""
     announcing: Announce | None = announced
     while True:
         async with get_client() as client:
@@ -129,7 +130,7 @@ async def _run(
 ) -> None:
     """Run what is due until the server was away for long (then return), or cancelled.
 
-    One run at a time: the lake has one writer, so another one waits its turn.
+    Only one run at a time, because the lake has one writer; others wait their turn.
     """
     runner = Runner(name="chatlake", limit=1, pause_on_shutdown=False)
     ids = [await runner.aadd_deployment(deployment) for deployment in deployments]
@@ -160,7 +161,7 @@ async def _stop(runner: Runner, running: asyncio.Task[None]) -> None:
 
 
 async def _check_names(client: PrefectClient, deployments: Sequence[RunnerDeployment]) -> None:
-    """UsageError where another configuration's deployment has the name and is served."""
+    """UsageError if another configuration's deployment has the name and is served."""
     for deployment in deployments:
         try:
             found = await client.read_deployment_by_name(deployment.full_name)

@@ -20,7 +20,7 @@ FAILURES_SHOWN = 1000
 
 
 def leave_artifacts(report: BackupReport) -> None:
-    """Leave both artifacts; a run never fails because Prefect would not take them."""
+    """Create both artifacts; a run never fails because Prefect does not accept them."""
     failures = [failure for source in report.sources for failure in source.failures]
     shown = failures[:FAILURES_SHOWN]
     rest = "" if len(shown) == len(failures) else f", the first {len(shown):,} of them here"
@@ -43,19 +43,19 @@ def leave_artifacts(report: BackupReport) -> None:
             description=f"{len(failures):,} completions could not be fetched{rest}",
         )
     except Exception as error:  # noqa: BLE001 - what is in the lake counts
-        logger.warning("Prefect did not take the run's artifacts: %s", error)
+        logger.warning("Prefect did not accept the run's artifacts: %s", error)
 
 
 def leave_error(error: ChatlakeError) -> None:
-    """Leave the report of a run that ended before it began."""
+    """Create the report of a run that ended before it started."""
     _leave(
         f"## Backup: failed\n\n{error.kind}: {code(error.message)}\n\n{advice(error.hint)}\n",
-        "nothing was asked for",
+        "nothing was requested",
     )
 
 
 def leave_skipped(error: LakeLockedError) -> None:
-    """Leave the report of a run that did nothing, as another one was writing."""
+    """Create the report of a run that did nothing because another one was writing."""
     _leave(f"## Backup: skipped\n\n{code(error.message)}\n", "another run was writing")
 
 
@@ -64,11 +64,11 @@ def _leave(report: str, why_no_failures: str) -> None:
         create_markdown_artifact(report, key=REPORT_KEY)
         create_table_artifact([], key=FAILURES_KEY, description=why_no_failures)
     except Exception as problem:  # noqa: BLE001 - the run's end itself counts
-        logger.warning("Prefect did not take the run's artifacts: %s", problem)
+        logger.warning("Prefect did not accept the run's artifacts: %s", problem)
 
 
 def report_markdown(report: BackupReport) -> str:
-    """The run's figures: one column a source."""
+    """The run's figures: one column per source."""
     runs = [source.run for source in report.sources]
     heads = [f"`{run.source}`" for run in runs]
     lines = [
@@ -117,6 +117,6 @@ def size(count: int) -> str:
 
 
 def advice(text: str) -> str:
-    """Return what to do about an error; what stands in backticks there is a command."""
+    """Return what to do about an error; text in backticks is a command."""
     text = " ".join(strike_out(text).split())
     return text.replace("<", "&lt;").replace("[", "\\[")

@@ -43,7 +43,7 @@ class Outlived(io.TextIOBase):
 
 
 def outlive_console() -> None:
-    """Let no handler of Prefect's end this process's threads when the reader has gone."""
+    """Keep Prefect's handlers from ending this process's threads when the reader has gone."""
     names = list(logging.root.manager.loggerDict)
     for logger in (logging.getLogger(), *map(logging.getLogger, names)):
         for handler in logger.handlers:

@@ -24,7 +24,7 @@ _FINDINGS_SHOWN = 1000
 
 @dataclass(slots=True)
 class Maintenance:
-    """What a maintenance did; None: it did not come to that."""
+    """What a maintenance did; None: it did not get that far."""
 
     lake: str
     compacted: CompactionReport | None = None
@@ -35,7 +35,7 @@ class Maintenance:
 
 
 def leave_maintenance(done: Maintenance) -> None:
-    """Leave the figures and findings of a maintenance."""
+    """Create the figures and findings of a maintenance."""
     findings = [] if done.verified is None else done.verified.findings
     damage: list[tuple[str, str, str, str]] = [
         (finding.path, finding.kind, finding.problem, finding.remedy) for finding in findings
@@ -46,7 +46,7 @@ def leave_maintenance(done: Maintenance) -> None:
 
 
 def leave_maintenance_error(error: ChatlakeError) -> None:
-    """Leave the report of a maintenance that an error ended."""
+    """Create the report of a maintenance that an error ended."""
     text = (
         f"## Maintenance: failed\n\n{error.kind}: {code(error.message)}\n\n{advice(error.hint)}\n"
     )
@@ -54,7 +54,7 @@ def leave_maintenance_error(error: ChatlakeError) -> None:
 
 
 def leave_maintenance_skipped(error: LakeLockedError) -> None:
-    """Leave the report of a maintenance that ended because another run was writing."""
+    """Create the report of a maintenance that ended because another run was writing."""
     _leave_maintenance(
         f"## Maintenance: skipped\n\n{code(error.message)}\n", [], "another run was writing"
     )
@@ -64,7 +64,7 @@ def maintenance_markdown(done: Maintenance) -> str:
     """The figures of a maintenance."""
     merged, read = done.compacted, done.verified
     is_sound = not done.damaged and read is not None and read.is_sound
-    lines = [f"## Maintenance: {'sound' if is_sound else 'damaged'}", "", "| | |", "|:--|--:|"]
+    lines = [f"## Maintenance: {'no damage' if is_sound else 'damaged'}", "", "| | |", "|:--|--:|"]
     if merged is not None:
         lines += [
             row("small files merged", [f"{merged.merged:,} into {merged.added:,}"]),
@@ -81,7 +81,7 @@ def maintenance_markdown(done: Maintenance) -> str:
         octets = size(sum(file.size for file in done.removed))
         lines += [
             row("old files removed", [f"{len(done.removed):,} ({octets})"]),
-            row("files not listed, too young", [f"{len(done.unlisted.kept):,}"]),
+            row("unlisted files, not old enough yet", [f"{len(done.unlisted.kept):,}"]),
         ]
     else:
         lines.append(row("old files removed", ["none: the lake is damaged"]))
@@ -101,7 +101,7 @@ def _leave_maintenance(text: str, damage: list[tuple[str, str, str, str]], what:
             description=what,
         )
     except Exception as problem:  # noqa: BLE001 - the state says it too
-        logger.warning("Prefect did not take the run's artifacts: %s", problem)
+        logger.warning("Prefect did not accept the run's artifacts: %s", problem)
 
 
 def _is_of(text: str, paths: set[str]) -> bool:

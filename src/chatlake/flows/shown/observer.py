@@ -1,4 +1,4 @@
-"""What the log of a run says while it is running."""
+"""What a run logs while it is running."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONG_WAIT_SECONDS = 5.0
 
 
 class LogObserver(SilentObserver):
-    """Logs each source's start, and its figures every `LOG_SECONDS` while commits go on."""
+    """Logs each source's start, and its figures every `LOG_SECONDS` while commits continue."""
 
     def __init__(self) -> None:
         self._logged_at = time.monotonic()

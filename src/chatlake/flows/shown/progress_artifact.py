@@ -1,4 +1,4 @@
-"""A run's progress in Prefect: an artifact that is updated while commits go on."""
+"""A run's progress in Prefect: an artifact that is updated while commits continue."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ UPDATE_SECONDS = 5.0
 class ProgressObserver(LogObserver):
     """Logs, and keeps a progress artifact: how much of the lists is read, and the figures.
 
-    It is sent from a thread of its own: neither the run nor its event loop waits for Prefect, and
-    a run never fails because Prefect would not take it. Use it as a context manager.
+    It is sent from a separate thread: neither the run nor its event loop waits for Prefect, and a
+    run never fails because Prefect does not accept it. Use it as a context manager.
     """
 
     def __init__(self, sources: int) -> None:
@@ -86,4 +86,4 @@ class ProgressObserver(LogObserver):
                 update_progress_artifact(self._artifact, percent, what)
         except Exception as error:  # noqa: BLE001 - what is in the lake counts
             self._is_refused = True
-            logger.warning("Prefect did not take the run's progress: %s", error)
+            logger.warning("Prefect did not accept the run's progress: %s", error)

@@ -3,145 +3,58 @@
 It is built beside the old one and replaces it by rename. Queries that started earlier keep reading
 the old commit, and a newly opened catalogue shows the new commit, never a mix. It holds absolute
 paths, because DuckDB resolves relative ones from the reader's working directory; `ledger.lake` says
-which place and which commit it was built for, so that a moved lake is noticed.
+for which place and commit it was built, so a moved lake is noticed.
 """
 
 from __future__ import annotations
 
-import re
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import astuple, dataclass, field
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import astuple
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 import duckdb
 
-from chatlake import __version__, failpoints
+from chatlake import failpoints
 from chatlake.errors import LakeDamagedError, LakeError, LakeUnwritableError
+from chatlake.lake.catalog.descriptions import column_descriptions
 from chatlake.lake.catalog.duckdb_files import let_read, raised_while_reading
 from chatlake.lake.catalog.ledger import ledger_tables, prices_table
+from chatlake.lake.catalog.opening import CATALOG, SETTINGS, CatalogStamp, empty_path
 from chatlake.lake.catalog.views import (
     VIEWS,
-    column_descriptions,
     fill_in,
     quoted,
     reader,
     view_description,
     view_sql,
 )
+from chatlake.lake.files.losses import Losses
 from chatlake.lake.files.parts import empty_file
 from chatlake.lake.files.schema import SCHEMAS
-from chatlake.model.manifest import FORMAT, LakeState
-from chatlake.model.prices import Price, fingerprint
+from chatlake.model.manifest import LakeState
+from chatlake.model.prices import Price
 from chatlake.storage.file_errors import too_many_open
 from chatlake.storage.interface import Storage
 
-CATALOG: Final = "catalog.duckdb"
 # The oldest storage version that DuckDB still writes: every DuckDB since 1.0 opens it.
 _STORAGE_VERSION: Final = "v1.0.0"
-# Nothing that the catalogue needs lies outside DuckDB's own wheel: never look on the network.
-_SETTINGS: Final = {
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogStamp:
-    """What a catalogue was built for and by: the lake's place, commit, format; the version.
-
-    Stamps with other `prices` are equal: only `is_current` tells them apart.
-    """
-
-    location: str
-    number: int
-    format: int = FORMAT
-    chatlake: str = __version__
-    prices: str = field(default="", compare=False)
-
-    @classmethod
-    def of(cls, storage: Storage, number: int, prices: Sequence[Price] = ()) -> Self:
-        """Return the stamp of a catalogue that this chatlake builds there for this commit."""
-        return cls(storage.location, number, prices=fingerprint(prices))
-
-    def is_current(self, other: CatalogStamp | None) -> bool:
-        """Say whether another catalogue is the same, its prices included."""
-        return other == self and other.prices == self.prices
-
-
-def connect(path: str, storage: Storage | None = None) -> duckdb.DuckDBPyConnection:
-    """Open the catalogue at `path` read-only, TimeZone UTC; `storage`: where its files lie.
-
-    In a database of its own: DuckDB would hand out one that this process opened before the swap.
-    Raises duckdb.Error where there is no catalogue, or a corrupt one.
-    """
-    connection = duckdb.connect(config=dict(_SETTINGS))
-    try:
-        if storage is not None:
-            let_read(connection, storage)
-        with _attachable(path) as name:
-            connection.execute(f"ATTACH {quoted(name)} AS lake (READ_ONLY)")
-        connection.execute("USE lake")
-        connection.execute("SET TimeZone = 'UTC'")
-        # Part files never change: of hundreds of days, reading the footers is most of a look-up.
-        connection.execute("SET parquet_metadata_cache = true")
-    except duckdb.Error:
-        connection.close()
-        raise
-    return connection
-
-
-@contextmanager
-def _attachable(path: str) -> Iterator[str]:
-    """Give a name of the file without a backslash, of which DuckDB makes a `/` to attach it."""
-    if "\\" not in path:
-        yield path
-        return
-    with tempfile.TemporaryDirectory(prefix="chatlake-") as folder:
-        link = Path(folder) / "lake"
-        link.symlink_to(Path(path).parent)
-        yield str(link / Path(path).name)
-
-
-def read_stamp(path: str) -> CatalogStamp | None:
-    """Return what the catalogue at `path` was built for; None if it is missing or corrupt."""
-    try:
-        if not Path(path).is_file():
-            return None
-        with closing(connect(path)) as connection:
-            row = connection.execute(
-                "SELECT location, number, format, chatlake, prices FROM ledger.lake"
-            ).fetchone()
-    except (OSError, duckdb.Error):
-        return None
-    return None if row is None else CatalogStamp(*row)
-
-
-def empty_path(table: str) -> str:
-    """Return the path of the file with the table's columns and no rows."""
-    return f"schema/{table}/source=none/created_date=1970-01-01/empty.parquet"
-
-
-def empty_file_of(connection: duckdb.DuckDBPyConnection, table: str) -> str:
-    """Return the path of the empty file from which the view of a table has its columns."""
-    ((sql,),) = connection.execute(
-        "SELECT sql FROM duckdb_views() WHERE database_name = 'lake' AND view_name = ?", [table]
-    ).fetchall()
-    paths: list[str] = re.findall(r"'((?:[^']|'')*)'", sql)
-    # The first of the list: the lake's path may hold a star or a bracket, the empty one's name not.
-    found = next(path for path in paths if path.endswith(empty_path(table)))
-    return re.sub(r"\[([*?\[])\]", r"\1", found.replace("''", "'"))
+_NO_LOSSES: Final = Losses()
 
 
 def build_catalog(
-    storage: Storage, state: LakeState, empties: Storage, prices: Sequence[Price] = ()
+    storage: Storage,
+    state: LakeState,
+    empties: Storage,
+    prices: Sequence[Price] = (),
+    losses: Losses = _NO_LOSSES,
 ) -> bytes:
     """Return a catalogue with all views over the files of `state`, as the bytes of its file.
 
     `prices` are those that the view `costs` reckons with. `empties` holds the empty files (see
-    `empty_path`): every view needs one file at least.
+    `empty_path`): every view needs one file at least. `losses`: files that are not at their path.
     LakeUnwritableError if there is no room for temporary files, LakeDamagedError if a listed file
     is missing.
     """
@@ -149,7 +62,11 @@ def build_catalog(
         table: reader(
             [
                 _url(empties, empty_path(table)),
-                *(_url(storage, file.path) for file in state.table_files(table)),
+                *(
+                    _url(storage, place)
+                    for file in state.table_files(table)
+                    if (place := losses.place_of(file.path)) is not None
+                ),
             ]
         )
         for table in SCHEMAS
@@ -181,7 +98,7 @@ def _build(
 ) -> None:
     stamp = CatalogStamp.of(storage, state.number, prices)
     empties = {empty_path(table): empty_file(table) for table in SCHEMAS}
-    with closing(duckdb.connect(config=dict(_SETTINGS))) as connection:
+    with closing(duckdb.connect(config=dict(SETTINGS))) as connection:
         let_read(connection, storage, empties)
         run = connection.execute
         run(f"ATTACH {quoted(path)} AS lake (STORAGE_VERSION '{_STORAGE_VERSION}')")

@@ -1,4 +1,4 @@
-"""The first wall around the SQL of a user: a connection that opens only the files of the views."""
+"""The first protection around a user's SQL: a connection that opens only the views' files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def confine(
 ) -> None:
     """Let a connection open only the files of the lake's views, and lock its configuration.
 
-    `location`: where the lake lies. `temporary`: an existing private folder, the only one where
+    `location`: where the lake is. `temporary`: an existing private folder, the only one where
     DuckDB may write, for what does not fit into memory. With `allow_files` it may open any file;
     `also`: files of the lake that the views do not name.
     """
@@ -41,7 +41,7 @@ def confine(
 
 
 def _files_of_views(connection: duckdb.DuckDBPyConnection, location: str) -> set[str]:
-    """Return the files that the views read, as DuckDB is asked for them and as it opens them."""
+    """Return the files that the views read, as the views name them and as DuckDB opens them."""
     rows = connection.execute(
         "SELECT sql FROM duckdb_views() WHERE database_name = 'lake' AND NOT internal"
     ).fetchall()

@@ -1,4 +1,4 @@
-"""One conversation out of the views: a completion, its messages in order and their parts."""
+"""One conversation from the views: a completion, its messages in order and their parts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class StoredConversation:
     """A completion as the views show it.
 
     `parts` has the content parts of each message by its index; `sizes` the width and height in
-    pixels of each embedded image by its SHA-256; `versions` when a backup saw which change.
+    pixels of each embedded image by its SHA-256; `versions` says when a backup saw which change.
     """
 
     completion: Record
@@ -48,7 +48,7 @@ class StoredConversation:
 def completions_of(
     connection: duckdb.DuckDBPyConnection, completion_id: str, source: str | None = None
 ) -> list[Record]:
-    """Return the completions of an id, oldest first: one for each source (and day) that has it."""
+    """Return the completions with an id, oldest first: one for each source (and day)."""
     found = _records(connection, _COMPLETIONS, {"id": completion_id})
     return [row for row in found if source in (None, row["source"])]
 

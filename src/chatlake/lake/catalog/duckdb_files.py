@@ -1,4 +1,4 @@
-"""DuckDB connections that read a lake wherever it lies, and what went wrong while they read."""
+"""DuckDB connections that read a lake in any storage, and the errors of reading."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _STOPPED: Final = re.compile(
     r"^(KeyboardInterrupt|SystemExit|RunInterruptedError|RunTerminatedError): ?(.*)$", re.MULTILINE
 )
-# Confined, DuckDB takes a file that is not there for a folder, and may not look into that.
+# When confined, DuckDB takes a missing file for a folder, which it may not open.
 _MISSED: Final = re.compile(
     r"\.parquet.*No such file|No files found.*\.parquet|\.parquet/\*\*/\*\.parquet", re.DOTALL
 )
@@ -47,8 +47,8 @@ def let_read(
 def has_moved(error: Exception, location: str) -> bool:
     """Say whether DuckDB missed a file of the lake at `location`, which may have been replaced.
 
-    A run that ends moves replaced files away, and a catalogue from before names them where they
-    were. Opened again the lake shows them where they are; what is lost is missed again.
+    When a run ends, it moves replaced files, and an older catalogue names them at their old paths.
+    If the lake is opened again, it names the new paths; lost files are then missed again.
     """
     text = str(error).partition("\n\nLINE")[0]
     return location in text and _MISSED.search(text) is not None
@@ -57,8 +57,8 @@ def has_moved(error: Exception, location: str) -> bool:
 def raised_while_reading(error: Exception) -> LakeError | None:
     """Return the LakeError that these files raised while DuckDB read them; None if there is none.
 
-    DuckDB keeps its text alone. What a signal's handler raised there is raised again: taken for an
-    error of the lake it would not end the command.
+    DuckDB keeps only the text. What a signal handler raised there is raised again: as an error of
+    the lake it would not end the command.
     """
     if stopped := _STOPPED.search(str(error)):
         _stop(*stopped.groups())

@@ -1,6 +1,6 @@
 """What a list shows of each conversation: the question, the reply, or where the words were found.
 
-Only the beginning of a text, or what stands around the hit, leaves DuckDB: a message may have
+Only the beginning of a text, or the text around the hit, leaves DuckDB: a message may have
 megabytes.
 """
 
@@ -39,9 +39,9 @@ class Excerpt:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a list shows of a conversation; what there is not is None.
+    """What a list shows of a conversation; missing values are None.
 
-    `question`: what a user said last. `reply`: what the first choice says. `called`: names of the
+    `question`: the user's last words. `reply`: what the first choice says. `called`: names of the
     tools that the replies call. `hit`: the text around what was searched for.
     """
 

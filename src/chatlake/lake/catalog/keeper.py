@@ -7,33 +7,45 @@ import tempfile
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 from chatlake.errors import LakeError
-from chatlake.lake.catalog.build import CATALOG, CatalogStamp, build_catalog, empty_path, read_stamp
-from chatlake.lake.files.parts import empty_file
-from chatlake.lake.files.schema import SCHEMAS
+from chatlake.lake.catalog.opening import (
+    CATALOG,
+    CatalogStamp,
+    connect,
+    empty_path,
+    read_prices,
+    read_stamp,
+)
+from chatlake.lake.files.losses import Losses
 from chatlake.model.manifest import LakeState
 from chatlake.model.prices import Price
+from chatlake.model.tables import COLUMNS
 from chatlake.storage.folder import LocalStorage
 from chatlake.storage.interface import Storage
 from chatlake.storage.local_copy import local_copy
 
+if TYPE_CHECKING:
+    import duckdb
+
 # Refreshing during a run costs at most this share of the run's time.
 _SHARE: Final = 0.03
-_EXPECTED_S: Final = 0.25  # what the first takes: a short run writes one, at its end
+_EXPECTED_S: Final = 0.25  # the cost of the first one: a short run writes one, at its end
 
 
 class CatalogKeeper:
-    """Keeps one lake's catalogue true to its state; does nothing where DuckDB cannot read."""
+    """Keeps a lake's catalogue up to date; does nothing if DuckDB cannot read the lake."""
 
-    def __init__(self, storage: Storage, prices: Sequence[Price] = ()) -> None:
+    def __init__(self, storage: Storage, prices: Sequence[Price] | None = None) -> None:
+        """`prices` are for the view `costs`; None: those of the catalogue that is there."""
         self._storage = storage
         self._prices = prices
         self._took_s = _EXPECTED_S
         self._ended_at = time.monotonic()
         self._private: LocalStorage | None = None
-        self._private_number = -1
+        self._private_shows = (-1, Losses())
         self._swapped_in: CatalogStamp | None = None
 
     @property
@@ -43,21 +55,34 @@ class CatalogKeeper:
 
     @property
     def path(self) -> str:
-        """Where the lake's catalogue lies. LakeError where that is not on this machine."""
+        """The path of the lake's catalogue. LakeError if it is not on this machine."""
         path = self._storage.local_path(CATALOG)
         if path is None:
             raise LakeError(f"DuckDB cannot read {self._storage.location}")
         return path
 
     def write_empty_files(self) -> None:
-        """See that the lake has one empty file for each table."""
-        for table in SCHEMAS:
+        """Make sure that the lake has one empty file for each table."""
+        for table in COLUMNS:
             _write_empty_file(self._storage, table)
 
     def is_current(self, state: LakeState) -> bool:
         """Say whether the lake's catalogue shows this commit, at the place where the lake is."""
-        expected = CatalogStamp.of(self._storage, state.number, self._prices)
-        return expected.is_current(self._stamp()) and self._has_empty_files()
+        return self._shows(self._stamp(), state)
+
+    def connect_if_current(self, state: LakeState) -> duckdb.DuckDBPyConnection | None:
+        """Open the lake's catalogue if it is current, as `is_current` says; else None."""
+        import duckdb  # noqa: PLC0415 - only for its errors
+
+        with suppress(duckdb.Error, OSError):
+            connection = connect(self.path, self._storage)
+            try:
+                if self._shows(CatalogStamp.read(connection), state):
+                    return connection
+            except duckdb.Error:
+                pass
+            connection.close()
+        return None
 
     def is_usable(self) -> bool:
         """Say whether it shows some commit at the place where the lake is."""
@@ -71,7 +96,7 @@ class CatalogKeeper:
     def is_elsewhere(self, state: LakeState) -> bool:
         """Say whether it was written for another place: the lake was moved or copied.
 
-        Not where it knows of more commits than there are: then it is evidence of a lost one.
+        False if it knows more commits than exist: then it is evidence of a lost one.
         """
         if not self.is_local:
             return False
@@ -84,7 +109,7 @@ class CatalogKeeper:
     def refresh(
         self, state: LakeState, *, force: bool, may_swap: Callable[[], bool] = lambda: True
     ) -> bool:
-        """Swap in a catalogue of `state`, unless it is there; without `force` not too often.
+        """Swap in a catalogue of `state`, unless it is current; without `force` not too often.
 
         `may_swap` is asked before the lake is touched, and again when the catalogue is built.
         Returns whether it was swapped in.
@@ -97,44 +122,79 @@ class CatalogKeeper:
         if self.is_current(state) or not may_swap():
             return False
         self.write_empty_files()
-        data = build_catalog(self._storage, state, self._storage, self._prices)
+        prices = self._known_prices()
+        data = _built(self._storage, state, self._storage, prices)
         if not may_swap():
             return False
         self._storage.replace(CATALOG, data)
-        self._swapped_in = CatalogStamp.of(self._storage, state.number, self._prices)
+        self._swapped_in = CatalogStamp.of(self._storage, state.number, prices)
         self._ended_at = time.monotonic()
         self._took_s = self._ended_at - begun_at
         return True
 
-    def build_privately(self, state: LakeState) -> str:
-        """Return the path of a catalogue of `state` in a folder that goes with this process."""
+    def build_privately(self, state: LakeState, losses: Losses | None = None) -> str:
+        """Return the path of a catalogue of `state` in a folder that goes with this process.
+
+        `losses`: the files that are not at their path; those that are nowhere are left out.
+        """
         if self._private is None:
             folder = tempfile.mkdtemp(prefix="chatlake-")
             weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
             # The lake's own path below it: all paths of a view must have the same `key=value`s.
             place = self._storage.location.partition("://")[2] or self._storage.location
             self._private = LocalStorage(f"{folder}/{place}")
-            for table in SCHEMAS:
+            for table in COLUMNS:
                 _write_empty_file(self._private, table)
-        if self._private_number != state.number:
-            data = build_catalog(self._storage, state, self._private, self._prices)
+        losses = losses or Losses()
+        if self._private_shows != (state.number, losses):
+            data = _built(self._storage, state, self._private, self._known_prices(), losses)
             self._private.replace(CATALOG, data)
-            self._private_number = state.number
+            self._private_shows = (state.number, losses)
         return f"{self._private.location}/{CATALOG}"
 
     def _stamp(self) -> CatalogStamp | None:
-        # In a bucket a look costs as much as the whole file: what this process put there is known.
+        # In a bucket, a check costs as much as reading the file; what this process put there is
+        # known.
         if not self.is_local and self._swapped_in is not None:
             return self._swapped_in
         with local_copy(self._storage, CATALOG) as path:
             return None if path is None else read_stamp(path)
 
+    def _shows(self, stamp: CatalogStamp | None, state: LakeState) -> bool:
+        return (
+            stamp is not None
+            and stamp == CatalogStamp.of(self._storage, state.number)
+            and stamp.has_prices(self._prices)
+            and self._has_empty_files()
+        )
+
+    def _known_prices(self) -> Sequence[Price]:
+        """Return the prices to reckon with: a caller that knows of none must not lose any."""
+        if self._prices is None:
+            with local_copy(self._storage, CATALOG) as path:
+                self._prices = () if path is None else read_prices(path)
+        return self._prices
+
     def _has_empty_files(self) -> bool:
-        sizes = self._storage.sizes([empty_path(table) for table in SCHEMAS])
-        return len(sizes) == len(SCHEMAS) and all(sizes.values())
+        sizes = self._storage.sizes([empty_path(table) for table in COLUMNS])
+        return len(sizes) == len(COLUMNS) and all(sizes.values())
+
+
+def _built(
+    storage: Storage,
+    state: LakeState,
+    empties: Storage,
+    prices: Sequence[Price],
+    losses: Losses | None = None,
+) -> bytes:
+    from chatlake.lake.catalog.build import build_catalog  # noqa: PLC0415 - Arrow, seldom needed
+
+    return build_catalog(storage, state, empties, prices, losses or Losses())
 
 
 def _write_empty_file(storage: Storage, table: str) -> None:
+    from chatlake.lake.files.parts import empty_file  # noqa: PLC0415 - Arrow, seldom needed
+
     data = empty_file(table)
     try:
         if storage.read(empty_path(table)) == data:

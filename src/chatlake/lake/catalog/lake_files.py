@@ -1,6 +1,6 @@
-"""A lake in a bucket as DuckDB asks for it: a file system of Python, so no extension is needed.
+"""A lake in a bucket for DuckDB: a Python file system, so no extension is needed.
 
-The views name every file, so nothing is searched for, and what has a name never changes.
+The views name every file, so nothing is searched for, and a named file never changes.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class LakeFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
-    """The files of one storage, under the scheme of its URLs, as DuckDB asks for them."""
+    """The files of one storage, under the scheme of its URLs, for DuckDB."""
 
-    cachable = False  # fsspec would hand out one lake's for another's
+    cachable = False  # fsspec would return one lake's instance for another's
 
     def __init__(self, storage: Storage, known: Mapping[str, bytes] | None = None) -> None:
-        """`known`: what some files hold, by path, so that these are not requested."""
+        """`known`: the content of some files, by path, so that they are not requested."""
         super().__init__()
         self.protocol = storage.location.partition("://")[0]
         self._storage = storage
@@ -78,7 +78,7 @@ class LakeFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
         return self._sizes[path]
 
     def modified(self, path: str) -> datetime:
-        """Return the same instant for all: what has a name never changes."""
+        """Return the same instant for all files: a named file never changes."""
         return _LONG_AGO if path else datetime.now(UTC)
 
     def _within(self, path: str) -> str:

@@ -35,7 +35,11 @@ _RUNS: Final[tuple[tuple[str, pa.DataType, str], ...]] = (
     ("rate_limited", COUNT, "Responses 429."),
     ("files_added", COUNT, "Files added to the lake."),
     ("bytes_added", COUNT, "Size of the files added, in bytes."),
-    ("healed_files", COUNT, "Files missing or of another size, whose content was fetched again."),
+    (
+        "healed_files",
+        COUNT,
+        "Files that were missing or had another size, and whose content was fetched again.",
+    ),
     ("error", TEXT, "The error that ended the run, if any."),
     ("redacted", _COUNTS, "Values redacted in what was stored, by kind; NULL if there were none."),
 )

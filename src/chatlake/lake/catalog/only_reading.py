@@ -1,13 +1,13 @@
-"""SQL of a user on a lake's views: what it may do, held by DuckDB and checked on the parsed tree.
+"""SQL of a user on a lake's views: what it may do, enforced by DuckDB and by a check of its tree.
 
-Two walls stand one behind the other. `confine` (confinement.py) shuts the connection: it opens just
-the files that the views name, and its configuration is locked. A file that may be read may also be
+There are two layers. `confine` (confinement.py) restricts the connection: it can open only the
+files that the views name, and its configuration is locked. A file that may be read may also be
 written by COPY, so `checked_question` looks at the tree that DuckDB's parser makes of the text, and
 takes only nodes and table functions that are known to read. The text itself is never searched:
 DuckDB reads comments, strings and quoted names in more ways than an expression can follow.
 
-A PIVOT that finds its columns itself has no tree that DuckDB gives out. Its tokens are checked,
-and it runs as a subquery, in which DuckDB's binder takes no statement that writes.
+For a PIVOT that finds its columns itself, DuckDB returns no tree. Its tokens are checked instead,
+and it runs as a subquery, in which DuckDB's binder accepts no statement that writes.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _READ_ONLY_HINT: Final = (
 _READING_NODES: Final = frozenset(
     {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
 )
-# Every table function that DuckDB 1.5 and 2.0 have and that only reads. One that comes later, or
-# changes settings, or takes a query as a string, is refused.
+# Every table function of DuckDB 1.5 and 2.0 that only reads. Later ones, and those that change
+# settings or take a query as a string, are refused.
 _READING_FUNCTIONS: Final = frozenset(
     """
     collations database_list database_size
@@ -56,7 +56,7 @@ _READING_PRAGMAS: Final = frozenset(
     """.split()  # noqa: SIM905
 )
 _WRITING_WORDS: Final = frozenset({"copy", "insert", "update", "delete", "merge", "truncate"})
-# What a PIVOT that finds its columns itself is made of: MULTI in DuckDB 2, its parts in 1.5.
+# The node types of a PIVOT that finds its columns itself: MULTI in DuckDB 2, its parts in 1.5.
 _MULTI: Final = getattr(duckdb.StatementType, "MULTI", None)
 _PARTS_OF_PIVOT: Final = frozenset(
     {
@@ -85,7 +85,7 @@ def checked_question(connection: duckdb.DuckDBPyConnection, query: str) -> Quest
         raise UsageError("the query is empty", hint="Give one SELECT.")
     kinds = [statement.type for statement in statements]
     if kinds == [duckdb.StatementType.SELECT]:
-        # Without a `;` or a comment at its end, and a PRAGMA of DuckDB 1.5 as what it stands for.
+        # Without a `;` or a comment at its end; a PRAGMA of DuckDB 1.5 as what it means.
         text = without_end(statements[0].query)
         _require_reading_tree(connection, text)
         return Question(text, is_select=True)
@@ -97,7 +97,7 @@ def checked_question(connection: duckdb.DuckDBPyConnection, query: str) -> Quest
         return _checked_pivot(connection, query, kinds)
     if len(kinds) > 1:
         raise UsageError(
-            f"expected one statement, got {len(kinds)}", hint="Ask one question at a time."
+            f"expected one statement, got {len(kinds)}", hint="Run one statement at a time."
         )
     if first == "pragma" and len(words) > 1 and words[1].text in _READING_PRAGMAS:
         return Question(query)
@@ -113,7 +113,7 @@ def require_condition(connection: duckdb.DuckDBPyConnection, condition: str) -> 
 def _checked_explain(
     connection: duckdb.DuckDBPyConnection, query: str, words: list[Word]
 ) -> Question:
-    """EXPLAIN ANALYZE runs what it explains, so that is checked as if it stood alone."""
+    """EXPLAIN ANALYZE runs the query it explains, so the query is checked as if it stood alone."""
     analyze = len(words) > 1 and words[1].text == "analyze"
     rest = query[words[1 if analyze else 0].end :]
     options = _options_of_explain(rest)

@@ -1,9 +1,9 @@
-"""The questions that analysts ask most: one file of SQL each, with its parameters.
+"""The questions that analysts ask most: one SQL file each, with its parameters.
 
 A file begins with comments: what the question answers, then one line for each parameter
 (`-- since DATE: The first day to count.`), then `-- needs: NAME` for those that have no default. In
-the SQL a parameter is `$name`. A line with a parameter that was not given is left out, so a
-condition takes a line of its own.
+the SQL a parameter is `$name`. A line with a parameter that was not given is left out, so each
+condition has its own line.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PLACE: Final = re.compile(r"\$(\w+)")
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of a question; `default` is None where the question does without it."""
+    """A parameter of a question; `default` is None if the parameter is optional."""
 
     name: str
     kind: str
@@ -87,7 +87,7 @@ class ReadyQuestion:
 
 @cache
 def ready_questions() -> dict[str, ReadyQuestion]:
-    """Return every question by its name, in the order of the alphabet."""
+    """Return every question by its name, in alphabetical order."""
     folder = files(__package__).joinpath("questions")
     found = (
         _parsed(file.name.removesuffix(".sql"), file.read_text(encoding="utf-8"))

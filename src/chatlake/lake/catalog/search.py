@@ -1,8 +1,8 @@
-"""Which completions a reader wants to see, newest first, and which days were looked at for that.
+"""Which completions a reader wants to see, newest first, and which days were searched.
 
 A lake has years, a reader wants fifty rows. So days are read in windows of 1, 3, 9 … days, from the
-newest on, until enough rows are found or the reader's patience would end. What was not looked at
-is part of the answer, so that "not in the last thirteen days" is not taken for "nowhere".
+newest on, until enough rows are found, or the next window would take too long. The result says
+which days were not searched, so "not in the last thirteen days" is not taken for "nowhere".
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TERM: Final = re.compile(r'"([^"]*)"?|(\S+)')
 
 @dataclass(frozen=True, slots=True)
 class ListRow:
-    """A completion in a list. `hit`: the first message that holds what was searched for."""
+    """A completion in a list. `hit`: the first message that contains the words."""
 
     source: str
     day: date
@@ -43,16 +43,16 @@ class ListRow:
 
     @property
     def place(self) -> Place:
-        """Where it stands in the list."""
+        """Its place in the list."""
         return Place(self.created_us, self.source, self.completion_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The rows found, and the days looked at for them.
+    """The rows found, and the days searched.
 
-    `newest`, `oldest`: the first and last day looked at; None if there was none. `days_left`: how
-    many days with completions were not. `next_place`: where to go on; None at the end.
+    `newest`, `oldest`: the first and last day searched; None if none was. `days_left`: how many
+    days with completions were not searched. `next_place`: where to continue; None at the end.
     """
 
     rows: tuple[ListRow, ...]
@@ -64,7 +64,7 @@ class Found:
 
 
 def terms(text: str) -> tuple[str, ...]:
-    """Return the words of what was typed; what stands in double quotes is one word."""
+    """Return the words that were typed; text in double quotes is one word."""
     found = (match[1] if match[1] is not None else match[2] for match in _TERM.finditer(text))
     return tuple(word.strip() for word in found if word.strip())[:MOST_WORDS]
 
@@ -99,7 +99,7 @@ def find(
     """Return up to `count` completions that meet `criteria`, newest first, older than `before`.
 
     `days`: those that have completions, newest first. Without `patience_s` (seconds) all days are
-    looked at if need be; with it the search ends before a window that is likely to exceed it.
+    searched if necessary; with it, the search ends before a window that is likely to exceed it.
     `on_window` is called with the newest and the oldest day of a window before it is read.
     """
     wanted = [day for day in days if _is_wanted(day, criteria, before)]

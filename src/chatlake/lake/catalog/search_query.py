@@ -15,9 +15,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """What a reader asks for; what is empty or None does not matter.
+    """What a reader asks for; empty or None means no restriction.
 
-    `since` and `until` are UTC days, both included. `value` counts only together with `key`.
+    `since` and `until` are UTC days, both included. `value` applies only together with `key`.
     """
 
     words: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class Place:
     def newest_day(self) -> date:
         """The newest UTC day with rows after it; those without a time count as of 1970-01-01."""
         created_us = self.created_us or 0
-        if not self.source:  # no row stands at this time itself
+        if not self.source:  # no row has exactly this time
             created_us -= 1
         return datetime.fromtimestamp(created_us // 1_000_000, UTC).date()
 
@@ -88,7 +88,7 @@ def list_query(
 
 
 def pattern(word: str) -> str:
-    """Return the regular expression that finds a word, of those that DuckDB and Python know."""
+    """Return a regular expression that finds a word, in the syntax of both DuckDB and Python."""
     return re.escape(word)
 
 
@@ -131,7 +131,7 @@ def _message_conditions(criteria: Criteria, parameters: dict[str, Any]) -> list[
     conditions = []
     for number, word in enumerate(criteria.words):
         parameters[f"word_{number}"] = pattern(word)
-        # RE2 takes half the time of ILIKE, and no input makes it slow.
+        # RE2 needs half the time of ILIKE, and no input makes it slow.
         places = (
             f"regexp_matches({place}, $word_{number}, 'i')"
             for place in ("text", "refusal", "tool_calls::VARCHAR")

@@ -25,7 +25,10 @@ def to_table(table: str, columns: dict[str, list[Any]]) -> pa.Table:
 
 
 def to_tables(table: str, columns: dict[str, list[Any]]) -> Iterator[pa.Table]:
-    """Build Arrow tables as `to_table`: of images several small ones, since each is a copy."""
+    """Build Arrow tables as `to_table` does.
+
+    For images, several small ones, because each is a copy.
+    """
     if table != IMAGES:
         yield to_table(table, columns)
         return
@@ -47,7 +50,7 @@ def to_values(column: pa.ChunkedArray[Any]) -> list[Any]:
 
 def _to_array(values: list[Any], kind: pa.DataType) -> pa.Array[Any] | pa.ChunkedArray[Any]:
     if kind == JSON:
-        # Arrow's stubs know neither what an extension array is made of nor chunks of it.
+        # Arrow's stubs know neither the storage of an extension array nor its chunks.
         stored: Any = _to_array(values, JSON.storage_type)
         chunks = stored.chunks if isinstance(stored, pa.ChunkedArray) else [stored]
         json: Any = JSON

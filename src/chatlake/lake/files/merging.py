@@ -20,7 +20,7 @@ from chatlake.model.tables import IMAGES
 from chatlake.storage.interface import Storage
 
 _GROUP_BYTES: Final = parts.MAX_GROUP_BYTES // 2
-"""A merge has two groups in memory, and what is written of one: less than a backup needs."""
+"""A merge has two row groups in memory, and one being written: less than a backup needs."""
 
 
 def merge(storage: Storage, files: Merge) -> PartFile:
@@ -39,7 +39,7 @@ def merge(storage: Storage, files: Merge) -> PartFile:
     )
     rows = 0 if written is None else written.rows
     if written is None or rows != expected:
-        # Their hashes were right a moment ago, so this is the disk or the memory of the machine.
+        # Their hashes were right a moment ago, so the machine's disk or memory is at fault.
         raise LakeDamagedError(
             f"{storage.location}/{files.files[0].path} and those beside it give {rows} rows of "
             f"the {expected} that were committed"
@@ -48,7 +48,7 @@ def merge(storage: Storage, files: Merge) -> PartFile:
 
 
 def full_groups(table: str, groups: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Join row groups: each but the last has all rows that one may have, or over half the bytes."""
+    """Join row groups: each but the last has the maximum of rows, or over half the bytes."""
     limit = parts.MAX_IMAGE_GROUP_BYTES if table == IMAGES else _GROUP_BYTES
     held: list[pa.Table] = []
     rows = octets = 0

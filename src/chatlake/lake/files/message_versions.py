@@ -1,7 +1,7 @@
 """The messages that the lake holds of single completions, and those that it is about to lose.
 
-A day may hold gigabytes of messages, of which a handful of completions were edited. So files are
-read by row groups, ids first; a group without any of the ids is read no further.
+A day may have gigabytes of messages, but only a handful of edited completions. So files are read by
+row groups, ids first; of a group without any of the ids, nothing else is read.
 """
 
 from __future__ import annotations

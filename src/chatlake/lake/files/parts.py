@@ -1,4 +1,4 @@
-"""Part files: Parquet written once, with size and SHA-256 known when it is durable.
+"""Part files: Parquet files, written once; size and SHA-256 are known when a file is durable.
 
 zstd level 3; row groups of at most 50,000 rows and about 64 MiB of data (16 MiB of images); bloom
 filters on the ids, so that a look-up of one id skips nearly every row group.
@@ -35,7 +35,7 @@ MAX_GROUP_ROWS: Final = 50_000
 MAX_GROUP_BYTES: Final = 64 << 20
 MAX_IMAGE_GROUP_BYTES: Final = 16 << 20
 BLOOM_FALSE_POSITIVES: Final = 0.01
-# A damaged footer may name a column or a time zone by what is no text or no zone.
+# A damaged footer may contain a column name or a time zone that is invalid.
 _UNREADABLE: Final = (pa.ArrowException, EOFError, UnicodeDecodeError, UnknownTimeZoneError)
 
 
@@ -49,7 +49,7 @@ def write_part(
 ) -> PartFile | None:
     """Write one durable part file of `batches` (same schema); None, and no file, without rows.
 
-    Each batch begins a row group. `expected_rows` in all (as a rule those of the first batch) sizes
+    Each batch begins a row group. `expected_rows` in all (usually those of the first batch) sizes
     the bloom filters.
     """
     batches = (batch for batch in batches if batch.num_rows)
@@ -92,7 +92,7 @@ def write_part(
 
 
 def row_groups(table: str, rows: pa.Table) -> Iterator[pa.Table]:
-    """Cut rows into row groups: by count first, then by halves until each is small enough."""
+    """Split rows into row groups: by count first, then in halves until each is small enough."""
     limit = MAX_IMAGE_GROUP_BYTES if table == IMAGES else MAX_GROUP_BYTES
     for start in range(0, rows.num_rows, MAX_GROUP_ROWS):
         yield from _halve(rows.slice(start, MAX_GROUP_ROWS), limit)
@@ -135,13 +135,13 @@ def open_part(
 def read_columns(storage: Storage, file: PartFile, *names: str) -> list[list[Any]]:
     """Read some columns of a part file: plain values, times as microseconds since 1970.
 
-    LakeDamagedError, naming it, if it is missing or altered so that the answer would be another.
+    Raises LakeDamagedError, naming the file, if it is missing or its content was altered.
     """
     with open_part(storage, file.path) as part:
         if not set(names) <= set(part.schema_arrow.names):
             raise LakeDamagedError(f"{storage.location}/{file.path} has other columns than written")
         rows = part.read(columns=list(names))
-        # A page's checksum says nothing of its header: a damaged one may hide the page's rows.
+        # A page's checksum does not cover its header: a damaged header may hide the page's rows.
         if rows.num_rows != file.rows:
             raise LakeDamagedError(
                 f"{storage.location}/{file.path} was altered: "
@@ -151,7 +151,7 @@ def read_columns(storage: Storage, file: PartFile, *names: str) -> list[list[Any
 
 
 class _HashingSink:
-    """A file to write to that hashes and counts what passes."""
+    """A file to write to that hashes and counts the bytes."""
 
     closed = False
 
@@ -178,7 +178,7 @@ class _HashingSink:
         return False
 
     def close(self) -> None:
-        """Stay open: who opened the file closes it, after fsync."""
+        """Stay open: the caller that opened the file closes it, after fsync."""
 
 
 def _open_writer(sink: BinaryIO, schema: pa.Schema, table: str, rows: int) -> pq.ParquetWriter:

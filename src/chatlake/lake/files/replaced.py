@@ -1,7 +1,7 @@
-"""Where a data file lies: at its own path, or below `replaced/` once no manifest lists it.
+"""Where a data file is: at its own path, or below `replaced/` once no manifest lists it.
 
 So a plain glob over a table's folder finds what the newest manifest lists, and nothing else. A
-reader that still works on an older commit finds a file here when it has moved meanwhile.
+reader that still works on an older commit finds moved files there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ FOLDER: Final = "replaced"
 
 
 def replaced_path(path: str) -> str:
-    """Return where a file goes that had this path while it was listed."""
+    """Return the path below `replaced/` for a file that had this path while it was listed."""
     return f"{FOLDER}/{path}"
 
 
@@ -24,7 +24,7 @@ def listed_path(path: str) -> str:
 
 
 def open_listed(storage: Storage, path: str) -> BinaryIO:
-    """Open a file that some commit lists, wherever it lies. FileNotFoundError if nowhere."""
+    """Open a file that some commit lists, wherever it is. FileNotFoundError if nowhere."""
     try:
         return storage.open_input(path)
     except FileNotFoundError:
@@ -32,7 +32,7 @@ def open_listed(storage: Storage, path: str) -> BinaryIO:
 
 
 def read_listed(storage: Storage, path: str) -> bytes:
-    """Return a file that some commit lists, wherever it lies. FileNotFoundError if nowhere."""
+    """Return a file that some commit lists, wherever it is. FileNotFoundError if nowhere."""
     try:
         return storage.read(path)
     except FileNotFoundError:
@@ -40,7 +40,7 @@ def read_listed(storage: Storage, path: str) -> bytes:
 
 
 def url_of_listed(storage: Storage, path: str) -> str | None:
-    """Return the name by which DuckDB reads a file that some commit lists, where it lies now."""
+    """Return the name by which DuckDB reads a file that some commit lists, where it is now."""
     moved = storage.local_path(path) is not None and storage.size(path) is None
     return storage.url(replaced_path(path) if moved else path)
 

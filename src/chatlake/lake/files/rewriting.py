@@ -1,7 +1,7 @@
-"""Part files written anew with other rows: each function returns what was written, and what goes.
+"""Rewriting part files with other rows: each function returns the new files and the replaced paths.
 
-Nothing lists the new files yet: that is the commit's. What is read for it is hashed first: rows of
-an altered file must not get a new, right hash.
+Nothing lists the new files yet; the commit does that. Files are hashed before they are read,
+because rows of an altered file must not get a new, valid hash.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ Rewritten = tuple[list[PartFile], list[str]]
 def without(
     storage: Storage, files: Iterable[PartFile], column: str, unwanted: Container[str]
 ) -> Rewritten:
-    """Rewrite those of `files` whose `column` holds an unwanted value, without these rows.
+    """Rewrite those of `files` whose `column` has an unwanted value, without these rows.
 
-    A file left empty is only to be removed.
+    A file left without rows is only removed.
     """
     written: list[PartFile] = []
     removed: list[str] = []
@@ -61,9 +61,10 @@ def with_nulls(storage: Storage, files: Iterable[PartFile], column: str) -> Rewr
 def marked_deleted(
     storage: Storage, files: Iterable[PartFile], completion_ids: Container[str], deleted_at: int
 ) -> Rewritten:
-    """Rewrite those of `files` that hold such completions, with `deleted_at` (microseconds).
+    """Rewrite those of `files` that have such completions, with `deleted_at` (microseconds).
 
-    Always after the completion's `synced_at`: a clock that was put back turns no history round.
+    It is always after the completion's `synced_at`, so a clock that was put back does not reverse
+    the history.
     """
     written: list[PartFile] = []
     removed: list[str] = []

@@ -1,7 +1,7 @@
-"""The columns of every table: Arrow types, and one sentence on each for readers of the schema.
+"""The columns of every table: Arrow types, and one sentence about each for readers of the schema.
 
 `source` and `created_date` are not columns of the files: the folder names carry them. Every file of
-a table has exactly these columns, which lets the views bind by reading one file instead of all.
+a table has exactly these columns, so the views need to open only one file to plan a query.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PARTITION_COLUMNS: Final[dict[str, str]] = {
     "source": "Name of the source in the configuration; with completion_id the completion's key.",
     "created_date": "UTC date of the completion's creation; the partition.",
 }
-_ID: Final = "Id of the completion, as the API gave it."
+_ID: Final = "Id of the completion, as the API sent it."
 _CREATED: Final = "When the API created the completion, UTC."
 _MODEL: Final = "Model that answered, as the API named it."
 _EXACT: Final = (
@@ -65,7 +65,7 @@ _TABLES: Final[dict[str, tuple[_Column, ...]]] = {
         ("presence_penalty", REAL, "Presence penalty of the request."),
         ("frequency_penalty", REAL, "Frequency penalty of the request."),
         ("seed", COUNT, "Seed of the request."),
-        ("tool_choice", JSON, "Which tool the model was to call, as the API sent it."),
+        ("tool_choice", JSON, "Which tool the model was asked to call, as the API sent it."),
         ("tools", JSON, "Tools that were offered, as the API sent them."),
         ("response_format", JSON, "Format that was asked for, as the API sent it."),
         ("input_user", TEXT, "End user that the request named."),
@@ -75,7 +75,11 @@ _TABLES: Final[dict[str, tuple[_Column, ...]]] = {
         ("image_count", SMALL, "Number of image parts."),
         ("first_seen_at", TIME, "When a backup first stored the completion, UTC."),
         ("synced_at", TIME, "When a backup last stored this version of it, UTC."),
-        ("deleted_at", TIME, "When it was found gone at the source, UTC; NULL while it is there."),
+        (
+            "deleted_at",
+            TIME,
+            "When it was found deleted at the source, UTC; NULL while it is there.",
+        ),
         ("run_id", TEXT, "Run that stored this version."),
         ("raw", JSON, "The completion as the API sent it; stored images replaced by references."),
         ("raw_exact", TEXT, _EXACT),
@@ -89,7 +93,7 @@ _TABLES: Final[dict[str, tuple[_Column, ...]]] = {
         ("choice_index", SMALL, "Index of the choice of an output message; NULL for inputs."),
         ("role", TEXT, "Role of the author: system, developer, user, assistant, tool, and others."),
         ("name", TEXT, "Name of the author, if one was given."),
-        ("content", TEXT, "What the API's content holds."),
+        ("content", TEXT, "Value of the API's content field."),
         ("text", TEXT, "The text to read: texts of the parts joined by newlines, else content."),
         ("refusal", TEXT, "The model's refusal."),
         ("tool_call_id", TEXT, "Tool call that this message answers."),
@@ -107,7 +111,7 @@ _TABLES: Final[dict[str, tuple[_Column, ...]]] = {
         ("completion_id", TEXT, _ID),
         ("message_id", TEXT, "Id of the message."),
         ("message_index", SMALL, "Position of the message in the conversation from 0."),
-        ("direction", TEXT, "'input' or 'output', as the message's."),
+        ("direction", TEXT, "'input' or 'output', as in the message."),
         ("part_index", SMALL, "Position of the part in the message from 0."),
         ("type", TEXT, "Type of the part as the API named it: text, image_url, and others."),
         ("text", TEXT, "Text of a text part."),
@@ -145,7 +149,7 @@ _TABLES: Final[dict[str, tuple[_Column, ...]]] = {
         ("message_index", SMALL, "Position in the conversation from 0, as it was."),
         ("direction", TEXT, "'input' (from /messages) or 'output' (from choices)."),
         ("role", TEXT, "Role of the author."),
-        ("content", TEXT, "What the API's content held."),
+        ("content", TEXT, "Value of the API's content field."),
         ("text", TEXT, "The text to read: texts of the parts joined by newlines, else content."),
         ("created_at", TIME, _CREATED),
         ("raw", JSON, "The message as the API sent it; stored images replaced by references."),
@@ -167,7 +171,7 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
 """Table -> Arrow schema; each field's metadata holds its `description`."""
 
 ID_COLUMNS: Final = ("completion_id", "message_id", "sha256", "image_sha256")
-"""Columns that get a bloom filter: what single rows are looked up by."""
+"""Columns that get a bloom filter: those by which single rows are looked up."""
 
 FEW_VALUED_COLUMNS: Final = frozenset({
     "change", "created_at", "direction", "finish_reason", "finish_reasons", "first_seen_at",

@@ -1,4 +1,4 @@
-"""Part files whose rows are passed on: hashed first, so that no altered byte gets a right hash."""
+"""Part files whose rows are passed on: hashed first, so that no altered byte gets a valid hash."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CHUNK_BYTES: Final = 1 << 20
 
 @contextmanager
 def open_unaltered(storage: Storage, file: PartFile) -> Iterator[pq.ParquetFile]:
-    """Open a part file after its bytes were found to be those that were committed.
+    """Open a part file after checking that its bytes are those that were committed.
 
     From a bucket it is fetched once, into memory or a temporary file. LakeDamagedError names it.
     """
@@ -49,7 +49,7 @@ def open_unaltered(storage: Storage, file: PartFile) -> Iterator[pq.ParquetFile]
 def require_unaltered(storage: Storage, file: PartFile, copy: BinaryIO | None = None) -> None:
     """LakeDamagedError, naming the file, if its bytes are not those that were committed.
 
-    `copy` gets all of them; OSError where it cannot.
+    `copy` gets all of them; OSError if it cannot.
     """
     digest = hashlib.sha256()
     for chunk in _chunks(storage, file):

@@ -36,7 +36,7 @@ from chatlake.storage.bucket.object_store import (
     upload_s,
 )
 
-# It warns at length of each way to log in that is not there; the error itself says it once.
+# It warns at length about each missing way to log in; the error itself says it once.
 logging.getLogger("azure.identity").setLevel(logging.CRITICAL)
 
 _WRONG_CREDENTIALS: Final = {
@@ -66,8 +66,8 @@ class AzureStore:
             use_listings_cache=False,
             skip_instance_cache=True,
         )
-        # adlfs passes no options on, and by itself the library tries for more than a minute.
-        # Again after 1, 3, 5 and 9 seconds, give or take three.
+        # adlfs passes on no options, and by default the library tries for more than a minute.
+        # Retries after 1, 3, 5 and 9 seconds, give or take three.
         retries = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=4)
         given = self.filesystem.service_client
         self.filesystem.service_client = BlobServiceClient(
@@ -103,7 +103,10 @@ class AzureStore:
         return str(answer["etag"])
 
     def copy(self, key: str, new_key: str, size: int) -> None:
-        """Write a blob under a second key: fetched and sent, since Azure's own copy ends later."""
+        """Write a blob under a second key.
+
+        It is downloaded and uploaded, because Azure's own copy is asynchronous.
+        """
         data = self.filesystem.cat_file(key, timeout=upload_s(size))
         self.put(new_key, bytes(data))
 
@@ -130,7 +133,7 @@ class AzureStore:
         return Stat(str(found.etag), found.size, found.last_modified, time_of(headers))
 
     def list(self, start: str) -> list[ListedObject]:
-        """Return every blob below a folder; adlfs would hide that there is no container."""
+        """Return every blob below a folder; adlfs would hide a missing container."""
         return sync(self.filesystem.loop, self._list, start, timeout=LIST_S)  # type: ignore[no-any-return]
 
     async def _list(self, start: str) -> builtins.list[ListedObject]:
@@ -147,7 +150,7 @@ class AzureStore:
         """Say why Azure refused."""
         code = _code(error)
         is_unknown = isinstance(error, ClientAuthenticationError | ValueError)
-        # Azurite has one word for a wrong key and for a missing right.
+        # Azurite uses the same code for a wrong key and a missing permission.
         if code in _DENIED and _NO_LOGIN not in str(error):
             return "denied"
         if is_unknown or code in _DENIED | _WRONG_CREDENTIALS:
@@ -159,7 +162,7 @@ class AzureStore:
 
 
 def _code(error: BaseException) -> str:
-    """Return Azure's word for an error, itself or its cause; empty if it is none of Azure's."""
+    """Return Azure's code for an error or its cause; empty if it is not Azure's."""
     for problem in (error, error.__cause__, error.__context__):
         if isinstance(problem, HttpResponseError):
             code = getattr(problem, "error_code", None)

@@ -33,7 +33,7 @@ from chatlake.storage.bucket.object_store import (
     upload_s,
 )
 
-# It writes a traceback of what it raises, too.
+# It also logs a traceback of what it raises.
 logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
 
 _EMULATOR: Final = "STORAGE_EMULATOR_HOST"
@@ -94,7 +94,7 @@ class GcsStore:
         return str(answer["generation"])
 
     def copy(self, key: str, new_key: str, size: int) -> None:
-        """Write an object under a second key; Google does it by itself."""
+        """Write an object under a second key; Google copies it on the server."""
         self.filesystem.cp_file(key, new_key, timeout=upload_s(size))
 
     def stat(self, key: str) -> Stat | None:
@@ -113,7 +113,7 @@ class GcsStore:
         )
 
     def list(self, start: str) -> Iterator[ListedObject]:
-        """Yield every object below a folder; gcsfs would hide that there is no bucket."""
+        """Yield every object below a folder; gcsfs would hide a missing bucket."""
         bucket, _, prefix = start.partition("/")
         token = None
         while True:

@@ -1,8 +1,8 @@
 """The lock of a lake in an object store: a lease, which its holder renews and others may take over.
 
 `lock.json` names the holder. It is written only by compare and swap, so only one of several runs
-gets it. It is never deleted; a free lease says that it is free. A lease expires if it is not
-renewed for its length. The store's own clock counts, because those of the machines may differ.
+gets it. It is never deleted; a free lease is marked as free. A lease expires if it is not renewed
+for its length. Only the store's clock matters, because those of the machines may differ.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ LEASE_S: Final = 60.0
 _RENEWALS: Final = 3  # in the length of a lease
 _SLACK_S: Final = 2.0  # the stores' times are whole seconds
 _TRIES: Final = 5
-_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # goes on while asleep
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # continues during sleep
 
 logger = logging.getLogger(__name__)
 
 
 class LeaseRecord(msgspec.Struct, frozen=True):
-    """What `lock.json` holds; `token` is empty when the lock is free.
+    """The content of `lock.json`; `token` is empty when the lock is free.
 
     `expires_at` is by the holder's clock, for people. `machine`, `process_start`: see
-    `this_machine`. `renewals` makes every version of the object another one.
+    `this_machine`. `renewals` makes every version of the object different.
     """
 
     host: str
@@ -53,7 +53,7 @@ class LeaseRecord(msgspec.Struct, frozen=True):
 
     @property
     def holder(self) -> LockHolder:
-        """Who holds it, or held it last."""
+        """The holder, or the last one."""
         return LockHolder(self.host, self.pid, self.started_at, self.run_id)
 
 
@@ -82,10 +82,10 @@ class Lease:
     def take(
         cls, store: ObjectStore, key: str, place: str, holder: LockHolder, lease_s: float
     ) -> Lease:
-        """Take the lease, if need be over from one that has run out or whose process is dead.
+        """Take the lease; if necessary, take over one that has expired or whose process is dead.
 
-        LakeLockedError, naming the holder; LakeUnwritableError where the store writes in spite of a
-        condition that does not hold: two runs could then overwrite each other's commits.
+        LakeLockedError, naming the holder; LakeUnwritableError if the store writes although a
+        condition does not hold: two runs could then overwrite each other's commits.
         """
         record = LeaseRecord(
             holder.host,
@@ -105,7 +105,7 @@ class Lease:
                 raise _locked(place, other)
             version = store.put_if(key, data, None if seen is None else seen[0].version)
             if version is None and (again := _look(store, key)) is not None:
-                # It may be this very write: its answer was lost, and the library wrote once more.
+                # It may be our own write: its response was lost, and the library wrote again.
                 version = again[0].version if again[1].token == record.token else None
             if version is not None:
                 _require_conditions(store, key, place, data)
@@ -116,7 +116,7 @@ class Lease:
 
     @staticmethod
     def holder(store: ObjectStore, key: str) -> LockHolder | None:
-        """Return who holds the lease; None if it is free, has run out, or its process is dead."""
+        """Return who holds the lease; None if it is free, has expired, or its process is dead."""
         seen = _look(store, key)
         record = None if seen is None else _in_force(*seen)
         return None if record is None else record.holder
@@ -133,13 +133,13 @@ class Lease:
             self._renew()
 
     def release(self) -> None:
-        """Free the lock, if it is still this one's."""
+        """Release the lock, if this process still has it."""
         if not self.is_own:
             return
         self._ended.set()
         self._thread.join()
         free = msgspec.structs.replace(self._record, token="", renewals=self._record.renewals + 1)
-        with suppress(*self._store.errors):  # then it runs out
+        with suppress(*self._store.errors):  # then it expires
             self._store.put_if(self._key, msgspec.json.encode(free), self._version)
 
     def _keep(self) -> None:
@@ -164,7 +164,7 @@ class Lease:
                 seen = _look(self._store, self._key)
                 if seen is None or seen[1].token != self._record.token:
                     raise self._lost(None if seen is None else seen[1])
-                version = seen[0].version  # an earlier renewal, whose answer was lost
+                version = seen[0].version  # an earlier renewal, whose response was lost
             self._record, self._version = record, version
             self._renewed_at = time.clock_gettime(_CLOCK)
 
@@ -178,7 +178,7 @@ class Lease:
 
 
 def _look(store: ObjectStore, key: str) -> tuple[Stat, LeaseRecord] | None:
-    """Return the lock and its version, which is not newer than what was read: a swap is safe."""
+    """Return the lock and its version, which is never newer than the content: a swap is safe."""
     stat = store.stat(key)
     if stat is None:
         return None
@@ -196,7 +196,7 @@ def _in_force(stat: Stat, record: LeaseRecord) -> LeaseRecord | None:
 
 
 def _is_dead(record: LeaseRecord) -> bool:
-    """Whether its process ran on this machine, and runs no more."""
+    """Whether its process ran on this machine and has ended."""
     if not record.process_start or record.machine != machine_id():
         return False
     return process_start(record.pid) != record.process_start

@@ -1,7 +1,7 @@
-"""What a lake needs of an object store beyond what fsspec says of all of them.
+"""What a lake needs from an object store beyond fsspec.
 
-Two things: an object's version, with the store's own idea of the time; and a write that happens
-only while the version is the expected one (compare and swap). Commits and the lock stand on it.
+Two things: an object's version, with the store's time; and a write that happens only if the version
+is the expected one (compare and swap). Commits and the lock rely on it.
 """
 
 from __future__ import annotations
@@ -15,18 +15,17 @@ from typing import Any, ClassVar, Final, Literal, Protocol
 
 PART_BYTES: Final = 8 << 20
 LARGE_BYTES: Final = 2 * PART_BYTES
-"""What is larger is uploaded in parts of `PART_BYTES`."""
+"""Larger objects are uploaded in parts of `PART_BYTES`."""
 
 CONDITIONAL_S: Final = 30.0
-"""What a conditional write takes at most, every try counted.
-
-With the age that a lease has when it is confirmed this is less than its length: no late write of a
-run arrives after another may have taken over.
+"""The longest that a conditional write takes, including all tries. Together with the age of a lease
+when it is confirmed, this is less than the lease's length. So no late write of a run arrives after
+another may have taken over.
 """
 ANSWER_S: Final = 60.0
-"""What any other request takes at most, of up to `PART_BYTES`, every try counted."""
+"""The longest that any other request takes, of up to `PART_BYTES`, including all tries."""
 LIST_S: Final = 600.0
-"""What a list takes at most, of any number of pages."""
+"""The longest that a list takes, of any number of pages."""
 
 NO_CONDITIONS: Final = (
     "{} does not support conditional writes: two runs at once could overwrite each other's commits"
@@ -36,12 +35,14 @@ CONDITIONS: Final = "Put the lake on a store with conditional writes (If-None-Ma
 Buffer = bytes | mmap
 
 Refusal = Literal["credentials", "bucket", "denied", "unreachable", "unsupported", "other"]
-"""Why a store refused: no or wrong credentials, no such bucket, a right is missing, no answer."""
+"""Why a store refused: missing or wrong credentials, no such bucket, missing permission, no
+response.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """One version of an object: its size in bytes, when it was written, and what time it is.
+    """One version of an object: its size in bytes, when it was written, and the current time.
 
     Both times are by the store's clock, UTC.
     """
@@ -62,11 +63,12 @@ class ListedObject:
 
 
 class ObjectStore(Protocol):
-    """One cloud's objects. `key`: bucket and name, as fsspec has it: `bucket/lake/lock.json`.
+    """One cloud's objects.
 
-    Whatever fails is one of `errors`, or FileNotFoundError for what is absent. Passing errors are
-    retried by the cloud's own library, within the limits above. `no_version`: one that no object
-    has. `filesystem` takes a `timeout` (seconds) for each call, as all of fsspec's that wait do.
+    `key`: bucket and name, as in fsspec: `bucket/lake/lock.json`. Failures raise one of `errors`,
+    or FileNotFoundError for an absent object. The cloud's own library retries temporary errors,
+    within the limits above. `no_version`: a version that no object has. `filesystem` takes a
+    `timeout` (seconds) for each call, as all of fsspec's that wait do.
     """
 
     errors: ClassVar[tuple[type[Exception], ...]]
@@ -82,15 +84,16 @@ class ObjectStore(Protocol):
     def put(self, key: str, data: Buffer) -> None:
         """Write an object, new or in place of another; a large one in parts.
 
-        It is there when all of it is. `data`: bytes, or from `LARGE_BYTES` on a mapped file.
+        It appears when the upload is complete. `data`: bytes, or from `LARGE_BYTES` on a mapped
+        file.
         """
         ...
 
     def put_if(self, key: str, data: bytes, version: str | None) -> str | None:
         """Write an object whose version is `version` (None: that is absent).
 
-        Returns the new version; None, and nothing changed, if it is another. Of several at the
-        same instant one succeeds.
+        Returns the new version; None, and nothing changed, if the version differs. If several write
+        at the same instant, one succeeds.
         """
         ...
 
@@ -105,7 +108,7 @@ class ObjectStore(Protocol):
     def list(self, start: str) -> Iterable[ListedObject]:
         """Return every object whose key begins with `start`, `bucket/folder/`, in any order.
 
-        None below an absent folder. Whatever fails is no FileNotFoundError but for the bucket.
+        None below an absent folder. FileNotFoundError only if the bucket is missing.
         """
         ...
 
@@ -116,12 +119,12 @@ class ObjectStore(Protocol):
 
 
 def upload_s(size: int) -> float:
-    """Return what the upload of an object of `size` bytes takes at most, in seconds."""
+    """Return the longest that the upload of an object of `size` bytes takes, in seconds."""
     return ANSWER_S * (1 + size // PART_BYTES)
 
 
 def time_of(headers: Mapping[str, str]) -> datetime:
-    """Return the time of an answer by its header `Date`, UTC; this machine's where it has none."""
+    """Return the time of a response by its header `Date`, UTC; this machine's if it has none."""
     given = {name.lower(): value for name, value in headers.items()}.get("date")
     if given is None:
         return datetime.now(UTC)
@@ -134,12 +137,12 @@ def is_absence(error: Exception, store: type[ObjectStore]) -> bool:
 
 
 def why_refused(error: Exception, store: type[ObjectStore]) -> Refusal:
-    """Say why a store refused, where the absence of a file is not what went wrong."""
+    """Say why a store refused, if the cause is not a missing file."""
     return "bucket" if isinstance(error, FileNotFoundError) else store.refusal(error)
 
 
 def explain(error: Exception, store: type[ObjectStore], location: str) -> tuple[str, str | None]:
-    """Return what went wrong with a lake at `location`, and what to do about it if known."""
+    """Return the error of a lake at `location`, with what to do about it if known."""
     match why_refused(error, store):
         case "credentials":
             return f"no valid credentials ({_line(error)})", store.credentials_hint

@@ -1,7 +1,8 @@
 """A lake in a bucket of an object store, by fsspec.
 
-An object appears when its upload is complete, so there are no temporary names. What has to be new
-is created under the store's own condition. Listings are never cached: a stale one loses commits.
+An object appears when its upload is complete, so there are no temporary names. New objects are
+created under the store's own condition. Listings are never cached, because a stale one would lose
+commits.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ class RemoteStorage:
     def create(self, path: str, data: bytes) -> bool:
         """Write a file that must not exist yet; False if it does.
 
-        Of writers of the same bytes more than one may get True. LakeLockedError if the lock that
-        this process holds was taken over.
+        If several writers write the same bytes, more than one may get True. LakeLockedError if the
+        lock that this process holds was taken over.
         """
         key = self._key(path)
         step = step_of(path)
@@ -63,8 +64,8 @@ class RemoteStorage:
             self._require_lease()
             failpoints.reach(f"{step}.written")
             version = self._store.put_if(key, data, None)
-            # Refused, although it is this very write: its answer was lost, and the library wrote
-            # once more.
+            # Refused, although it is our own write: its response was lost, and the library wrote
+            # again.
             if version is None and self.read(path) != data:
                 return False
             failpoints.reach(f"{step}.linked")
@@ -84,7 +85,7 @@ class RemoteStorage:
     def open_output(self, path: str) -> Iterator[BinaryIO]:
         """Write a large new file: it appears when the block ends well, else nothing is left.
 
-        It is gathered in a nameless temporary file, of which nothing stays whatever happens.
+        It is gathered in a nameless temporary file, of which nothing is ever left.
         """
         key = self._key(path)
         step = step_of(path)
@@ -118,7 +119,7 @@ class RemoteStorage:
         with self._reading(folder, only_bucket=True):
             found = sorted(self._store.list(start), key=lambda listed: listed.key)
         for listed in found:
-            if not listed.key.endswith("/"):  # a folder, as some programs mark it
+            if not listed.key.endswith("/"):  # a folder marker, as some programs write it
                 path = listed.key.removeprefix(f"{self._root}/")
                 yield StoredFile(path, listed.size, listed.modified_at)
 
@@ -133,7 +134,7 @@ class RemoteStorage:
         return None if stat is None else stat.size
 
     def sizes(self, paths: Collection[str]) -> dict[str, int]:
-        """Return the sizes of those files that exist: by listing, not by a request for each."""
+        """Return the sizes of those files that exist, by listing instead of a request for each."""
         wanted = set(paths)
         folders = sorted({path.partition("/")[0] for path in wanted if "/" in path})
         found: dict[str, int | None] = {p: self.size(p) for p in wanted if "/" not in p}
@@ -141,16 +142,16 @@ class RemoteStorage:
         return {path: size for path, size in found.items() if path in wanted and size is not None}
 
     def now(self) -> datetime:
-        """Return the store's time; this machine's where no run has ever left a lock."""
+        """Return the store's time; this machine's if no run has ever left a lock."""
         with self._reading(LOCK):
             stat = self._store.stat(self._key(LOCK))
-        # An answer's time is cut to the second, an object's need not be.
+        # A response's time is cut to the second, an object's may not be.
         return datetime.now(UTC) if stat is None else stat.now + timedelta(seconds=1)
 
     def move(self, moves: Mapping[str, str]) -> None:
         """Give files other paths; one that is absent is left out.
 
-        Stores know no rename: each is copied, and removed when the copy has its size.
+        Stores have no rename: each file is copied, and removed when the copy has its size.
         """
         for old, new in moves.items():
             size = self.size(old)
@@ -161,7 +162,7 @@ class RemoteStorage:
                 self._store.copy(self._key(old), self._key(new), size)
             failpoints.reach("tidying.copied")
             if self.size(new) != size:
-                raise LakeUnwritableError(f"{self.location}/{new} is not whole after a copy")
+                raise LakeUnwritableError(f"{self.location}/{new} is incomplete after a copy")
             self.delete(old)
             failpoints.reach("tidying.moved")
 
@@ -180,7 +181,7 @@ class RemoteStorage:
         return None if checked(path) else path
 
     def url(self, path: str) -> str | None:
-        """Return the address, by which DuckDB's own extensions read it too."""
+        """Return the address, which DuckDB's own extensions can also read."""
         return f"{self.location}/{checked(path)}"
 
     @contextmanager

@@ -45,7 +45,7 @@ _WRONG_CREDENTIALS: Final = {
     "AuthorizationHeaderMalformed", "TokenRefreshRequired",
 }  # fmt: skip
 _DENIED: Final = {"AccessDenied", "AllAccessDisabled", "AccountProblem", "403"}
-# Two conditional writes at the same instant: S3 asks the second one to try again.
+# With two conditional writes at the same instant, S3 asks the second one to try again.
 _TRIES: Final = 6
 _PAUSE_S: Final = 0.1
 
@@ -67,7 +67,7 @@ class S3Store:
     def __init__(self) -> None:
         config: dict[str, Any] = {"retries": {"mode": "standard", "max_attempts": 5}}
         if any(os.environ.get(name) for name in _ENDPOINTS):
-            # Servers other than Amazon's rarely answer to a host name for each bucket.
+            # Servers other than Amazon's rarely support a host name for each bucket.
             config["s3"] = {"addressing_style": "path"}
         self.filesystem: Any = s3fs.S3FileSystem(
             config_kwargs=config,
@@ -77,7 +77,7 @@ class S3Store:
         )
 
     def get(self, key: str) -> bytes:
-        """Return an object; s3fs would ask for its size first, to read it in pieces."""
+        """Return an object; s3fs would first request its size, to read it in pieces."""
         return bytes(self.filesystem.cat_file(key, max_concurrency=1, timeout=ANSWER_S))
 
     def put(self, key: str, data: Buffer) -> None:
@@ -114,7 +114,7 @@ class S3Store:
         raise AssertionError("unreachable")
 
     def copy(self, key: str, new_key: str, size: int) -> None:
-        """Write an object under a second key; S3 does it by itself."""
+        """Write an object under a second key; S3 copies it on the server."""
         self.filesystem.cp_file(key, new_key, timeout=upload_s(size))
 
     def stat(self, key: str) -> Stat | None:
@@ -154,7 +154,7 @@ class S3Store:
 
 
 def _code(error: BaseException) -> str:
-    """Return S3's word for an error, which s3fs keeps as the cause; empty if it is none of S3's."""
+    """Return S3's code for an error, which s3fs keeps as the cause; empty if it is not S3's."""
     for problem in (error, error.__cause__):
         if isinstance(problem, ClientError):
             return str(problem.response.get("Error", {}).get("Code", ""))

@@ -1,4 +1,4 @@
-"""Large objects: read range by range, and gathered on the disk before they are sent."""
+"""Large objects: read range by range, and collected on the disk before they are sent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ READ_AHEAD_BYTES: Final = 4 << 20
 
 
 class RemoteInput(io.RawIOBase):
-    """Reads ranges by `fetch(start, end)`, which raises what a reader is to see."""
+    """Reads ranges with `fetch(start, end)`, whose errors reach the reader."""
 
     def __init__(self, fetch: Callable[[int, int], bytes], size: int) -> None:
         self._fetch = fetch
@@ -39,7 +39,7 @@ class RemoteInput(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Go there; OSError for a place before the beginning."""
+        """Move to a position; OSError for one before the beginning."""
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         if start + offset < 0:
             raise OSError("cannot seek before the beginning")
@@ -47,7 +47,7 @@ class RemoteInput(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: Any, /) -> int:
-        """Read as much as the buffer takes and there is."""
+        """Read into the buffer, as much as fits and is left."""
         end = min(self._position + len(buffer), self._size)
         if end <= self._position:
             return 0
@@ -59,7 +59,7 @@ class RemoteInput(io.RawIOBase):
 
 @contextmanager
 def gathering(path: str, location: str) -> Iterator[BinaryIO]:
-    """Give a nameless temporary file, of which nothing stays; LakeUnwritableError without room."""
+    """Give a nameless temporary file, of which nothing stays; LakeUnwritableError without space."""
     try:
         with tempfile.TemporaryFile(prefix="chatlake-") as file:
             yield cast("BinaryIO", file)

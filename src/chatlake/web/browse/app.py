@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date
 from importlib.resources import files
 from typing import Any, Final, TypeVar
 
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
@@ -19,8 +21,10 @@ from chatlake.model.outside_text import strike_out
 from chatlake.web.browse import ledger, plain_forms
 from chatlake.web.browse.catalogue import Catalogue, Session, TooSlowError
 from chatlake.web.browse.conversation import Key, conversation_page
-from chatlake.web.browse.list_page import ListFields, conversation_named, list_page
+from chatlake.web.browse.list_page import ListFields, ListPage, conversation_named, list_page
 from chatlake.web.browse.media import PICTURES, load_image
+from chatlake.web.browse.old_version import old_version_page
+from chatlake.web.browse.turns import days_around, read_days
 from chatlake.web.templates import render
 
 T = TypeVar("T")
@@ -31,6 +35,7 @@ _STATIC: Final = {
     "browse.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
+_DIGITS: Final = 5  # of the number of a version
 _FORMS: Final = {
     ".json": (plain_forms.as_json, "application/json"),
     ".md": (plain_forms.as_markdown, "text/markdown"),
@@ -38,7 +43,10 @@ _FORMS: Final = {
 
 
 class Pages:
-    """The pages of one lake. Starlette calls them in threads, so that DuckDB blocks nobody."""
+    """The pages of one lake.
+
+    Starlette calls them in threads, so DuckDB does not block other requests.
+    """
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
@@ -51,11 +59,24 @@ class Pages:
             if target is not None:
                 return RedirectResponse(target, 303)
         page = self._made(lambda session: list_page(session, asked))
-        return self._page("list.html", page=page, title=asked.q or "Conversations")
+        answer = self._page("list.html", page=page, title=asked.q or "Conversations")
+        answer.background = BackgroundTask(self._read_days, page)
+        return answer
+
+    def _read_days(self, page: ListPage) -> None:
+        """Make the conversations of a list quick to open."""
+        listed = [(row.listed.source, day) for day, rows in page.days for row in rows]
+        with suppress(TooSlowError, LakeError):
+            self._made(lambda session: read_days(session, days_around(listed)))
 
     def conversation(self, request: Request) -> Response:
-        """Show a conversation, or give it out in another form."""
+        """Show a conversation, or return it in another format."""
         key = _key(request)
+        if version := request.query_params.get("version"):
+            number = int(version) if version.isdecimal() and len(version) < _DIGITS else 0
+            old = self._found(lambda session: old_version_page(session, key, number))
+            return self._page("conversation.html", page=old, title=key.completion_id,
+                              pictures=PICTURES)  # fmt: skip
         page = self._made(lambda session: conversation_page(session, key))
         if page is not None:
             return self._page("conversation.html", page=page, title=key.completion_id,
@@ -101,7 +122,7 @@ class Pages:
         return self._page("gaps.html", gaps=found, count=count, title="Gaps")
 
     def usage(self, _request: Request) -> Response:
-        """Show the use by day and model."""
+        """Show usage by day and model."""
         page = self._made(
             lambda session: ledger.usage(
                 session, session.once("days", lambda: stored_days(session.ask))
@@ -118,7 +139,7 @@ class Pages:
         return Response(data, media_type=_STATIC[name])
 
     def failed(self, _request: Request, error: Exception) -> Response:
-        """Say what went wrong."""
+        """Show what went wrong."""
         if isinstance(error, TooSlowError):
             seconds = self._catalogue.patience_s
             return self._page("slow.html", 503, seconds=seconds, title="This took too long")

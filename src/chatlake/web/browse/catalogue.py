@@ -1,8 +1,8 @@
-"""The lake's views as the pages ask them: read-only, confined, bounded in time, always the newest.
+"""The lake's views for the pages: read-only, confined, bounded in time, always the newest.
 
-A backup may run beside: it swaps the catalogue, and merging moves files away from under the old
-one. So every page looks whether the catalogue is still the one that is open, and a page whose files
-have gone is made once more, on the new one.
+A backup may run at the same time: it swaps the catalogue, and merging moves files that the old one
+names. So every page checks whether the open catalogue is still current, and a page whose files have
+moved is made again with the new one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 PATIENCE_S: Final = 20.0
 """How long the queries of one page may take."""
-_LOOK_AGAIN_S: Final = 30.0  # after which the lake itself is asked for commits, not the file alone
+_LOOK_AGAIN_S: Final = 30.0  # after which the lake itself is checked for commits, not only the file
 _SETTINGS: Final = ("SET memory_limit = '2GB'",)
 
 
@@ -39,12 +39,13 @@ class _Gone(Exception):  # noqa: N818 - nobody outside sees it
 
 
 class _Opened:
-    """One catalogue that is open; closed when it was replaced and nobody asks it any more."""
+    """One open catalogue; closed when it has been replaced and is no longer used."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, signature: tuple[int, ...]) -> None:
         self.connection = connection
         self.signature = signature
         self.kept: dict[str, Any] = {}
+        self.tables = threading.RLock()
         self.askers = 0
         self.is_replaced = False
 
@@ -58,7 +59,7 @@ class Session:
         self.was_interrupted = False
 
     def ask(self, sql: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        """Return all rows of a query. TooSlowError; LakeError where the lake cannot be read."""
+        """Return all rows of a query. TooSlowError; LakeError if the lake cannot be read."""
         if self.was_interrupted:
             raise TooSlowError
         try:
@@ -81,8 +82,17 @@ class Session:
         found: T = self._opened.kept[name]
         return found
 
+    @contextmanager
+    def alone(self, name: str) -> Iterator[dict[Any, Any]]:
+        """Be the only page that changes tables in memory; gives what was noted under `name`.
+
+        Tables and notes go with the commit.
+        """
+        with self._opened.tables:
+            yield self._opened.kept.setdefault(name, {})
+
     def interrupt(self) -> None:
-        """End the query that runs, and let no other begin."""
+        """Interrupt the running query, and allow no other."""
         self.was_interrupted = True
         self._cursor.interrupt()
 
@@ -91,6 +101,7 @@ class Catalogue:
     """A lake's views; safe to use from several threads."""
 
     def __init__(self, lake: Lake, *, patience_s: float = PATIENCE_S) -> None:
+        lake.answer_despite_losses()
         self.location = lake.location
         self.patience_s = patience_s
         self._lake = lake

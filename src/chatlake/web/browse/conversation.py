@@ -1,10 +1,10 @@
-"""One conversation: its completion, its messages in order, what belongs beside what."""
+"""One conversation: its completion, its messages in order, tool calls with their results."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final
 
@@ -31,7 +31,8 @@ WHERE created_date = $day AND source = $source AND completion_id = $id
 _MESSAGES: Final = """
 SELECT message_index, direction, choice_index, role, name, left(text, {shown}) AS text,
     length(text) AS characters, left(refusal, {shown}) AS refusal, tool_call_id,
-    left(tool_calls::VARCHAR, 500000) AS tool_calls, finish_reason, invalid_argument_calls
+    left(tool_calls::VARCHAR, 500000) AS tool_calls, finish_reason, invalid_argument_calls,
+    part_count
 FROM messages
 WHERE created_date = $day AND source = $source AND completion_id = $id
 ORDER BY message_index
@@ -72,8 +73,22 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
+class OldVersion:
+    """That the page shows version `number` of `count`, seen from `observed_us` to `until_us`.
+
+    `replaced`: how many of its messages later versions no longer have.
+    """
+
+    number: int
+    count: int
+    observed_us: int
+    until_us: int
+    replaced: int
+
+
+@dataclass(frozen=True, slots=True)
 class ConversationPage:
-    """What the page of a conversation shows."""
+    """What the page of a conversation shows; `old`: that it is an earlier version."""
 
     key: Key
     facts: dict[str, Any]
@@ -84,6 +99,7 @@ class ConversationPage:
     earlier: list[Turn]
     later: list[Turn]
     more_messages: bool
+    old: OldVersion | None = None
 
 
 def conversation_page(session: Session, key: Key) -> ConversationPage | None:
@@ -92,26 +108,43 @@ def conversation_page(session: Session, key: Key) -> ConversationPage | None:
     if not found:
         return None
     facts = found[0]
-    rendering = Rendering()
     rows = session.rows(_MESSAGES.format(shown=SHOWN + 1, most=MOST_MESSAGES + 1), key.parameters)
-    parts = _parts(session, key)
+    parts = _parts(session, key) if any(map(_has_parts, rows)) else {}
+    earlier, later = turns_around(session, key.source, key.day, key.completion_id)
+    versions = versions_of(session, key.parameters, facts)
+    page = page_of(key, facts, rows, parts)
+    return replace(page, versions=versions, earlier=earlier, later=later)
+
+
+def page_of(
+    key: Key,
+    facts: dict[str, Any],
+    rows: Sequence[dict[str, Any]],
+    parts: Mapping[int, Sequence[dict[str, Any]]],
+) -> ConversationPage:
+    """Make the page of a completion's row and those of its messages and parts, without turns."""
+    rendering = Rendering()
     messages = [
         message_shown(row, parts.get(row["message_index"], []), rendering)
         for row in rows[:MOST_MESSAGES]
     ]
     put_beside(messages)
-    earlier, later = turns_around(session, key.source, key.day, key.completion_id)
     return ConversationPage(
         key=key,
         facts=facts,
         messages=messages,
         tools=list(_tools(facts["tools"], rendering)),
         response_format=_json_block(facts["response_format"], rendering),
-        versions=versions_of(session, key.completion_id, key.source, key.day),
-        earlier=earlier,
-        later=later,
+        versions=[],
+        earlier=[],
+        later=[],
         more_messages=len(rows) > MOST_MESSAGES,
     )
+
+
+def _has_parts(row: dict[str, Any]) -> bool:
+    """Say whether a message is more than its text: one part with a text is a text."""
+    return row["part_count"] != 1 or not row["text"]
 
 
 def _parts(session: Session, key: Key) -> dict[int, list[dict[str, Any]]]:

@@ -1,13 +1,13 @@
-"""Who may read: every request passes here first.
+"""Access control: every request passes here first.
 
-A lake holds what others said in confidence, and loopback is open to every program and user of the
-machine, and to web pages in its browsers. So
+A lake contains what others said in confidence, and loopback is open to every program and user of
+the machine, and to web pages in its browsers. So
 
 - the Host header must name this server: a page elsewhere cannot reach it under its own name
   (DNS rebinding);
 - the address that the command prints carries a token, which is exchanged for a cookie that no
-  script reads and no other site sends. Without either there is no answer but 403;
-- only GET is answered, and the policy of every page lets it load nothing from elsewhere.
+  script reads and no other site sends. Without either, the response is 403;
+- only GET is allowed, and the policy of every page lets it load nothing from elsewhere.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ _HEADERS: Final = {
 
 
 class Guard:
-    """An ASGI app around another one that lets only the person in who started it.
+    """An ASGI app around another one that lets in only the person who started it.
 
-    `hosts`: what the Host header may be. `name`: of the cookie; cookies do not know ports, so two
-    servers of one machine need different ones.
+    `hosts`: the allowed Host headers. `name`: of the cookie; cookies do not distinguish ports, so
+    two servers on one machine need different names.
     """
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str], name: str) -> None:
@@ -71,10 +71,10 @@ class Guard:
         await (self._app if answer is None else answer)(scope, receive, send_guarded)
 
     def _answer(self, scope: Scope) -> Response | None:
-        """Return the answer to a request that goes no further."""
+        """Return the response to a refused request."""
         headers = Headers(scope=scope)
         if headers.getlist("host") not in [[host] for host in self._hosts]:
-            return _refused(403, "This server answers only under its own address.")
+            return _refused(403, "This server responds only at its own address.")
         if scope["method"] != "GET":
             answer = _refused(405, "This server only shows pages.")
             answer.headers["allow"] = "GET"
@@ -83,20 +83,20 @@ class Guard:
         given = [value for name, value in query if name == TOKEN]
         if given:
             if not _same(given[0], self.token):
-                return _refused(403, "The token is not that of this server.")
+                return _refused(403, "The token does not belong to this server.")
             rest = urlencode([(name, value) for name, value in query if name != TOKEN])
             return self._let_in(scope["path"] + (f"?{rest}" if rest else ""), headers)
         if not _same(self._cookie_of(headers), self._cookie):
-            return _refused(403, "Open the address that `chatlake browse` has printed.")
+            return _refused(403, "Open the address that `chatlake browse` printed.")
         return None
 
     def _let_in(self, target: str, headers: Headers) -> Response:
-        """Give the cookie, and go where the address leads, without the token in it."""
+        """Set the cookie, and redirect to the same address without the token."""
         target = "/" + target.lstrip("/\\")
         if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
             answer: Response = RedirectResponse(target, 303)
         else:
-            # A browser sends the cookie only where one of our own pages leads.
+            # A browser sends the cookie only with requests from our own pages.
             answer = HTMLResponse(render("opening.html", target=target))
         answer.set_cookie(self._name, self._cookie, httponly=True, samesite="strict", path="/")
         return answer

@@ -1,4 +1,4 @@
-"""The pages on the lake itself: its runs, its gaps, its use by day."""
+"""The pages about the lake itself: its runs, its gaps, its usage by day."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ DAYS: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class UsagePage:
-    """The use of the newest days. `most_tokens`: of a day, to draw the others against."""
+    """The usage of the newest days. `most_tokens`: the highest of a day, which sets the scale."""
 
     days: list[dict[str, Any]]
     models: list[dict[str, Any]]
@@ -59,7 +59,7 @@ class UsagePage:
 
 
 def runs(session: Session) -> list[dict[str, Any]]:
-    """Return the newest runs, one row for each source of each."""
+    """Return the newest runs, one row for each run and source."""
     return session.rows(_RUNS)
 
 

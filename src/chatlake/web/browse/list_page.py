@@ -15,7 +15,7 @@ from chatlake.lake.catalog.search_query import Criteria, Place
 from chatlake.web.browse.catalogue import Session
 
 ROWS: Final = 50
-_PATIENCE_S: Final = 4.0  # for a search, before it offers to go on
+_PATIENCE_S: Final = 4.0  # for a search, before it offers to continue
 _LONGEST: Final = 500  # characters of a field
 
 
@@ -48,12 +48,12 @@ class ListFields:
 
     @property
     def is_filtered(self) -> bool:
-        """Whether the list leaves anything out, but for its page."""
+        """Whether the list is filtered."""
         return replace(self, before="") != ListFields()
 
     @property
     def filters(self) -> int:
-        """How many fields beside the words are set."""
+        """How many fields other than the words are set."""
         shown = replace(self, q="", before="", value="")
         return sum(bool(getattr(shown, field.name)) for field in fields(self))
 
@@ -65,7 +65,7 @@ class ListFields:
         return f"/?{query}" if query else "/"
 
     def criteria(self) -> Criteria:
-        """Return what to look for; what is no day is left out."""
+        """Return what to look for; an invalid day is left out."""
         return Criteria(
             words=terms(self.q),
             source=self.source or None,
@@ -88,7 +88,7 @@ _NAMES: Final = {"since": "from", "until": "to"}
 
 @dataclass(frozen=True, slots=True)
 class ShownRow:
-    """A row of the list: the completion, what it says, and where it is read."""
+    """A row of the list: the completion, its excerpt, and the address of its page."""
 
     listed: ListRow
     summary: Summary
@@ -136,7 +136,7 @@ def list_page(session: Session, asked: ListFields) -> ListPage:
 
 
 def conversation_named(session: Session, asked: ListFields) -> str | None:
-    """Return the address of the only conversation whose id is what was typed."""
+    """Return the address of the conversation whose id was typed, if there is only one."""
     words = terms(asked.q)
     if len(words) != 1 or len(words[0]) < 8:
         return None
@@ -145,7 +145,7 @@ def conversation_named(session: Session, asked: ListFields) -> str | None:
 
 
 def address_of(row: ListRow, criteria: Criteria) -> str:
-    """Return where a row leads: to the message that was hit, if words were searched."""
+    """Return the address of a row's page; after a search, of the message that matched."""
     address = conversation_address(row.source, row.day, row.completion_id)
     return address if row.hit is None or not criteria.words else f"{address}#m{row.hit}"
 
@@ -156,7 +156,7 @@ def conversation_address(source: str, day: date, completion_id: str) -> str:
 
 
 def _choices(session: Session, days: list[tuple[date, int]]) -> dict[str, list[str]]:
-    """Return what the fields offer, from the newest 60 days."""
+    """Return the choices of the fields, from the newest 60 days."""
     if not days:
         return {"models": [], "sources": [], "finishes": [], "keys": [], "tools": []}
     first = {"first": days[min(59, len(days) - 1)][0]}

@@ -1,7 +1,7 @@
-"""Embedded images, as pictures only if they are: the type is told by their first bytes.
+"""Embedded images, shown as pictures only if they are pictures: their first bytes show the type.
 
-What a data URL claims to be does not count. An SVG is a document that may hold a script, so it is
-shown as text, like everything else that is not a known kind of picture.
+The type in the data URL is ignored. An SVG is a document that may hold a script, so it is shown as
+text, like everything else that is not a known kind of picture.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Media:
 
 
 def load_image(session: Session, source: str, day: date, sha256: str) -> Media | None:
-    """Return an embedded image; None where the lake has only its hash."""
+    """Return an embedded image; None if the lake has only its hash."""
     found = session.ask(_IMAGE, {"source": source, "day": day, "sha256": sha256})
     if not found or found[0][0] is None:
         return None

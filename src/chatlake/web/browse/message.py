@@ -21,7 +21,7 @@ PART_SHOWN: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image part: `sha256` of an embedded one, or the `link` to another, which is not loaded."""
+    """An image part: `sha256` of an embedded image, or the `link` to one, which is not loaded."""
 
     sha256: str | None
     media_type: str | None
@@ -59,10 +59,11 @@ class MessageShown:
     refusal: str | None
     hidden: int
     is_beside_call: bool = False
+    is_replaced: bool = False
 
     @property
     def is_instruction(self) -> bool:
-        """Whether it is folded: what a developer told the model."""
+        """Whether it is shown folded, as system and developer messages are."""
         return self.role in ("system", "developer")
 
 
@@ -126,7 +127,7 @@ def _part_blocks(part: dict[str, Any], rendering: Rendering) -> Iterator[Markup 
 
 
 def _calls(row: dict[str, Any], rendering: Rendering) -> Iterator[Call]:
-    """Yield the calls of a message; one that is not as documented is shown as it is."""
+    """Yield the calls of a message; one with an undocumented shape is shown unchanged."""
     text = row["tool_calls"]
     if text is None:
         return
@@ -159,7 +160,7 @@ def _calls(row: dict[str, Any], rendering: Rendering) -> Iterator[Call]:
 
 
 def put_beside(messages: Sequence[MessageShown]) -> None:
-    """Put each result beside the call that it answers: the last one of that id before it."""
+    """Put each result with the call that it answers: the last earlier call with that id."""
     calls: dict[str, Call] = {}
     for message in messages:
         calls |= {call.id: call for call in message.calls if call.id}

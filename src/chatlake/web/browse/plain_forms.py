@@ -1,4 +1,4 @@
-"""A conversation in other forms: Markdown, the API's own JSON, one message's whole text."""
+"""A conversation in other formats: Markdown, the API's own JSON, one message's full text."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ WHERE created_date = $day AND source = $source AND completion_id = $id AND messa
 def as_json(session: Session, key: Key) -> str | None:
     """Return the completion and its messages as the API sent them; None if there is none.
 
-    `{"completion": …, "messages": […]}`, as a line of `chatlake export raw`, with references in
-    place of embedded images.
+    It is `{"completion": …, "messages": […]}`, like a line of `chatlake export raw`, with
+    references in place of embedded images.
     """
     found = session.ask(_RAW, key.parameters)
     if not found:
@@ -50,7 +50,7 @@ def as_json(session: Session, key: Key) -> str | None:
 
 
 def as_pretty_json(session: Session, key: Key) -> str | None:
-    """Return the same in lines."""
+    """Return the same on several lines."""
     text = as_json(session, key)
     if text is None:
         return None

@@ -25,7 +25,7 @@ _STOP_S: Final = 10.0
 
 
 class BrowseServer:
-    """Serves one lake's pages on a port of loopback. `address` is what lets a person in."""
+    """Serves one lake's pages on a loopback port. `address` is the one that grants access."""
 
     def __init__(self, lake: Lake, port: int | None, *, patience_s: float = PATIENCE_S) -> None:
         """Listen on `port`; 0: a free one; None: 8787, or a free one if that is taken.
@@ -41,7 +41,7 @@ class BrowseServer:
         self.address = f"{self.base_url}/?{TOKEN}={self._guard.token}"
 
     def run(self, announce: Callable[[str], None] | None = None) -> None:
-        """Serve until a signal comes; `announce` is given the address first."""
+        """Serve until a signal arrives; `announce` gets the address first."""
         if announce is not None:
             announce(self.address)
         server = self._server()
@@ -64,7 +64,7 @@ class BrowseServer:
             time.sleep(0.005)
         try:
             if not server.started:
-                raise ChatlakeError("the server of the pages did not start")
+                raise ChatlakeError("the web server did not start")
             yield
         finally:
             server.should_exit = True

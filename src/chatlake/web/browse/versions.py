@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 from typing import Any, Final
 
 from chatlake.web.browse.catalogue import Session
@@ -27,7 +26,7 @@ LIMIT {_MOST}
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A value that differs from the version before; None where there is none."""
+    """A value that differs from the previous version; None if it is missing."""
 
     path: str
     before: str | None
@@ -36,21 +35,33 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """When a backup first saw a version, and the `change`: created, changed or deleted."""
+    """When a backup first saw a version, and the `change`: created, changed or deleted.
+
+    `number`: of a version that a later one replaced, from 1, the oldest; else None.
+    """
 
     observed_us: int | None
     change: str
     changes: list[Change]
+    number: int | None = None
 
 
-def versions_of(session: Session, completion_id: str, source: str, day: date) -> list[Version]:
-    """Return the versions, oldest first."""
+def versions_of(session: Session, key: dict[str, Any], facts: dict[str, Any]) -> list[Version]:
+    """Return the versions of a completion, oldest first; `facts` are its columns."""
+    if facts["first_seen_us"] == facts["synced_us"]:  # stored once: nothing lies in the history
+        deleted = facts["deleted_us"]
+        only = Version(facts["first_seen_us"], "created", [])
+        return [only] if deleted is None else [only, Version(deleted, "deleted", [])]
     versions = []
     before: str | None = None
-    rows = session.ask(_VERSIONS, {"id": completion_id, "source": source, "day": day})
+    rows = session.ask(_VERSIONS, key)
+    stored = sum(change != "deleted" for _, change, _ in rows)
+    number = 0
     for observed_us, change, raw in rows:
         changes = [] if before is None or raw is None else _changes(before, raw)
-        versions.append(Version(observed_us, change, changes))
+        number += change != "deleted"
+        is_replaced = change != "deleted" and number < stored
+        versions.append(Version(observed_us, change, changes, number if is_replaced else None))
         before = raw
     return versions
 

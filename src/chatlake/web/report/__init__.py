@@ -1,1 +1,1 @@
-"""The report: what is in a lake and what is not, on one page that anybody can read."""
+"""The report: what is in a lake and what is missing, on one page that anybody can read."""

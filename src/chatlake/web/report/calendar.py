@@ -1,8 +1,8 @@
 """Which days had a backup, and which had completions.
 
 A day lacks a backup if none ran on it and the two runs around it are more than 36 hours apart: a
-nightly run that a change of summer time moves across midnight UTC leaves no hole. The current day
-is open until that time has passed. A source that has left the configuration needs no more backups.
+nightly run that daylight saving time moves across midnight UTC leaves no hole. The current day is
+open until that time has passed. A source that has left the configuration needs no more backups.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Day:
     """One UTC day: its backup, and the completions created on it.
 
     `state`: before the first backup; complete, incomplete, failed: how its best run ended; missed;
-    moved: without a run of its own, but those around it are close; open: today; later: to come.
+    moved: without its own run, but those around it are close; open: today; later: in the future.
     `shade`: 0 for no completions, 1 to 4 by their number.
     """
 

@@ -1,6 +1,6 @@
-"""Charts as numbers: where each bar stands in a drawing of 1000 by 100, which the page stretches.
+"""Charts as numbers: the place of each bar in a drawing of 1000 by 100, which the page stretches.
 
-Words are no part of the drawing. They stand beside it as text, so they keep their size on a phone.
+Words are not part of the drawing. They are text beside it, so they keep their size on a phone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 WIDTH: Final = 1000.0
 HEIGHT: Final = 100.0
 SERIES: Final = 6
-"""Groups with a colour of their own; the others share one."""
+"""Groups with their own colour; the others share one."""
 OTHERS: Final = "all others"
 _MOST_BARS: Final = 92
 _GAP: Final = 0.18  # of a bar's width
@@ -54,7 +54,7 @@ Shown = Callable[[float], str]
 
 
 def ranked(amounts: Amounts) -> list[str]:
-    """Return the groups that get a series of their own, the largest first; the last may be others.
+    """Return the groups that get their own series, the largest first; the last may be "others".
 
     Charts that share the list share their colours.
     """
@@ -84,7 +84,7 @@ def stacked(
 def cumulated(
     amounts: Iterable[tuple[date, int]], last: date, shown: Shown, name: str, *, of: int = 10
 ) -> Chart | None:
-    """Return bars that grow: at each day, week or month all that came until its end.
+    """Return cumulative bars: for each day, week or month, the total at its end.
 
     `of`: what the scale counts in, 10, or 2 for bytes.
     """
@@ -166,7 +166,7 @@ def _nice(most: float) -> float:
 
 
 def short(amount: float) -> str:
-    """Return a count in at most five characters or so: 12,300 as `12.3k`."""
+    """Return a count in about five characters: 12,300 as `12.3k`."""
     for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if amount >= size:
             return f"{amount / size:.3g}{unit}"

@@ -14,7 +14,7 @@ from chatlake.web.report.usage import Growth, Quality, UsageFacts
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """The days that a report covers: from `first` up to, but without, `end`; `name` is a month."""
+    """The days that a report covers: from `first` to `end`, exclusive; `name` is a month."""
 
     name: str
     first: date
@@ -29,7 +29,7 @@ class Period:
 class Identity:
     """Which lake, at which commit.
 
-    `fingerprint`: the SHA-256 of the newest manifest's file, its first 12 hex digits; empty for a
+    `fingerprint`: the first 12 hex digits of the SHA-256 of the newest manifest's file; empty for a
     lake without commits. `views_commit`: the commit that the views show. It lags behind only while
     a backup writes. `writer`: who writes now.
     """
@@ -73,7 +73,10 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A completion that could not be fetched yet. `is_stored`: all but its messages is there."""
+    """A completion that could not be fetched yet.
+
+    `is_stored`: everything but its messages is stored.
+    """
 
     source: str
     completion_id: str
@@ -89,9 +92,9 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure, what it counts, and the same count made elsewhere (place, value).
+    """One figure, what it counts, and the same count from elsewhere (place, value).
 
-    `also`: counts that answer another question, and may differ for the reason that is given.
+    `also`: counts that answer another question, and may differ for the given reason.
     """
 
     name: str
@@ -102,7 +105,7 @@ class Figure:
 
     @property
     def agrees(self) -> bool:
-        """Whether every place that counts the same found the same."""
+        """Whether all places that count the same thing agree."""
         return all(value == self.value for _, value in self.same)
 
 
@@ -110,8 +113,8 @@ class Figure:
 class Reconciliation:
     """listed = stored whole + gaps; stored = stored whole + stored in part = present + deleted.
 
-    `stored`: completions of which something is stored. `gaps`: the open failures, a completion
-    each. `in_part`: gaps of which the completion is stored and its messages are not.
+    `stored`: completions of which anything is stored. `gaps`: the open failures, one completion
+    each. `in_part`: gaps whose completion is stored but not its messages.
     """
 
     stored: int
@@ -132,7 +135,7 @@ class Reconciliation:
 
     @property
     def present(self) -> int:
-        """The stored completions that the sources still have, as far as the last sweep knows."""
+        """The stored completions that the sources still have, according to the last sweep."""
         return self.stored - self.deleted
 
 
@@ -158,13 +161,13 @@ class Run:
 
     @property
     def ended_at(self) -> datetime:
-        """When it ended; of a run that says no end, when it began."""
+        """When it ended; if it has no end, when it began."""
         return self.finished_at or self.started_at
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What `verified.json` tells. `recent`: listed files found whole within the last 31 days."""
+    """What `verified.json` says. `recent`: listed files found intact within the last 31 days."""
 
     last_at: datetime | None
     files: int
@@ -188,7 +191,7 @@ class Touched:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Deleted at the source, and changed since first stored; the newest of each, by name."""
+    """Deleted at the source, and changed since first stored; the newest of each."""
 
     deleted: tuple[Touched, ...]
     changed_completions: int

@@ -33,7 +33,7 @@ from chatlake.web.report.facts import (
 from chatlake.web.report.queries import Views
 
 RECENT: Final = timedelta(days=31)
-"""How old a check of a file may be to count."""
+"""How old the check of a file may be to count."""
 _REQUEST: Final = re.compile(r"\(request ([^)\s]{1,100})\)")
 _SETTINGS: Final = ("SET memory_limit = '1GB'",)
 
@@ -45,7 +45,8 @@ AskStatus = Callable[[], tuple[Sequence[Standing], Sequence[SourceRun]]]
 def gather(
     lake: Lake, ask_status: AskStatus, now: datetime, period: Period | None = None
 ) -> Report:
-    """Return the facts of a lake, at its newest commit. LakeDamagedError where it is unreadable."""
+    """Return the facts of a lake, at its newest commit. LakeDamagedError if it is unreadable."""
+    lake.answer_despite_losses()
     for left in reversed(range(ATTEMPTS)):
         try:
             return _gather(lake, ask_status, now, period)
@@ -53,6 +54,8 @@ def gather(
             # A run that ends moves replaced files away: the next attempt opens its catalogue.
             if not left or not has_moved(error, lake.location):
                 raise unreadable(error) from error
+            if left == 1:  # not moved by a run that ended meanwhile
+                lake.look_for_losses()
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -109,7 +112,10 @@ def _reconciliation(
     def of_status(name: str) -> tuple[str, int]:
         return "chatlake status", sum(getattr(standing, name) for standing in standings)
 
-    again = "leaves out what is stored in part, and counts again what was fetched again"
+    again = (
+        "excludes completions that are stored only in part, and counts a completion again when it "
+        "was fetched again"
+    )
     linked = counts["image_parts"] - counts["embedded"]
     return Reconciliation(
         stored=counts["completions"],
@@ -181,7 +187,7 @@ def _gap(failure: Failure, *, is_stored: bool) -> Gap:
 
 
 def _request_in(detail: str) -> str:
-    """Return the request id that a refusal's text names; some failures have it only there."""
+    """Return the request id in a refusal's text; some failures have it only there."""
     found = _REQUEST.search(detail)
     return found[1] if found else ""
 
@@ -213,7 +219,7 @@ def _time(text: str | None) -> datetime | None:
 def _from_seconds(created: int) -> datetime | None:
     try:
         return datetime.fromtimestamp(created, UTC)
-    except (OverflowError, ValueError, OSError):  # what a source sends is kept as it is
+    except (OverflowError, ValueError, OSError):  # what a source sends is kept unchanged
         return None
 
 

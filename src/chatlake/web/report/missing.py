@@ -1,4 +1,4 @@
-"""What no report can say, because the API does not store it."""
+"""What no report can show, because the API does not store it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A question that the data do not answer, and why."""
+    """A question that the data cannot answer, and why."""
 
     name: str
     why: str
@@ -17,7 +17,7 @@ class Missing:
 NOT_IN_THE_DATA: Final = (
     Missing(
         "Latency",
-        "The API stores when a completion was created, in whole seconds, and not how long it took.",
+        "The API stores when a completion was created, in whole seconds, but not how long it took.",
     ),
     Missing(
         "Times of messages",
@@ -25,8 +25,8 @@ NOT_IN_THE_DATA: Final = (
     ),
     Missing(
         "Prices",
-        "The API stores tokens and not what they cost. Dollars come from `prices` in the "
-        "configuration, and are no invoice.",
+        "The API stores tokens, but not what they cost. Dollars come from `prices` in the "
+        "configuration and are not an invoice.",
     ),
     Missing(
         "Requests that were not stored",
@@ -35,11 +35,11 @@ NOT_IN_THE_DATA: Final = (
     ),
     Missing(
         "Who sent a request",
-        "There is no user or key, unless your program puts one into the metadata.",
+        "The API stores no user or key, unless your program puts one into the metadata.",
     ),
     Missing(
-        "What went before the first backup",
+        "What was there before the first backup",
         "Completions that the source had already dropped are unknown, and not counted as gaps.",
     ),
 )
-"""In the order of how often people ask."""
+"""Ordered by how often people ask."""

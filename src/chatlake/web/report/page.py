@@ -1,7 +1,7 @@
 """The report as one HTML file that loads nothing: styles inline, charts as SVG, no script.
 
-Every text passes `shown.visible` and is escaped, whatever template prints it. The policy in the
-page allows its own style, by its hash, and nothing else.
+Every text passes `shown.visible` and is escaped in every template. The policy of the page allows
+only its own style, by its hash.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _POLICY: Final = "default-src 'none'; style-src 'sha256-{}'; base-uri 'none'; fo
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """A line of a table of usage; `share`: its part of all tokens, 0 to 1."""
+    """A row of a usage table; `share`: its share of all tokens, 0 to 1."""
 
     name: str
     usage: Usage
@@ -89,7 +89,7 @@ def _visible(value: Any) -> Any:
 
 
 def _code(text: str) -> Markup:
-    """Return a sentence with what stands between backticks as code."""
+    """Return a sentence with the text in backticks as code."""
     parts = shown.visible(text).split("`")
     if len(parts) % 2 == 0:  # one of them is not ours
         return escape(shown.visible(text))
@@ -148,7 +148,7 @@ def _size(amount: float) -> str:
 
 
 def _span(report: Report, calendar: list[Month]) -> tuple[date, date]:
-    """Return the first and the last day of the usage charts: no day to come, no endless past."""
+    """Return the first and the last day of the usage charts: no future, and a limited past."""
     today, period = report.identity.generated_at.date(), report.identity.period
     if period is not None:
         return period.first, period.end - timedelta(days=1)

@@ -1,4 +1,4 @@
-"""What a report asks the lake's views, and the values that come back."""
+"""The queries of a report on the lake's views, and their results."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from chatlake.web.report.facts import Changes, Period, Touched
 from chatlake.web.report.usage import Growth, Quality, Usage, UsageFacts
 
 MOST_TOUCHED: Final = 50
-"""Deleted and changed completions that are named."""
+"""The most deleted and changed completions that are listed."""
 MOST_VALUES: Final = 12
-"""Values of the metadata key that are shown; the others are summed."""
+"""The most values of the metadata key that are shown; the others are summed."""
 OTHERS: Final = "(other values)"
 _SUMS: Final = """
     count(*), coalesce(sum(prompt_tokens), 0)::BIGINT, coalesce(sum(cached_tokens), 0)::BIGINT,
@@ -24,7 +24,7 @@ _SUMS: Final = """
 
 
 class Views:
-    """The views of one catalogue, limited to a period where usage is concerned."""
+    """The views of one catalogue, limited to a period for usage."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, period: Period | None) -> None:
         self._connection = connection
@@ -71,7 +71,7 @@ class Views:
         }
 
     def stored(self, keys: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Return those of these completions (source, id) that the lake holds."""
+        """Return those of these completions (source, id) that the lake has."""
         if not keys:
             return set()
         ids = sorted({completion_id for _, completion_id in keys})
@@ -92,7 +92,7 @@ class Views:
         )
 
     def changes(self) -> Changes:
-        """Return what was deleted and what has changed, the newest by name."""
+        """Return what was deleted and changed, and list the newest."""
         deleted = self._ask(
             "SELECT source, completion_id, created_date, model, deleted_at FROM completions"  # noqa: S608 - of constants
             f" WHERE deleted_at IS NOT NULL ORDER BY deleted_at DESC, completion_id"

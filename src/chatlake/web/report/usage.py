@@ -1,4 +1,4 @@
-"""What the tokens of a report are: used, priced, and how the replies ended."""
+"""The usage section of a report: tokens, prices, and how the replies ended."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class UsageFacts:
     """Tokens and dollars. `prices`: how many prices are configured.
 
     `daily`: by UTC day and model. `key`: the metadata key that most completions have, `by_value`
-    its values, `unlabelled` what lacks it, `values` how many values there are.
+    its values, `unlabelled` the completions without it, `values` how many values there are.
     """
 
     prices: int

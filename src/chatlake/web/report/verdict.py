@@ -1,7 +1,7 @@
-"""The judgement: one sentence on the whole lake, and what somebody should look at.
+"""The verdict: one sentence about the whole lake, and what somebody should look at.
 
-A finding is `bad` where something in the lake is wrong or being lost, `warn` where somebody should
-act or know, `note` for what is good to know. The worst one gives the verdict its level.
+A finding is `bad` if something in the lake is wrong or being lost, `warn` if somebody should act or
+know, `note` if it is good to know. The worst one gives the verdict its level.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _headline(report: Report, level: Level) -> str:
         return "Nothing is backed up yet"
     if level == "bad":
         return "Something is wrong: act now"
-    return "Backed up, with points to look at" if level == "warn" else "Everything is backed up"
+    return "Backed up, with points to check" if level == "warn" else "Everything is backed up"
 
 
 def _sentence(report: Report) -> str:
@@ -73,7 +73,10 @@ def _sentence(report: Report) -> str:
     if not counts.listed:
         text = "The lake holds no completions"
     elif counts.gaps:
-        text = f"{counts.whole:,} of {counted(counts.listed, 'listed completion')} are stored whole"
+        text = (
+            f"{counts.whole:,} of {counted(counts.listed, 'listed completion')} are completely "
+            "stored"
+        )
     else:
         has = "the one completion" if counts.listed == 1 else f"all {counts.listed:,} completions"
         text = f"The lake holds {has} that the source{_plural(report)} ever listed"
@@ -102,7 +105,7 @@ def _findings(report: Report) -> Iterator[Remark]:
     yield from _verified(report)
     for standing in report.standings:
         for warning in standing.warnings:
-            headline = f"A time of {standing.name} cannot be believed"
+            headline = f"{standing.name} has an implausible time"
             yield Remark("note", headline, f"{warning}.", "reconciliation")
     if report.identity.writer is not None:
         lag = report.identity.commit - report.identity.views_commit
@@ -121,7 +124,7 @@ def _damage(report: Report) -> Iterator[Remark]:
     wrong = [each for each in report.reconciliation.figures if not each.agrees]
     if wrong and not lagging:
         names = listed([each.name for each in wrong], _NAMED)
-        text = f"{names}: places that count the same differ. Run `chatlake verify`."
+        text = f"{names}: counts that must agree differ. Run `chatlake verify`."
         yield Remark("bad", "Figures do not agree", text, "reconciliation")
 
 
@@ -134,7 +137,7 @@ def _expiry(standing: Standing, report: Report) -> Iterator[Remark]:
         text = f"The oldest completions that are not stored may be gone already: {kept}."
         yield Remark("bad", f"{standing.name} may lose completions", text, "calendar")
         return
-    text = f"On {when(expires_at)} the oldest of them may go: {kept}. Run `chatlake backup`."
+    text = f"On {when(expires_at)} the oldest of them may expire: {kept}. Run `chatlake backup`."
     headline = f"{standing.name}: {length(expires_at - now)} left for what is not stored"
     yield Remark("warn", headline, text, "calendar")
 
@@ -179,7 +182,7 @@ def _gaps(report: Report) -> Iterator[Remark]:
     text = listed([f"{count:,} {reason}" for reason, count in reasons.most_common()], _NAMED)
     text = f"{text}. Every backup tries again; each is named below with its request id."
     what = "a completion" if len(report.gaps) == 1 else "completions"
-    headline = f"{counted(len(report.gaps), 'gap')}: {what} not stored whole"
+    headline = f"{counted(len(report.gaps), 'gap')}: {what} not completely stored"
     yield Remark("warn", headline, text, "gaps")
 
 

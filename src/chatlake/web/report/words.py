@@ -1,4 +1,4 @@
-"""Times, lengths of time and figures as the report's sentences have them."""
+"""Times, lengths of time and figures as the report's sentences show them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 
 
 def when(at: datetime | None) -> str:
-    """Return a time as `31 Jan 2026, 23:59 UTC`; a dash where it is not known."""
+    """Return a time as `31 Jan 2026, 23:59 UTC`; a dash if it is unknown."""
     return "–" if at is None else f"{short_day(at.astimezone(UTC).date())}, {at:%H:%M} UTC"
 
 
@@ -19,7 +19,7 @@ def short_day(day: date) -> str:
 
 
 def length(span: timedelta) -> str:
-    """Return a length of time in its largest unit, `3 days`; less than a minute as such."""
+    """Return a length of time in its largest unit, `3 days`, or `less than a minute`."""
     seconds = abs(span.total_seconds())
     for size, unit in _UNITS:
         if seconds >= size:
@@ -28,17 +28,17 @@ def length(span: timedelta) -> str:
 
 
 def ago(at: datetime, now: datetime) -> str:
-    """Return how long a time is past; one to come is `just now`."""
+    """Return how long ago a time was; a future one is `just now`."""
     return "just now" if now - at < timedelta(minutes=1) else f"{length(now - at)} ago"
 
 
 def counted(number: int, noun: str, nouns: str = "") -> str:
-    """Return `1 gap`, `1,234 gaps`; `nouns` where the plural is not made by an s."""
+    """Return `1 gap`, `1,234 gaps`; `nouns` is the plural if it is irregular."""
     return f"{number:,} {noun if number == 1 else nouns or f'{noun}s'}"
 
 
 def share(part: int, whole: int) -> str:
-    """Return a part in per cent: never 0 % for something, nor 100 % for less than all."""
+    """Return a share in per cent: never 0 % for something, or 100 % for less than all."""
     if not whole:
         return "–"
     per_cent = 100 * part / whole
@@ -50,14 +50,14 @@ def share(part: int, whole: int) -> str:
 
 
 def dollars(amount: float | None) -> str:
-    """Return an amount of money; a dash where it is not known."""
+    """Return an amount of money; a dash if it is unknown."""
     if amount is None:
         return "–"
     return f"${amount:,.2f}" if amount >= 0.1 or amount == 0 else f"${amount:.4f}"
 
 
 def listed(words: Sequence[str], most: int) -> str:
-    """Return `a, b and c`; what is beyond `most` as a number."""
+    """Return `a, b and c`; items beyond `most` as a number."""
     shown, more = list(words[:most]), len(words) - most
     if more > 0:
         shown.append(f"{more:,} more")

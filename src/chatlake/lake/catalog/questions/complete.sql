@@ -1,4 +1,4 @@
--- Is it all there? Each source: days without completions, the last complete backup, gaps, deletions.
+-- Is the backup complete? For each source: days without completions, the last complete backup, gaps, deletions.
 -- source TEXT: Only this source.
 WITH days AS (
     SELECT source, created_date, count(*) AS completions, count(deleted_at) AS deleted

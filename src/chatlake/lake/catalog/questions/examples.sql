@@ -1,9 +1,9 @@
--- Candidates for fine-tuning: complete replies of some length that neither refuse nor were cut.
+-- Candidates for fine-tuning: complete replies of some length that were neither refused nor cut off.
 -- since DATE: The first day to look at.
 -- until DATE: The last day to look at.
 -- source TEXT: Only this source.
 -- model TEXT: Only this model; % stands for any text.
--- shortest NUMBER = 40: The least length of a reply, in characters.
+-- shortest NUMBER = 40: Minimum length of a reply, in characters.
 -- limit NUMBER = 50: How many examples to show.
 SELECT
     r.created_at,

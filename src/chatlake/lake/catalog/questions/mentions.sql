@@ -1,5 +1,5 @@
 -- The conversations that mention some words, newest first. `chatlake search` is quicker.
--- words TEXT: The words, exactly as they stand side by side; upper and lower case are the same.
+-- words TEXT: The words, exactly as written, one after the other; case is ignored.
 -- since DATE: The first day to look at.
 -- until DATE: The last day to look at.
 -- source TEXT: Only this source.

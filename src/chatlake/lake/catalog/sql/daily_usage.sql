@@ -1,4 +1,4 @@
--- One row for each source, UTC day and model; a sum is NULL where no summand is known.
+-- One row for each source, UTC day and model; a sum is NULL if none of its values is known.
 CREATE VIEW daily_usage AS
 SELECT
     c.source, c.created_date, c.model,

@@ -1,4 +1,4 @@
--- One row for each completion that has the same inputs as another of its source, whatever came back.
+-- One row for each completion that has the same inputs as another of its source, whatever the replies.
 CREATE VIEW duplicates AS
 WITH inputs AS (
     SELECT

@@ -1,4 +1,4 @@
--- One row for each completion: the whole conversation as text to read.
+-- One row for each completion: the whole conversation as readable text.
 CREATE VIEW transcripts AS
 WITH parts_told AS (
     SELECT

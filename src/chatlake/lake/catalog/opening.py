@@ -1,0 +1,136 @@
+"""Opening a catalogue: read-only, in a database of its own, and what it was built for.
+
+Without Arrow, so that a question to the views starts quickly.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Self
+
+import duckdb
+
+from chatlake import __version__
+from chatlake.lake.catalog.duckdb_files import let_read
+from chatlake.lake.catalog.views import quoted
+from chatlake.model.manifest import FORMAT
+from chatlake.model.prices import Price, fingerprint
+from chatlake.storage.interface import Storage
+
+CATALOG: Final = "catalog.duckdb"
+# Everything that the catalogue needs is in DuckDB's own wheel: never look on the network.
+SETTINGS: Final = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogStamp:
+    """What a catalogue was built for and by: the lake's place, commit and format; the version.
+
+    Stamps with other `prices` are equal: only `has_prices` tells them apart.
+    """
+
+    location: str
+    number: int
+    format: int = FORMAT
+    chatlake: str = __version__
+    prices: str = field(default="", compare=False)
+
+    @classmethod
+    def of(cls, storage: Storage, number: int, prices: Sequence[Price] = ()) -> Self:
+        """Return the stamp of a catalogue that this chatlake builds there for this commit."""
+        return cls(storage.location, number, prices=fingerprint(prices))
+
+    @classmethod
+    def read(cls, connection: duckdb.DuckDBPyConnection) -> Self | None:
+        """Return what an open catalogue was built for; raises duckdb.Error if it does not say."""
+        row = connection.execute(
+            "SELECT location, number, format, chatlake, prices FROM ledger.lake"
+        ).fetchone()
+        return None if row is None else cls(*row)
+
+    def has_prices(self, prices: Sequence[Price] | None) -> bool:
+        """Say whether the catalogue reckons with these prices; None: any will do."""
+        return prices is None or self.prices == fingerprint(prices)
+
+
+def connect(path: str, storage: Storage | None = None) -> duckdb.DuckDBPyConnection:
+    """Open the catalogue at `path` read-only, TimeZone UTC; `storage`: where its files are.
+
+    It uses a separate database, because DuckDB would otherwise return one that this process opened
+    before the swap. Raises duckdb.Error if there is no catalogue, or a corrupt one.
+    """
+    connection = duckdb.connect(config=dict(SETTINGS))
+    try:
+        if storage is not None:
+            let_read(connection, storage)
+        with _attachable(path) as name:
+            connection.execute(f"ATTACH {quoted(name)} AS lake (READ_ONLY)")
+        connection.execute("USE lake")
+        connection.execute("SET TimeZone = 'UTC'")
+        # Part files never change; with hundreds of days, most of a look-up is reading footers.
+        connection.execute("SET parquet_metadata_cache = true")
+    except duckdb.Error:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def _attachable(path: str) -> Iterator[str]:
+    """Give a name of the file without a backslash, which DuckDB would turn into `/`."""
+    if "\\" not in path:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="chatlake-") as folder:
+        link = Path(folder) / "lake"
+        link.symlink_to(Path(path).parent)
+        yield str(link / Path(path).name)
+
+
+def read_stamp(path: str) -> CatalogStamp | None:
+    """Return what the catalogue at `path` was built for; None if it is missing or corrupt."""
+    try:
+        if not Path(path).is_file():
+            return None
+        with closing(connect(path)) as connection:
+            return CatalogStamp.read(connection)
+    except (OSError, duckdb.Error):
+        return None
+
+
+def read_prices(path: str) -> tuple[Price, ...]:
+    """Return the prices of the catalogue at `path`; none if it is missing, corrupt or older."""
+    try:
+        if not Path(path).is_file():
+            return ()
+        with closing(connect(path)) as connection:
+            rows = connection.execute(
+                "SELECT model, valid_from, input, cached_input, output FROM ledger.prices"
+            ).fetchall()
+    except (OSError, duckdb.Error):
+        return ()
+    return tuple(Price(*row) for row in rows)
+
+
+def empty_path(table: str) -> str:
+    """Return the path of the file with the table's columns and no rows."""
+    return f"schema/{table}/source=none/created_date=1970-01-01/empty.parquet"
+
+
+def empty_file_of(connection: duckdb.DuckDBPyConnection, table: str) -> str:
+    """Return the path of the empty file that gives a table's view its columns."""
+    ((sql,),) = connection.execute(
+        "SELECT sql FROM duckdb_views() WHERE database_name = 'lake' AND view_name = ?", [table]
+    ).fetchall()
+    paths: list[str] = re.findall(r"'((?:[^']|'')*)'", sql)
+    # The first of the list: the lake's path may hold a star or a bracket, the empty one's name not.
+    found = next(path for path in paths if path.endswith(empty_path(table)))
+    return re.sub(r"\[([*?\[])\]", r"\1", found.replace("''", "'"))
