@@ -36,7 +36,7 @@ class LakeRows:
         self, partition: Partition, *, but_of: Container[str]
     ) -> Iterator[tuple[str, str]]:
         """Yield id and exact text of the partition's whole completions, but those of some runs."""
-        return versions.stored_texts(self.storage, self._state, partition, but_of=but_of)
+        return part_files.versions.stored_texts(self.storage, self._state, partition, but_of=but_of)
 
     def stored_messages(
         self, partition: Partition, completion_ids: Collection[str]
