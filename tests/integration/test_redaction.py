@@ -235,3 +235,50 @@ def test_a_source_has_rules_of_its_own(source: Planted, tmp_path: Path) -> None:
         settings = load_settings(path)
         backup(settings)
         assert rows(settings, "SELECT metadata['card'] FROM completions") == [(stored,)]
+
+
+def test_the_dry_run_shows_what_the_rules_would_find(
+    source: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chatlake: CommandLine
+) -> None:
+    """By kind and place, with masked examples; in a redacted lake there is nothing left."""
+    for number in range(2):
+        source.add(completion(number, metadata={"card": CARD}), message(content=EMAIL, name="bob"))
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    monkeypatch.chdir(tmp_path)
+    rules = PATTERNS | {"drop": ["messages.name"]}
+    backup(settings_for(tmp_path, source.base_url))
+    settings_for(tmp_path, source.base_url, redact=rules)
+
+    shown, as_json = chatlake("redact", "--dry-run"), chatlake("redact", "--dry-run", "--json")
+
+    found = {
+        (each["table"], each["path"], each["kind"]): (each["values"], each["rows"])
+        for each in json.loads(as_json.out)["found"]
+    }
+    assert found == {
+        ("completions", "metadata.card", "card"): (2, 2),
+        ("messages", "content", "email"): (2, 2),
+        ("messages", "name", "dropped"): (2, 2),
+    }
+    assert (shown.code, as_json.code) == (0, 0)
+    for text in (CARD, EMAIL, "bob"):
+        assert text not in shown.out + as_json.out
+
+    backup(settings_for(tmp_path / "new", source.base_url, redact=rules))
+    monkeypatch.chdir(tmp_path / "new")
+    assert "Nothing to redact" in chatlake("redact", "--dry-run").out
+
+
+def test_redact_changes_nothing_and_says_how(
+    source: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chatlake: CommandLine
+) -> None:
+    """Without --dry-run, or without rules, it is a usage error with what to do."""
+    source.add(completion(), message())
+    monkeypatch.chdir(tmp_path)
+    backup(settings_for(tmp_path, source.base_url))
+
+    alone, without_rules = chatlake("redact"), chatlake("redact", "--dry-run")
+
+    assert (alone.code, without_rules.code) == (2, 2)
+    assert "chatlake forget" in alone.err
+    assert "Set `redact` in the configuration" in without_rules.err
