@@ -113,7 +113,12 @@ class Committer:
                 self._resolved.append((self._job.name, completion_id))
                 del self._absent[completion_id]
         for key, failure in self._lake.state.failures.items():
-            if key[0] != self._job.name or failure.reason != UNLISTED:
+            if key[0] != self._job.name:
+                continue
+            if self._job.is_too_old(failure.created) or key[1] in self._discovery.too_old:
+                self._resolved.append(key)  # the lake would not keep it
+                continue
+            if failure.reason != UNLISTED:
                 continue
             if key[1] in self._discovery.gaps.failures:
                 continue

@@ -31,7 +31,8 @@ class SourceJob:
     that are listed again. `full_sweep_every`: seconds after which an incremental run becomes a full
     one; None: never. `retention`: seconds that the source keeps completions. `selection`:
     fingerprint of the filters. `keep_images`: whether the bytes of embedded images are stored.
-    `max_body`: bytes of one response, and of all messages of one completion.
+    `keep_after`: UTC seconds, a midnight: what is older is neither backed up nor missed; None: all
+    is kept. `max_body`: bytes of one response, and of all messages of one completion.
     """
 
     name: str
@@ -48,6 +49,19 @@ class SourceJob:
     keep_images: bool = True
     concurrency: int = 32
     max_body: int = MAX_BODY
+    keep_after: int | None = None
+
+    def is_too_old(self, created: int | None) -> bool:
+        """Whether the lake does not keep what was created then (UTC seconds; None: unknown)."""
+        return self.keep_after is not None and created is not None and created < self.keep_after
+
+    def is_past(self, partition: Partition) -> bool:
+        """Whether the lake keeps nothing of a day; completions without a time are kept."""
+        return (
+            self.keep_after is not None
+            and not partition.is_timeless
+            and partition.end <= self.keep_after
+        )
 
     @property
     def filters(self) -> str:

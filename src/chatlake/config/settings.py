@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,7 +12,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from chatlake.config import entries, places, schedules
 from chatlake.config.expected import did_you_mean
-from chatlake.config.fields import EMPTY_IS_DEFAULT, EXPANDS, Section, words
+from chatlake.config.fields import EMPTY_IS_DEFAULT, EXPANDS, Section, duration, words
 from chatlake.config.notify_address import NOTIFY, NotifyAddress
 from chatlake.config.prices import PriceEntry
 from chatlake.config.redact import Redact
@@ -86,6 +87,12 @@ class Settings(Section):
     redact: Annotated[Redact, EMPTY_IS_DEFAULT] = Field(
         default=Redact(),
         description="What never reaches the lake, of any source without a `redact` of its own.",
+    )
+    keep: Annotated[timedelta, duration()] | None = Field(
+        default=None,
+        description="How long the lake keeps completions, by whole UTC days; null: for ever. "
+        "`maintain` and `chatlake forget --expired` erase what is older, and backups leave it out.",
+        examples=["2y", "90d"],
     )
     access: Annotated[Literal["private", "group"], EXPANDS] = Field(
         default="private", description="Who may read the lake: private 0700/0600, group 0750/0640."

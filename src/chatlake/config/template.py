@@ -17,7 +17,7 @@ _TEMPLATE = """\
 # `chatlake doctor` checks this file, and `chatlake init --schema` prints its JSON Schema.
 #
 # In a value, ${NAME} stands for the environment variable NAME, and ${NAME:-text} for `text` if
-# NAME is not set. To write a plain ${, use $${. Durations: 500ms, 60s, 15m, 24h, 7d, 1h30m.
+# NAME is not set. To write a plain ${, use $${. Durations: 500ms, 60s, 15m, 24h, 7d, 1h30m, 2y.
 
 version: 1                      # required: the version of this file's format
 
@@ -99,6 +99,10 @@ redact:
   patterns: []                  # in all texts: email, phone, card, iban, keys
   expressions: {}               # your own, in RE2's syntax: {employee: "EMP-[0-9]{6}"}
   images: keep                  # keep | drop (neither images nor their links)
+
+# How long the lake keeps completions, by whole UTC days: 2y, 90d. What is older is erased for good
+# by `maintain` and by `chatlake forget --expired`, and is not backed up again.
+keep: null                      # null: for ever
 
 access: private                 # private: 0700/0600 | group: 0750/0640, so the group can read
 

@@ -176,6 +176,8 @@ class _Work:
     def _find_extra(self, seen: set[str]) -> None:
         oldest = Partition.of(self._job.name, int(time.time()) - self._job.retention)
         for partition in self._lake.state.partitions(self._job.name):
+            if self._job.is_past(partition):
+                continue
             for completion_id, version in self._lake.stored_versions(partition).items():
                 if version.deleted or completion_id in seen:
                     continue
