@@ -15,7 +15,9 @@ from chatlake.model.redaction.rules import Redaction, RuleTexts
 from chatlake.model.redaction.walk import Walk
 
 CARDS = Redaction(RuleTexts(patterns=["card"]))
-ALL = Redaction(RuleTexts(patterns=list(READY), drop=["input_user"]))
+ALL = Redaction(
+    RuleTexts(patterns=list(READY), drop=["input_user"], expressions={"own": r"[g-m]\d|\n\pL"})
+)
 
 
 def checked(digits: str) -> str:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from chatlake.bootstrap.redactable import Search
 
 EXAMPLES = examples("chatlake redact --dry-run", "chatlake redact --dry-run --json")
-_NOTHING_REWRITTEN = (
-    "`redact` in the configuration acts on what a backup fetches: before anything is written"
+_NOT_REWRITTEN = (
+    "chatlake redact does not rewrite a lake: the rules of `redact` act before anything is written"
 )
 _HOW = (
     "chatlake redact --dry-run shows what the lake holds. To be rid of it, erase the completions "
@@ -46,7 +46,7 @@ def redact(
     from chatlake.config import load_settings  # noqa: PLC0415
 
     if not dry_run:
-        raise UsageError(f"a lake is not rewritten: {_NOTHING_REWRITTEN}", hint=_HOW)
+        raise UsageError(_NOT_REWRITTEN, hint=_HOW)
     settings = load_settings(config)
     names = [] if source is None else [source]
     lake = open_lake(settings)

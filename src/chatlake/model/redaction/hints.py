@@ -45,8 +45,9 @@ class Hints:
         self, patterns: Sequence[Pattern], keys: Iterable[str], *, drops_images: bool
     ) -> None:
         names = {pattern.name for pattern in patterns}
-        # An own expression may look at where its text begins, and so at the text by itself.
-        self._always = "*" in keys or bool(names - _LOOSE.keys())
+        own = [pattern.anywhere for pattern in patterns if pattern.name not in _LOOSE]
+        self._own = [search for search in own if search is not None]
+        self._always = "*" in keys or len(self._own) < len(own)
         loose = [_LOOSE[name] for name in _LOOSE if name in names]
         loose += [rf'"{re.escape(key)}"\s*:\s*[^n\s]' for key in sorted(keys)]
         loose += [r'"(?i:data):'] if names else []
@@ -67,6 +68,8 @@ class Hints:
             except UnicodeEncodeError:
                 level = LONE_SURROGATE.sub("\ufffd", level)
             if self._search(level) is not None or any(map(_has_card, self._runs(level))):
+                return True
+            if any(search(level) is not None for search in self._own):
                 return True
             if "\\" not in level:
                 return False

@@ -18,6 +18,7 @@ Find = Callable[[str], Iterator[tuple[int, int]]]
 
 LONGEST_EXPRESSION: Final = 1000
 _MOST_MEMORY: Final = 8 << 20
+_LOOKS_AROUND: Final = re.compile(r"[$^]|\\[AzbB]")
 LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")  # which RE2, in UTF-8, cannot see
 
 
@@ -25,12 +26,14 @@ LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")  # which RE2, in UTF-8, ca
 class Pattern:
     """One kind of value to be replaced: its name in the marker, and how it is found.
 
-    `shortest`: characters below which a text cannot hold one.
+    `shortest`: characters below which a text cannot hold one. `anywhere`: finds one in whatever
+    surrounds it, None if that cannot be told; ready patterns have it in `hints`.
     """
 
     name: str
     find: Find
     shortest: int = 1
+    anywhere: Callable[[str], Any] | None = None
 
 
 _EMAIL: Final = re.compile(
@@ -144,7 +147,9 @@ def own_pattern(name: str, expression: str) -> Pattern:
             if found.end() > found.start():
                 yield found.span()
 
-    return Pattern(name, find)
+    # What looks at its surroundings may match in a text, and not where that stands in another.
+    looks_around = _LOOKS_AROUND.search(expression) is not None
+    return Pattern(name, find, anywhere=None if looks_around else compiled.search)
 
 
 def _reason(problem: Exception) -> str:
