@@ -112,8 +112,8 @@ class Redact(Section):
     @model_validator(mode="after")
     def _key(self) -> Redact:
         if self.hash and self.hash_key is None:
-            problem = "expected a reference to a key, because `hash` names fields"
-            raise entries.entries_error((("hash_key",), problem))
+            problem = "expected hash_key beside it: the hashes need a key"
+            raise entries.entries_error((("hash",), problem))
         return self
 
     @property
