@@ -48,17 +48,19 @@ from typing import ClassVar
 class ChatlakeError(Exception):
     """The root: `message` says what happened, `hint` what to do.
 
-    `exit_code` is the process's exit code, `kind` the word for programs (`--json`).
+    `exit_code` is the process's exit code, `kind` the word for programs (`--json`). `request_id` is
+    the source's name for the request that failed; empty where it sent none, or nothing was asked.
     """
 
     exit_code: ClassVar[int] = 1
     kind: ClassVar[str] = "failed"
     default_hint: ClassVar[str] = ""
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, request_id: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = self.default_hint if hint is None else hint
+        self.request_id = request_id
 
 
 class UsageError(ChatlakeError):
@@ -165,9 +167,9 @@ class UnusableListError(ChatlakeError):
 class CompletionError(ChatlakeError):
     """One completion could not be fetched: it becomes a named failure; the others are kept.
 
-    `reason` is the word that the ledger keeps; `request_id` the service's name for the request.
-    `status`: the HTTP status, None if no response came or its body is at fault. `of_route`: the
-    response speaks of the route as a whole, and does not name the completion.
+    `reason` is the word that the ledger keeps. `status`: the HTTP status, None if no response
+    came or its body is at fault. `of_route`: the response speaks of the route as a whole, and does
+    not name the completion.
     """
 
     exit_code = 3
@@ -184,8 +186,7 @@ class CompletionError(ChatlakeError):
         status: int | None = None,
         of_route: bool = False,
     ) -> None:
-        super().__init__(message, hint=hint)
-        self.request_id = request_id
+        super().__init__(message, hint=hint, request_id=request_id)
         self.status = status
         self.of_route = of_route
 

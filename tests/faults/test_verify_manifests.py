@@ -212,7 +212,7 @@ def test_data_files_are_checked_although_a_manifest_is_damaged(lake: Path) -> No
     report = look(lake)
 
     assert paths(report) == {manifests.manifest_path(NEWEST), damaged}
-    assert any("not known" in note for note in report.notes)
+    assert any("unknown" in note for note in report.notes)
 
 
 def file_of_all(lake: Path) -> list[str]:

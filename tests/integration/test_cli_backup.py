@@ -20,7 +20,7 @@ from tests.support import KEY, KEY_VARIABLE, NOW, rows, settings_for, write_conf
 
 COUNT = 120
 DOCUMENT = {
-    "run_id", "status", "started_at", "seconds", "sources", "failures", "files_added",
+    "commit", "fingerprint", "run_id", "status", "started_at", "seconds", "sources", "failures", "files_added",
     "bytes_added", "lake",
 }  # fmt: skip
 FIGURES = {

@@ -128,5 +128,5 @@ def test_the_command_says_so_in_a_line(
     ended = chatlake(command)
     assert ended.code == 4
     assert words in ended.out + ended.err
-    assert "hint" in ended.err or "Name a" in ended.out
+    assert "hint" in ended.err or "→" in ended.out
     assert "Traceback" not in ended.out + ended.err

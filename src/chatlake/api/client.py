@@ -127,7 +127,7 @@ class ApiClient:
         order: str = "asc",
         model: str | None = None,
         metadata: Mapping[str, str] | None = None,
-        take: Callable[[T], T] | None = None,
+        take: Callable[[T, str], T] | None = None,
         hasty: bool = False,
     ) -> T:
         """GET /chat/completions; see `CompletionApi`."""
@@ -136,7 +136,8 @@ class ApiClient:
             return await self._get(read, list_route(), parameters, take=take, hasty=hasty)
         except CompletionNotFoundError as error:
             if after is None and self._routes.host.endswith(_AZURE):
-                retired = RetiredError(f"{error.message}; {_AZURE_RETIRED}")
+                message = f"{error.message}; {_AZURE_RETIRED}"
+                retired = RetiredError(message, request_id=error.request_id)
             else:
                 raise
         raise retired
@@ -156,7 +157,7 @@ class ApiClient:
         limit: int,
         settle: bool,
         room: Room | None = None,
-        take: Callable[[T], T] | None = None,
+        take: Callable[[T, str], T] | None = None,
         hasty: bool = False,
     ) -> T:
         """GET /chat/completions/{id}/messages; see `CompletionApi`."""
@@ -184,7 +185,7 @@ class ApiClient:
         completion_id: str | None = None,
         settle: bool = False,
         room: Room | None = None,
-        take: Callable[[T], T] | None = None,
+        take: Callable[[T, str], T] | None = None,
         hasty: bool = False,
     ) -> T:
         url = self._routes.url(route, parameters)
@@ -215,7 +216,7 @@ class ApiClient:
             if take is None:
                 return page
             try:
-                return take(page)
+                return take(page, request_id)
             except InvalidResponseError as error:
                 message = one_line(f"{route}: {error.message}")
             wait_s = next(waits, None)
@@ -270,5 +271,5 @@ class ApiClient:
         why = f"; {given_up.why}"
         message = one_line(error.message, length=DETAIL_LENGTH - len(why)) + why
         if given_up.last.kind is Kind.UNREACHABLE and self._answers == answers_before:
-            return SourceUnreachableError(message)
+            return SourceUnreachableError(message, request_id=error.request_id)
         return RetriesExhaustedError(message, request_id=error.request_id, status=error.status)

@@ -90,7 +90,7 @@ def exchange_failure(error: ExchangeError, route: str) -> Exception:
     """Return the error of an exchange without a usable response, usually AskAgainError."""
     message = one_line(f"{route}: {error.words}")
     if error.failure is ExchangeFailure.UNUSABLE_ADDRESS:
-        return SourceUnreachableError(message)
+        return SourceUnreachableError(message, request_id=error.request_id)
     if error.failure is ExchangeFailure.TOO_LARGE:
         return TooLargeError(message, request_id=error.request_id)
     if error.failure is ExchangeFailure.BROKEN_ANSWER:

@@ -114,7 +114,9 @@ class Blame:
                     raise error
             except RetriesExhaustedError as silence:
                 raise SourceUnreachableError(
-                    f"the service keeps failing: {silence.message}", hint=silence.hint
+                    f"the service keeps failing: {silence.message}",
+                    hint=silence.hint,
+                    request_id=silence.request_id,
                 ) from silence
             except CompletionError:
                 pass  # still a response
@@ -131,8 +133,8 @@ def as_own(error: SourceError) -> CompletionError:
     if isinstance(error, CompletionError):
         return error
     if isinstance(error, AccountError):
-        return RequestRejectedError(error.message, of_route=True)
-    return RetriesExhaustedError(error.message)
+        return RequestRejectedError(error.message, request_id=error.request_id, of_route=True)
+    return RetriesExhaustedError(error.message, request_id=error.request_id)
 
 
 def is_of_route(error: SourceError) -> bool:

@@ -105,12 +105,14 @@ class MessageSource:
             except StrandedError:
                 if not pager.step_back():
                     raise InvalidResponseError(
-                        f"the messages of {completion_id} end although more were announced"
+                        f"the messages of {completion_id} end although more were announced",
+                        request_id=reading.request_id,
                     ) from None
             self._limit_is_known = True
         if pager.hidden_after:
             raise InvalidResponseError(
-                f"the service leaves out messages of {completion_id} between two pages"
+                f"the service leaves out messages of {completion_id} between two pages",
+                request_id=reading.hidden_in,
             )
         return reading.messages
 
@@ -124,7 +126,11 @@ class MessageSource:
 
 
 class _Reading:
-    """The messages of one completion while they are read."""
+    """The messages of one completion while they are read.
+
+    `request_id`: the service's name for the request of the last page; `hidden_in`: for that of the
+    page that showed first that messages are left out.
+    """
 
     def __init__(
         self,
@@ -135,6 +141,7 @@ class _Reading:
         redaction: Redaction | None,
     ) -> None:
         self.messages: list[Message] = []
+        self.request_id = self.hidden_in = ""
         self.pager: Pager[Message] = Pager(limit=limit, second=_second, is_cursor=_has_id)
         self._completion_id = completion_id
         self._at_least = at_least
@@ -167,9 +174,12 @@ class _Reading:
         self._page_bytes = len(body)
         return page
 
-    def take(self, page: Page[Message]) -> Page[Message]:
+    def take(self, page: Page[Message], request_id: str) -> Page[Message]:
         """Move on by one page, and return its new messages; see `Pager.feed`."""
+        self.request_id = request_id
         fresh = self.pager.feed(page)
+        if self.pager.hidden_after:
+            self.hidden_in = self.hidden_in or request_id
         self._bytes_left -= self._page_bytes
         return Page(tuple(fresh), page.has_more)
 

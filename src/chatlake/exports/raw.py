@@ -51,7 +51,6 @@ class RawExportReport:
             selection.as_options(),
             selected=self.completions,
             written=self.completions,
-            files=[{"path": Path(output).name, **lines}],
             more={
                 "completions": self.completions,
                 "bytes": self.bytes,
@@ -60,6 +59,7 @@ class RawExportReport:
                 "missing_images": self.missing_images,
             },
         )
+        report.files.add({"path": Path(output).name, **lines})
         report.write_beside(output)
         return report
 

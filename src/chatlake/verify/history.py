@@ -113,7 +113,7 @@ def _kind(problem: str) -> FindingKind:
     known: dict[str, FindingKind] = {
         "is missing": "missing",
         "was altered": "altered",
-        "holds number": "misplaced",
+        "contains number": "misplaced",
         "has format": "format",
     }
     return next((kind for head, kind in known.items() if problem.startswith(head)), "unreadable")
