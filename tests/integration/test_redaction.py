@@ -269,6 +269,23 @@ def test_the_dry_run_shows_what_the_rules_would_find(
     assert "Nothing to redact" in chatlake("redact", "--dry-run").out
 
 
+def test_an_export_says_that_the_lake_is_redacted(
+    source: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chatlake: CommandLine
+) -> None:
+    """`export raw` writes what is stored, and warns that this is not all that the API sent."""
+    source.add(completion(metadata={"card": CARD}), message())
+    monkeypatch.chdir(tmp_path)
+    backup(settings_for(tmp_path, source.base_url, redact=PATTERNS))
+
+    done = chatlake("export", "raw", "--output", "out.jsonl")
+
+    assert done.code == 0
+    assert "the lake is redacted" in done.err
+    assert CARD not in Path("out.jsonl").read_text()
+    report = json.loads(Path("out.jsonl.report.json").read_text())
+    assert report["redacted_sources"] == ["openai"]
+
+
 def test_redact_changes_nothing_and_says_how(
     source: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chatlake: CommandLine
 ) -> None:
