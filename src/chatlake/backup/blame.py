@@ -107,7 +107,9 @@ class Blame:
                 if self._job.ids is None:
                     await self._ask_for_the_list()
                 elif self._last_good is not None:
-                    await self._api.get_completion(read_completion, self._last_good)
+                    await self._api.get_completion(
+                        lambda body: read_completion(body, self._api.redaction), self._last_good
+                    )
                 elif max(self._silences, self._refusals) > self._job.concurrency:
                     raise error
             except RetriesExhaustedError as silence:

@@ -28,6 +28,7 @@ from chatlake.model.manifest import (
 )
 from chatlake.model.new_fields import NewField
 from chatlake.model.partitions import Partition
+from chatlake.model.redaction.rules import total
 from chatlake.model.tables import (
     COMPLETIONS,
     CONTENT_PARTS,
@@ -121,7 +122,12 @@ class Committer:
                 self._resolved.append((self._job.name, completion_id))
                 del self._absent[completion_id]
         for key, failure in self._lake.state.failures.items():
-            if key[0] != self._job.name or failure.reason != UNLISTED:
+            if key[0] != self._job.name:
+                continue
+            if self._job.is_too_old(failure.created) or key[1] in self._discovery.too_old:
+                self._resolved.append(key)  # the lake would not keep it
+                continue
+            if failure.reason != UNLISTED:
                 continue
             if key[1] in self._discovery.gaps.failures:
                 continue
@@ -172,6 +178,8 @@ class Committer:
         run.messages += outcome.messages
         run.content_parts += outcome.content_parts
         run.images += outcome.images
+        if outcome.redacted:
+            run.redacted = total([run.redacted, outcome.redacted])
 
     def _count_failure(self, failure: Failure) -> None:
         self._uncount_failure(failure.completion_id)

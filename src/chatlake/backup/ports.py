@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
 from chatlake.model.manifest import Manifest, SourceRun
+from chatlake.model.redaction.rules import Redaction
 
 T = TypeVar("T")
 
@@ -66,9 +67,13 @@ class CompletionApi(Protocol):
 
     Raises AccountError, SourceUnreachableError or CompletionError (see chatlake.errors). `hasty`:
     the request is sent only once.
+
+    `redaction`: what `read` has to take out of every body before it reads anything else; None:
+    nothing. The texts of errors are without it already.
     """
 
     figures: RequestFigures
+    redaction: Redaction | None
 
     async def list_completions(
         self,

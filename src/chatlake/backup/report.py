@@ -85,8 +85,9 @@ def new_report(lake: str, *, dry_run: bool = False) -> BackupReport:
 
 
 def source_figures(run: SourceRun) -> dict[str, Any]:
-    """Return the figures of one source as JSON values."""
-    return {"name": run.source, **{figure: getattr(run, figure) for figure in FIGURES}}
+    """Return the figures of one source as JSON values; `redacted` where there are rules for it."""
+    found = {"name": run.source, **{figure: getattr(run, figure) for figure in FIGURES}}
+    return found | ({"redacted": run.redacted} if run.redaction else {})
 
 
 def detail_without_id(failure: Failure) -> str:

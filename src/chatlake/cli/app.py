@@ -22,6 +22,7 @@ from chatlake.cli import (
     forget,
     init,
     ledger,
+    redact,
     report,
     search,
     serve,
@@ -140,6 +141,7 @@ app.command("compact", epilog=compact.EXAMPLES)(compact.compact)
 app.command("vacuum", epilog=vacuum.EXAMPLES)(vacuum.vacuum)
 app.command("copy", epilog=copy.EXAMPLES)(copy.copy)
 app.command("forget", epilog=forget.EXAMPLES)(forget.forget)
+app.command("redact", epilog=redact.EXAMPLES)(redact.redact)
 app.add_typer(export.app, name="export")
 app.command(
     "simulate", epilog=simulate.EXAMPLES, add_help_option=False, context_settings=simulate.CONTEXT

@@ -58,6 +58,8 @@ def show_summary(report: BackupReport) -> None:
         say(f"Note: created a new lake at {report.lake}")
     for run in runs:
         say(f"{run.source}: {_requests(run)}")
+        if run.redaction and not report.dry_run:
+            say(f"{run.source}: {_redacted(run)}")
 
 
 def _headline_figure(runs: Sequence[SourceRun]) -> str:
@@ -80,6 +82,12 @@ def _requests(run: SourceRun) -> str:
     if run.rate_limited:
         text += f", {count(run.rate_limited, 'time')} rate limited"
     return text
+
+
+def _redacted(run: SourceRun) -> str:
+    kinds = ", ".join(f"{printable(kind)} {count(number)}" for kind, number in run.redacted.items())
+    values = count(sum(run.redacted.values()), "value")
+    return f"{values} redacted" + (f" ({kinds})" if kinds else " of what is new or changed")
 
 
 def _show_figures(report: BackupReport) -> None:

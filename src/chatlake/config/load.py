@@ -132,6 +132,8 @@ def _is_kept(location: Location, text: str) -> bool:
             return keeps_reference(name, text)
         case ("notify", *below):
             return not {"format", "on"}.intersection(below) and is_secret_reference(text)
+        case (*_, "redact", "hash_key") | (*_, "redact", "expressions", _):
+            return True  # in an expression ${ means what the expression means by it
     return False
 
 

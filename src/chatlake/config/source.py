@@ -24,6 +24,7 @@ from chatlake.config.fields import (
     size,
     words,
 )
+from chatlake.config.redact import Redact
 from chatlake.config.references import SecretLoader, SecretReference, Text
 from chatlake.config.select import Select
 from chatlake.config.sizes import parse_size
@@ -176,6 +177,10 @@ class Source(Section):
     images: Annotated[Literal["store", "reference"], EXPANDS] = Field(
         default="store",
         description="store: keep embedded images; reference: keep links and hashes only.",
+    )
+    redact: Redact | None = Field(
+        default=None,
+        description="What of this source never reaches the lake, instead of the general `redact`.",
     )
     pace: Annotated[PaceSettings, EMPTY_IS_DEFAULT] = Field(
         default=PaceSettings(),

@@ -60,7 +60,8 @@ class SourceRun(msgspec.Struct, kw_only=True):
     `status`: running, complete, incomplete, failed or interrupted. `mode`: incremental, full or
     ids. `seconds`: wall time so far. `requests` counts every request sent, `retries` those sent
     again, `rate_limited` the 429 responses. `bytes_added`: size of the files added. `healed_files`:
-    listed files that were missing, whose content was requested again.
+    listed files that were missing, whose content was requested again. `redacted`: values replaced
+    in what was stored, by kind. `redaction`: the fingerprint of the rules, empty without any.
     """
 
     run_id: str
@@ -86,6 +87,8 @@ class SourceRun(msgspec.Struct, kw_only=True):
     bytes_added: int = 0
     healed_files: int = 0
     error: str | None = None
+    redacted: dict[str, int] = {}
+    redaction: str = ""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
