@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OTHER_DUCKDB := $(VENV)/duckdb-1.5
 READERS := $(VENV)/readers
+SBOM := $(VENV)/sbom
 AZURITE := $(VENV)/azurite
 JOBS ?= 4
 LOG := $(VENV)/install.log
@@ -72,16 +73,22 @@ $(READERS)/.tried: $(READY) requirements-readers.lock
 	tail -n 5 $(LOG); rm -rf $(READERS)/bin; echo "chatlake: the programs that read the exports in the tests cannot be installed; these tests are skipped"; fi
 	@touch $@
 
+# What writes the bill of materials: 28 packages that neither chatlake nor its tests need.
+$(SBOM)/.ready: $(READY) supply/sbom.lock
+	@$(PYTHON) -m venv --clear --without-pip $(SBOM)
+	@$(BIN)/pip --python $(SBOM)/bin/python install --quiet --no-deps --require-hashes -r supply/sbom.lock >>$(LOG) 2>&1 || { tail -n 20 $(LOG); exit 1; }
+	@touch $@
+
 # Compiled modules are kept, whatever the environment says: without them each process compiles chatlake
 # and its tests again, which takes longer than many a test.
-PYTEST = PYTHONDONTWRITEBYTECODE= CHATLAKE_READERS_PYTHON=$(abspath $(READERS))/bin/python CHATLAKE_OTHER_DUCKDB_PYTHON=$(abspath $(OTHER_DUCKDB))/bin/python $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
+PYTEST = PYTHONDONTWRITEBYTECODE= CHATLAKE_READERS_PYTHON=$(abspath $(READERS))/bin/python CHATLAKE_SBOM_PYTHON=$(abspath $(SBOM))/bin/python CHATLAKE_OTHER_DUCKDB_PYTHON=$(abspath $(OTHER_DUCKDB))/bin/python $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
 
 .PHONY: test
 test: $(OTHER_DUCKDB)/.ready ## run the tests, except those marked slow; TESTS=FILE: only that file, slow tests included
 	@$(PYTEST) $(if $(TESTS),$(TESTS),-m "not slow")
 
 .PHONY: test-slow
-test-slow: $(OTHER_DUCKDB)/.ready $(VENV)/.ray-tried $(VENV)/.clouds-ready $(AZURITE)/.ready $(READERS)/.tried ## run those marked slow: Prefect, clouds, clusters, readers of exports, long rows of nights
+test-slow: $(OTHER_DUCKDB)/.ready $(VENV)/.ray-tried $(VENV)/.clouds-ready $(AZURITE)/.ready $(READERS)/.tried $(SBOM)/.ready ## run those marked slow: Prefect, clouds, clusters, readers of exports, long rows of nights
 	@HYPOTHESIS_PROFILE=deep $(PYTEST) -m "slow or hypothesis"
 
 .PHONY: test-all
@@ -116,6 +123,19 @@ docs-check: setup
 wheel: setup ## build the wheel, install it with pip as a user does, and try it
 	@$(BIN)/python tests/wheel/try_wheel.py
 
+.PHONY: sbom
+sbom: $(SBOM)/.ready ## write dist/chatlake.cdx.json: every package of an installation, its hashes and licence
+	@$(SBOM)/bin/python -m supply.sbom --lock requirements-runtime.lock --output dist/chatlake.cdx.json \
+	--installed "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+
+# The time of the files is that of the commit, so everybody who builds it gets the same bytes.
+.PHONY: dist
+dist: setup ## build the wheel of this commit, reproducibly, and its SBOM into dist/
+	@rm -rf build dist
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) && export SOURCE_DATE_EPOCH && \
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist . >>$(LOG) 2>&1 || { tail -n 20 $(LOG); exit 1; }; \
+	$(MAKE) --no-print-directory sbom && sha256sum dist/*
+
 PEERS := $(VENV)/bench-peers
 $(PEERS)/.ready: $(READY) bench/peers.lock
 	@echo "chatlake: setting up $(PEERS): the tools to compare with, once"
@@ -141,7 +161,6 @@ soak: setup ## a seeded storm of faults and kills; ends with an equality check
 storm: setup ## a one-minute soak, as CI runs it
 	@$(BIN)/python -m tests.soak --seconds 20 --completions 450 --seed 1
 
-# One after the other, because they share build/.
 .PHONY: static
 static: setup
 	@$(MAKE) --no-print-directory lint

@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from importlib.metadata import requires
-from typing import Any, NamedTuple
+from typing import Any
 
-from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from supply.lock import Locked, read_lock
 from tests.docs.markdown import ROOT
 
 EXTRAS = ("s3", "dask", "redact")
 """Those of the image: lakes in a bucket of S3, and workers on other machines."""
 
 
-class Locked(NamedTuple):
-    """One package of a lock: version, marker and hashes."""
-
-    version: str
-    marker: str
-    hashes: frozenset[str]
-
-
 def locked(file: str) -> dict[str, Locked]:
-    """Read a lock; keys are names in their canonical form."""
-    found = {}
-    text = (ROOT / file).read_text(encoding="utf-8")
-    for block in re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)[1:]:
-        head = re.match(r"([\w.-]+)(?:\[[^\]]*\])?==(\S+)(?: ; ([^\\]*))?", block)
-        assert head is not None, block
-        hashes = frozenset(re.findall(r"--hash=(\S+)", block))
-        name, version, marker = head.groups()
-        found[canonicalize_name(name)] = Locked(version, (marker or "").strip(), hashes)
-    return found
+    """Read a lock at the root; keys are names in their canonical form."""
+    return read_lock(ROOT / file)
 
 
 def project() -> dict[str, Any]:
@@ -67,7 +50,7 @@ def test_it_is_what_the_runtime_dependencies_need() -> None:
     here = {
         name
         for name, package in locked("requirements-runtime.lock").items()
-        if not package.marker or Marker(package.marker).evaluate()
+        if package.is_for_this_machine
     }
 
     assert here == closure()

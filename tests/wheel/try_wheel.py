@@ -1,4 +1,7 @@
-"""Builds the wheel, installs it as a user does, and tries commands and the flow of what it installed.
+"""Builds the wheel twice, installs it as a user does, and tries commands and the flow of it.
+
+The two builds start from the same files in different folders, copied in another order and with other
+times. Their bytes must be equal: then anyone can build a release again and compare its hash.
 
 `pip install WHEEL` resolves the ranges of pyproject.toml anew, without the lock: a range that admits
 a version with which chatlake does not work fails here, and not first on a user's machine. pip asks
@@ -8,8 +11,10 @@ the package index that it is configured for.
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,6 +29,8 @@ ROOT = Path(__file__).resolve().parents[2]
 INSTALL_SECONDS = 600
 COMMAND_SECONDS = 180
 COMPLETIONS = 40
+RELEASED = 1_767_225_600
+"""The time of the files in the wheel, in seconds since 1970: a release takes that of its commit."""
 
 CONFIG = """\
 version: 1
@@ -40,11 +47,9 @@ def main() -> None:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        build = [sys.executable, "-m", "build", "--wheel", "--no-isolation"]
-        subprocess.run(
-            [*build, "--outdir", folder, ROOT], check=True, stdout=subprocess.DEVNULL, cwd=folder
-        )
-        (wheel,) = folder.glob("chatlake-*.whl")
+        wheel = _build(folder / "first", backwards=False)
+        again = _build(folder / "second" / "in a longer path", backwards=True)
+        _check_same(wheel, again)
         _check_content(wheel)
         home = folder / "venv"
         venv.create(home, with_pip=True)
@@ -143,6 +148,46 @@ def _run(
         shown = " ".join(map(str, command))
         sys.exit(f"{shown}\nended with {ended.returncode}:\n{ended.stdout}{ended.stderr}")
     return ended.stdout
+
+
+def _build(folder: Path, *, backwards: bool) -> Path:
+    """Copy what the wheel is made of into `folder`, build there, and return the wheel.
+
+    A copy has no `build/` of an earlier build, whose old files setuptools would pack as well.
+    """
+    made_of = [ROOT / name for name in ("pyproject.toml", "README.md", "LICENSE")]
+    made_of += [
+        path
+        for path in (ROOT / "src").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and ".egg-info" not in str(path)
+    ]
+    for path in sorted(made_of, reverse=backwards):
+        copy = folder / "tree" / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation"]
+    environment = os.environ | {"SOURCE_DATE_EPOCH": str(RELEASED)}
+    _run([*command, "--outdir", folder, folder / "tree"], INSTALL_SECONDS, env=environment)
+    (wheel,) = folder.glob("chatlake-*.whl")
+    return wheel
+
+
+def _check_same(wheel: Path, again: Path) -> None:
+    """End the script if two builds differ; names the first file that does."""
+    first, second = (hashlib.sha256(path.read_bytes()).hexdigest() for path in (wheel, again))
+    if first == second:
+        print(f"two builds have the same sha256: {first}", flush=True)
+        return
+    with zipfile.ZipFile(wheel) as left, zipfile.ZipFile(again) as right:
+        names = [info.filename for info in left.infolist()]
+        if names != [info.filename for info in right.infolist()]:
+            sys.exit("two builds of the wheel hold other files, or the same in another order")
+        for one, other in zip(left.infolist(), right.infolist(), strict=True):
+            if left.read(one) != right.read(other):
+                sys.exit(f"two builds of the wheel differ in the bytes of {one.filename}")
+            if (one.date_time, one.external_attr) != (other.date_time, other.external_attr):
+                sys.exit(f"two builds of the wheel differ in time or mode of {one.filename}")
+    sys.exit("two builds of the wheel differ")
 
 
 def _check_content(wheel: Path) -> None:

@@ -1,0 +1,1 @@
+"""The packages in the locks, their licences, and the bill of materials."""
