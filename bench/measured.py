@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TIMEOUT_S = 400.0
+TIMEOUT_S = 900.0
 
 
 class BenchError(Exception):

@@ -36,6 +36,7 @@ from chatlake.config.notify_address import NOTIFY_PATTERN
 from chatlake.config.places import INSTANT_PATTERN, LAKE_PATTERN, URL_PATTERN
 from chatlake.config.references import SECRET_PATTERN
 from chatlake.config.sizes import PATTERN as SIZE
+from chatlake.config.source import SILENT_PATTERN
 from chatlake.errors import ChatlakeError
 from chatlake.lake import Lake
 from chatlake.lake.catalog.descriptions import column_descriptions
@@ -68,6 +69,7 @@ _SHAPES = {
     INSTANT_PATTERN: "date or time",
     LAKE_PATTERN: "folder or address",
     NOTIFY_PATTERN: "http(s) address, or reference to a secret",
+    SILENT_PATTERN: "`auto`, duration, or `null`",
     SIZE: "size",
     SECRET_PATTERN: "reference to a secret",
     URL_PATTERN: "http(s) address",
@@ -196,7 +198,11 @@ def _reference(value: dict[str, Any]) -> str | None:
 
 
 def _default(value: dict[str, Any]) -> str:
-    return "see below" if _reference(value) else f"`{_yaml(value['default'])}`"
+    if "default" not in value:  # one of several keys
+        return ""
+    if _reference(value) and value["default"] is not None:
+        return "see below"
+    return f"`{_yaml(value['default'])}`"
 
 
 def _yaml(value: object) -> str:
@@ -207,7 +213,10 @@ def _kind(value: dict[str, Any]) -> str:
     options = value.get("anyOf", [value])
     null = any(option.get("type") == "null" for option in options)
     first = options[0]
-    if _reference(value):
+    if _reference(value) and "pattern" in first:
+        several = ", or list of these" if any("items" in option for option in options) else ""
+        text = f"{_SHAPES[first['pattern']]}, or section{several}"
+    elif _reference(value):
         text = "list of sections" if "items" in value else "section"
         null = False
     elif first.get("minimum") is not None and first["minimum"] == first["maximum"]:

@@ -1,4 +1,4 @@
-"""An address on loopback that takes what `notify` posts."""
+"""An address on loopback that takes what `notify` sends."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -15,11 +16,16 @@ PATH = "/services/very-secret"
 
 @dataclass(slots=True)
 class Hook:
-    """Takes notifications: answers `statuses` in turn, the last for ever."""
+    """Takes notifications: answers `statuses` in turn, the last for ever, with the text `answer`.
+
+    `posted`: the JSON documents. `pings`: method, path below its own, and text of all the others.
+    """
 
     statuses: list[int]
     location: str = ""
+    answer: str = ""
     posted: list[dict[str, Any]] = field(default_factory=list)
+    pings: list[tuple[str, str, str]] = field(default_factory=list)
     port: int = 0
 
     @property
@@ -27,25 +33,34 @@ class Hook:
         """Its address, with what nobody may see."""
         return f"http://127.0.0.1:{self.port}{PATH}"
 
-    def take(self, document: dict[str, Any]) -> int:
-        """Keep a notification; returns the status to answer."""
-        self.posted.append(document)
+    def take(self, method: str, path: str, body: str) -> int:
+        """Keep a message; returns the status to answer."""
+        if body.startswith("{"):
+            self.posted.append(json.loads(body))
+        else:
+            self.pings.append((method, path.removeprefix(PATH), body))
         return self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
 
 
 @contextmanager
-def hook(*statuses: int, location: str = "") -> Iterator[Hook]:
+def hook(*statuses: int, location: str = "", answer: str = "") -> Iterator[Hook]:
     """Serve such an address on loopback."""
-    taking = Hook(list(statuses), location)
+    taking = Hook(list(statuses), location, answer)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(taking.take(json.loads(body)))
+            body = self.rfile.read(int(self.headers["Content-Length"] or 0)).decode()
+            status = taking.take(self.command, self.path, body)
+            text = b"" if status == HTTPStatus.NO_CONTENT else taking.answer.encode()
+            self.send_response(status)
             if taking.location:
                 self.send_header("Location", taking.location)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(text)))
             self.end_headers()
+            self.wfile.write(text)
+
+        def do_GET(self) -> None:
+            self.do_POST()
 
         def log_message(self, *_: Any) -> None:
             pass

@@ -6,6 +6,7 @@ python -m tests.lake_writer LAKE --hold            take the lock, say so, and wa
 python -m tests.lake_writer LAKE --compact         merge small files
 python -m tests.lake_writer LAKE --vacuum          remove what no manifest lists
 python -m tests.lake_writer LAKE --forget KEY…     erase completions for good
+python -m tests.lake_writer LAKE --expire          erase the days that are older than a day
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 import time
 from datetime import timedelta
 
-from chatlake.bootstrap.forgetting import Choice, forget_choice
+from chatlake.bootstrap.forgetting import Choice, forget_choice, forget_expired
 from chatlake.bootstrap.maintenance import compact_lake, vacuum_lake
 from chatlake.errors import CommitConflictError
 from chatlake.lake import Lake
@@ -48,6 +49,8 @@ def run(location: str, *words: str) -> None:
         compact_lake(lake)
     elif words == ("--vacuum",):
         vacuum_lake(lake, timedelta(0))
+    elif words == ("--expire",):
+        forget_expired(lake, timedelta(days=1))
     elif words[0] == "--forget":
         forget_choice(lake, Choice(words[1:]), reason="test")
     elif words[0] == "--unlocked":

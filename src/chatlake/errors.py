@@ -22,6 +22,7 @@
     │   └── RetriesExhaustedError               429, 5xx, time-outs until attempts ran out
     ├── IncompleteExportError          exit 3   an export with --strict skipped something
     ├── GapsError                      exit 3   the source has completions that the lake lacks
+    ├── StaleError                     exit 3   the last complete backup is older than --max-age
     ├── LakeError                      exit 1   look at the lake
     │   ├── LakeNotFoundError                   no lake there yet: run a backup first
     │   ├── NotInLakeError                      the lake does not have this completion
@@ -48,17 +49,19 @@ from typing import ClassVar
 class ChatlakeError(Exception):
     """The root: `message` says what happened, `hint` what to do.
 
-    `exit_code` is the process's exit code, `kind` the word for programs (`--json`).
+    `exit_code` is the process's exit code, `kind` the word for programs (`--json`). `request_id` is
+    the source's name for the request that failed; empty where it sent none, or nothing was asked.
     """
 
     exit_code: ClassVar[int] = 1
     kind: ClassVar[str] = "failed"
     default_hint: ClassVar[str] = ""
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, request_id: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = self.default_hint if hint is None else hint
+        self.request_id = request_id
 
 
 class UsageError(ChatlakeError):
@@ -165,9 +168,9 @@ class UnusableListError(ChatlakeError):
 class CompletionError(ChatlakeError):
     """One completion could not be fetched: it becomes a named failure; the others are kept.
 
-    `reason` is the word that the ledger keeps; `request_id` the service's name for the request.
-    `status`: the HTTP status, None if no response came or its body is at fault. `of_route`: the
-    response speaks of the route as a whole, and does not name the completion.
+    `reason` is the word that the ledger keeps. `status`: the HTTP status, None if no response
+    came or its body is at fault. `of_route`: the response speaks of the route as a whole, and does
+    not name the completion.
     """
 
     exit_code = 3
@@ -184,8 +187,7 @@ class CompletionError(ChatlakeError):
         status: int | None = None,
         of_route: bool = False,
     ) -> None:
-        super().__init__(message, hint=hint)
-        self.request_id = request_id
+        super().__init__(message, hint=hint, request_id=request_id)
         self.status = status
         self.of_route = of_route
 
@@ -248,6 +250,16 @@ class GapsError(ChatlakeError):
     exit_code = 3
     kind = "gaps"
     default_hint = "`chatlake backup --full` fetches what is missing and what changed."
+
+
+class StaleError(ChatlakeError):
+    """The last complete backup of a source is older than `--max-age`, or there is none."""
+
+    exit_code = 3
+    kind = "stale"
+    default_hint = (
+        "`chatlake runs` shows how the last ones ended; `chatlake doctor` checks the rest."
+    )
 
 
 class LakeError(ChatlakeError):

@@ -26,6 +26,11 @@ from tests import lake_rows as rows
 
 TIME = "TIMESTAMP WITH TIME ZONE"
 ADDED = {
+    "completions": (
+        "raw_exact VARCHAR", "moderation JSON", "cache_write_tokens BIGINT",
+        "prompt_text_tokens BIGINT", "prompt_image_tokens BIGINT", "completion_text_tokens BIGINT",
+        "completion_image_tokens BIGINT",
+    ),
     "tool_calls": (
         "model VARCHAR", "created_date DATE", "message_index INTEGER", "choice_index INTEGER",
         "answered BOOLEAN",

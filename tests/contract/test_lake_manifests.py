@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from chatlake.errors import CommitConflictError, LakeDamagedError, LakeFormatError
@@ -18,6 +19,7 @@ from chatlake.model.manifest import (
     PartFile,
     SourceRun,
 )
+from chatlake.model.new_fields import NewField
 from chatlake.storage.memory import MemoryStorage
 
 WHEN = "2026-01-02T03:04:05.000000Z"
@@ -113,6 +115,26 @@ def test_opening_reads_one_checkpoint_and_the_commits_after_it(
         manifests.manifest_path(n) for n in range(65, 71)
     ]
     assert names(state) == [f"part-{n}" for n in range(1, 71)]
+
+
+def test_new_fields_add_up_over_commits_and_checkpoints() -> None:
+    """Counts add up, the first example stays, and one that was taken away makes room for another."""
+    storage = MemoryStorage()
+    entry = NewField(
+        source="openai", field="mood", completion_id="first", run_id="run-1",
+        first_seen_at="2026-01-02T00:00:00.000000Z", completions=2,
+    )  # fmt: skip
+    later = msgspec.structs.replace(entry, completion_id="later", run_id="run-2", completions=3)
+    for number in range(1, 35):
+        added = {1: [entry], 2: [later], 33: [entry.without_example], 34: [later]}.get(number, [])
+        manifests.append_commit(storage, Manifest(number=number, new_fields=added))
+        manifests.ensure_checkpoint(storage, manifests.load_state(storage), chatlake="")
+        known = manifests.load_state(storage).new_fields.get(("openai", "mood"))
+        assert known is not None
+        expected = ("first", 2) if number == 1 else ("first", 5)
+        expected = {33: ("", 5), 34: ("later", 8)}.get(number, expected)
+        assert (known.completion_id, known.completions) == expected
+        assert (known.run_id, known.first_seen_at) == ("run-1", entry.first_seen_at)
 
 
 def test_any_changed_byte_of_a_manifest_is_noticed() -> None:

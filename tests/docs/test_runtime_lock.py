@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from supply.lock import Locked, read_lock
 from tests.docs.markdown import ROOT
 
-EXTRAS = ("s3", "dask")
+EXTRAS = ("s3", "dask", "redact")
 """Those of the image: lakes in a bucket of S3, and workers on other machines."""
 
 

@@ -165,6 +165,19 @@ def test_a_checkpoint_that_contradicts_the_manifests(lake: Path) -> None:
     assert check(lake).findings == []
 
 
+def test_a_checkpoint_that_tells_of_other_fields(lake: Path) -> None:
+    """Its own hash is right, and it remembers a field that no commit has met."""
+    field = {
+        "source": "openai", "field": "mood", "completion_id": "chatcmpl-1", "run_id": "run-1",
+        "first_seen_at": "2026-01-02T00:00:00.000000Z", "completions": 1,
+    }  # fmt: skip
+    change(lake / CHECKPOINT, lambda data: edited(data, new_fields=[field]))
+
+    finding = only(check(lake))
+
+    assert (finding.path, finding.kind) == (CHECKPOINT, "contradiction")
+
+
 def test_a_manifest_under_another_s_name(lake: Path) -> None:
     """An older manifest copied over a newer one is misplaced."""
     path = manifests.manifest_path(NEWEST)
@@ -212,7 +225,7 @@ def test_data_files_are_checked_although_a_manifest_is_damaged(lake: Path) -> No
     report = look(lake)
 
     assert paths(report) == {manifests.manifest_path(NEWEST), damaged}
-    assert any("not known" in note for note in report.notes)
+    assert any("unknown" in note for note in report.notes)
 
 
 def file_of_all(lake: Path) -> list[str]:

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
-from chatlake.bootstrap.notify import notification
+from chatlake.bootstrap.notice import notice_of
 from chatlake.errors import ConfigurationError, LakeLockedError
 from chatlake.flows.shown import artifacts, maintenance_report
 from tests.echo_server import Reply, Request, completion, page, serving
 from tests.support import backup, settings_for
 
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")
-BAD = "![x](https://evil.example/p) [y](https://evil.example) <img src=x> `<b>` <!channel>"
+BAD = "| ![x](https://evil.example/p) [y](https://evil.example) <img src=x> `<b>` <!channel>"
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_failed_source(left: list[str], tmp_path: Path) -> None:
         report = backup(settings_for(tmp_path, server.base_url))
     artifacts.leave_artifacts(report)
     assert_nothing_acts(left)
-    posted = notification(report, "backup", None)["text"]
+    posted = notice_of(report, "backup", None).chat
     assert "evil.example" in posted
     assert "<" not in posted
     assert posted.count("`") == 2
@@ -87,3 +87,27 @@ def test_error_of_a_run(left: list[str]) -> None:
     artifacts.leave_skipped(LakeLockedError(BAD))
     maintenance_report.leave_maintenance_skipped(LakeLockedError(BAD))
     assert_nothing_acts(left)
+
+
+def test_the_report_groups_failures_that_are_alike(left: list[str], tmp_path: Path) -> None:
+    """One line for a hundred of a kind, with the service's words and without ids."""
+
+    def answer(request: Request) -> Reply:
+        if "chat/completions?" in request.path:
+            names = [f"chatcmpl-{kind}-{n}" for n in range(30) for kind in ("good", "bad")]
+            return Reply(200, page(*(completion(name, "") for name in names)))
+        if "good" in request.path:
+            return Reply(200, page())
+        return Reply(400, b'{"error": {"message": "bad | day"}}', {"x-request-id": "req-1"})
+
+    with serving(answer) as server:
+        artifacts.leave_artifacts(backup(settings_for(tmp_path, server.base_url)))
+
+    (line,) = [line for line in left[0].splitlines() if line.startswith("| 30 | `openai` |")]
+    assert "rejected" in line
+    assert "chatcmpl-" not in line
+    assert "req-1" not in line
+    cells = [block for block in MARKDOWN.parse(left[0]) if block.type == "inline"]
+    assert [cell.children[0].type for cell in cells if "bad | day" in cell.content] == [
+        "code_inline"
+    ]

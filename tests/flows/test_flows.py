@@ -112,14 +112,18 @@ def test_failures_make_the_run_incomplete(
 
     failed = rows(load_settings(config), "SELECT completion_id FROM failures ORDER BY ALL")
     assert 0 < len(failed) < COUNT
-    assert prefect_server.state(run_id(state)) == (
-        "FAILED", "Incomplete", f"{len(failed)} of {COUNT} completions could not be fetched",
-    )  # fmt: skip
+    kind, name, message = prefect_server.state(run_id(state))
+    assert (kind, name) == ("FAILED", "Incomplete")
+    assert message == (
+        f"{len(failed)} of {COUNT} completions could not be fetched: {len(failed)} not_found. "
+        f"openai: {COUNT - len(failed)} new, {len(failed)} failed. The next run tries again"
+    )
     assert error_of(state).exit_code == 3
     table = msgspec.json.decode(prefect_server.artifacts(run_id(state))[FAILURES_KEY])
     assert sorted(row["completion_id"] for row in table) == [row[0] for row in failed]
     assert {(row["source"], row["reason"]) for row in table} == {("openai", "not_found")}
-    assert all(row["request_id"] and row["detail"] for row in table)
+    assert all(row["request_id"] and row["detail"].strip("`").startswith("404 ") for row in table)
+    assert not [row for row in table if row["completion_id"] in row["detail"]]
     assert len(stored_ids(config)) == COUNT
 
 
@@ -295,9 +299,9 @@ def test_an_unknown_id_is_a_named_failure(
 
     state = run(export_completions, asked, config=str(config))
 
-    assert prefect_server.state(run_id(state))[1:] == (
-        "Incomplete", "1 of 4 completions could not be fetched",
-    )  # fmt: skip
+    _, name, message = prefect_server.state(run_id(state))
+    assert name == "Incomplete"
+    assert message.startswith("1 of 4 completions could not be fetched: 1 not_found. openai: 3 new")
     assert stored_ids(config) == sorted(asked[:3])
 
 

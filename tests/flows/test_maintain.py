@@ -82,6 +82,23 @@ def test_a_sound_lake_is_kept_in_shape(settings: Settings, prefect_server: Prefe
     assert not is_kept(settings)
 
 
+def test_what_is_older_than_keep_is_erased(settings: Settings, prefect_server: Prefect) -> None:
+    """First of all, with a receipt, and the state and the artifact say how much."""
+    count = sum(file.rows for file in open_lake(settings).state.table_files("completions"))
+    settings.path.write_text(settings.path.read_text() + "\nkeep: 1d\n")
+
+    state = run(settings)
+
+    run_id = state.state_details.flow_run_id
+    kind, name, message = prefect_server.state(run_id)
+    assert (kind, name) == ("COMPLETED", "Completed")
+    assert message.startswith(f"{count} completions older than keep erased; ")
+    report = prefect_server.artifacts(run_id)[MAINTENANCE_KEY]
+    assert f"| completions older than keep, erased | {count} |" in report
+    assert open_lake(settings).state.files == {}
+    assert len(list(Path(settings.lake_location, "receipts").iterdir())) == 1
+
+
 def test_damage_fails_the_run_by_name(
     settings: Settings, prefect_server: Prefect, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -236,8 +236,8 @@ def test_a_run_with_another_configuration_fails_and_reads_nothing(
     kind, name, message = prefect_api.state(served.api, run)
     assert (kind, name) == ("FAILED", "Failed")
     assert message.startswith(
-        f"configuration: this `chatlake serve` runs {served.config} alone; "
-        f"the run asks for {other} "
+        f"configuration: this `chatlake serve` runs only {served.config}, "
+        f"but the run asks for {other}. "
     )
 
 

@@ -117,9 +117,9 @@ def test_a_batch_that_no_worker_survives_is_named(
     with mock.patch.dict(os.environ, dies), dask.config.set(at_once):
         state = run(export_completions, asked, config=str(config))
 
-    assert prefect_server.state(run_id(state))[1:] == (
-        "Incomplete", "20 of 20 completions could not be fetched",
-    )  # fmt: skip
+    _, name, message = prefect_server.state(run_id(state))
+    assert name == "Incomplete"
+    assert message.startswith("20 of 20 completions could not be fetched: 20 worker_lost. ")
     failed = rows(load_settings(config), "SELECT DISTINCT reason, detail FROM failures")
     assert [reason for reason, _ in failed] == ["worker_lost"]
     assert failed[0][1].startswith("the worker died: ")

@@ -18,11 +18,14 @@ TAKEN = "taken"
 
 
 def ask(
-    *script: Answer, hasty: bool = False, taking: Callable[[str], str] | None = None, **options: int
+    *script: Answer,
+    hasty: bool = False,
+    taking: Callable[[str, str], str] | None = None,
+    **options: int,
 ) -> Trial:
     """Ask for a page of a list; a broken one is decoded all right, and refused when taken."""
 
-    def take(page: str) -> str:
+    def take(page: str, _request_id: str) -> str:
         if page != "sound":
             raise InvalidResponseError("the service repeats the page")
         return TAKEN
@@ -103,7 +106,7 @@ def test_a_page_is_taken_once_however_often_it_is_read() -> None:
     """What takes pages keeps a state: it sees no response that the retries have refused."""
     seen: list[str] = []
 
-    def take(page: str) -> str:
+    def take(page: str, _request_id: str) -> str:
         seen.append(page)
         return page
 
@@ -118,7 +121,7 @@ def test_other_exceptions_of_take_pass() -> None:
     class OwnError(Exception):
         pass
 
-    def take(page: str) -> str:
+    def take(page: str, _request_id: str) -> str:
         raise OwnError(page)
 
     with pytest.raises(OwnError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import signal
@@ -26,6 +27,11 @@ FAST = {"max_attempts": 2, "timeout": "5s"}
 Respond = Callable[[str], tuple[int, Any]]
 
 
+def request_of(path: str) -> str:
+    """Return the name that the server below gives to each request for a path."""
+    return f"req_{hashlib.sha256(path.encode()).hexdigest()[:16]}"
+
+
 @contextmanager
 def answering(respond: Respond) -> Iterator[str]:
     """Serve what `respond` says for a path: (status, JSON value or bytes); yields the base URL."""
@@ -38,6 +44,7 @@ def answering(respond: Respond) -> Iterator[str]:
             body = value if isinstance(value, bytes) else json.dumps(value).encode()
             self.send_response(status)
             self.send_header("content-length", str(len(body)))
+            self.send_header("x-request-id", request_of(self.path))
             self.end_headers()
             self.wfile.write(body)
 

@@ -20,8 +20,8 @@ from tests.support import KEY, KEY_VARIABLE, NOW, rows, settings_for, write_conf
 
 COUNT = 120
 DOCUMENT = {
-    "run_id", "status", "started_at", "seconds", "sources", "failures", "files_added",
-    "bytes_added", "lake",
+    "commit", "fingerprint", "run_id", "status", "started_at", "seconds", "sources", "failures",
+    "new_fields", "files_added", "bytes_added", "lake",
 }  # fmt: skip
 FIGURES = {
     "name", "listed", "new", "changed", "unchanged", "deleted", "failed", "messages",

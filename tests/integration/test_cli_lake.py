@@ -14,11 +14,12 @@ from typing import Any
 
 import duckdb
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from chatlake.lake.lake import Lake
 from chatlake.simulator import Faults, Scenario, running
 from tests.command_line import CommandLine, ended, start
-from tests.support import KEY_VARIABLE, NOW, backup, settings_for
+from tests.support import KEY_VARIABLE, NOW, backup, settings_for, write_config
 
 COUNT = 150
 
@@ -294,3 +295,53 @@ def test_describe_of_a_query_is_duckdbs_own(chatlake: CommandLine) -> None:
     """Only the views have comments."""
     (row,) = chatlake("sql", "--json", "DESCRIBE SELECT 1 AS one").json
     assert (row["column_name"], row.get("comment")) == ("one", None)
+
+
+def test_status_with_max_age_ends_with_3_only_where_no_backup_is_young_enough(
+    chatlake: CommandLine, stored: Stored
+) -> None:
+    """The stored backup was incomplete, so no source is fresh; without the option that is 0."""
+    stale, plain = chatlake("status", "--max-age", "26h"), chatlake("status")
+
+    assert (stale.code, plain.code) == (3, 0)
+    assert stale.out.splitlines()[-2:] == plain.out.splitlines()[-2:]
+    assert stale.err.splitlines()[0] == "error: openai: there is no complete backup yet"
+
+    document = chatlake("status", "--max-age", "26h", "--json")
+    assert document.code == 3
+    assert document.json["error"]["kind"] == "stale"
+    assert document.json["sources"][0]["gaps"] == len(stored.failed)
+
+
+def test_status_with_max_age_calls_a_lake_that_is_not_there_yet_stale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A monitor gets 3 from the first night on; without the option the error is `no_lake`."""
+    monkeypatch.chdir(tmp_path)
+    write_config(tmp_path, "https://api.example.com/v1")
+    chatlake = CommandLine(capsys)
+
+    assert chatlake("status").code == 1
+    done = chatlake("status", "--max-age", "26h", "--json")
+    assert (done.code, done.json["error"]["kind"]) == (3, "stale")
+    assert "there is no lake at" in done.err
+
+
+def test_status_as_openmetrics_is_valid_and_agrees_with_json(
+    chatlake: CommandLine, stored: Stored
+) -> None:
+    """A strict parser reads it; the figures are those of the other format."""
+    done, document = chatlake("status", "--format", "openmetrics"), chatlake("status", "--json")
+
+    (source,) = document.json["sources"]
+    found = {
+        sample.name: sample.value
+        for family in text_string_to_metric_families(done.out)
+        for sample in family.samples
+        if sample.labels.get("source", "openai") == "openai"
+    }
+    assert (done.code, done.err) == (0, "")
+    assert found["chatlake_completions"] == source["completions"] == COUNT
+    assert found["chatlake_open_gaps"] == len(stored.failed)
+    assert found["chatlake_stored_bytes"] == source["bytes"]
+    assert chatlake("status", "--format", "openmetrics", "--json").code == 2

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from markdown_it import MarkdownIt
 
-from chatlake.errors import UsageError
+from chatlake.errors import LakeDamagedError, UsageError
 from chatlake.exports.evals import export_eval
 from chatlake.exports.hf import export_hf
 from chatlake.exports.html import export_html
@@ -103,6 +103,17 @@ def test_every_export_adds_up_and_gives_the_same_bytes(
     export(mixed, tmp_path / name)
     assert report_of(tmp_path / name) == first
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, f"{name}.report.json"])
+
+
+@pytest.mark.parametrize(
+    "export",
+    [export_markdown, export_html, export_images, export_parquet, export_hf, export_eval],
+)
+def test_an_empty_lake_gives_an_empty_export(tmp_path: Path, export: Any) -> None:
+    """Nothing selected is no error, and the report says so."""
+    export(Lake.open(tmp_path / "lake", create=True), tmp_path / "out")
+    report = report_of(tmp_path / "out")
+    assert (report["selected"], report["written"], report["skipped"]) == (0, 0, {})
 
 
 class _Tags(HTMLParser):
@@ -196,8 +207,12 @@ def test_each_image_is_written_once_and_links_are_listed(mixed: Lake, tmp_path: 
     assert any(row["image_url"].startswith("https://") and not row["file"] for row in rows)
 
 
-def test_the_copy_has_the_rows_of_the_views(mixed: Lake, tmp_path: Path) -> None:
-    """A plain glob of each table gives what the view gives for the selection, value by value."""
+@pytest.mark.parametrize("slice_bytes", [1, 100_000, 1 << 30])
+def test_the_copy_has_the_rows_of_the_views(
+    mixed: Lake, tmp_path: Path, slice_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plain glob gives what the view gives for the selection, however a day was sliced."""
+    monkeypatch.setattr("chatlake.exports.lake_copy._SLICE_BYTES", slice_bytes)
     where = "image_count > 0 OR model LIKE 'gpt-4.1%'"
     export_parquet(mixed, tmp_path / "copy", Selection(where=where))
     names = {
@@ -214,10 +229,53 @@ def test_the_copy_has_the_rows_of_the_views(mixed: Lake, tmp_path: Path) -> None
                 for place in (copied, f"{table} WHERE completion_id IN ({chosen})")
             ]
             assert rows[0] == rows[1] != []
+            for path in (tmp_path / "copy" / table).rglob("*.parquet"):
+                times = pq.read_table(path, partitioning=None)["created_at"].to_pylist()
+                assert times == sorted(times)
     pictures = [
         pq.read_table(p)["sha256"] for p in (tmp_path / "copy" / "images").rglob("*.parquet")
     ]
     assert sum(map(len, pictures)) > 0
+
+
+def test_the_copy_keeps_completions_without_a_time(tmp_path: Path) -> None:
+    """They come first, before the first slice by time ends."""
+    lake = Lake.open(tmp_path / "lake", create=True)
+    sent = [completion(id=f"c-{created}", created=created) for created in (None, "soon", 5, 0)]
+    store(lake, [(json.dumps(each), []) for each in sent])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("chatlake.exports.lake_copy._SLICE_BYTES", 1)
+        report = export_parquet(lake, tmp_path / "copy")
+    (path,) = (tmp_path / "copy" / "completions").rglob("*.parquet")
+    names = pq.read_table(path, partitioning=None)["completion_id"].to_pylist()
+    assert names == ["c-None", "c-soon", "c-0", "c-5"]
+    assert report.written == 4
+
+
+def test_the_copy_has_the_types_of_the_lake(mixed: Lake, tmp_path: Path) -> None:
+    """Types and descriptions of the columns are those of the lake's own files."""
+    export_parquet(mixed, tmp_path / "copy")
+    stored = {path.partition("/")[0]: Path(mixed.location, path) for path in mixed.state.files}
+    for table in ("completions", "messages", "content_parts", "images"):
+        expected = pq.read_schema(stored[table])
+        (path, *_) = (tmp_path / "copy" / table).rglob("*.parquet")
+        schema = pq.read_schema(path)
+        assert set(expected.names) - set(schema.names) <= {"digest"}
+        for field in schema:
+            assert field.equals(expected.field(field.name), check_metadata=True)
+
+
+def test_a_damaged_file_is_not_copied(tmp_path: Path) -> None:
+    """An altered file ends the export, names the file, and leaves nothing."""
+    lake = Lake.open(tmp_path / "lake", create=True)
+    store(lake, [(json.dumps(completion(id="c")), [json.dumps(message("Hi", id="m"))])])
+    (name,) = [path for path in lake.state.files if path.startswith("messages/")]
+    data = bytearray((tmp_path / "lake" / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "lake" / name).write_bytes(data)
+    with pytest.raises(LakeDamagedError, match=name):
+        export_parquet(lake, tmp_path / "copy")
+    assert [path.name for path in tmp_path.iterdir()] == ["lake"]
 
 
 def test_promptfoo_gets_its_input_as_text(mixed: Lake, tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from chatlake.api.notification import post_notification
+from chatlake.api.notification import Outgoing, deliver
 from chatlake.simulator import Faults, Running, Scenario, running
 from tests.command_line import CommandLine
 from tests.hook import PATH, hook
@@ -53,7 +54,7 @@ def test_an_incomplete_backup_is_posted_once(
     assert done.code == 3
     assert list(posted) == [
         "command", "run_id", "status", "exit_code", "sources", "failures", "lake", "host",
-        "finished_at", "text",
+        "finished_at", "event", "silent", "text",
     ]  # fmt: skip
     report = done.json
     for key in ("run_id", "status", "sources", "lake"):
@@ -147,27 +148,242 @@ def test_no_redirect_is_followed(caplog: pytest.LogCaptureFixture) -> None:
     """Neither the document nor the address goes elsewhere, and no log has the address."""
     caplog.set_level(logging.DEBUG)
     with hook(200) as other, hook(307, location=other.url) as taking:
-        taken = post_notification(taking.url, {"text": "x"})
+        result = deliver(Outgoing(taking.url, document={"text": "x"}))
 
-    assert not taken
+    assert (result.taken, result.answer) == (False, "status 307")
+    assert "use the new one" in result.advice
     assert (len(taking.posted), other.posted) == (1, [])
-    assert "the notification could not be sent: status 307" in caplog.messages
-    assert "very-secret" not in caplog.text
+    assert "very-secret" not in caplog.text + repr(result)
 
 
-def test_doctor_looks_without_posting(
+def notified(folder: Path, *lines: str) -> None:
+    """Give the configuration other targets: lines of YAML."""
+    config = folder / "chatlake.yaml"
+    text = config.read_text().replace("\nnotify: ${TEST_HOOK}\n", "\n")
+    config.write_text(text + "\n".join(("notify:", *lines, "")))
+
+
+@pytest.mark.parametrize("status", [400, 404, 410])
+def test_an_answer_of_400_and_more_is_a_warning_with_what_to_do(
+    status: int, chatlake: CommandLine, source: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The status is named, and whether the shape or the address is wrong."""
+    source.set_faults(Faults(error_500=3, routes="messages"))
+    with hook(status) as taking:
+        monkeypatch.setenv("TEST_HOOK", taking.url)
+        done = chatlake("backup")
+
+    (line,) = [line for line in done.err.splitlines() if line.startswith("warning:")]
+    assert f"could not be sent: status {status}. " in line
+    assert ("`format`" if status == 400 else "create a new one") in line
+
+
+def test_each_chat_gets_its_shape_with_what_strangers_wrote_as_plain_text(
+    chatlake: CommandLine, source: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slack's text, Teams' card and Discord's content say the same; a complete run is not told."""
+    chats = ("slack", "teams", "discord")
+    with hook(200) as slack, hook(202) as teams, hook(204) as discord:
+        for name, taking in zip(chats, (slack, teams, discord), strict=True):
+            monkeypatch.setenv(name.upper(), taking.url)
+        notified(tmp_path, *(f"- {{url: '${{{name.upper()}}}', format: {name}}}" for name in chats))
+        source.set_faults(Faults(error_500=3, routes="messages"))
+        assert chatlake("backup").code == 3
+        source.set_faults(Faults())
+        assert chatlake("backup").code == 0
+
+    (text,) = (posted["text"] for posted in slack.posted)
+    (content,) = (posted["content"] for posted in discord.posted)
+    assert discord.posted[0]["allowed_mentions"] == {"parse": []}
+    (card,) = (posted["attachments"][0] for posted in teams.posted)
+    assert teams.posted[0]["type"] == "message"
+    assert card["contentType"] == "application/vnd.microsoft.card.adaptive"
+    (block,) = card["content"]["body"]
+    assert block["type"] == "RichTextBlock"
+    for said in (text, content, block["inlines"][0]["text"]):
+        assert said.startswith("chatlake backup incomplete on ")
+        assert "of 20 completions could not be fetched" in said
+
+
+def test_a_target_is_told_only_of_the_events_that_it_wants(
+    chatlake: CommandLine, source: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One wants to know that all is well, one only of failures."""
+    with hook(200) as well, hook(200) as bad:
+        monkeypatch.setenv("WELL", well.url)
+        monkeypatch.setenv("BAD", bad.url)
+        notified(tmp_path, "- {url: '${WELL}', on: [complete]}", "- {url: '${BAD}', on: [failed]}")
+        assert chatlake("backup").code == 0
+        source.set_faults(Faults(error_401=1))
+        assert chatlake("backup").code == 5
+
+    assert [posted["event"] for posted in well.posted] == ["complete"]
+    assert "nothing is missing" in well.posted[0]["text"]
+    assert [posted["event"] for posted in bad.posted] == ["failed"]
+
+
+def test_a_monitor_is_pinged_so_that_a_failure_is_no_success(
+    chatlake: CommandLine, source: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Start and success, start and failure, and at a wrong key, before anything starts, failure."""
+    with hook(200, answer="OK") as taking:
+        monkeypatch.setenv("MONITOR", taking.url)
+        notified(tmp_path, "- ping: ${MONITOR}")
+        signals = []
+        for faults in (Faults(), Faults(error_500=3, routes="messages")):
+            source.set_faults(faults)
+            chatlake("backup", "--full")
+            signals.append([path for _, path, _ in taking.pings])
+            taking.pings.clear()
+        monkeypatch.delenv(KEY_VARIABLE)
+        chatlake("backup")
+        signals.append([path for _, path, _ in taking.pings])
+
+    assert signals == [["/start", ""], ["/start", ""], ["/fail"]]
+    assert {method for method, _, _ in taking.pings} == {"POST"}
+    assert "exit code 4" in taking.pings[0][2]
+
+
+def test_a_run_of_a_part_pings_no_success(
+    chatlake: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a dry run nor one of chosen ids may look like the nightly backup."""
+    chosen = tmp_path / "ids.txt"
+    chosen.write_text("chatcmpl-unknown\n")
+    with hook(200) as taking:
+        monkeypatch.setenv("MONITOR", taking.url)
+        notified(tmp_path, "- ping: ${MONITOR}")
+        dry = chatlake("backup", "--dry-run")
+        assert (dry.code, taking.pings) == (0, [])
+        first = chatlake("backup", "--json")
+        assert [path for _, path, _ in taking.pings] == ["/start", ""]
+        taking.pings.clear()
+        assert first.json["sources"][0]["listed"] == 20
+        ids = chatlake("sql", "SELECT completion_id FROM completions LIMIT 3", "--format", "csv")
+        chosen.write_text("\n".join(ids.out.splitlines()[1:]))
+        assert chatlake("backup", "--ids-file", str(chosen)).code == 0
+        assert taking.pings == []
+
+
+def test_a_monitor_with_addresses_of_its_own_gets_those(
+    chatlake: CommandLine, source: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Uptime Kuma and others have no /fail: each signal is a GET of what the file says."""
+    with hook(200) as up, hook(200) as down:
+        monkeypatch.setenv("UP", f"{up.url}?status=up")
+        monkeypatch.setenv("DOWN", f"{down.url}?status=down")
+        notified(tmp_path, "- ping: {success: '${UP}', failure: '${DOWN}'}")
+        chatlake("backup")
+        source.set_faults(Faults(error_401=1))
+        chatlake("backup")
+
+    assert up.pings == [("GET", "?status=up", "")]
+    assert down.pings == [("GET", "?status=down", "")]
+
+
+def test_a_monitor_that_does_not_know_the_address_is_no_success(
+    chatlake: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Healthchecks answers 200 to an address without a check; the text says so."""
+    with hook(200, answer="OK (not found)") as taking:
+        monkeypatch.setenv("MONITOR", taking.url)
+        notified(tmp_path, "- ping: ${MONITOR}")
+        done = chatlake("backup")
+        tested = chatlake("doctor", "--notify-test")
+
+    assert done.code == 0
+    assert "the success ping could not be sent: status 200, OK (not found)" in done.err
+    assert tested.code == 1
+
+
+def test_verify_tells_of_damage(
+    chatlake: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing while the lake is sound; then one message, and a failure for the monitor."""
+    with hook(200) as chat, hook(200) as monitor:
+        monkeypatch.setenv("CHAT", chat.url)
+        monkeypatch.setenv("MONITOR", monitor.url)
+        notified(tmp_path, "- ${CHAT}", "- ping: ${MONITOR}")
+        assert chatlake("backup").code == 0
+        monitor.pings.clear()
+        assert chatlake("verify").code == 0
+        assert (chat.posted, monitor.pings) == ([], [])
+        part = next((tmp_path / "lake" / "messages").rglob("*.parquet"))
+        part.write_bytes(part.read_bytes()[:-9])
+        assert chatlake("verify").code == 7
+
+    (posted,) = chat.posted
+    assert (posted["command"], posted["event"], posted["exit_code"]) == ("verify", "failed", 7)
+    assert "is damaged" in posted["text"]
+    assert [path for _, path, _ in monitor.pings] == ["/fail"]
+
+
+def test_doctor_calls_no_address_right_that_was_not_tried(
     chatlake: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A valid address is a line; something else is exit code 4; nothing is posted."""
-    with hook(200) as taking:
+    """It is set, and nothing was sent; something else than an address is exit code 4."""
+    with hook(400) as taking:
         monkeypatch.setenv("TEST_HOOK", taking.url)
         good = chatlake("doctor")
         monkeypatch.setenv("TEST_HOOK", "very-secret")
         bad = chatlake("doctor")
 
     assert good.code == 0, good.out
-    assert "✓ notify: ${TEST_HOOK} is valid" in good.out
+    assert "✓ notify: json to ${TEST_HOOK} is set; nothing was sent to it" in good.out
+    assert "valid" not in good.out.partition("notify")[2].splitlines()[0]
     assert bad.code == 4
     assert "✗ notify: " in bad.out
     assert "very-secret" not in good.out + bad.out
     assert taking.posted == []
+
+
+def test_doctor_sends_a_test_to_each_target_and_reports_the_answer(
+    chatlake: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chat that refuses the shape is named with what to do; a monitor's test counts as nothing."""
+    with hook(204) as taken, hook(400) as refused, hook(200) as monitor:
+        monkeypatch.setenv("TAKEN", taken.url)
+        monkeypatch.setenv("REFUSED", refused.url)
+        monkeypatch.setenv("MONITOR", monitor.url)
+        notified(
+            tmp_path, "- ${TAKEN}", "- {url: '${REFUSED}', format: slack}", "- ping: ${MONITOR}"
+        )
+        done = chatlake("doctor", "--notify-test", "--json")
+
+    checks = {check["check"]: check for check in done.json if check["check"].startswith("notify")}
+    assert done.code == 1
+    assert [checks[name]["ok"] for name in ("notify[0]", "notify[1]", "notify[2]")] == [
+        True, False, True,
+    ]  # fmt: skip
+    assert checks["notify[0]"]["detail"] == "json to ${TAKEN} took a test message (status 204)"
+    assert "status 400" in checks["notify[1]"]["detail"]
+    assert "`format`" in checks["notify[1]"]["remedy"]
+    assert [posted["event"] for posted in taken.posted] == ["test"]
+    assert [path for _, path, _ in monitor.pings] == ["/log"]
+    assert "very-secret" not in done.out + done.err
+
+
+def test_a_source_that_fell_silent_is_told_though_the_backup_is_complete(
+    chatlake: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not at the first backup, which knows no before; later one, as event `silent`, exit code 0."""
+    config = tmp_path / "chatlake.yaml"
+    config.write_text(config.read_text().replace("- name:", "- silent_after: 36500d\n  name:", 1))
+    with hook(200) as taking:
+        monkeypatch.setenv("TEST_HOOK", taking.url)
+        assert chatlake("backup").code == 0
+        assert chatlake("status", "--json").json["sources"][0]["warnings"] == []
+        config.write_text(config.read_text().replace("36500d", "1s"))
+        loud = chatlake("status", "--json").json["sources"][0]["warnings"]
+        monkeypatch.setattr("chatlake.backup.silence._REMINDER", timedelta(microseconds=1))
+        done = chatlake("backup")
+
+    assert done.code == 0
+    assert "nothing new for" in loud[0]
+    (posted,) = taking.posted
+    assert (posted["event"], posted["status"], posted["silent"]) == (
+        "silent",
+        "complete",
+        ["openai"],
+    )
+    assert "openai: nothing new for" in posted["text"]

@@ -144,6 +144,7 @@ def check(recorded: Recorded, folder: Path, *, page_size: int) -> None:
         settings = settings_for(folder, base_url)
         report = backup(settings)
     assert (report.status, report.sources[0].run.new) == ("complete", len(completions))
+    assert report.sources[0].new_fields == []
 
     export_raw(open_lake(settings), folder / "out.jsonl")
     lines = (folder / "out.jsonl").read_bytes().split(b"\n")[:-1]

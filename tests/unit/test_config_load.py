@@ -132,7 +132,7 @@ CASES: list[tuple[str, str]] = [
     ("  pace: {concurrency: true}", "sources[0].pace.concurrency: got true, expected a whole number"),
     ("  pace: {concurrency: 1.5}", "sources[0].pace.concurrency: got 1.5, expected a whole number"),
     ("  pace: {concurrency: null}", "sources[0].pace.concurrency: got nothing, expected a whole number"),
-    ("  pace: {timeout: 60}", "sources[0].pace.timeout: got 60, expected a duration such as 24h, 7d, 60s, 500ms or 1h30m (units w, d, h, m, s, ms); a number needs a unit: write 60s or 60h"),
+    ("  pace: {timeout: 60}", "sources[0].pace.timeout: got 60, expected a duration such as 24h, 7d, 60s, 500ms or 1h30m (units y, w, d, h, m, s, ms); a number needs a unit: write 60s or 60h"),
     ("  pace: {timeout: 0s}", "sources[0].pace.timeout: got '0s', expected a duration of more than 0s"),
     ("  pace: {requests_per_minute: 0}", "sources[0].pace.requests_per_minute: got 0, expected a whole number from 1"),
     ("  pace: fast", "sources[0].pace: got 'fast', expected a mapping"),

@@ -92,6 +92,13 @@ def test_schema_holds_no_defaults_but_those_of_the_file() -> None:
         "notify: '${SLACK_URL}'",
         "notify: secret:slack-url",
         "notify: null",
+        "notify: {url: '${A}', format: '${FORMAT:-teams}', on: [complete, silent]}",
+        "notify: ['${A}', {url: secret:b, format: discord}, {ping: '${C}'}, {ping: {url: '${D}'}}]",
+        "notify: {ping: {start: null, success: https://a.example/up, failure: 'file:/run/x'}}",
+        "  silent_after: auto",
+        "  silent_after: null",
+        "  silent_after: 3d12h",
+        "  silent_after: ${SILENT:-2d}",
     ],
 )
 def test_both_accept(addition: str) -> None:
@@ -138,6 +145,11 @@ def test_both_accept(addition: str) -> None:
         "notify: https://user:word@example.com/",
         "notify: 1",
         "notify: [a]",
+        "notify: {}",
+        "notify: {ping: null}",
+        "  silent_after: 0s",
+        "  silent_after: often",
+        "  silent_after: 3",
         "extra: 1",
     ],
 )

@@ -60,6 +60,24 @@ def headlines(found: Any) -> list[str]:
     return [finding["headline"] for finding in found["verdict"]["findings"]]
 
 
+def test_a_source_that_fell_silent_is_a_note_of_its_own(
+    chatlake: CommandLine, nights: Nights
+) -> None:
+    """It is told with its time, not among implausible times, and the lake is no worse for it."""
+    text = nights.settings.path.read_text()
+    config = nights.settings.path.with_name("impatient.yaml")
+    config.write_text(
+        re.sub(r"^( *)lookback:", r"\1silent_after: 1s\n\1lookback:", text, flags=re.MULTILINE)
+    )
+    found, usual = document(chatlake, config), document(chatlake, nights.config)
+
+    (told,) = [each for each in found["verdict"]["findings"] if "nothing new" in each["headline"]]
+    assert told["headline"] == "openai has had nothing new"
+    assert told["text"].startswith("nothing new for ")
+    assert set(headlines(found)) - set(headlines(usual)) == {told["headline"]}
+    assert found["verdict"]["level"] == usual["verdict"]["level"]
+
+
 def test_all_that_befell_the_lake_is_found(chatlake: CommandLine, nights: Nights) -> None:
     """The missing night, the gap, the deletion and the unpriced model, each with its name."""
     found = document(chatlake, nights.config)

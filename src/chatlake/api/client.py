@@ -33,6 +33,7 @@ from chatlake.errors import (
 )
 from chatlake.model.outside_text import DETAIL_LENGTH, note_secret, one_line
 from chatlake.model.pace import Pace, RequestOutcome
+from chatlake.model.redaction.rules import Redaction
 from chatlake.model.retry_after import rate_limit, retry_after_s
 
 T = TypeVar("T")
@@ -53,7 +54,8 @@ class ApiClient:
     `auth`: "bearer" or "api-key". `concurrency`: requests under way at once.
     `requests_per_minute`: upper bound of the pace, None for none. `timeout_s`: for one request as a
     whole. `max_body`: bytes of one response, once decoded. `max_attempts`, `give_up_after_s`: see
-    `chatlake.api.retry`. `proxy`, `ca_file`: see `api.proxies` and `api.trust`. `clock`:
+    `chatlake.api.retry`. `proxy`, `ca_file`: see `api.proxies` and `api.trust`. `redaction`:
+    see `CompletionApi`. `clock`:
     monotonic seconds; `random`: uniform in [0, 1). `on_wait(seconds, why)` is called before each
     wait for a retry.
     ConfigurationError where base_url, the key, a header, the proxy or a certificate is unusable.
@@ -73,6 +75,7 @@ class ApiClient:
         max_body: int = MAX_BODY,
         proxy: str | None = None,
         ca_file: str | None = None,
+        redaction: Redaction | None = None,
         max_attempts: int = 8,
         give_up_after_s: float = 900.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -81,6 +84,7 @@ class ApiClient:
         on_wait: Callable[[float, str], None] = _ignore,
     ) -> None:
         self.figures = RequestFigures()
+        self.redaction = redaction
         note_secret(key)
         self._routes = Routes(base_url, query or {})
         self._wire = Wire(
@@ -123,7 +127,7 @@ class ApiClient:
         order: str = "asc",
         model: str | None = None,
         metadata: Mapping[str, str] | None = None,
-        take: Callable[[T], T] | None = None,
+        take: Callable[[T, str], T] | None = None,
         hasty: bool = False,
     ) -> T:
         """GET /chat/completions; see `CompletionApi`."""
@@ -132,7 +136,8 @@ class ApiClient:
             return await self._get(read, list_route(), parameters, take=take, hasty=hasty)
         except CompletionNotFoundError as error:
             if after is None and self._routes.host.endswith(_AZURE):
-                retired = RetiredError(f"{error.message}; {_AZURE_RETIRED}")
+                message = f"{error.message}; {_AZURE_RETIRED}"
+                retired = RetiredError(message, request_id=error.request_id)
             else:
                 raise
         raise retired
@@ -152,7 +157,7 @@ class ApiClient:
         limit: int,
         settle: bool,
         room: Room | None = None,
-        take: Callable[[T], T] | None = None,
+        take: Callable[[T, str], T] | None = None,
         hasty: bool = False,
     ) -> T:
         """GET /chat/completions/{id}/messages; see `CompletionApi`."""
@@ -180,19 +185,21 @@ class ApiClient:
         completion_id: str | None = None,
         settle: bool = False,
         room: Room | None = None,
-        take: Callable[[T], T] | None = None,
+        take: Callable[[T, str], T] | None = None,
         hasty: bool = False,
     ) -> T:
         url = self._routes.url(route, parameters)
         # A list that stops responding is the source's failure; a completion's is only its own.
         answers_before = self._answers if completion_id is None else 0
-        request_id = ""
+        request_id, redaction = "", self.redaction
 
         async def attempt(attempts: Attempts) -> T:
             nonlocal request_id
             answer = await self._send(url, route, attempts, room)
             request_id = answer.request_id
-            return read_answer(answer, read, route, completion_id, settle=settle)
+            return read_answer(
+                answer, read, route, completion_id, settle=settle, redaction=redaction
+            )
 
         async def fetch(attempts: Attempts) -> T:
             try:
@@ -209,7 +216,7 @@ class ApiClient:
             if take is None:
                 return page
             try:
-                return take(page)
+                return take(page, request_id)
             except InvalidResponseError as error:
                 message = one_line(f"{route}: {error.message}")
             wait_s = next(waits, None)
@@ -264,5 +271,5 @@ class ApiClient:
         why = f"; {given_up.why}"
         message = one_line(error.message, length=DETAIL_LENGTH - len(why)) + why
         if given_up.last.kind is Kind.UNREACHABLE and self._answers == answers_before:
-            return SourceUnreachableError(message)
+            return SourceUnreachableError(message, request_id=error.request_id)
         return RetriesExhaustedError(message, request_id=error.request_id, status=error.status)

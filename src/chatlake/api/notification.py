@@ -1,4 +1,10 @@
-"""Posts a notification. A failed post is only a warning: it does not change how the run ends."""
+"""Sends a message or a ping. What becomes of it never changes how the run ends.
+
+One message is tried `ATTEMPTS` times, `TIMEOUT_S` each, where another attempt may help: no
+connection, 429, 5xx. No redirect is followed: neither the address nor the message goes to a place
+that was not named. Nothing here shows an address, because addresses are secrets, and nothing shows
+what the other side wrote.
+"""
 
 from __future__ import annotations
 
@@ -7,61 +13,121 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 import httpx
+import tenacity
 
 from chatlake.api.proxies import proxy_for
 from chatlake.api.trust import trusting
 from chatlake.errors import ConfigurationError
 
-logger = logging.getLogger(__name__)
-
 TIMEOUT_S: Final = 10.0
 ATTEMPTS: Final = 3
 _PAUSES_S: Final = (1.0, 3.0)
+_READ_AT_MOST: Final = 200
 _is_posting: ContextVar[bool] = ContextVar("is_posting", default=False)
 
+_LATER: Final = "Nothing to do if it is rare; `chatlake doctor --notify-test` tries again."
+_ADVICE: Final = {
+    400: "The address does not take this message: set `format` to slack, teams, discord or json.",
+    401: "The address is not valid any more: create a new one, and put it where notify refers to.",
+    403: "The address is not valid any more: create a new one, and put it where notify refers to.",
+    404: "Nothing is at this address: create a new one, and put it where notify refers to.",
+    405: "The address takes no POST: a monitor belongs under `ping`.",
+    409: "The address names more than one monitor: use the address with its UUID.",
+    410: "The address was deleted: create a new one, and put it where notify refers to.",
+    429: _LATER,
+}
+# Healthchecks answers 200 all the same.
+_UNHEARD: Final = {
+    "OK (not found)": "Nothing is at this address: copy the monitor's address again.",
+    "OK (rate limited)": "The monitor was pinged too often: give each program its own.",
+}
 
-def post_notification(
-    url: str, document: Mapping[str, Any], *, pause: Callable[[float], None] = time.sleep
-) -> bool:
-    """Post the document as JSON; returns whether it was accepted. A failing server raises nothing.
 
-    It tries up to `ATTEMPTS` times, `TIMEOUT_S` each, if another try may help. It follows no
-    redirect, so neither the address nor the document goes to another server. Log lines never show
-    the address.
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """What is sent: JSON, or the text of a ping; `secret_url` is never shown."""
+
+    secret_url: str
+    document: Mapping[str, Any] | None = None
+    text: str = ""
+    method: Literal["GET", "POST"] = "POST"
+
+    def __repr__(self) -> str:
+        return f"Outgoing({self.method})"
+
+
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """What became of a message: whether it was taken, the answer in words, and what to do.
+
+    `may_help`: whether another attempt may.
     """
+
+    taken: bool
+    answer: str
+    advice: str = ""
+    may_help: bool = False
+
+
+def deliver(
+    message: Outgoing, *, attempts: int = ATTEMPTS, pause: Callable[[float], None] = time.sleep
+) -> SendResult:
+    """Send a message; never raises for the other side."""
     try:
-        parts = httpx.URL(url)
-        proxy = proxy_for(parts.scheme, parts.host, parts.port)
+        url = httpx.URL(message.secret_url)
+        proxy = proxy_for(url.scheme, url.host, url.port)
         context = trusting()
-    except (ConfigurationError, httpx.InvalidURL) as error:
-        words = error.message if isinstance(error, ConfigurationError) else "InvalidURL"
-        logger.warning("the notification could not be sent: %s", words)
-        return False
-    problem = ""
+    except httpx.InvalidURL:
+        return SendResult(False, "InvalidURL", "Correct the address.")
+    except ConfigurationError as error:
+        return SendResult(False, error.message, error.hint)
+    retrying = tenacity.Retrying(
+        sleep=pause,
+        stop=tenacity.stop_after_attempt(attempts),
+        wait=tenacity.wait_chain(*map(tenacity.wait_fixed, _PAUSES_S)),
+        retry=tenacity.retry_if_result(lambda result: result.may_help),
+        retry_error_callback=lambda state: state.outcome and state.outcome.result(),
+    )
     with (
         _unlogged(),
         httpx.Client(
             timeout=TIMEOUT_S, follow_redirects=False, verify=context, proxy=proxy, trust_env=False
         ) as client,
     ):
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                pause(_PAUSES_S[attempt - 1])
-            try:
-                answer = client.post(url, json=document)
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                problem = type(error).__name__  # its text may contain the address
-                continue
-            if answer.is_success:
-                return True
-            problem = f"status {answer.status_code}"
-            if answer.status_code != httpx.codes.TOO_MANY_REQUESTS and not answer.is_server_error:
-                break
-    logger.warning("the notification could not be sent: %s", problem)
-    return False
+        result: SendResult = retrying(_attempt, client, message)
+    return result
+
+
+def _attempt(client: httpx.Client, message: Outgoing) -> SendResult:
+    content = message.text.encode() if message.method == "POST" and message.text else None
+    try:
+        with client.stream(
+            message.method, message.secret_url, json=message.document, content=content
+        ) as answer:
+            beginning = next(answer.iter_bytes(_READ_AT_MOST), b"").decode(errors="replace")
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+        # Its text may hold the address.
+        what = type(error).__name__
+        return SendResult(
+            False, what, "Check the address, the network and the proxy.", may_help=True
+        )
+    status = answer.status_code
+    if answer.is_success:
+        advice = _UNHEARD.get(beginning.strip())
+        if advice is not None:
+            return SendResult(False, f"status {status}, {beginning.strip()}", advice)
+        return SendResult(True, f"status {status}")
+    if answer.is_server_error or status == httpx.codes.TOO_MANY_REQUESTS:
+        return SendResult(False, f"status {status}", _LATER, may_help=True)
+    if answer.is_redirect:
+        advice = "The address has moved, and no redirect is followed: use the new one."
+    else:
+        advice = _ADVICE.get(status, "Check the address and `format`.")
+    return SendResult(False, f"status {status}", advice)
 
 
 @contextlib.contextmanager

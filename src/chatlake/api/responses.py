@@ -19,6 +19,7 @@ from chatlake.errors import (
 from chatlake.model.error_body import describe, read_refusal
 from chatlake.model.outside_text import one_line
 from chatlake.model.pace import RequestOutcome
+from chatlake.model.redaction.rules import Redaction
 from chatlake.model.retry_after import retry_after_s
 
 T = TypeVar("T")
@@ -31,14 +32,15 @@ def read_answer(
     completion_id: str | None,
     *,
     settle: bool,
+    redaction: Redaction | None = None,
 ) -> T:
     """Return what `read` makes of the body, or raise the error that the response means.
 
     AskAgainError if the request may be sent again, another API error if not. `settle`:
-    a 404 may be late visibility.
+    a 404 may be late visibility. `redaction`: for what the service says of an error.
     """
     if not 200 <= answer.status < 300:
-        raise _refusal(answer, route, completion_id, settle=settle)
+        raise _refusal(answer, route, completion_id, redaction, settle=settle)
     if not answer.body or answer.body.isspace():
         message = describe(route, answer.status, "an empty response", answer.request_id)
         empty = InvalidResponseError(message, request_id=answer.request_id)
@@ -58,11 +60,21 @@ def read_answer(
     raise AskAgainError(Kind.UNREADABLE, unreadable)
 
 
-def _refusal(answer: Response, route: str, completion_id: str | None, *, settle: bool) -> Exception:
+def _refusal(
+    answer: Response,
+    route: str,
+    completion_id: str | None,
+    redaction: Redaction | None,
+    *,
+    settle: bool,
+) -> Exception:
+    body = answer.body
+    if redaction is not None:  # before it is cut: half a value is not recognised
+        body = redaction.words(body.decode("utf-8", "replace")).encode("utf-8", "replace")
     refusal = read_refusal(
         answer.status,
         answer.headers,
-        answer.body,
+        body,
         route=route,
         completion_id=completion_id,
     )
@@ -78,7 +90,7 @@ def exchange_failure(error: ExchangeError, route: str) -> Exception:
     """Return the error of an exchange without a usable response, usually AskAgainError."""
     message = one_line(f"{route}: {error.words}")
     if error.failure is ExchangeFailure.UNUSABLE_ADDRESS:
-        return SourceUnreachableError(message)
+        return SourceUnreachableError(message, request_id=error.request_id)
     if error.failure is ExchangeFailure.TOO_LARGE:
         return TooLargeError(message, request_id=error.request_id)
     if error.failure is ExchangeFailure.BROKEN_ANSWER:

@@ -107,12 +107,16 @@ class Blame:
                 if self._job.ids is None:
                     await self._ask_for_the_list()
                 elif self._last_good is not None:
-                    await self._api.get_completion(read_completion, self._last_good)
+                    await self._api.get_completion(
+                        lambda body: read_completion(body, self._api.redaction), self._last_good
+                    )
                 elif max(self._silences, self._refusals) > self._job.concurrency:
                     raise error
             except RetriesExhaustedError as silence:
                 raise SourceUnreachableError(
-                    f"the service keeps failing: {silence.message}", hint=silence.hint
+                    f"the service keeps failing: {silence.message}",
+                    hint=silence.hint,
+                    request_id=silence.request_id,
                 ) from silence
             except CompletionError:
                 pass  # still a response
@@ -129,8 +133,8 @@ def as_own(error: SourceError) -> CompletionError:
     if isinstance(error, CompletionError):
         return error
     if isinstance(error, AccountError):
-        return RequestRejectedError(error.message, of_route=True)
-    return RetriesExhaustedError(error.message)
+        return RequestRejectedError(error.message, request_id=error.request_id, of_route=True)
+    return RetriesExhaustedError(error.message, request_id=error.request_id)
 
 
 def is_of_route(error: SourceError) -> bool:

@@ -18,6 +18,8 @@ from chatlake.model.manifest import Failure, format_time
 from chatlake.model.objects import Message
 from chatlake.model.outside_text import one_line, request_id
 from chatlake.model.partitions import Partition
+from chatlake.model.redaction.rules import NO_COUNTS, Counts, total
+from chatlake.model.unknown_fields import FURTHER, MOST, unknown_fields
 
 failures_logger = logging.getLogger("chatlake.backup.failures")
 """One line for each failure: the command leaves them out, its report names each."""
@@ -64,14 +66,16 @@ class Collected:
             digest=item.digest,
         )
         self._store(item, flat)
+        self._look_for_fields(item, messages)
         was_whole = item.previous is not None and item.previous.digest is not None
-        self._outcome(item, "changed" if was_whole else "new", flat)
+        redacted = total([item.completion.redacted, *(each.redacted for each in messages)])
+        self._outcome(item, "changed" if was_whole else "new", flat, redacted)
 
     def without_messages(self, item: Listed) -> OutcomeKind:
         """Store a completion and its replies, for a source that has no messages at all."""
         self._store_bare(item)
         kind: OutcomeKind = "new" if item.previous is None else "unchanged"
-        self._outcome(item, kind)
+        self._outcome(item, kind, redacted=item.completion.redacted)
         return kind
 
     def messages_failed(self, item: Listed, error: CompletionError) -> None:
@@ -130,6 +134,7 @@ class Collected:
         seen = _observation(self._run_id, item.previous)
         flat = flatten(item.completion, None, seen, keep_images=self._job.keep_images)
         self._store(item, flat)
+        self._look_for_fields(item, [])
 
     def _store(self, item: Listed, flat: FlatCompletion) -> None:
         partition = self._partition(item)
@@ -137,7 +142,24 @@ class Collected:
         if item.previous is not None:
             self._flush.replaced.setdefault(partition, {})[item.completion.id] = item.previous
 
-    def _outcome(self, item: Listed, kind: OutcomeKind, flat: FlatCompletion | None = None) -> None:
+    def _look_for_fields(self, item: Listed, messages: list[Message]) -> None:
+        """Count the fields of a completion that are not known, each once."""
+        fields = self._flush.fields
+        named = {
+            name if name in fields or len(fields) < MOST else FURTHER: None
+            for name in unknown_fields(item.completion, messages)
+        }
+        for name in named:
+            number, example = fields.get(name, (0, item.completion.id))
+            fields[name] = number + 1, example
+
+    def _outcome(
+        self,
+        item: Listed,
+        kind: OutcomeKind,
+        flat: FlatCompletion | None = None,
+        redacted: Counts = NO_COUNTS,
+    ) -> None:
         self._flush.outcomes.append(
             Outcome(
                 item.completion.id,
@@ -147,6 +169,7 @@ class Collected:
                 messages=len(flat.messages) if flat else 0,
                 content_parts=len(flat.content_parts) if flat else 0,
                 images=flat.image_count if flat else 0,
+                redacted=redacted,
             )
         )
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from chatlake.backup.discovery import Discovery
+from chatlake.backup.field_news import counted, warn_of
 from chatlake.backup.items import Flush, Outcome, SourceJob
 from chatlake.backup.known import KnownImages
 from chatlake.backup.lake_port import Columns, LakeStore
@@ -25,7 +26,9 @@ from chatlake.model.manifest import (
     SourceRun,
     format_time,
 )
+from chatlake.model.new_fields import NewField
 from chatlake.model.partitions import Partition
+from chatlake.model.redaction.rules import total
 from chatlake.model.tables import (
     COMPLETIONS,
     CONTENT_PARTS,
@@ -67,6 +70,7 @@ class Committer:
         self._is_broken = False
         self._started = time.monotonic()
         self._resolved: list[tuple[str, str]] = []
+        self._first_met: dict[tuple[str, str], None] = {}
         self._new_failures: list[Failure] = []
 
     async def take(self, flush: Flush) -> None:
@@ -97,6 +101,12 @@ class Committer:
         self._observer.progressed(self._job.name, self.run)
 
     @property
+    def new_fields(self) -> list[NewField]:
+        """The unknown fields that no earlier run met."""
+        known = self._lake.state.new_fields
+        return [known[key] for key in self._first_met if key in known]
+
+    @property
     def gaps(self) -> int:
         """How many completions could not be fetched."""
         return len(self.failures) + len(self._absent) + len(self._discovery.gaps.failures)
@@ -112,7 +122,12 @@ class Committer:
                 self._resolved.append((self._job.name, completion_id))
                 del self._absent[completion_id]
         for key, failure in self._lake.state.failures.items():
-            if key[0] != self._job.name or failure.reason != UNLISTED:
+            if key[0] != self._job.name:
+                continue
+            if self._job.is_too_old(failure.created) or key[1] in self._discovery.too_old:
+                self._resolved.append(key)  # the lake would not keep it
+                continue
+            if failure.reason != UNLISTED:
                 continue
             if key[1] in self._discovery.gaps.failures:
                 continue
@@ -163,6 +178,8 @@ class Committer:
         run.messages += outcome.messages
         run.content_parts += outcome.content_parts
         run.images += outcome.images
+        if outcome.redacted:
+            run.redacted = total([run.redacted, outcome.redacted])
 
     def _count_failure(self, failure: Failure) -> None:
         self._uncount_failure(failure.completion_id)
@@ -188,6 +205,9 @@ class Committer:
         for partition, images in flush.images.items():
             added = self._without_doubled_images(partition, images, added)
         self._complete_figures(added)
+        state = self._lake.state
+        fields = counted(state, self._job.name, self.run.run_id, flush.fields)
+        first_met = [each for each in fields if each.key not in state.new_fields]
         manifest = Manifest(
             run_id=self.run.run_id,
             added=added,
@@ -196,9 +216,12 @@ class Committer:
             runs=[msgspec.structs.replace(self.run)],
             failures=self._new_failures,
             resolved=self._resolved,
+            new_fields=fields,
         )
+        self._first_met |= dict.fromkeys(each.key for each in first_met)
         self._lake.commit(manifest)
         self._new_failures, self._resolved = [], []
+        warn_of(first_met)
         for partition, images in flush.images.items():
             self._images.of(partition).update(images)
         self._observer.committed(manifest)

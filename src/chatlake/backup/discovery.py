@@ -34,6 +34,7 @@ class Discovery:
 
     `prefix`: how far the list is finished without a gap. `known`: what the lake already has.
     `ended`: whether the list was read to its end. `gaps`: rows that the list has but does not show.
+    `too_old`: ids that were asked for, of completions that the lake does not keep so long.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Discovery:
         self.start: int | None = None
         self.position: int | None = None
         self.ended = False
+        self.too_old: set[str] = set()
         self._job = job
         self._lake = lake
         self._listing = Listing(job, api, lake)
@@ -63,6 +65,8 @@ class Discovery:
         """Yield the completions that earlier runs could not fetch: they are tried first."""
         if self._job.ids is None:
             for completion_id, failure in self._open_failures().items():
+                if self._job.is_too_old(failure.created):
+                    continue  # no longer wanted: closed at the end
                 yield Asked(completion_id, failure)
 
     async def items(self) -> AsyncIterator[Asked | Listed]:
@@ -104,6 +108,9 @@ class Discovery:
 
     def examine(self, completion: Completion, *, listed: bool) -> Listed | None:
         """Compare a completion with the lake; returns None if this run has already met it."""
+        if self._has_time(completion) and self._job.is_too_old(completion.created):
+            self.too_old.add(completion.id)
+            return None
         partition = Partition.of(self._job.name, completion.created)
         known = self.known.take(partition, completion.id)
         if known.in_hand:
@@ -125,6 +132,7 @@ class Discovery:
         job = self._job
         if (
             created is None
+            or job.is_too_old(created)
             or (job.created_after is not None and created < job.created_after)
             or (job.created_before is not None and created >= job.created_before)
         ):
@@ -191,6 +199,8 @@ class Discovery:
                     continue
                 self._note_time(completion)
                 if job.created_after is not None and completion.created < job.created_after:
+                    continue
+                if self._has_time(completion) and job.is_too_old(completion.created):
                     continue
                 if _matches(completion, job):
                     yield completion

@@ -136,7 +136,7 @@ class Exporter:
         await self._take(flush)
 
     def _write(self, buffer: RowBuffer, flush: Flush) -> None:
-        keep_messages(self._job.name, self._lake, buffer, flush)
+        keep_messages(self._job.name, self._lake, buffer, flush, self._api.redaction)
         for partition, images in buffer.images().items():
             for sha256 in self._images.of(partition) & images.keys():
                 del images[sha256]

@@ -18,6 +18,7 @@ from chatlake.model.moments import seconds_of
 from chatlake.model.objects import Completion, Message, read_completion
 from chatlake.model.pages import Page, read_message_page
 from chatlake.model.paging import PAGE_LIMIT, Pager, StrandedError
+from chatlake.model.redaction.rules import Redaction
 
 SMALLER_LIMITS: Final = (50, 20, 10)
 _READINGS: Final = 3
@@ -34,7 +35,7 @@ async def get_completion(api: CompletionApi, completion_id: str) -> Completion:
     """
 
     def read(body: bytes) -> Completion:
-        completion = read_completion(body)
+        completion = read_completion(body, api.redaction)
         if completion.id != completion_id:  # as a confused cache sends it
             raise InvalidResponseError(
                 f"the service sent another completion, {completion.id[:200]!r}"
@@ -84,7 +85,9 @@ class MessageSource:
     async def _fetch(
         self, completion_id: str, settle: bool, at_least: int, room: Room | None, *, hasty: bool
     ) -> list[Message]:
-        reading = _Reading(completion_id, at_least, self._limit, self._max_bytes)
+        reading = _Reading(
+            completion_id, at_least, self._limit, self._max_bytes, self._api.redaction
+        )
         pager = reading.pager
         while not pager.done:
             try:
@@ -102,12 +105,14 @@ class MessageSource:
             except StrandedError:
                 if not pager.step_back():
                     raise InvalidResponseError(
-                        f"the messages of {completion_id} end although more were announced"
+                        f"the messages of {completion_id} end although more were announced",
+                        request_id=reading.request_id,
                     ) from None
             self._limit_is_known = True
         if pager.hidden_after:
             raise InvalidResponseError(
-                f"the service leaves out messages of {completion_id} between two pages"
+                f"the service leaves out messages of {completion_id} between two pages",
+                request_id=reading.hidden_in,
             )
         return reading.messages
 
@@ -121,10 +126,22 @@ class MessageSource:
 
 
 class _Reading:
-    """The messages of one completion while they are read."""
+    """The messages of one completion while they are read.
 
-    def __init__(self, completion_id: str, at_least: int, limit: int, max_bytes: int) -> None:
+    `request_id`: the service's name for the request of the last page; `hidden_in`: for that of the
+    page that showed first that messages are left out.
+    """
+
+    def __init__(
+        self,
+        completion_id: str,
+        at_least: int,
+        limit: int,
+        max_bytes: int,
+        redaction: Redaction | None,
+    ) -> None:
         self.messages: list[Message] = []
+        self.request_id = self.hidden_in = ""
         self.pager: Pager[Message] = Pager(limit=limit, second=_second, is_cursor=_has_id)
         self._completion_id = completion_id
         self._at_least = at_least
@@ -132,6 +149,7 @@ class _Reading:
         self._bytes_left = max_bytes
         self._page_bytes = 0
         self._max_bytes = max_bytes
+        self._redaction = redaction
 
     def read(self, body: bytes) -> Page[Message]:
         """Decode a page.
@@ -143,7 +161,9 @@ class _Reading:
             raise TooLargeError(
                 f"the messages are larger than {format_size(self._max_bytes)} (pace.max_body)"
             )
-        page = read_message_page(body, self._completion_id, self._position())
+        page = read_message_page(
+            body, self._completion_id, self._position(), redaction=self._redaction
+        )
         _require_own(page, self._completion_id)
         if len(self.messages) + len(page.items) < self._at_least and page.has_more is not True:
             self._short_readings += 1
@@ -154,9 +174,12 @@ class _Reading:
         self._page_bytes = len(body)
         return page
 
-    def take(self, page: Page[Message]) -> Page[Message]:
+    def take(self, page: Page[Message], request_id: str) -> Page[Message]:
         """Move on by one page, and return its new messages; see `Pager.feed`."""
+        self.request_id = request_id
         fresh = self.pager.feed(page)
+        if self.pager.hidden_after:
+            self.hidden_in = self.hidden_in or request_id
         self._bytes_left -= self._page_bytes
         return Page(tuple(fresh), page.has_more)
 

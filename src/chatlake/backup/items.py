@@ -16,6 +16,7 @@ from chatlake.backup.ports import MAX_BODY, RequestFigures
 from chatlake.model.manifest import Failure, PartFile
 from chatlake.model.objects import Completion
 from chatlake.model.partitions import Partition
+from chatlake.model.redaction.rules import NO_COUNTS, Counts
 
 OutcomeKind = Literal["new", "changed", "unchanged", "failed"]
 Mode = Literal["incremental", "full", "ids"]
@@ -30,7 +31,8 @@ class SourceJob:
     that are listed again. `full_sweep_every`: seconds after which an incremental run becomes a full
     one; None: never. `retention`: seconds that the source keeps completions. `selection`:
     fingerprint of the filters. `keep_images`: whether the bytes of embedded images are stored.
-    `max_body`: bytes of one response, and of all messages of one completion.
+    `keep_after`: UTC seconds, a midnight: what is older is neither backed up nor missed; None: all
+    is kept. `max_body`: bytes of one response, and of all messages of one completion.
     """
 
     name: str
@@ -47,6 +49,19 @@ class SourceJob:
     keep_images: bool = True
     concurrency: int = 32
     max_body: int = MAX_BODY
+    keep_after: int | None = None
+
+    def is_too_old(self, created: int | None) -> bool:
+        """Whether the lake does not keep what was created then (UTC seconds; None: unknown)."""
+        return self.keep_after is not None and created is not None and created < self.keep_after
+
+    def is_past(self, partition: Partition) -> bool:
+        """Whether the lake keeps nothing of a day; completions without a time are kept."""
+        return (
+            self.keep_after is not None
+            and not partition.is_timeless
+            and partition.end <= self.keep_after
+        )
 
     @property
     def filters(self) -> str:
@@ -91,7 +106,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
     `partition` is None if the completion itself could not be fetched. `absent`: the completion was
     a gap, and the source says that it has no such completion. `instead_of`: how this run counted
-    the same completion before it knew better.
+    the same completion before it knew better. `redacted`: what was replaced in its rows.
     """
 
     completion_id: str
@@ -104,6 +119,7 @@ class Outcome(msgspec.Struct, frozen=True):
     messages: int = 0
     content_parts: int = 0
     images: int = 0
+    redacted: Counts = NO_COUNTS
 
 
 @dataclass(slots=True)
@@ -114,8 +130,9 @@ class Flush:
     stored; `replaced_alone`: those of which only the completion's own row is removed and the
     messages stay. `unfetched`: those whose messages could not be fetched, so their stored messages
     stay. `lost`: ids of stored messages, by completion, that the new ones lack. `images`: SHA-256
-    of the images in `parts`. `requests`: those sent by another process, which the run's own API
-    client does not count.
+    of the images in `parts`. `fields`: for each field that chatlake does not know, how many
+    completions have it, and the id of one. `requests`: those sent by another process, which the
+    run's own API client does not count.
     """
 
     parts: list[PartFile] = field(default_factory=list)
@@ -125,4 +142,5 @@ class Flush:
     lost: dict[Partition, dict[str, set[str]]] = field(default_factory=dict)
     images: dict[Partition, set[str]] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
+    fields: dict[str, tuple[int, str]] = field(default_factory=dict)
     requests: RequestFigures = field(default_factory=RequestFigures)

@@ -24,16 +24,24 @@ from chatlake.backup.items import Flush
 from chatlake.backup.lake_port import LakeStore, StoredMessage
 from chatlake.backup.rows import RowBuffer
 from chatlake.model.partitions import Partition
+from chatlake.model.redaction.rules import Redaction
 
 logger = logging.getLogger(__name__)
 
 _SORTED: Final = msgspec.json.Encoder(order="sorted")
 
 
-def keep_messages(source: str, lake: LakeStore, buffer: RowBuffer, flush: Flush) -> None:
+def keep_messages(
+    source: str,
+    lake: LakeStore,
+    buffer: RowBuffer,
+    flush: Flush,
+    redaction: Redaction | None = None,
+) -> None:
     """Keep the stored messages of the completions that `flush` replaces, if they would be lost.
 
     Changes `buffer` and `flush` before they are written. Reads each partition's messages once.
+    `redaction`: that of the new ones; the stored ones may have been stored without it.
     """
     for partition, replaced in flush.replaced.items():
         stored = lake.stored_messages(partition, replaced)
@@ -43,7 +51,10 @@ def keep_messages(source: str, lake: LakeStore, buffer: RowBuffer, flush: Flush)
         for completion_id, before in stored.items():
             if completion_id in unfetched:
                 continue
-            lost, has_new = compare(before, sent.get(completion_id, []))
+            lost, has_new = compare(
+                [(name, direction, _redacted(text, redaction)) for name, direction, text in before],
+                sent.get(completion_id, []),
+            )
             if not lost:
                 continue
             if has_new:
@@ -85,6 +96,10 @@ def compare(before: list[StoredMessage], after: list[StoredMessage]) -> tuple[se
         else:
             lost.add(message_id)
     return lost, come.total() > 0
+
+
+def _redacted(text: str, redaction: Redaction | None) -> str:
+    return text if redaction is None else redaction.message(text.encode()).text.decode()
 
 
 def _canonical(text: str) -> bytes:

@@ -8,17 +8,22 @@
 4. A completion that is being fetched is not in the files yet. So `take` marks it as in hand, and a
    second listing of it is recognised. A partition with completions in hand is not forgotten.
 5. Memory is bounded by the completions of a few days, not by the size of the lake.
+6. What earlier runs stored under other rules of `redact` is compared as today's rules would leave
+   it. So a change of the rules is not a change at the source, and nothing is stored anew for it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
 from chatlake.backup.lake_port import LakeStore, StoredVersion
+from chatlake.model.digest import completion_digest
+from chatlake.model.json_text import read_sent
 from chatlake.model.partitions import Partition
+from chatlake.model.redaction.rules import Redaction
 
 _PARTITIONS_KEPT = 3  # an ascending list touches one day, at midnight two
 
@@ -37,8 +42,9 @@ class KnownCompletions:
     forgotten once three newer ones were used and everything taken in hand of it is settled.
     """
 
-    def __init__(self, lake: LakeStore) -> None:
+    def __init__(self, lake: LakeStore, redaction: Redaction | None = None) -> None:
         self._lake = lake
+        self._redaction = redaction
         self._partitions: dict[Partition, dict[str, Known]] = {}
         self._unsettled: Counter[Partition] = Counter()
         self._note: Callable[[Partition, dict[str, Known]], None] = lambda *_: None
@@ -67,7 +73,26 @@ class KnownCompletions:
     def stored(self, partition: Partition) -> dict[str, Known]:
         """Return what the lake holds of a partition, without keeping it."""
         stored = self._lake.stored_versions(partition)
+        if self._redaction is not None:
+            stored |= self._as_redacted_now(partition, stored, self._redaction)
         return {name: Known(version, in_hand=False) for name, version in stored.items()}
+
+    def _as_redacted_now(
+        self, partition: Partition, stored: Mapping[str, StoredVersion], redaction: Redaction
+    ) -> dict[str, StoredVersion]:
+        """Return the versions that the present rules would have left otherwise."""
+        runs = [run for run in self._lake.state.runs.values() if run.source == partition.source]
+        alike = {run.run_id for run in runs if run.redaction == redaction.fingerprint}
+        if len(alike) == len(runs):
+            return {}
+        found: dict[str, StoredVersion] = {}
+        for completion_id, text in self._lake.stored_texts(partition, but_of=alike):
+            sent = text.encode()
+            redacted = redaction.completion(sent).text
+            if redacted is not sent and completion_id in stored:
+                digest = completion_digest(read_sent(redacted))
+                found[completion_id] = msgspec.structs.replace(stored[completion_id], digest=digest)
+        return found
 
     def settle(self, partitions: Iterable[Partition]) -> None:
         """Count completions as committed, one for each time their partition is named."""

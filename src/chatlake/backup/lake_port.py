@@ -59,6 +59,15 @@ class LakeStore(Protocol):
         """Return completion id -> version for every completion of the partition."""
         ...
 
+    def stored_texts(
+        self, partition: Partition, *, but_of: Container[str]
+    ) -> Iterator[tuple[str, str]]:
+        """Yield id and exact text of the partition's whole completions, but those of some runs.
+
+        `but_of`: ids of runs.
+        """
+        ...
+
     def has_input_messages(self, source: str) -> bool:
         """Say whether the newest days of a source hold a message from `/messages`."""
         ...

@@ -59,11 +59,14 @@ class ListRequests:
             nonlocal is_again
             # An unreadable row is worth another request; if it stays unreadable, it is left out.
             is_lenient, is_again = is_again, True
-            return read_readable_completions(body) if is_lenient else read_completion_page(body)
+            reader = read_readable_completions if is_lenient else read_completion_page
+            return reader(body, self._api.redaction)
 
-        def take(page: ListedPage) -> ListedPage:
+        def take(page: ListedPage, request_id: str) -> ListedPage:
+            hidden = len(pager.hidden_after)
             fresh = pager.feed(page)
-            self.gaps.note_malformed(page, cursor)
+            self.gaps.found_hidden(pager.hidden_after[hidden:], request_id)
+            self.gaps.note_malformed(page, cursor, request_id)
             return Page(tuple(fresh), page.has_more, malformed=page.malformed)
 
         page = await self._api.list_completions(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
 from chatlake.model.manifest import Manifest, SourceRun
+from chatlake.model.redaction.rules import Redaction
 
 T = TypeVar("T")
 
@@ -58,16 +59,21 @@ class CompletionApi(Protocol):
     the body. `read` may raise InvalidResponseError; the request is then sent again, a few times.
     Since it may be called several times, it only decodes.
 
-    `take` gets the page that `read` returned, after the retries have ended, and its result is
-    returned. It may raise InvalidResponseError: the page breaks the rules of paging, and is asked
-    for again after `PAGE_REASKS_S`. Such a request counts as a retry in `figures`, but not towards
-    the attempts of the retry policy. Any other exception of `take` passes through.
+    `take` gets the page that `read` returned, after the retries have ended, and the service's name
+    for the request, empty where it gave none. Its result is returned. It may raise
+    InvalidResponseError: the page breaks the rules of paging, and is asked for again after
+    `PAGE_REASKS_S`. Such a request counts as a retry in `figures`, but not towards the attempts of
+    the retry policy. Any other exception of `take` passes through.
 
     Raises AccountError, SourceUnreachableError or CompletionError (see chatlake.errors). `hasty`:
     the request is sent only once.
+
+    `redaction`: what `read` has to take out of every body before it reads anything else; None:
+    nothing. The texts of errors are without it already.
     """
 
     figures: RequestFigures
+    redaction: Redaction | None
 
     async def list_completions(
         self,
@@ -78,7 +84,7 @@ class CompletionApi(Protocol):
         order: str = "asc",
         model: str | None = None,
         metadata: Mapping[str, str] | None = None,
-        take: Callable[[T], T] | None = None,
+        take: Callable[[T, str], T] | None = None,
         hasty: bool = False,
     ) -> T:
         """GET /chat/completions."""
@@ -97,7 +103,7 @@ class CompletionApi(Protocol):
         limit: int,
         settle: bool,
         room: Room | None = None,
-        take: Callable[[T], T] | None = None,
+        take: Callable[[T, str], T] | None = None,
         hasty: bool = False,
     ) -> T:
         """GET /chat/completions/{id}/messages, ascending.

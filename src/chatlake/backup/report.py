@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from chatlake.backup.silence import Silence
 from chatlake.errors import ChatlakeError
 from chatlake.model.manifest import Failure, SourceRun, format_time
+from chatlake.model.new_fields import NewField
 
 FIGURES = (
     "listed", "new", "changed", "unchanged", "deleted", "failed", "messages", "content_parts",
@@ -19,11 +21,15 @@ FIGURES = (
 
 @dataclass(slots=True)
 class SourceReport:
-    """What a run did for one source. `error`: what ended it early, if anything did."""
+    """What a run did for one source. `error`: what ended it early, if anything did.
+
+    `new_fields`: fields that chatlake does not know, and that no earlier run met.
+    """
 
     run: SourceRun
     failures: list[Failure] = field(default_factory=list)
     error: ChatlakeError | None = None
+    new_fields: list[NewField] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -32,6 +38,7 @@ class BackupReport:
 
     `new_lake`: whether the lake had no commit before. `commit`, `fingerprint`: the lake's newest
     commit after the run, and the first digits of its manifest's SHA-256; 0 and empty if unknown.
+    `silences`: the sources that have had nothing new for too long.
     """
 
     run_id: str
@@ -44,6 +51,7 @@ class BackupReport:
     new_lake: bool = False
     commit: int = 0
     fingerprint: str = ""
+    silences: list[Silence] = field(default_factory=list)
 
     @property
     def status(self) -> str:
@@ -77,5 +85,14 @@ def new_report(lake: str, *, dry_run: bool = False) -> BackupReport:
 
 
 def source_figures(run: SourceRun) -> dict[str, Any]:
-    """Return the figures of one source as JSON values."""
-    return {"name": run.source, **{figure: getattr(run, figure) for figure in FIGURES}}
+    """Return the figures of one source as JSON values; `redacted` where there are rules for it."""
+    found = {"name": run.source, **{figure: getattr(run, figure) for figure in FIGURES}}
+    return found | ({"redacted": run.redacted} if run.redaction else {})
+
+
+def detail_without_id(failure: Failure) -> str:
+    """Return what happened, without the route and the id, which stand beside it anyway."""
+    detail = failure.detail
+    if detail.startswith("/"):
+        detail = detail.partition(": ")[2] or detail
+    return detail.replace(failure.completion_id, "…")

@@ -92,7 +92,7 @@ async def export_apart(
         for item in items:
             yield item
 
-    examine = Discovery(job, api, lake, KnownCompletions(lake)).examine
+    examine = Discovery(job, api, lake, KnownCompletions(lake, api.redaction)).examine
     exporter = Exporter(job, api, lake, KnownImages(lake), run_id=run_id, examine=examine)
     await exporter.export(each(), take)
 
@@ -111,7 +111,12 @@ class _SourceBackup:
     ) -> None:
         now = format_time(datetime.now(UTC))
         run = SourceRun(
-            run_id=run_id, source=job.name, status="running", mode=job.mode, started_at=now
+            run_id=run_id,
+            source=job.name,
+            status="running",
+            mode=job.mode,
+            started_at=now,
+            redaction="" if api.redaction is None else api.redaction.fingerprint,
         )
         self.report = SourceReport(run)
         self._job = job
@@ -120,7 +125,7 @@ class _SourceBackup:
         self._observer = observer
         self._committing = asyncio.Lock()  # never two commits side by side
         self._images = KnownImages(lake)
-        self._completions = KnownCompletions(lake)
+        self._completions = KnownCompletions(lake, api.redaction)
         self._discovery = Discovery(job, api, lake, self._completions)
         self._sweep = Sweep(job, lake, run_id) if sweeps_everything(job) else None
         if self._sweep is not None:
@@ -137,6 +142,7 @@ class _SourceBackup:
 
     async def back_up(self, strategy: Strategy | None) -> None:
         """Export everything that discovery finds; the report says how it went."""
+        self._warn_of_other_rules()
         here: ExportItems = self._export_here
         export = here if strategy is None else strategy(self._job, self.report.run.run_id)
         try:
@@ -159,6 +165,20 @@ class _SourceBackup:
             raise
         if is_cancelled():
             raise asyncio.CancelledError  # an error hid it: no other source has its turn
+
+    def _warn_of_other_rules(self) -> None:
+        """Say what a change of `redact` means for what the lake holds already."""
+        run = self.report.run
+        before = [r.redaction for r in self._lake.state.runs.values() if r.source == run.source]
+        if before and before[-1] != run.redaction:
+            logger.warning(
+                "%s: `redact` has changed since the last run. %s",
+                run.source,
+                "What the lake holds stays as it is; `chatlake redact --dry-run` shows what the "
+                "rules would find there"
+                if run.redaction
+                else "Completions that were redacted are stored again, as the source sends them",
+            )
 
     async def _take(self, flush: Flush) -> None:
         await to_its_end(self._taken(flush))
@@ -246,3 +266,4 @@ class _SourceBackup:
                 raise
             finally:
                 self.report.failures = list(self._committer.failures.values())
+                self.report.new_fields = self._committer.new_fields

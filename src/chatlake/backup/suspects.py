@@ -163,7 +163,7 @@ class Suspects:
         """Return the id of the newest completion if its messages come, else None."""
         try:
             page = await self._api.list_completions(
-                read_completion_page,
+                lambda body: read_completion_page(body, self._api.redaction),
                 after=None,
                 limit=1,
                 order="desc",

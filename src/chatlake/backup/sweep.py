@@ -87,6 +87,8 @@ class Sweep:
         now = round(datetime.now(UTC).timestamp() * _SECOND)
         result = SweepResult()
         for partition in self._lake.state.partitions(self._job.name):
+            if self._job.is_past(partition):
+                continue  # the list was not asked for it, and the lake will forget it
             if partition not in self._missed:  # the list showed nothing of that day
                 self.passed(partition, completions.stored(partition))
             self._compare(partition, self._missed[partition], now, result)

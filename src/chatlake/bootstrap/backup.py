@@ -13,10 +13,11 @@ from chatlake.backup.report import BackupReport, new_report
 from chatlake.backup.run import Strategy, back_up
 from chatlake.bootstrap.after_run import compact_after
 from chatlake.bootstrap.known_lakes import find_lake, remember_lake
-from chatlake.bootstrap.notify import notifying
+from chatlake.bootstrap.notify import is_whole, notifying, tell_start
 from chatlake.bootstrap.opened import open_lake
 from chatlake.bootstrap.runtime import Runtime, forget_runtime, share_runtime
 from chatlake.bootstrap.secrets import load_prefect_secret
+from chatlake.bootstrap.silences import new_silences
 from chatlake.bootstrap.sparing_memory import sparing_memory
 from chatlake.config import Settings
 from chatlake.errors import (
@@ -47,11 +48,11 @@ def run_backup(
 
     SIGINT and SIGTERM (in the main thread) end it early: what was fetched is committed, and the
     report says so. ConfigurationError, LakeLockedError and other LakeErrors are raised:
-    LakeMissingError if there are signs of an earlier lake, unless `new_lake` is set. If a run did
-    not end well, a message goes to the address of `notify`.
+    LakeMissingError if there are signs of an earlier lake, unless `new_lake` is set. The targets of
+    `notify` are told how it ended.
     """
     report = new_report(settings.lake_location, dry_run=dry_run)
-    with notifying(settings, report):
+    with notifying(settings, report, whole=is_whole(settings, jobs)):
         _run(settings, jobs, observer, report, strategy, new_lake=new_lake)
     return report
 
@@ -75,7 +76,8 @@ def _run(
     lock = contextlib.nullcontext() if dry_run else lake.lock(report.run_id)
     # The lock inside: a stopped run says so, even if its catalogue is incomplete.
     with _interruptible(report), lock, sparing_memory():
-        listed = frozenset(lake.state.files)
+        listed, before = frozenset(lake.state.files), dict(lake.state.runs)
+        tell_start(settings, report, whole=is_whole(settings, jobs))
         runtime = Runtime(settings, lake, observer)
         share_runtime(report.run_id, runtime)
         try:
@@ -89,6 +91,7 @@ def _run(
                 remember_lake(settings, lake.state.number)
         if not dry_run:
             compact_after(lake, report, listed)
+            report.silences = new_silences(settings, lake.state, before.values(), report)
         _tell_head(lake, report)
 
 

@@ -6,14 +6,17 @@ import json
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from chatlake.backup.report import new_run_id
+from chatlake.bootstrap.sources import keep_after
 from chatlake.bootstrap.sparing_memory import sparing_memory
+from chatlake.config.durations import format_duration
 from chatlake.errors import CommitConflictError, LakeUnwritableError, NotInLakeError
 from chatlake.exports.selection import reading, selected
 from chatlake.lake.catalog.views import quoted
 from chatlake.lake.copying import RECEIPTS
-from chatlake.lake.forgetting import forget, left_to_erase
+from chatlake.lake.forgetting import forget, forget_days, left_to_erase
 from chatlake.lake.lake import Lake
 from chatlake.lake.manifests import read_head
 from chatlake.model.forgotten import Forgetting
@@ -92,6 +95,31 @@ def forget_choice(lake: Lake, choice: Choice, *, reason: str) -> ForgetReport | 
         for left in reversed(range(_ATTEMPTS)):
             try:
                 receipt = forget(lake, select(lake, choice), run_id=run_id, reason=reason)
+                break
+            except CommitConflictError:  # a run that lost its lock
+                if not left:
+                    raise
+                lake.refresh()
+    return None if receipt is None else _finished(lake, receipt)
+
+
+def expired(keep: timedelta) -> Choice:
+    """Return the choice of the completions that are older than `keep`, by whole UTC days."""
+    day = datetime.fromtimestamp(keep_after(keep), UTC).date()
+    return Choice(where=f"created_date < DATE '{day}' AND created_at IS NOT NULL")
+
+
+def forget_expired(lake: Lake, keep: timedelta) -> ForgetReport | None:
+    """Forget the days that are older than `keep`; None if there are none.
+
+    Errors as of `forget_choice`; no file is read, so none is damaged.
+    """
+    run_id, before = new_run_id(), keep_after(keep)
+    reason = f"older than keep: {format_duration(keep)}"
+    with lake.lock(run_id):
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                receipt = forget_days(lake, before, run_id=run_id, reason=reason)
                 break
             except CommitConflictError:  # a run that lost its lock
                 if not left:

@@ -1,102 +1,166 @@
-"""Posts to the address of `notify` when a backup or a maintenance did not end well."""
+"""Tells the targets of `notify` how a run ended, and pings its monitors.
+
+A message goes to each target that wants the event. A ping says three things: a backup starts, a
+backup of all sources is complete, something failed. A run of a part (`--source`, `--ids-file`)
+pings no success: the monitor would take it for that of the whole. Nothing is sent for a dry run,
+for an interrupted run, and for one that finds another run writing: that one does the work, and
+reports how it ends.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import socket
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
+from urllib.parse import urlsplit, urlunsplit
 
-from chatlake.api.notification import post_notification
-from chatlake.backup.report import BackupReport, source_figures
+from chatlake.api.notification import ATTEMPTS, Outgoing, SendResult, deliver
+from chatlake.backup.items import SourceJob
+from chatlake.backup.report import BackupReport, new_report
+from chatlake.bootstrap.notice import Notice, notice_of, shaped, trial_notice
 from chatlake.bootstrap.secrets import load_prefect_secret
-from chatlake.config import Settings
+from chatlake.config import NotifyTarget, Settings
 from chatlake.config.references import without_keys
 from chatlake.errors import ChatlakeError, LakeLockedError, RunInterruptedError
-from chatlake.model.manifest import format_time
-from chatlake.model.markup import chat_code
-from chatlake.model.outside_text import one_line
 
 logger = logging.getLogger(__name__)
 
-_TOLD = ("incomplete", "failed")
+Signal = Literal["start", "success", "failure", "log"]
+"""What a ping says; `log`: a test, which a monitor notes without counting it."""
+
+_SUFFIXES = {"start": "/start", "success": "", "failure": "/fail", "log": "/log"}
 
 
 @contextlib.contextmanager
 def notifying(
-    settings: Settings, report: BackupReport, *, command: str = "backup"
+    settings: Settings, report: BackupReport, *, command: str = "backup", whole: bool = False
 ) -> Iterator[None]:
-    """Post once when the block ends with an error, or the report as incomplete or failed.
+    """Tell, when the block ends with an error or without, how the run of the report ended.
 
-    `command`: what ended. Nothing is posted for a dry run, for an interrupted run, or for a run
-    that finds another one writing: the other run does the work and reports its own end. The
-    notification never changes the block's error or the report.
+    `command`: what it was that ended so. `whole`: whether it was a backup of all that the
+    configuration selects. Whatever becomes of the messages, the block's error and the report stay
+    as they are.
     """
     try:
         yield
     except Exception as error:
-        _notify(settings, report, command, error)
+        _tell(settings, report, command, error, whole=whole)
         raise
-    if report.status in _TOLD:
-        _notify(settings, report, command, None)
+    _tell(settings, report, command, None, whole=whole)
 
 
-def _notify(
-    settings: Settings, report: BackupReport, command: str, error: Exception | None
+def tell_failure(settings: Settings, error: ChatlakeError, *, command: str) -> None:
+    """Tell that a command failed which is no run: `verify` that finds damage."""
+    _tell(settings, new_report(settings.lake_location), command, error, whole=False)
+
+
+def tell_start(settings: Settings, report: BackupReport, *, whole: bool) -> None:
+    """Ping the monitors that a backup of everything starts: once, for it must not wait."""
+    if whole and not report.dry_run:
+        for target in settings.notify:
+            _ping(target, "start", f"chatlake backup {report.run_id} starts", attempts=1)
+
+
+def is_whole(settings: Settings, jobs: Sequence[SourceJob]) -> bool:
+    """Say whether jobs cover every source, and of each all that the configuration selects."""
+    whole = {
+        job.name for job in jobs if job.mode != "ids" or settings.source(job.name).select.has_ids
+    }
+    return whole == {source.name for source in settings.sources}
+
+
+def _tell(
+    settings: Settings, report: BackupReport, command: str, error: Exception | None, *, whole: bool
 ) -> None:
-    if settings.notify is None or report.dry_run or report.stopped_by is not None:
-        return
-    if isinstance(error, RunInterruptedError):
-        return
-    if isinstance(error, LakeLockedError) and not report.sources:
+    if not settings.notify or not _is_told(report, error):
         return
     try:
-        url = settings.notify.resolve(load_prefect_secret)
-        post_notification(url, notification(report, command, error))
+        silences = {each.source: str(each) for each in report.silences} if error is None else {}
+        notice = notice_of(report, command, error, silences=silences)
     except Exception as problem:  # noqa: BLE001 - the run's own end counts
         logger.warning("no notification was sent: %s", without_keys(type(problem).__name__))
+        return
+    is_complete = error is None and report.status == "complete"
+    for target in settings.notify:
+        if target.ping is None:
+            if notice.events.intersection(target.on):
+                _post(target, notice)
+        elif not is_complete:
+            _ping(target, "failure", notice.plain)
+        elif whole:
+            _ping(target, "success", notice.plain)
 
 
-def notification(report: BackupReport, command: str, error: Exception | None) -> dict[str, Any]:
-    """Return what is posted; `text` says it all in a line, which is what chats show."""
-    status = report.status if error is None else "failed"
-    code = report.exit_code
-    if error is not None:
-        code = error.exit_code if isinstance(error, ChatlakeError) else ChatlakeError.exit_code
-    failures = sum(len(source.failures) for source in report.sources)
-    host = socket.gethostname()
-    return {
-        "command": command,
-        "run_id": report.run_id,
-        "status": status,
-        "exit_code": code,
-        "sources": [source_figures(source.run) for source in report.sources],
-        "failures": failures,
-        "lake": report.lake,
-        "host": host,
-        "finished_at": format_time(datetime.now(UTC)),
-        "text": f"chatlake {command} {status} on {host} (exit code {code}): "
-        f"{_reason(report, error, failures)} Lake: {report.lake}",
-    }
+def _is_told(report: BackupReport, error: Exception | None) -> bool:
+    """Say whether anybody is told of a run that ended so."""
+    if report.dry_run or report.stopped_by is not None or isinstance(error, RunInterruptedError):
+        return False
+    # Without an error and a source: a maintenance that went well, or a run that is yet to begin.
+    return bool(report.sources) or not (error is None or isinstance(error, LakeLockedError))
 
 
-def _reason(report: BackupReport, error: Exception | None, failures: int) -> str:
-    if error is not None:
-        what = error.message if isinstance(error, ChatlakeError) else f"{type(error).__name__}"
-        return f"{_shown(what)}."
-    reasons = [
-        f"{source.run.source}: {_shown(source.error.message)}."
-        for source in report.sources
-        if source.error is not None
-    ]
-    if failures:
-        listed = sum(source.run.listed for source in report.sources)
-        reasons.append(f"{failures:,} of {listed:,} completions could not be fetched.")
-    return " ".join(reasons)
+def _post(target: NotifyTarget, notice: Notice) -> None:
+    _warn_unless_taken(_sent(lambda: _message(target, notice)), "the notification")
 
 
-def _shown(text: str) -> str:
-    """Return text from outside as a chat shows it: as code, with nothing that acts."""
-    return chat_code(without_keys(one_line(text)).rstrip("."))
+def _ping(target: NotifyTarget, signal: Signal, text: str, *, attempts: int = ATTEMPTS) -> None:
+    result = _sent(lambda: _ping_message(target, signal, text), attempts)
+    _warn_unless_taken(result, f"the {signal} ping")
+
+
+def _warn_unless_taken(result: SendResult | None, what: str) -> None:
+    if result is not None and not result.taken:
+        advice = f". {result.advice}" if result.advice else ""
+        logger.warning("%s could not be sent: %s%s", what, result.answer, advice)
+
+
+def try_target(target: NotifyTarget, lake: str) -> tuple[str, SendResult]:
+    """Send a test to a target; returns what was sent, in words, and what became of it.
+
+    A monitor notes a `log` ping without counting it. One with addresses of its own gets a start
+    ping, or else a success ping: nothing else can be sent to it without an alert.
+    """
+    notice = trial_notice(lake)
+    if target.ping is None:
+        result = _sent(lambda: _message(target, notice))
+        return "a test message", result or SendResult(False, "not sent")
+    signal: Signal = "log"
+    if target.ping.url is None:
+        signal = "success" if target.ping.start is None else "start"
+    result = _sent(lambda: _ping_message(target, signal, notice.plain))
+    return f"a {signal} ping", result or SendResult(False, "not sent")
+
+
+def _sent(build: Callable[[], Outgoing | None], attempts: int = ATTEMPTS) -> SendResult | None:
+    """Send what is built; None where there is nothing to send. Never raises."""
+    try:
+        message = build()
+        return None if message is None else deliver(message, attempts=attempts)
+    except RunInterruptedError:  # a signal: it ends the run, not only the message
+        raise
+    except ChatlakeError as error:  # the address cannot be read: `doctor` says so too
+        return SendResult(False, without_keys(error.message), error.hint)
+    except Exception as problem:  # noqa: BLE001 - the run's own end counts
+        return SendResult(False, without_keys(type(problem).__name__))
+
+
+def _message(target: NotifyTarget, notice: Notice) -> Outgoing | None:
+    if target.url is None:
+        return None
+    url = target.url.resolve(load_prefect_secret)
+    return Outgoing(url, document=shaped(notice, target.format))
+
+
+def _ping_message(target: NotifyTarget, signal: Signal, text: str) -> Outgoing | None:
+    ping = target.ping
+    if ping is None:
+        return None
+    if ping.url is not None:
+        url = urlsplit(ping.url.resolve(load_prefect_secret))
+        path = url.path.rstrip("/") + _SUFFIXES[signal]
+        return Outgoing(urlunsplit(url._replace(path=path)), text=text)
+    address = None if signal == "log" else getattr(ping, signal)
+    if address is None:
+        return None
+    return Outgoing(address.resolve(load_prefect_secret), method="GET")

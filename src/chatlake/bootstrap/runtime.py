@@ -21,7 +21,7 @@ from chatlake.backup.items import Flush, SourceJob
 from chatlake.backup.ports import CompletionApi, Observer, RequestFigures, SilentObserver
 from chatlake.backup.run import export_apart
 from chatlake.bootstrap.loop import LoopThread
-from chatlake.bootstrap.sources import new_client
+from chatlake.bootstrap.sources import new_client, redaction_of
 from chatlake.bootstrap.sparing_memory import sparing_memory
 from chatlake.config import Settings
 from chatlake.errors import LakeNotFoundError
@@ -60,7 +60,9 @@ class Runtime:
     async def open_api(self, job: SourceJob) -> AsyncIterator[CompletionApi]:
         """Open the API of a job's source; it stays open until `close`. On the loop only."""
         if job.name not in self._clients:
-            client = new_client(self.settings.source(job.name), self._observer)
+            source = self.settings.source(job.name)
+            redaction = redaction_of(self.settings, source)
+            client = new_client(source, self._observer, redaction=redaction)
             client.use_share(self._share())
             self._clients[job.name] = client
         yield self._clients[job.name]

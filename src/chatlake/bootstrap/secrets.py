@@ -32,8 +32,11 @@ def load_prefect_secret(name: str) -> str:
 
 
 def needs_prefect_secrets(settings: Settings) -> bool:
-    """Say whether a configuration refers to a Prefect Secret block, in a source or in `notify`."""
+    """Say whether a configuration refers to a Prefect Secret block, wherever it may."""
     references = [each for source in settings.sources for each in source.secrets().values()]
-    if settings.notify is not None and settings.notify.reference is not None:
-        references.append(settings.notify.reference)
+    for target in settings.notify:
+        found = [address.reference for _, address in target.addresses()]
+        references += [reference for reference in found if reference is not None]
+    rules = [settings.redact_of(source) for source in settings.sources]
+    references += [each.hash_key for each in rules if each.hash_key is not None]
     return any(reference.kind == "prefect" for reference in references)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 from chatlake.api.client import ApiClient
 from chatlake.backup.items import SourceJob
@@ -13,6 +15,9 @@ from chatlake.bootstrap.secrets import load_prefect_secret
 from chatlake.config import Settings, Source, parse_ids, read_ids
 from chatlake.errors import UsageError
 from chatlake.model.outside_text import note_secret
+from chatlake.model.redaction.rules import Redaction
+
+DAY_S: Final = 86_400
 
 
 def jobs_for(
@@ -27,10 +32,21 @@ def jobs_for(
     UsageError for a name that the configuration does not have.
     """
     sources = [settings.source(name) for name in dict.fromkeys(names)] or list(settings.sources)
-    return [job_for(source, ids=ids, full=full) for source in sources]
+    return [job_for(source, ids=ids, full=full, keep=settings.keep) for source in sources]
 
 
-def job_for(source: Source, *, ids: Sequence[str] | None = None, full: bool = False) -> SourceJob:
+def keep_after(keep: timedelta) -> int:
+    """Return the first second, a midnight in UTC, of what a lake keeps that long."""
+    return int(time.time() - keep.total_seconds()) // DAY_S * DAY_S
+
+
+def job_for(
+    source: Source,
+    *,
+    ids: Sequence[str] | None = None,
+    full: bool = False,
+    keep: timedelta | None = None,
+) -> SourceJob:
     """Return what to back up from one source."""
     select = source.select
     chosen = select.chosen_ids() if ids is None else None
@@ -52,11 +68,17 @@ def job_for(source: Source, *, ids: Sequence[str] | None = None, full: bool = Fa
         keep_images=source.images == "store",
         concurrency=source.pace.concurrency,
         max_body=source.pace.max_body,
+        keep_after=None if keep is None else keep_after(keep),
     )
 
 
-def new_client(source: Source, observer: Observer) -> ApiClient:
-    """Return a client for a source; only here are its secrets resolved."""
+def new_client(
+    source: Source, observer: Observer, *, redaction: Redaction | None = None
+) -> ApiClient:
+    """Return a client for a source; only here are its secrets resolved.
+
+    `redaction`: that of what will be stored (`redaction_of`); None where nothing is.
+    """
     pace = source.pace
     for text in source.resolved_texts():
         note_secret(text)
@@ -71,11 +93,20 @@ def new_client(source: Source, observer: Observer) -> ApiClient:
         max_body=pace.max_body,
         proxy=source.proxy,
         ca_file=None if source.tls.ca_file is None else str(source.tls.ca_file),
+        redaction=redaction,
         timeout_s=pace.timeout.total_seconds(),
         max_attempts=pace.max_attempts,
         give_up_after_s=pace.give_up_after.total_seconds(),
         on_wait=lambda seconds, why: observer.waiting(source.name, seconds, why),
     )
+
+
+def redaction_of(settings: Settings, source: Source) -> Redaction | None:
+    """Return what of a source never reaches the lake; None where all does.
+
+    ConfigurationError where the key of the hashes cannot be read.
+    """
+    return settings.redact_of(source).ready(load_prefect_secret)
 
 
 def _seconds(moment: datetime | None) -> int | None:
@@ -103,7 +134,7 @@ def job_for_ids(
         ids = parse_ids(completion_ids or (), name="completion_ids").ids
     if not ids:
         raise UsageError(f"{ids_file or 'completion_ids'}: it contains no completion id", hint="")
-    return job_for(_source(settings, source), ids=ids)
+    return job_for(_source(settings, source), ids=ids, keep=settings.keep)
 
 
 def _source(settings: Settings, name: str | None) -> Source:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,7 @@ from chatlake.cli import (
     forget,
     init,
     ledger,
+    redact,
     report,
     search,
     serve,
@@ -33,6 +35,13 @@ from chatlake.cli import (
 )
 from chatlake.cli.options import examples
 from chatlake.cli.output import say
+
+
+class LogFormat(StrEnum):
+    """How the lines on standard error are written."""
+
+    text = "text"
+    json = "json"
 
 
 def _show_version(value: bool) -> None:
@@ -53,6 +62,14 @@ def _program(
         bool,
         typer.Option("--debug", help="Log everything and show tracebacks; may come anywhere."),
     ] = False,
+    log_format: Annotated[
+        LogFormat,
+        typer.Option(
+            "--log-format",
+            metavar="|".join(LogFormat),
+            help="json: each line on standard error is one JSON object; may come anywhere.",
+        ),
+    ] = LogFormat.text,
 ) -> None:
     pass
 
@@ -124,6 +141,7 @@ app.command("compact", epilog=compact.EXAMPLES)(compact.compact)
 app.command("vacuum", epilog=vacuum.EXAMPLES)(vacuum.vacuum)
 app.command("copy", epilog=copy.EXAMPLES)(copy.copy)
 app.command("forget", epilog=forget.EXAMPLES)(forget.forget)
+app.command("redact", epilog=redact.EXAMPLES)(redact.redact)
 app.add_typer(export.app, name="export")
 app.command(
     "simulate", epilog=simulate.EXAMPLES, add_help_option=False, context_settings=simulate.CONTEXT

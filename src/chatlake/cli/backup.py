@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chatlake.cli.options import ConfigOption, JsonOption, examples
+from chatlake.cli.options import ConfigOption, JsonOption, QuietOption, examples
 from chatlake.cli.output import note, write_json
+from chatlake.cli.stderr_lines import STANDARD_ERROR
 from chatlake.cli.streams import after_the_work
 from chatlake.errors import UsageError
 
@@ -53,6 +54,7 @@ def backup(
     no_progress: Annotated[
         bool, typer.Option("--no-progress", help="Plain lines instead of a progress bar.")
     ] = False,
+    quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Back up what is new, and retry what failed before.
@@ -70,6 +72,7 @@ def backup(
     from chatlake.cli.progress import progress_shown  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
 
+    STANDARD_ERROR.is_quiet = quiet
     if full and ids_file is not None:
         raise UsageError(
             "--full and --ids-file cannot be combined",

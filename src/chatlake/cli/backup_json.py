@@ -29,6 +29,16 @@ def backup_document(report: BackupReport) -> dict[str, Any]:
             for source in report.sources
             for failure in source.failures
         ],
+        "new_fields": [
+            {
+                "source": each.source,
+                "field": each.field,
+                "completions": each.completions,
+                "completion_id": each.completion_id or None,
+            }
+            for source in report.sources
+            for each in source.new_fields
+        ],
         "files_added": sum(run.files_added for run in runs),
         "bytes_added": sum(run.bytes_added for run in runs),
         "lake": report.lake,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from chatlake.backup.items import SourceJob
-from chatlake.backup.report import BackupReport, SourceReport
+from chatlake.backup.report import BackupReport, SourceReport, detail_without_id
 from chatlake.bootstrap.opened import open_lake
 from chatlake.cli.backup_json import status
 from chatlake.cli.output import note, paint, printable, say, show_error, warn
@@ -15,7 +15,7 @@ from chatlake.cli.table import Cell, Layout, lines
 from chatlake.cli.words import count, duration, shortened, size
 from chatlake.config import Settings
 from chatlake.errors import LakeError
-from chatlake.model.manifest import Failure, SourceRun
+from chatlake.model.manifest import SourceRun
 
 NOTHING_STORED = "the source returns an empty list: it keeps no completions for this key"
 NOTHING_STORED_HINT = (
@@ -58,6 +58,8 @@ def show_summary(report: BackupReport) -> None:
         say(f"Note: created a new lake at {report.lake}")
     for run in runs:
         say(f"{run.source}: {_requests(run)}")
+        if run.redaction and not report.dry_run:
+            say(f"{run.source}: {_redacted(run)}")
 
 
 def _headline_figure(runs: Sequence[SourceRun]) -> str:
@@ -80,6 +82,12 @@ def _requests(run: SourceRun) -> str:
     if run.rate_limited:
         text += f", {count(run.rate_limited, 'time')} rate limited"
     return text
+
+
+def _redacted(run: SourceRun) -> str:
+    kinds = ", ".join(f"{printable(kind)} {count(number)}" for kind, number in run.redacted.items())
+    values = count(sum(run.redacted.values()), "value")
+    return f"{values} redacted" + (f" ({kinds})" if kinds else " of what is new or changed")
 
 
 def _show_figures(report: BackupReport) -> None:
@@ -121,7 +129,8 @@ def _show_failures(report: BackupReport) -> None:
         return
     note(f"{count(len(failures), 'completion')} could not be fetched:")
     for failure in failures[:_FAILURES_SHOWN]:
-        note(f"  {printable(failure.completion_id)}  {failure.reason}: {_detail(failure)}")
+        detail = shortened(printable(detail_without_id(failure)), 200)
+        note(f"  {printable(failure.completion_id)}  {failure.reason}: {detail}")
     more = len(failures) - _FAILURES_SHOWN
     if more > 0:
         note(f"  … and {count(more)} more: chatlake sql 'FROM failures'")
@@ -129,14 +138,6 @@ def _show_failures(report: BackupReport) -> None:
         note("Everything else was stored; the next backup tries these again.")
     else:
         note("The next backup tries these again.")
-
-
-def _detail(failure: Failure) -> str:
-    """Return what happened, without the route and the id, which the line names already."""
-    detail = failure.detail
-    if detail.startswith("/"):
-        detail = detail.partition(": ")[2]
-    return shortened(printable(detail.replace(failure.completion_id, "…")), 200)
 
 
 def _explain_nothing(source: SourceReport, job: SourceJob, settings: Settings) -> None:

@@ -15,6 +15,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from chatlake.cli.stderr_lines import STANDARD_ERROR
+
 
 @contextmanager
 def bytes_shown(
@@ -24,7 +26,7 @@ def bytes_shown(
 
     `before`, `meanwhile`: labels before and after its first call.
     """
-    if not bar:
+    if not bar or STANDARD_ERROR.is_quiet or STANDARD_ERROR.as_json:
         yield None
         return
     progress = Progress(

@@ -10,6 +10,7 @@ from datetime import timedelta
 from itertools import combinations
 from urllib.parse import urlsplit
 
+from chatlake.bootstrap.notify import try_target
 from chatlake.bootstrap.runners import (
     require_cluster,
     require_extra,
@@ -115,16 +116,29 @@ def _words(length: timedelta) -> str:
     return duration(length.total_seconds())
 
 
-def notify_checks(settings: Settings) -> Iterator[Check]:
-    """Check that it resolves to an address, if the configuration has one."""
-    if settings.notify is None:
-        return
-    try:
-        settings.notify.resolve(load_prefect_secret)
-    except ConfigurationError as error:
-        yield failed("notify", error)
-    else:
-        yield passed("notify", f"{settings.notify} is valid; nothing was posted")
+def notify_checks(settings: Settings, *, test: bool) -> Iterator[Check]:
+    """Check each target of `notify`: that its addresses can be read, with `test` that they answer.
+
+    Only a message that was sent shows that an address is right: it may answer 400 or 404.
+    """
+    for number, target in enumerate(settings.notify):
+        check = "notify" if len(settings.notify) == 1 else f"notify[{number}]"
+        try:
+            for _, address in target.addresses():
+                address.resolve(load_prefect_secret)
+        except ConfigurationError as error:
+            yield failed(check, error)
+            continue
+        if not test:
+            untried = "nothing was sent to it; doctor --notify-test sends a test message"
+            yield passed(check, f"{target} is set; {untried}")
+            continue
+        what, delivery = try_target(target, settings.lake_location)
+        if delivery.taken:
+            yield passed(check, f"{target} took {what} ({delivery.answer})")
+        else:
+            detail = f"{target} did not take {what}: {delivery.answer}"
+            yield failed(check, ChatlakeError(detail, hint=delivery.advice))
 
 
 def runner_checks(settings: Settings) -> Iterator[Check]:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from chatlake.cli.options import ConfigOption, JsonOption, examples
+from chatlake.cli.options import ConfigOption, JsonOption, QuietOption, examples
 from chatlake.cli.output import say, show_error, write_json
+from chatlake.cli.stderr_lines import STANDARD_ERROR
 from chatlake.cli.streams import after_the_work
 from chatlake.errors import LakeDamagedError
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 EXAMPLES = examples("chatlake compact", "chatlake compact --json")
 
 
-def compact(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
+def compact(
+    config: ConfigOption = None, *, quiet: QuietOption = False, as_json: JsonOption = False
+) -> None:
     """Merge small files, so that queries run faster.
 
     Rows do not change. The old files move to `replaced/` in the lake until `chatlake vacuum`
@@ -33,6 +36,7 @@ def compact(config: ConfigOption = None, *, as_json: JsonOption = False) -> None
     from chatlake.cli.bytes_shown import bytes_shown  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
 
+    STANDARD_ERROR.is_quiet = quiet
     lake = open_lake(load_settings(config))
     with bytes_shown("looking", "merging files", bar=sys.stderr.isatty()) as progress:
         report = compact_lake(lake, progress)

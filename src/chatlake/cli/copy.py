@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from chatlake.cli.options import ConfigOption, JsonOption, examples
+from chatlake.cli.options import ConfigOption, JsonOption, QuietOption, examples
 from chatlake.cli.output import say, write_json
+from chatlake.cli.stderr_lines import STANDARD_ERROR
 from chatlake.cli.streams import after_the_work
 from chatlake.errors import UsageError
 
@@ -30,6 +31,7 @@ def copy(
     ],
     config: ConfigOption = None,
     *,
+    quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Copy the lake to another place, or bring a copy up to date.
@@ -48,6 +50,7 @@ def copy(
     from chatlake.lake.lake import Lake  # noqa: PLC0415
     from chatlake.lake.manifests import read_head  # noqa: PLC0415
 
+    STANDARD_ERROR.is_quiet = quiet
     settings = load_settings(config)
     lake = open_lake(settings)
     if "://" not in destination and _is_within(destination, lake.location):

@@ -4,33 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chatlake.cli.options import ConfigOption, JsonOption, examples
+from chatlake.cli.options import ConfigOption, JsonOption, QuietOption, examples
 from chatlake.cli.output import paint, printable, say, write_json
+from chatlake.cli.stderr_lines import STANDARD_ERROR
 
 if TYPE_CHECKING:
     from chatlake.cli.checks import Check
 
-EXAMPLES = examples("chatlake doctor", "chatlake doctor --json")
+EXAMPLES = examples("chatlake doctor", "chatlake doctor --json", "chatlake doctor --notify-test")
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
 
 
-def doctor(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
+def doctor(
+    config: ConfigOption = None,
+    *,
+    notify_test: Annotated[
+        bool,
+        typer.Option(
+            "--notify-test",
+            help="Send a test message to every target of `notify`, and report each one's answer.",
+        ),
+    ] = False,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
     """Check everything that a backup needs.
 
     Checks configuration, keys, each route of each source, lake, disk, lock and versions. It changes
     nothing. It requests one page of each route, as a backup does. Warnings do not make it fail.
+    Only --notify-test sends a message to somebody.
 
     The exit code is that of the worst failure: 4 configuration, 5 not authorised, 6 unreachable,
     7 lake damaged, 1 anything else.
     """
     from chatlake.cli.checks import exit_code  # noqa: PLC0415
 
+    STANDARD_ERROR.is_quiet = quiet
     checks = []
-    for check in _checks(config):
+    for check in _checks(config, notify_test=notify_test):
         checks.append(check)
         if not as_json:
             _show(check)
@@ -39,7 +54,7 @@ def doctor(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     raise typer.Exit(exit_code(checks))
 
 
-def _checks(config: Path | None) -> Iterator[Check]:
+def _checks(config: Path | None, *, notify_test: bool) -> Iterator[Check]:
     from chatlake.cli.checks import failed, passed  # noqa: PLC0415
     from chatlake.cli.checks_config import (  # noqa: PLC0415
         config_checks,
@@ -67,7 +82,7 @@ def _checks(config: Path | None) -> Iterator[Check]:
             ids = lists.setdefault(source.name, [])
             yield from source_checks(settings, source, held.get(source.name, Holdings()), ids)
         yield from (check for check in shared_list(lists) if check.check not in doubled)
-        yield from notify_checks(settings)
+        yield from notify_checks(settings, test=notify_test)
         yield from runner_checks(settings)
         yield from lake_checks(settings)
     yield versions_check()

@@ -12,9 +12,10 @@ import typer
 
 from chatlake import signals
 from chatlake.cli import streams
-from chatlake.cli.app import app, program_for
+from chatlake.cli.app import LogFormat, app, program_for
 from chatlake.cli.logs import set_up_logging
 from chatlake.cli.output import show, write_json
+from chatlake.cli.stderr_lines import STANDARD_ERROR, json_line
 from chatlake.errors import (
     ChatlakeError,
     RunInterruptedError,
@@ -30,14 +31,18 @@ _OUTPUT_HINT = "Free space there, or write to another place."
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (`sys.argv` by default) and return its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    STANDARD_ERROR.begin()
     words, debug = _debug_first(words)
+    words, log_format = _log_format_first(words)
+    STANDARD_ERROR.as_json = log_format == LogFormat.json
     as_json = "--json" in _options(words)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    set_up_logging(debug=debug)
+    set_up_logging(debug=debug, as_json=STANDARD_ERROR.as_json)
     try:
         code = _run(words)
+        STANDARD_ERROR.end(code)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): there is nothing to report.
@@ -59,7 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         error = _as_error(problem) if by_signal is None else _stopped(by_signal)
         code = _ended(error, as_json=as_json)
         if debug:
-            print(redacted_traceback(problem), file=sys.stderr)
+            trace = redacted_traceback(problem)
+            shown = json_line("debug", trace) if STANDARD_ERROR.as_json else trace
+            print(shown, file=sys.stderr)
     return code
 
 
@@ -116,6 +123,21 @@ def _debug_first(words: list[str]) -> tuple[list[str], bool]:
         return words, False
     rest = [word for word in options if word != "--debug"] + words[len(options) :]
     return ["--debug", *(rest or ["--help"])], True
+
+
+def _log_format_first(words: list[str]) -> tuple[list[str], str]:
+    """Let `--log-format` stand anywhere too; a wrong value is left to the option itself."""
+    options = _options(words)
+    for place, word in enumerate(options):
+        name, equals, value = word.partition("=")
+        if name != "--log-format":
+            continue
+        end = place + 1 if equals else place + 2
+        if not equals and not (value := "".join(options[place + 1 : end])):
+            break  # nothing follows it
+        rest = [*words[:place], *words[end:]]
+        return [f"{name}={value}", *(rest or ["--help"])], value
+    return words, ""
 
 
 def _options(words: list[str]) -> list[str]:

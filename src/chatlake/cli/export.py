@@ -160,6 +160,11 @@ def _warn_of_gaps(report: RawExportReport) -> None:
             "the export has null for them",
             "A file was lost, and the source no longer has them.",
         )
+    if report.redacted_sources:
+        warn(
+            f"{', '.join(report.redacted_sources)}: the lake is redacted, and so is the export",
+            "Redacted values were never stored; see `redact` in the configuration.",
+        )
     if report.missing_images:
         warn(
             f"{count(report.missing_images, 'image')} not in the lake; the export has references",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from chatlake.cli.options import ConfigOption, JsonOption
-from chatlake.cli.output import note, warn, write_json
+from chatlake.cli.output import note, warn
 from chatlake.cli.streams import after_the_work
 from chatlake.errors import IncompleteExportError, UsageError
+from chatlake.model.terminal_text import printable_json
 
 if TYPE_CHECKING:
     from chatlake.exports.narrowing import Selection
@@ -105,7 +107,7 @@ def exporting(command: Callable[..., ExportReport]) -> Callable[..., None]:
         report = command(lake, selection, output=output, **options)
         if as_json:
             with after_the_work():
-                write_json({"output": output, **report.document()})
+                _show(report, output)
         tell(report, output)
         require_all(sum(report.skipped.values()), strict=strict)
 
@@ -172,14 +174,19 @@ def require_all(skipped: int, *, strict: bool) -> None:
         raise IncompleteExportError(f"{count(skipped, 'completion')} skipped, with --strict")
 
 
+def _show(report: ExportReport, output: str) -> None:
+    """Write the one JSON document of the command, the report with its place."""
+    for text in report.document(ascii_only=True, output=output):
+        print(printable_json(text) if sys.stdout.isatty() else text, end="")
+
+
 def tell(report: ExportReport, output: str) -> None:
     """Say what was written and what was skipped, on standard error."""
     from chatlake.cli.words import size  # noqa: PLC0415
 
     place = "" if output == "-" else f" to {output}"
-    total = sum(file["bytes"] for file in report.files)
     of = f" of {report.selected:,}" if report.skipped else ""
-    note(f"{report.written:,}{of} {_things(report)} written{place} ({size(total)})")
+    note(f"{report.written:,}{of} {_things(report)} written{place} ({size(report.files.bytes)})")
     for reason, number in report.skipped.most_common():
         note(f"  {number:>7,} skipped: {reason}")
     for line in report.warnings:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chatlake.cli.options import ConfigOption, JsonOption, examples
-from chatlake.cli.output import say, write_json
+from chatlake.cli.output import note, say, write_json
 from chatlake.errors import UsageError
 
 if TYPE_CHECKING:
@@ -99,4 +99,4 @@ def _show(found: list[tuple[PartFile, str]]) -> None:
         say(line)
     octets = sum(file.bytes for file, _ in found)
     total = sum(file.rows for file, _ in found)
-    print(f"({count(len(found), 'file')}, {count(total, 'row')}, {size(octets)})", file=sys.stderr)
+    note(f"({count(len(found), 'file')}, {count(total, 'row')}, {size(octets)})")

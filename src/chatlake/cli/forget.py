@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chatlake.cli.options import ConfigOption, JsonOption, OfSourceOption, examples
+from chatlake.cli.options import ConfigOption, JsonOption, OfSourceOption, QuietOption, examples
 from chatlake.cli.output import note, paint, printable, say, write_json
+from chatlake.cli.stderr_lines import STANDARD_ERROR
 from chatlake.cli.streams import after_the_work
 from chatlake.errors import UsageError
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 EXAMPLES = examples(
     "chatlake forget --id chatcmpl-abc123 --yes",
     "chatlake forget --metadata customer=4711 --reason 'request of 2026-03-01'",
+    "chatlake forget --expired --yes",
     "chatlake forget --where \"created_at < '2024-01-01'\" --dry-run",
 )
 _SHOWN = 5
@@ -43,6 +45,9 @@ def forget(
         str | None,
         typer.Option(metavar="SQL", help="Completions that meet this condition on `completions`."),
     ] = None,
+    older: Annotated[
+        bool, typer.Option("--expired", help="Everything older than `keep` in the configuration.")
+    ] = False,
     source: OfSourceOption = None,
     reason: Annotated[
         str,
@@ -56,6 +61,7 @@ def forget(
     yes: Annotated[
         bool, typer.Option("--yes", help="Do not ask. Required without a terminal.")
     ] = False,
+    quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Erase completions for good, in every file of the lake.
@@ -66,17 +72,33 @@ def forget(
     repeat the same messages, as later turns of a conversation do: select those too. Exit codes: 0
     done, 1 not in the lake, 2 nothing selected, 7 damaged (nothing changed), 8 locked.
     """
-    from chatlake.bootstrap.forgetting import forget_choice, select  # noqa: PLC0415
+    from chatlake.bootstrap.forgetting import (  # noqa: PLC0415
+        expired,
+        forget_choice,
+        forget_expired,
+        select,
+    )
     from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
 
-    choice = _choice(ids or [], metadata or [], where, source)
-    lake = open_lake(load_settings(config))
+    STANDARD_ERROR.is_quiet = quiet
+    choice = _choice(ids or [], metadata or [], where, source, older=older)
+    settings = load_settings(config)
+    if older and settings.keep is None:
+        raise UsageError(
+            f"{settings.path} has no `keep`: nothing expires", hint="Set it, for example keep: 2y"
+        )
+    if settings.keep is not None and older:
+        choice = expired(settings.keep)
+    lake = open_lake(settings)
     found = select(lake, choice)
     report = None
     if found and not dry_run:
         _ask(found, yes=yes)
-        report = forget_choice(lake, choice, reason=reason)
+        if older and settings.keep is not None:
+            report = forget_expired(lake, settings.keep)
+        else:
+            report = forget_choice(lake, choice, reason=reason)
     with after_the_work():
         if as_json:
             write_json(_document(lake.location, found, report, dry_run=dry_run))
@@ -90,14 +112,23 @@ def forget(
 
 
 def _choice(
-    ids: Sequence[str], metadata: Sequence[str], where: str | None, source: str | None
+    ids: Sequence[str],
+    metadata: Sequence[str],
+    where: str | None,
+    source: str | None,
+    *,
+    older: bool,
 ) -> Choice:
     from chatlake.bootstrap.forgetting import Choice  # noqa: PLC0415
 
-    if (bool(ids), bool(metadata), where is not None).count(True) != 1:
+    if (bool(ids), bool(metadata), where is not None, older).count(True) != 1:
         raise UsageError(
-            "say what to forget with one of --id, --metadata or --where",
+            "say what to forget with one of --id, --metadata, --where or --expired",
             hint="chatlake forget --id chatcmpl-abc123 --dry-run",
+        )
+    if older and source is not None:
+        raise UsageError(
+            "--expired is about all sources, and excludes --source", hint="Leave out --source."
         )
     pairs: dict[str, str] = {}
     for text in metadata:
@@ -117,6 +148,7 @@ def _ask(found: Mapping[Partition, Sequence[str]], *, yes: bool) -> None:
             hint="Add --yes, or look first with --dry-run.",
         )
     note(f"About to forget {_told(found)}. This cannot be undone.")
+    STANDARD_ERROR.write_out()
     print("Forget them? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         note("Nothing was forgotten")

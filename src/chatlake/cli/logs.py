@@ -10,6 +10,7 @@ import logging
 import sys
 
 from chatlake.cli.output import printable
+from chatlake.cli.stderr_lines import STANDARD_ERROR, json_line
 from chatlake.model.outside_text import strike_out
 
 # Every failure is in the report, and in the lake's ledger.
@@ -21,6 +22,16 @@ class _ToStandardError(logging.Handler):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return a record without secrets and, except for a traceback, on one line."""
+        if STANDARD_ERROR.as_json:
+            plain = logging.Formatter()
+            trace = plain.formatException(record.exc_info) if record.exc_info else ""
+            return json_line(
+                record.levelname.lower(),
+                record.getMessage(),
+                at=record.created,
+                logger=record.name,
+                traceback=trace,
+            )
         text = strike_out(super().format(record))
         lines = text.splitlines() if record.exc_info else [text]
         return "\n".join(printable(line) for line in lines)
@@ -33,8 +44,12 @@ class _ToStandardError(logging.Handler):
             self.handleError(record)
 
 
-def set_up_logging(*, debug: bool) -> None:
-    """Show warnings, with `debug` everything that chatlake logs."""
+def set_up_logging(*, debug: bool, as_json: bool = False) -> None:
+    """Show warnings, with `debug` everything that chatlake logs.
+
+    `as_json`: one JSON object a line, and what is said by the way too: a program reads it.
+    """
+    usual = logging.INFO if as_json else logging.WARNING
     logger = logging.getLogger("chatlake")
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
@@ -42,5 +57,5 @@ def set_up_logging(*, debug: bool) -> None:
     form = "%(asctime)s %(levelname)s %(name)s: %(message)s" if debug else "warning: %(message)s"
     handler.setFormatter(logging.Formatter(form))
     logger.addHandler(handler)
-    logger.setLevel(logging.DEBUG if debug else logging.WARNING)
+    logger.setLevel(logging.DEBUG if debug else usual)
     logging.getLogger(_TOLD_IN_THE_REPORT).setLevel(logging.DEBUG if debug else logging.ERROR)

@@ -21,6 +21,14 @@ JsonOption = Annotated[
     bool,
     typer.Option("--json", help="Write one JSON document to standard output, and nothing else."),
 ]
+QuietOption = Annotated[
+    bool,
+    typer.Option(
+        "--quiet",
+        help="Say nothing if all is well, for cron. Warnings, and everything of a failure, are "
+        "shown.",
+    ),
+]
 SinceOption = Annotated[
     str | None, typer.Option(metavar="DATE", help="The first day, in UTC.", show_default=False)
 ]

@@ -10,6 +10,7 @@ import os
 import sys
 from typing import Any, Final, TextIO
 
+from chatlake.cli.stderr_lines import STANDARD_ERROR, json_line
 from chatlake.errors import ChatlakeError, SqlError
 from chatlake.model.outside_text import strike_out
 from chatlake.model.terminal_text import printable, printable_json, printable_lines
@@ -32,12 +33,13 @@ _STYLES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow":
 
 def say(text: str = "") -> None:
     """Write a line to standard output; of terminal codes, only colours are kept."""
-    print(printable_lines(text))
+    STANDARD_ERROR.write("stdout", text)
 
 
 def note(text: str) -> None:
     """Write a line to standard error; of terminal codes, only colours are kept."""
-    print(printable_lines(text), file=sys.stderr, flush=True)
+    as_json = STANDARD_ERROR.as_json
+    STANDARD_ERROR.write("stderr", json_line("info", text.strip()) if as_json else text)
 
 
 def detail(text: str) -> None:
@@ -47,27 +49,35 @@ def detail(text: str) -> None:
 
 
 def warn(text: str, hint: str = "") -> None:
-    """Write a warning to standard error, and what to do."""
-    note(f"{paint('warning:', 'yellow', sys.stderr)} {printable(strike_out(text))}")
-    _show_hint(hint)
+    """Write a warning to standard error at once, and what to do."""
+    _tell("warning", "yellow", text, hint)
 
 
-def show_error(message: str, hint: str = "") -> None:
-    """Write an error to standard error: each line of the message, and what to do."""
-    for line in strike_out(message).splitlines() or [""]:
-        note(f"{paint('error:', 'red', sys.stderr)} {printable(line)}")
-    _show_hint(hint)
+def show_error(message: str, hint: str = "", *, kind: str = "") -> None:
+    """Write an error to standard error: each line of the message, and what to do.
+
+    What `--quiet` has held back comes first.
+    """
+    STANDARD_ERROR.write_out()
+    _tell("error", "red", message, hint, kind=kind)
 
 
 def show(error: ChatlakeError) -> None:
     """Write an error and what to do; on a terminal also the place of an error in SQL."""
     quotation = error.quotation if isinstance(error, SqlError) and sys.stderr.isatty() else ""
-    show_error("\n".join(filter(None, (error.message, quotation))), error.hint)
+    message = "\n".join(filter(None, (error.message, quotation)))
+    show_error(message, error.hint, kind=error.kind)
 
 
-def _show_hint(hint: str) -> None:
-    for line in hint.splitlines():
-        note(f"{paint('hint:', 'dim', sys.stderr)} {printable(line)}")
+def _tell(level: str, style: str, text: str, hint: str, *, kind: str = "") -> None:
+    if STANDARD_ERROR.as_json:
+        print(json_line(level, text, hint=hint, kind=kind), file=sys.stderr, flush=True)
+        return
+    lines = [(level, style, line) for line in strike_out(text).splitlines() or [""]]
+    lines += [("hint", "dim", line) for line in hint.splitlines()]
+    for word, colour, line in lines:
+        painted = f"{paint(f'{word}:', colour, sys.stderr)} {printable(line)}"
+        print(printable_lines(painted), file=sys.stderr, flush=True)
 
 
 def write_json(document: Any) -> None:
@@ -85,4 +95,6 @@ def paint(text: str, style: str, stream: TextIO | None = None) -> str:
 
 def shows_colours(stream: TextIO) -> bool:
     """Say whether a stream is a terminal that may be coloured."""
+    if stream is sys.stderr and STANDARD_ERROR.as_json:
+        return False
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

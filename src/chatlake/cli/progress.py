@@ -20,6 +20,7 @@ from rich.text import Text
 
 from chatlake.backup.ports import Observer, SilentObserver
 from chatlake.cli.output import note, printable
+from chatlake.cli.stderr_lines import STANDARD_ERROR
 from chatlake.cli.words import count, duration, shortened
 from chatlake.model.manifest import SourceRun
 
@@ -30,8 +31,11 @@ _RATE_OVER_S = 15.0
 
 @contextmanager
 def progress_shown(*, bar: bool) -> Iterator[Observer]:
-    """Give an observer that shows progress inside the block."""
-    if not bar:
+    """Give an observer that shows progress inside the block; none with `--quiet`."""
+    if STANDARD_ERROR.is_quiet:
+        yield SilentObserver()
+        return
+    if not bar or STANDARD_ERROR.as_json:
         yield PlainProgress()
         return
     console = Console(stderr=True, highlight=False)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chatlake.cli.options import ConfigOption, JsonOption, examples
+from chatlake.cli.options import ConfigOption, JsonOption, QuietOption, examples
+from chatlake.cli.stderr_lines import STANDARD_ERROR
 from chatlake.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def report(
     ] = None,
     config: ConfigOption = None,
     *,
+    quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write a report on the lake as one HTML file.
@@ -53,6 +55,7 @@ def report(
     """
     from datetime import UTC  # noqa: PLC0415
 
+    STANDARD_ERROR.is_quiet = quiet
     from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.cli.output import note, write_json  # noqa: PLC0415
     from chatlake.cli.status_dates import times_in  # noqa: PLC0415
@@ -95,7 +98,7 @@ def _standing(source: SourceFacts, now: datetime) -> Standing:
         IMAGES,
         MESSAGES,
     )
-    from chatlake.web.report.facts import Standing  # noqa: PLC0415
+    from chatlake.web.report.facts import Standing, UnknownField  # noqa: PLC0415
 
     run, sweep = source.last_complete_run, source.last_sweep
     return Standing(
@@ -113,5 +116,16 @@ def _standing(source: SourceFacts, now: datetime) -> Standing:
         covered_until=source.covered_until,
         expires_at=None if source.expires_in is None else now + source.expires_in,
         retention=source.retention,
-        warnings=tuple(source.warnings),
+        warnings=tuple(source.implausible),
+        silence="" if source.silence is None else str(source.silence),
+        new_fields=tuple(
+            UnknownField(
+                source.name,
+                each.field,
+                each.completions,
+                each.completion_id,
+                parse_time(each.first_seen_at),
+            )
+            for each in source.new_fields
+        ),
     )

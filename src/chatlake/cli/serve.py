@@ -73,7 +73,7 @@ def serve(
     require_prefect()
     require_extra(settings.runner)
     require_lasting_server(settings.runner)
-    settings.check_secrets(lambda _: "read later")
+    settings.check_secrets(lambda _: "a secret that is read later")
     note("Starting Prefect, which may take half a minute …")
     words = [str(settings.path), *(["--port", str(port)] if port else []), "--name", name]
     sys.stdout.flush()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, TextIO
 
-from chatlake.cli.output import printable, shows_colours
+from chatlake.cli.output import note, printable, shows_colours
 from chatlake.cli.sql_values import as_json, as_text
 from chatlake.cli.table import Cell, Layout, lines
 
@@ -167,7 +166,11 @@ def write_table(
     hidden = len(layout.headers) - len(layout.shown)
     columns = f", {len(layout.shown)} of {len(layout.headers)} columns shown" if hidden else ""
     output.flush()
-    print(f"({counted:,} row{'' if counted == 1 else 's'}{columns})", file=footer or sys.stderr)
+    told = f"({counted:,} row{'' if counted == 1 else 's'}{columns})"
+    if footer is None:
+        note(told)
+    else:
+        print(told, file=footer)
 
 
 def _cell(value: Any) -> Cell:

@@ -9,12 +9,16 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from chatlake.backup.silence import Silence, silence_in
 from chatlake.cli.status_dates import SKEW, Dates, ReadTimes, future_run
 from chatlake.config import Settings, Source
 from chatlake.lake.files.replaced import listed_path
 from chatlake.model.manifest import Cursor, Failure, LakeState, SourceRun, parse_time
+from chatlake.model.new_fields import NewField
 from chatlake.model.tables import COMPLETIONS
+from chatlake.model.unknown_fields import is_known
 from chatlake.storage.interface import LockHolder, StoredFile
+from chatlake.verify.record import Record
 
 _LISTING = ("incremental", "full")
 _REACHED_THE_END = ("complete", "incomplete")
@@ -25,10 +29,12 @@ class SourceFacts:
     """One source of the configuration or of the lake.
 
     `rows`: by table. `covered_until`: everything created at the source before this instant is
-    stored or a named gap; None if that was never true. `expires_in`: how long the source keeps the
-    oldest completion that may not be stored yet, negative when it may be gone. `last_sweep`: the
-    last full sweep that read the list to its end; `sweep_every` as configured, None: never.
-    `warnings`: implausible times of the source.
+    stored or a named gap; None if that was never true. `expires_in`: how long the source keeps
+    the oldest completion that may not be stored yet, negative when it may be gone. `last_sweep`:
+    the last full sweep that read the list to its end; `sweep_every` as configured, None: never.
+    `complete_runs`: newest first, those that backed up all that the configuration selects, so none
+    of chosen ids. `silence`: nothing new came for too long. `implausible`: a line for each kind of
+    implausible time.
     """
 
     name: str
@@ -37,14 +43,40 @@ class SourceFacts:
     rows: Counter[str] = field(default_factory=Counter)
     files: int = 0
     bytes: int = 0
-    last_complete_run: SourceRun | None = None
+    complete_runs: list[SourceRun] = field(default_factory=list)
     last_sweep: SourceRun | None = None
     sweep_every: timedelta | None = None
     covered_until: datetime | None = None
     retention: timedelta | None = None
     expires_in: timedelta | None = None
     gaps: list[Failure] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    new_fields: list[NewField] = field(default_factory=list)
+    silence: Silence | None = None
+    implausible: list[str] = field(default_factory=list)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What to look at: implausible times, and a silence."""
+        silence = [] if self.silence is None else [str(self.silence)]
+        return [*self.implausible, *silence]
+
+    @property
+    def last_complete_run(self) -> SourceRun | None:
+        """The newest complete backup of all that the configuration selects."""
+        return next(iter(self.complete_runs), None)
+
+
+@dataclass(frozen=True, slots=True)
+class LastVerified:
+    """When the listed files were verified: the last of them, and the one longest ago.
+
+    `unchecked`: listed files never found whole; `damaged`: those found damaged.
+    """
+
+    newest: datetime | None
+    oldest: datetime | None
+    unchecked: int
+    damaged: int
 
 
 @dataclass(slots=True)
@@ -53,7 +85,8 @@ class StatusFacts:
 
     `unlisted_files`, `unlisted_bytes`: files in the lake that no manifest lists; None if not
     counted. `replaced_files`, `replaced_bytes`: those of them in `replaced/`. `fingerprint`: of the
-    newest commit, None for a lake without one.
+    newest commit, None for a lake without one. `forgotten`: completions erased by request.
+    `verification`: what `chatlake verify` recorded, None if it never ran.
     """
 
     commit: int
@@ -66,6 +99,21 @@ class StatusFacts:
     replaced_files: int | None = None
     replaced_bytes: int | None = None
     fingerprint: str | None = None
+    forgotten: int = 0
+    verification: LastVerified | None = None
+
+    def note_verification(self, record: Record | None, listed: Iterable[str]) -> None:
+        """Take note of what `chatlake verify` has recorded of the files that are listed now."""
+        if record is None:
+            return
+        times = [record.checked.get(path) for path in listed]
+        known = [at for at in times if at is not None]
+        self.verification = LastVerified(
+            newest=max(known, default=None),
+            oldest=min(known, default=None),
+            unchecked=len(times) - len(known),
+            damaged=len(record.damaged),
+        )
 
     def count_unlisted(self, files: Iterable[StoredFile]) -> None:
         """Take note of the files that no manifest lists."""
@@ -95,7 +143,9 @@ def gather(
     # In the order of their commits, which does not depend on the clock.
     runs = [_as_seen_now(run, holder) for run in reversed(state.runs.values())]
     sources = [_source(name, configured.get(name), state, runs, Dates(now, read)) for name in names]
-    return StatusFacts(state.number, sources, runs, holder, now)
+    facts = StatusFacts(state.number, sources, runs, holder, now)
+    facts.forgotten = sum(receipt.completions for receipt in state.forgotten.receipts)
+    return facts
 
 
 def _as_seen_now(run: SourceRun, holder: LockHolder | None) -> SourceRun:
@@ -123,20 +173,37 @@ def _source(
                 dates.take(file)
     dates.bound()
     own = [run for run in runs if run.source == name]
-    facts.last_complete_run = next((run for run in own if run.status == "complete"), None)
+    facts.complete_runs = [
+        run for run in own if run.status == "complete" and _is_whole(run, source)
+    ]
     facts.last_sweep = next(
         (run for run in own if run.mode == "full" and run.status in _REACHED_THE_END), None
     )
     facts.gaps = [failure for failure in state.failures.values() if failure.source == name]
+    # Those that an earlier chatlake met and this one knows are news no more.
+    facts.new_fields = [
+        each
+        for each in state.new_fields.values()
+        if each.source == name and not is_known(each.field)
+    ]
     facts.covered_until = _covered_until(state.cursors.get(name), own, dates)
-    facts.warnings = [*dates.warnings(), *future_run(own, now)]
+    facts.implausible = [*dates.warnings(), *future_run(own, now)]
     if source is not None and facts.covered_until is not None:
         facts.retention = source.retention
         moments = [facts.covered_until, *filter(None, map(_created, facts.gaps))]
         facts.expires_in = min(moments) + source.retention - now
     if source is not None:
         facts.sweep_every = source.full_sweep_every
+        if facts.covered_until is not None:
+            facts.silence = silence_in(state, source, facts.covered_until)
     return facts
+
+
+def _is_whole(run: SourceRun, source: Source | None) -> bool:
+    """Whether a run asked for all that the configuration selects, and not for ids of its own."""
+    if run.mode in _LISTING:
+        return True
+    return source is not None and source.select.has_ids
 
 
 def _created(gap: Failure) -> datetime | None:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from chatlake.cli.status_facts import SourceFacts, StatusFacts
+from chatlake.errors import ChatlakeError
 from chatlake.model.manifest import format_time, parse_time
 from chatlake.model.tables import COMPLETIONS, CONTENT_PARTS, IMAGES, MESSAGES
 
@@ -15,10 +16,12 @@ _RUNS = 5
 _DAY_S = 86_400
 
 
-def status_document(location: str, facts: StatusFacts) -> dict[str, Any]:
-    """Return the facts as JSON values."""
+def status_document(
+    location: str, facts: StatusFacts, error: ChatlakeError | None = None
+) -> dict[str, Any]:
+    """Return the facts as JSON values; `error`: what the exit code says, if it says anything."""
     holder = facts.holder
-    return {
+    document: dict[str, Any] = {
         "lake": location,
         "commit": facts.commit,
         "fingerprint": facts.fingerprint,
@@ -32,6 +35,9 @@ def status_document(location: str, facts: StatusFacts) -> dict[str, Any]:
             msgspec.to_builtins(failure) for source in facts.sources for failure in source.gaps
         ],
     }
+    if error is not None:
+        document["error"] = {"kind": error.kind, "message": error.message, "hint": error.hint}
+    return document
 
 
 def _source(source: SourceFacts, now: datetime) -> dict[str, Any]:
@@ -59,6 +65,16 @@ def _source(source: SourceFacts, now: datetime) -> dict[str, Any]:
         if expires_in is None
         else round(expires_in.total_seconds() / _DAY_S, 2),
         "gaps": len(source.gaps),
+        "new_fields": [
+            {
+                "field": each.field,
+                "completions": each.completions,
+                "completion_id": each.completion_id or None,
+                "first_seen_at": each.first_seen_at,
+                "run_id": each.run_id,
+            }
+            for each in source.new_fields
+        ],
         "warnings": source.warnings,
     }
 

@@ -10,10 +10,12 @@ from chatlake.cli.status_facts import SourceFacts, StatusFacts
 from chatlake.cli.table import Cell, Layout, lines
 from chatlake.cli.words import ago, count, duration, moment, shortened, size
 from chatlake.model.manifest import Failure, SourceRun, parse_time
+from chatlake.model.new_fields import NewField
 from chatlake.model.tables import COMPLETIONS, IMAGES, MESSAGES
 
 _RUNS = 5
 _GAPS = 5
+_FIELDS = 5
 _SOON = timedelta(days=7)
 _STYLES = {"complete": "green", "running": "bold", "incomplete": "yellow"}
 
@@ -74,6 +76,7 @@ def _show_source(source: SourceFacts, now: datetime) -> None:
     if source.gaps or source.covered_until is not None:
         _show_gaps(source.gaps)
     _show_expiry(source, now)
+    _show_new_fields(source.new_fields)
     for warning in source.warnings:
         say(f"  {paint('warning', 'yellow')}        {printable(warning)}")
 
@@ -104,6 +107,19 @@ def _show_gaps(gaps: list[Failure]) -> None:
         say(f"    {printable(gap.completion_id)}  {gap.reason}, {tries}, {_between(gap)}")
     if len(gaps) > _GAPS:
         say(f"    … and {count(len(gaps) - _GAPS)} more: chatlake sql 'FROM failures'")
+
+
+def _show_new_fields(fields: list[NewField]) -> None:
+    if not fields:
+        return
+    say(f"  new fields     {count(len(fields))} that chatlake does not know; kept in raw")
+    for each in fields[:_FIELDS]:
+        example = f", e.g. {printable(each.completion_id)}" if each.completion_id else ""
+        stored = count(each.completions, "completion")
+        since = f"{parse_time(each.first_seen_at):%Y-%m-%d}"
+        say(f"    {printable(each.field)}  {stored} since {since}{example}")
+    if len(fields) > _FIELDS:
+        say(f"    … and {count(len(fields) - _FIELDS)} more: chatlake status --json")
 
 
 def _show_expiry(source: SourceFacts, now: datetime) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chatlake.cli.options import ConfigOption, JsonOption, examples
+from chatlake.cli.options import ConfigOption, JsonOption, QuietOption, examples
 from chatlake.cli.output import note, say, write_json
+from chatlake.cli.stderr_lines import STANDARD_ERROR
 from chatlake.cli.streams import after_the_work
 from chatlake.errors import UsageError
 
@@ -43,6 +44,7 @@ def vacuum(
     yes: Annotated[
         bool, typer.Option("--yes", help="Do not ask first. Without a terminal, it never asks.")
     ] = False,
+    quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Remove files that no manifest lists.
@@ -57,6 +59,7 @@ def vacuum(
     from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
 
+    STANDARD_ERROR.is_quiet = quiet
     age = _age(older_than)
     lake = open_lake(load_settings(config))
     begun_at = time.monotonic()
@@ -91,6 +94,7 @@ def _is_asked() -> bool:
 
 
 def _confirmed() -> bool:
+    STANDARD_ERROR.write_out()
     print("Remove them? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 

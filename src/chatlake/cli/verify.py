@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chatlake.cli.options import ConfigOption, JsonOption, examples
+from chatlake.cli.options import ConfigOption, JsonOption, QuietOption, examples
 from chatlake.cli.output import note, paint, printable, say, show_error, write_json
+from chatlake.cli.stderr_lines import STANDARD_ERROR
 from chatlake.cli.streams import after_the_work
 
 if TYPE_CHECKING:
@@ -75,13 +76,15 @@ def verify(
             "lake. Needs their keys, and respects their pace.",
         ),
     ] = False,
+    quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check every file of the lake for damage.
 
     It checks size, SHA-256, rows, columns, keys, counts and images, derives each column again
     from the objects that the API sent, and follows the chain of commits. It contacts no source and
-    needs no key. It changes only verified.json, which records what was checked when. Exit
+    needs no key. It changes only verified.json, which records what was checked when. Damage is
+    told to the targets of `notify`. Exit
     codes: 0 no damage, 7 damage (each file is named, with what to do), 1 this user may not read
     the whole lake. With --against-api also: 3 the source has what the lake lacks, 5 not
     authorised, 6 unreachable; 7 also if a completion that was fetched again differs.
@@ -98,6 +101,7 @@ def verify(
     from chatlake.verify.expectation import Expectation  # noqa: PLC0415
     from chatlake.verify.run import Subset, storage_of, verify_storage  # noqa: PLC0415
 
+    STANDARD_ERROR.is_quiet = quiet
     if not against_api and (source or seed is not None):
         raise UsageError("--source and --seed need --against-api")
     part = None if subset is None else Subset.parse(subset)
@@ -131,8 +135,18 @@ def verify(
     for line in report.notes:
         note(f"{paint('note:', 'dim', sys.stderr)} {printable(line)}")
     if error is not None:
-        show_error(error.message, error.hint)
-        raise typer.Exit(error.exit_code)
+        raise typer.Exit(_ended(settings, error))
+
+
+def _ended(settings: Settings, error: ChatlakeError) -> int:
+    """Say what was found, here and to the targets of `notify`; return the exit code."""
+    from chatlake.bootstrap.notify import tell_failure  # noqa: PLC0415
+    from chatlake.errors import LakeDamagedError  # noqa: PLC0415
+
+    show_error(error.message, error.hint)
+    if isinstance(error, LakeDamagedError):
+        tell_failure(settings, error, command="verify")
+    return error.exit_code
 
 
 def _compare(

@@ -10,6 +10,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from chatlake.cli.output import paint, printable, say
+from chatlake.cli.stderr_lines import STANDARD_ERROR
 from chatlake.cli.words import count
 from chatlake.errors import ChatlakeError, GapsError, LakeDamagedError
 from chatlake.verify.source import Comparison, Progress
@@ -31,9 +32,9 @@ _KINDS: Final = (
 def source_shown(*, spinner: bool) -> Iterator[Progress]:
     """Give a function that shows the progress of the comparison.
 
-    Without a `spinner`, nothing is shown.
+    Without a `spinner`, with `--quiet` and in JSON logs, nothing is shown.
     """
-    if not spinner:
+    if not spinner or STANDARD_ERROR.is_quiet or STANDARD_ERROR.as_json:
         yield lambda *_: None
         return
     console = Console(stderr=True, highlight=False)

@@ -3,6 +3,7 @@
 from chatlake.config.durations import format_duration, parse_duration
 from chatlake.config.ids import IdList, lines_of, parse_ids, read_ids
 from chatlake.config.load import find_settings_file, load_settings, parse_settings
+from chatlake.config.notify import NotifyTarget
 from chatlake.config.notify_address import NotifyAddress
 from chatlake.config.references import SecretLoader, SecretReference
 from chatlake.config.select import Select
@@ -13,6 +14,7 @@ from chatlake.config.template import template, write_template
 __all__ = [
     "IdList",
     "NotifyAddress",
+    "NotifyTarget",
     "PaceSettings",
     "Runner",
     "Schedule",

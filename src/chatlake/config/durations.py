@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 
 UNITS: dict[str, timedelta] = {
+    "y": timedelta(days=365),
     "w": timedelta(weeks=1),
     "d": timedelta(days=1),
     "h": timedelta(hours=1),
@@ -14,7 +15,7 @@ UNITS: dict[str, timedelta] = {
     "ms": timedelta(milliseconds=1),
 }
 LONGEST = timedelta(days=36_500)
-EXPECTED = "a duration such as 24h, 7d, 60s, 500ms or 1h30m (units w, d, h, m, s, ms)"
+EXPECTED = "a duration such as 24h, 7d, 60s, 500ms or 1h30m (units y, w, d, h, m, s, ms)"
 
 # Each unit at most once, the largest first; `PATTERN` also goes into the JSON Schema.
 PATTERN = r"^(?=[0-9])" + "".join(rf"([0-9]+{unit})?" for unit in UNITS) + "$"
@@ -35,7 +36,7 @@ def parse_duration(text: str) -> timedelta:
     total = timedelta(0)
     for part, unit in zip(found.groups(), UNITS.values(), strict=True):
         if part is not None:
-            total += _times(unit, part.rstrip("wdhms"))
+            total += _times(unit, part.rstrip("ywdhms"))
     if total > LONGEST:
         raise ValueError("expected a duration of at most 36500d")
     return total
@@ -45,7 +46,7 @@ def format_duration(duration: timedelta) -> str:
     """The shortest text that `parse_duration` reads back as `duration` (whole milliseconds)."""
     rest, parts = duration, []
     for unit, size in UNITS.items():
-        if unit != "w":  # people count 30d, not 4w2d
+        if unit not in {"y", "w"}:  # people count 30d, not 4w2d
             count, rest = divmod(rest, size)
             if count:
                 parts.append(f"{count}{unit}")

@@ -48,8 +48,11 @@ def expected(error: ErrorDetails, field: FieldInfo | None, value: object, *, is_
 
 
 def choices(field: FieldInfo) -> list[str]:
-    """The words that `field` accepts."""
-    return [str(option) for option in get_args(field.annotation)]
+    """The words that `field`, or an entry of it, accepts."""
+    options = get_args(field.annotation)
+    if options[-1:] == (...,):  # of a list: what an entry may be
+        options = get_args(options[0])
+    return [str(option) for option in options]
 
 
 def bounds(field: FieldInfo) -> tuple[str, str]:

@@ -130,8 +130,10 @@ def _is_kept(location: Location, text: str) -> bool:
             return True
         case ("sources", int(), "headers" | "query", str(name)):
             return keeps_reference(name, text)
-        case ("notify",):
-            return is_secret_reference(text)
+        case ("notify", *below):
+            return not {"format", "on"}.intersection(below) and is_secret_reference(text)
+        case (*_, "redact", "hash_key") | (*_, "redact", "expressions", _):
+            return True  # in an expression ${ means what the expression means by it
     return False
 
 

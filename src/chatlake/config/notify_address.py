@@ -1,9 +1,10 @@
-"""The address to which failed backups are posted: a secret, because it lets anyone post there."""
+"""An address of `notify`: a secret, because it lets anyone post there."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Final
 from urllib.parse import urlsplit
 
 from chatlake.config.fields import Leaf, text_of
@@ -15,6 +16,7 @@ from chatlake.config.references import (
     is_secret_reference,
 )
 from chatlake.errors import ConfigurationError
+from chatlake.model.outside_text import note_secret
 
 NOTIFY_PATTERN = rf"^({REFERENCE}|https?://[^\s/?#@]+([/?][^\s#]*)?|.*\$\{{[^{{}}]+\}}.*)$"
 _URL = re.compile(r"https?://[^\s/?#@]+([/?][^\s#]*)?")
@@ -34,13 +36,14 @@ class NotifyAddress:
     def resolve(self, secret_loader: SecretLoader | None = None) -> str:
         """Return the address. ConfigurationError, without the value, if it is not an address."""
         if self.reference is None:
+            note_secret(self._literal)
             return self._literal
         url = self.reference.resolve(secret_loader)
         if not _is_address(url):
             where = f"{self.reference.where}: " if self.reference.where else ""
             raise ConfigurationError(
                 f"{where}{self.reference} is not an http(s) address",
-                hint="Give the address that takes a JSON POST, such as https://example.com/hook.",
+                hint="Give the address that takes a POST, such as https://example.com/hook.",
             )
         return url
 
@@ -51,6 +54,10 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return _URL.fullmatch(text) is not None and text.isascii() and text.isprintable()
+
+
+def _written(address: NotifyAddress | None) -> str | None:
+    return None if address is None else str(address)
 
 
 def _address(value: object) -> NotifyAddress:
@@ -64,4 +71,5 @@ def _address(value: object) -> NotifyAddress:
     return NotifyAddress(None, text)
 
 
-NOTIFY = Leaf(_address, {"type": "string", "pattern": NOTIFY_PATTERN}, str, expands=False)
+ADDRESS: Final = {"type": "string", "pattern": NOTIFY_PATTERN}
+NOTIFY: Final = Leaf(_address, dict(ADDRESS), _written, expands=False)

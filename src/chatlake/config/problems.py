@@ -50,7 +50,7 @@ def key_path(location: Location) -> str:
 def from_validation(error: ValidationError, document: Document) -> Iterator[Problem]:
     """The problems in `error`, which arose from `document.data`."""
     for entry in error.errors(include_url=False, include_input=False):
-        location = tuple(entry["loc"])
+        location = _as_written(tuple(entry["loc"]), document)
         if entry["type"] == "extra_forbidden":
             yield Problem(location, document.line(location), _unknown_key(location))
         elif entry["type"] == "missing":
@@ -58,7 +58,8 @@ def from_validation(error: ValidationError, document: Document) -> Iterator[Prob
             yield Problem(location, document.line(location), text)
         elif entry["type"] == "entries":
             for below, text in entry["ctx"]["entries"]:
-                yield _wrong((*location, *below), text, document)
+                place = _as_written((*entry["loc"], *below), document)
+                yield _wrong(place, text, document)
         else:
             is_key = location[-1:] == ("[key]",) and not isinstance(
                 _value_at(location[:-1], document), dict
@@ -69,6 +70,21 @@ def from_validation(error: ValidationError, document: Document) -> Iterator[Prob
                 continue  # pydantic does not count entries that have errors of their own
             text = expected(entry, _field(location), value, is_key=is_key)
             yield _wrong(location, text, document)
+
+
+def _as_written(location: Location, document: Document) -> Location:
+    """Leave out the steps that the file does not have: `notify` has short forms."""
+    if location[:1] != ("notify",):
+        return location
+    value, written = document.data, list[str | int]()
+    for step in location:
+        has_step = (isinstance(value, dict) and step in value) or (
+            isinstance(value, list) and isinstance(step, int) and step < len(value)
+        )
+        if has_step:
+            value = value[step]
+            written.append(step)
+    return tuple(written)
 
 
 def as_error(problems: list[Problem], shown: str) -> ConfigurationError:
@@ -102,7 +118,7 @@ def _shown(location: Location, document: Document) -> str:
         return "nothing"
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
-    if value is _UNKNOWN or any(step in _HIDDEN for step in location):
+    if value is _UNKNOWN or _is_hidden(location):
         return "a value (not shown)"
     if not isinstance(value, str):
         return str(value).lower()
@@ -113,12 +129,22 @@ def _shown(location: Location, document: Document) -> str:
     return repr(text if len(text) <= 60 else text[:59] + "…")
 
 
+def _is_hidden(location: Location) -> bool:
+    if location[:1] == ("notify",) and not {"format", "on"}.isdisjoint(location):
+        return False
+    return any(step in _HIDDEN for step in location)
+
+
 def _unknown_key(location: Location) -> str:
     key = str(location[-1])
     sections = dict(_sections(Settings, ()))
     place = tuple(step for step in location[:-1] if isinstance(step, str))
     own = list(sections[place].model_fields)
-    others = [path for path, model in sections.items() if key in model.model_fields]
+    others = [
+        path
+        for path, model in sections.items()
+        if key in model.model_fields and path[:1] != ("notify",)  # its keys have common names
+    ]
     if others:
         where = ".".join(others[0]).replace("sources", "sources[…]")
         return f"unknown key; {key!r} belongs " + (
@@ -143,6 +169,14 @@ def _sections(
 ) -> Iterator[tuple[tuple[str, ...], type[BaseModel]]]:
     yield place, model
     for name, field in model.model_fields.items():
-        for kind in (field.annotation, *get_args(field.annotation)):
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                yield from _sections(kind, (*place, name))
+        for section in _models_in(field.annotation):
+            yield from _sections(section, (*place, name))
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The sections within the type of a field, however lists, choices and notes surround them."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+        return
+    for part in get_args(annotation):
+        yield from _models_in(part)

@@ -62,6 +62,11 @@ class Select(Section):
         text = json.dumps([self.model, sorted(self.metadata.items()), bounds])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    @property
+    def has_ids(self) -> bool:
+        """Whether ids are listed, here or in a file: then only those are backed up."""
+        return bool(self.ids) or self.ids_file is not None
+
     def chosen_ids(self) -> IdList | None:
         """`ids` and those in `ids_file`; None if neither key is used, which means all.
 

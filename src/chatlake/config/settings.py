@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,9 +12,10 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from chatlake.config import entries, places, schedules
 from chatlake.config.expected import did_you_mean
-from chatlake.config.fields import EMPTY_IS_DEFAULT, EXPANDS, Section, words
-from chatlake.config.notify_address import NOTIFY, NotifyAddress
+from chatlake.config.fields import EMPTY_IS_DEFAULT, EXPANDS, Section, duration, words
+from chatlake.config.notify import NotifyTargets
 from chatlake.config.prices import PriceEntry
+from chatlake.config.redact import Redact
 from chatlake.config.references import SecretLoader
 from chatlake.config.source import Source
 from chatlake.errors import ConfigurationError, UsageError
@@ -75,12 +77,22 @@ class Settings(Section):
         title="sources", min_length=1, description="What to back up."
     )
     schedule: Schedule = Field(default=Schedule(), description="When `chatlake serve` backs up.")
-    notify: Annotated[NotifyAddress, NOTIFY] | None = Field(
-        default=None,
-        description="chatlake posts JSON to this address when a backup ends incomplete or failed. "
-        "The address is a secret; ${NAME}, file:/PATH or secret:NAME (Prefect) keeps it out of "
-        "this file.",
+    notify: NotifyTargets = Field(
+        default=(),
+        description="Whom a run tells how it ended: an address, a section, or a list of these. "
+        "For an address alone: JSON, when a run ends incomplete or failed, or a source is silent.",
         examples=["${SLACK_URL}"],
+        json_schema_extra={"default": None},
+    )
+    redact: Annotated[Redact, EMPTY_IS_DEFAULT] = Field(
+        default=Redact(),
+        description="What never reaches the lake, of any source without a `redact` of its own.",
+    )
+    keep: Annotated[timedelta, duration()] | None = Field(
+        default=None,
+        description="How long the lake keeps completions, by whole UTC days; null: for ever. "
+        "`maintain` and `chatlake forget --expired` erase what is older, and backups leave it out.",
+        examples=["2y", "90d"],
     )
     access: Annotated[Literal["private", "group"], EXPANDS] = Field(
         default="private", description="Who may read the lake: private 0700/0600, group 0750/0640."
@@ -127,6 +139,10 @@ class Settings(Section):
             hint=f"Sources: {', '.join(names)}.",
         )
 
+    def redact_of(self, source: Source) -> Redact:
+        """What of a source never reaches the lake: its own rules, else the general ones."""
+        return self.redact if source.redact is None else source.redact
+
     def check_secrets(
         self, secret_loader: SecretLoader | None = None, *, sources: Iterable[str] | None = None
     ) -> None:
@@ -143,14 +159,19 @@ class Settings(Section):
                 except ConfigurationError as problem:
                     place = "" if reference.where else f"source {source.name}: {key}: "
                     problems.append((place + problem.message, problem.hint))
-        if self.notify is not None:
+        for redact in {id(each): each for each in map(self.redact_of, chosen)}.values():
             try:
-                self.notify.resolve(secret_loader)
+                redact.ready(secret_loader)
             except ConfigurationError as problem:
-                is_placed = self.notify.reference is None or self.notify.reference.where
-                problems.append(
-                    (problem.message if is_placed else f"notify: {problem.message}", problem.hint)
-                )
+                problems.append((problem.message, problem.hint))
+        for target in self.notify:
+            for _, address in target.addresses():
+                try:
+                    address.resolve(secret_loader)
+                except ConfigurationError as problem:
+                    is_placed = address.reference is None or address.reference.where
+                    place = "" if is_placed else "notify: "
+                    problems.append((place + problem.message, problem.hint))
         if problems:
             text = "\n".join(message for message, _ in problems)
             hints = dict.fromkeys(hint for _, hint in problems)

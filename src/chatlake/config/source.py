@@ -8,21 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, model_validator
 
-from chatlake.config import entries, places
+from chatlake.config import durations, entries, places
 from chatlake.config.fields import (
     EMPTY_IS_DEFAULT,
     EXPANDS,
+    Leaf,
     Section,
     duration,
     duration_field,
     size,
     words,
 )
+from chatlake.config.redact import Redact
 from chatlake.config.references import SecretLoader, SecretReference, Text
 from chatlake.config.select import Select
 from chatlake.config.sizes import parse_size
@@ -69,6 +71,33 @@ _ENCRYPTED: dict[str, Any] = {
         {"properties": {"allow_http": _PERMITTED}, "required": ["allow_http"]},
     ]
 }
+
+
+SilentAfter = timedelta | Literal["auto"] | None
+"""How long a source may have nothing new; auto: by its own rhythm; None: as long as it likes."""
+
+
+def _silent_after(value: object) -> SilentAfter:
+    if value is None or value == "auto":
+        return None if value is None else "auto"
+    try:
+        length: timedelta = _DURATION.check(value)
+    except ValueError as problem:
+        raise ValueError(str(problem).replace("expected ", "expected auto, null or ", 1)) from None
+    return length
+
+
+_DURATION = duration()
+SILENT_PATTERN: Final = rf"^auto$|{durations.PATTERN}"
+SILENT_AFTER: Final = Leaf(
+    _silent_after,
+    {
+        "type": ["string", "null"],
+        "pattern": SILENT_PATTERN,
+        "not": {"type": "string", **_DURATION.schema["not"]},
+    },
+    lambda value: durations.format_duration(value) if isinstance(value, timedelta) else value,
+)
 
 
 class Tls(Section):
@@ -139,9 +168,19 @@ class Source(Section):
         "30d",
         "How long the source keeps completions; for warnings, and to know what expired.",
     )
+    silent_after: Annotated[SilentAfter, SILENT_AFTER] = Field(
+        default="auto",
+        description="How long a source may have nothing new before chatlake warns; auto: twice the "
+        "longest pause of its last 90 days with completions, 3 days at least; null: never.",
+        examples=["auto", "3d"],
+    )
     images: Annotated[Literal["store", "reference"], EXPANDS] = Field(
         default="store",
         description="store: keep embedded images; reference: keep links and hashes only.",
+    )
+    redact: Redact | None = Field(
+        default=None,
+        description="What of this source never reaches the lake, instead of the general `redact`.",
     )
     pace: Annotated[PaceSettings, EMPTY_IS_DEFAULT] = Field(
         default=PaceSettings(),

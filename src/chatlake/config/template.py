@@ -17,7 +17,7 @@ _TEMPLATE = """\
 # `chatlake doctor` checks this file, and `chatlake init --schema` prints its JSON Schema.
 #
 # In a value, ${NAME} stands for the environment variable NAME, and ${NAME:-text} for `text` if
-# NAME is not set. To write a plain ${, use $${. Durations: 500ms, 60s, 15m, 24h, 7d, 1h30m.
+# NAME is not set. To write a plain ${, use $${. Durations: 500ms, 60s, 15m, 24h, 7d, 1h30m, 2y.
 
 version: 1                      # required: the version of this file's format
 
@@ -54,7 +54,10 @@ sources:                        # required: at least one
     lookback: 24h               # how far before the newest completion each run starts to list
     full_sweep_every: 7d        # lists everything again to find changes; null: only with --full
     retention: 30d              # how long the source keeps completions; for warnings and sweeps
+    silent_after: auto          # warn if nothing is new for long: 3d; auto: by the source's rhythm
     images: store               # store | reference (keep links and hashes, not the bytes)
+
+    redact: null                # this source's own rules instead of the general redact below
 
     pace:
       concurrency: 32           # maximum requests at once (@AT_ONCE@)
@@ -85,8 +88,28 @@ schedule:                       # when `chatlake serve` backs up
   cron: "0 2 * * *"             # minute hour day month weekday
   timezone: UTC                 # such as Europe/Berlin
 
-# chatlake posts JSON to this address when a backup ends incomplete or failed, e.g. ${SLACK_URL}.
-notify: null                    # the address is a secret: use a reference
+# Whom a run tells how it ended: an address, or a list. Addresses are secrets: use references.
+notify: null                    # or an address alone: it gets JSON if a run does not end well
+# notify:
+#   - url: ${SLACK_URL}
+#     format: slack               # json | slack | teams | discord
+#     on: [incomplete, failed, silent]    # also: complete
+#   - ping: ${HEALTHCHECKS_URL}   # a monitor that alerts if no success comes
+#   - ping: {start: null, success: "${UP_URL}", failure: "${DOWN_URL}"}   # one of another kind
+
+# What never reaches the lake, `raw` included. A lake that was written before keeps what it has:
+# `chatlake redact --dry-run` shows what these rules would find in it.
+redact:
+  drop: []                      # become null: [input_user, metadata.email, messages.name]
+  hash: []                      # become a hash, and equal values stay equal; needs hash_key
+  hash_key: null                # ${NAME}, file:/PATH or secret:NAME, at least 16 characters
+  patterns: []                  # in all texts: email, phone, card, iban, keys
+  expressions: {}               # your own, in RE2's syntax: {employee: "EMP-[0-9]{6}"}
+  images: keep                  # keep | drop (neither images nor their links)
+
+# How long the lake keeps completions, by whole UTC days: 2y, 90d. What is older is erased for good
+# by `maintain` and by `chatlake forget --expired`, and is not backed up again.
+keep: null                      # null: for ever
 
 access: private                 # private: 0700/0600 | group: 0750/0640, so the group can read
 

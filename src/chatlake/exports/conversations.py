@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import duckdb
 
 from chatlake.backup.lake_port import StoredVersion
-from chatlake.errors import LakeDamagedError, LakeError
-from chatlake.exports.selection import ATTEMPTS
-from chatlake.lake.catalog.duckdb_files import has_moved
-from chatlake.lake.catalog.opening import empty_file_of
-from chatlake.lake.catalog.views import reader
-from chatlake.lake.files.parts import open_part
-from chatlake.lake.files.replaced import url_of_listed
-from chatlake.lake.files.unaltered import require_unaltered
+from chatlake.errors import LakeDamagedError
+from chatlake.exports.day_tables import DayTables
 from chatlake.lake.lake import Lake
-from chatlake.model.manifest import PartFile
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import COMPLETIONS, MESSAGES
 
 _SLICE_BYTES: Final = 256 << 20  # about 450 MB of memory
 _ROWS_AT_ONCE: Final = 256
-
-T = TypeVar("T")
 
 # Oldest first. Within one second, the order does not depend on how the lake is cut into files,
 # so two exports of the same data are the same bytes.
@@ -99,47 +90,16 @@ def read_conversations(lake: Lake, connection: duckdb.DuckDBPyConnection) -> Ite
     Each must be read to its end before the next. Raises duckdb.Error or LakeDamagedError if the
     lake is damaged: text from an altered file is never passed on as what the API sent.
     """
-    empties = {table: empty_file_of(connection, table) for table in (COMPLETIONS, MESSAGES)}
+    tables = DayTables(lake, connection, (COMPLETIONS, MESSAGES))
     for day, sources in connection.execute(_DAYS).fetchall():
-        files = _files_of_the_day(lake, day, sources)
-        for file in files:
-            require_unaltered(lake.storage, file)
-        tables = _Tables(lake, files, empties)
+        tables.turn_to(Partition(source, str(day)) for source in sources)
         count = _number_a_day(connection, tables, day)
-        step = _completions_at_once(lake, files)
+        step = tables.completions_within(_SLICE_BYTES)
         for first in range(0, count, step):
             places = {"first": first, "last": first + step - 1}
             rows = _read_slice(connection, tables, day, places)
             for _, conversation in groupby(rows, key=itemgetter(0)):
                 yield _conversation(conversation, day)
-
-
-class _Tables:
-    """The tables of one day as expressions that read their files, wherever these now are.
-
-    The views name the files of all days, and DuckDB looks up each of them for each query.
-    """
-
-    def __init__(self, lake: Lake, files: list[PartFile], empties: dict[str, str]) -> None:
-        self._lake = lake
-        self._files = files
-        self._empties = empties
-
-    def ask(self, question: Callable[[dict[str, str]], T]) -> T:
-        """Query by the names of the tables; retries if a run has moved a file in the meantime."""
-        for left in reversed(range(ATTEMPTS)):
-            try:
-                return question(self._names())
-            except duckdb.Error as error:
-                if not left or not has_moved(error, self._lake.location):
-                    raise
-        raise AssertionError("unreachable")
-
-    def _names(self) -> dict[str, str]:
-        return {
-            table: reader([empty, *(_url(self._lake, f) for f in self._files if f.table == table)])
-            for table, empty in self._empties.items()
-        }
 
 
 def _conversation(rows: Iterator[tuple[Any, ...]], day: date) -> Conversation:
@@ -149,7 +109,7 @@ def _conversation(rows: Iterator[tuple[Any, ...]], day: date) -> Conversation:
     return Conversation(partition, completion_id, message_count, held, raw, messages)
 
 
-def _number_a_day(connection: duckdb.DuckDBPyConnection, tables: _Tables, day: date) -> int:
+def _number_a_day(connection: duckdb.DuckDBPyConnection, tables: DayTables, day: date) -> int:
     """Put what is selected of a day in order, and return how many completions these are."""
     tables.ask(lambda names: connection.execute(_NUMBER_A_DAY.format(**names), {"day": day}))
     (count,) = connection.execute("SELECT count(*) FROM day").fetchall()[0]
@@ -158,7 +118,7 @@ def _number_a_day(connection: duckdb.DuckDBPyConnection, tables: _Tables, day: d
 
 def _read_slice(
     connection: duckdb.DuckDBPyConnection,
-    tables: _Tables,
+    tables: DayTables,
     day: date,
     places: dict[str, Any],
 ) -> Iterator[tuple[Any, ...]]:
@@ -177,31 +137,6 @@ def _read_slice(
     while rows:
         yield from rows
         rows = connection.fetchmany(_ROWS_AT_ONCE)
-
-
-def _files_of_the_day(lake: Lake, day: date, sources: list[str]) -> list[PartFile]:
-    """Return the files to read for a day."""
-    partitions = [Partition(source, str(day)) for source in sources]
-    files = [file for each in partitions for file in lake.state.partition_files(each)]
-    return [file for file in files if file.table in (COMPLETIONS, MESSAGES)]
-
-
-def _url(lake: Lake, file: PartFile) -> str:
-    url = url_of_listed(lake.storage, file.path)
-    if url is None:
-        raise LakeError(f"DuckDB cannot read {lake.location}")
-    return url
-
-
-def _completions_at_once(lake: Lake, files: list[PartFile]) -> int:
-    """Return how many completions of these files make up a slice, by their average size."""
-    count = size = 0
-    for file in files:
-        count += file.rows if file.table == COMPLETIONS else 0
-        with open_part(lake.storage, file.path) as part:
-            groups = map(part.metadata.row_group, range(part.num_row_groups))
-            size += sum(group.total_byte_size for group in groups)
-    return max(1, _SLICE_BYTES * count // max(1, size))
 
 
 class MissingMessages:

@@ -56,7 +56,7 @@ def export_eval(
                 continue
             file.write(sample)
             report.wrote()
-    report.files.append(file.entry(Path(output).name))
+    report.files.add(file.entry(Path(output).name))
     report.write_beside(output)
     return report
 

@@ -51,7 +51,7 @@ def export_finetune(
             files[0 if line.is_training else -1].write(as_line(line.line))
             report.wrote()
     for path, file, side in zip(paths, files, ("train", "validation"), strict=False):
-        report.files.append(file.entry(path.name, split=side))
+        report.files.add(file.entry(path.name, split=side))
     warn_if_few(report, files[0].lines)
     report.write_beside(output)
     return report

@@ -17,6 +17,8 @@ from chatlake.exports.report import report_path
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]")
 _LONGEST_NAME: Final = 120
+_DEVICE: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+"""Names that Windows keeps for devices, with any ending."""
 
 
 @contextmanager
@@ -56,12 +58,18 @@ def _put_in_place(made: Path, target: Path, temporary: Path) -> None:
 
 
 def safe_name(text: str) -> str:
-    """Return a file name for an id: the id itself if it is harmless, else a name with its hash."""
+    """Return a file name for an id: the id itself if it is harmless, else a name with its hash.
+
+    Harmless means that no system takes it for a path, a hidden file, an option or a device.
+    """
     plain = _UNSAFE.sub("_", text)
-    if plain == text and 0 < len(text) <= _LONGEST_NAME and text.strip("."):
+    bare = plain[:_LONGEST_NAME].strip(".-")
+    if _DEVICE.fullmatch(bare):
+        bare = f"id-{bare}"
+    if text and bare == text:
         return text
     digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:12]
-    return f"{plain[:_LONGEST_NAME].strip('.') or 'id'}-{digest}"
+    return f"{bare or 'id'}-{digest}"
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -72,18 +80,12 @@ def write_file(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def entries(folder: Path) -> list[dict[str, Any]]:
-    """Return what the report says of a folder's files: path in it, bytes, SHA-256."""
-    found = []
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            found.append(
-                {
-                    "path": path.relative_to(folder).as_posix(),
-                    "bytes": path.stat().st_size,
-                    "sha256": digest,
-                }
-            )
-    return found
+def entries(folder: Path, below: str = "") -> Iterator[dict[str, Any]]:
+    """Yield what the report says of a folder's files: path in it, bytes, SHA-256."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            yield from entries(path, f"{below}{path.name}/")
+            continue
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        yield {"path": f"{below}{path.name}", "bytes": path.stat().st_size, "sha256": digest}

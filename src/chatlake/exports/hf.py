@@ -101,7 +101,7 @@ def export_hf(
                 shards.close()
         report.more["rows"] = {side: shards.rows for side, shards in files.items()}
         write_file(folder / "README.md", _card(shape, sides, report.written).encode())
-        report.files = entries(folder)
+        report.files.add_all(entries(folder))
     warn_if_few(report, files["train"].rows, "rows for training")
     report.write_beside(output)
     return report

@@ -54,7 +54,7 @@ def _write_one(
         file.write(_bytes(FOOT.format(count=report.written)))
     entry = file.entry(Path(output).name)
     del entry["lines"]
-    report.files.append(entry)
+    report.files.add(entry)
 
 
 def _write_each(
@@ -76,7 +76,7 @@ def _write_each(
             for stored in read_stored(lake, connection):
                 _take(stored, report, write)
             file.write(_bytes("</ol>\n" + FOOT.format(count=report.written)))
-        report.files = entries(folder)
+        report.files.add_all(entries(folder))
 
 
 def _take(stored: Stored, report: ExportReport, write: Callable[[Stored], None]) -> None:

@@ -52,7 +52,7 @@ def export_images(
                 uses += len(rows)
                 links += sum(row[0] is None for row in rows)
                 report.wrote()
-        report.files = entries(folder)
+        report.files.add_all(entries(folder))
     report.more |= {"images": len(report.files) - 1, "uses": uses, "without_file": links}
     report.write_beside(output)
     return report

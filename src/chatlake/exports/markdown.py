@@ -45,7 +45,7 @@ def export_markdown(
             text = page(stored, _saver(path.parent))
             write_file(path, text.encode("utf-8", "replace"))
             report.wrote()
-        report.files = entries(folder)
+        report.files.add_all(entries(folder))
     report.write_beside(output)
     return report
 

@@ -27,7 +27,8 @@ class RawExportReport:
     Messages are left out if they could not be fetched, or if any were lost with a file.
     `without_completion`: those of which a lost file left only the messages. `missing_images`:
     embedded images of which the lake keeps only the hash (`images: reference`); the output has
-    their references. `sha256`: of the bytes written.
+    their references. `redacted_sources`: the lake's sources that runs have redacted. `sha256`: of
+    the bytes written.
     """
 
     completions: int = 0
@@ -35,6 +36,7 @@ class RawExportReport:
     bytes: int = 0
     missing_images: int = 0
     without_completion: int = 0
+    redacted_sources: list[str] = field(default_factory=list)
     sha256: str = field(default="", compare=False)
 
     def as_export(
@@ -51,15 +53,16 @@ class RawExportReport:
             selection.as_options(),
             selected=self.completions,
             written=self.completions,
-            files=[{"path": Path(output).name, **lines}],
             more={
                 "completions": self.completions,
                 "bytes": self.bytes,
                 "without_messages": self.without_messages,
                 "without_completion": self.without_completion,
                 "missing_images": self.missing_images,
-            },
+            }
+            | ({"redacted_sources": self.redacted_sources} if self.redacted_sources else {}),
         )
+        report.files.add({"path": Path(output).name, **lines})
         report.write_beside(output)
         return report
 
@@ -87,6 +90,9 @@ def export_raw(
         open_export(output, is_json=True) as file,
     ):
         export = _RawExport(lake, file)
+        export.report.redacted_sources = sorted(
+            {run.source for run in lake.state.runs.values() if run.redaction}
+        )
         with reading(lake):
             for conversation in read_conversations(lake, connection):
                 export.write(conversation)

@@ -1,11 +1,17 @@
-"""What an export did: `selected` = `written` + the sum of `skipped`."""
+"""What an export did: `selected` = `written` + the sum of `skipped`.
+
+An export may write a file for each completion. So the list of files is kept as text, about 150
+bytes each, and written one after the other.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,13 +30,41 @@ class SkippedError(Exception):
         self.reason = reason
 
 
+class FilesWritten:
+    """The files of an export: path from the report's folder, bytes, SHA-256, and what else counts.
+
+    `bytes`: the size of all of them.
+    """
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._count = 0
+        self._lines = bytearray()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return map(json.loads, io.BytesIO(self._lines))
+
+    def add_all(self, files: Iterable[dict[str, Any]]) -> None:
+        """Take in several files."""
+        for file in files:
+            self.add(file)
+
+    def add(self, file: dict[str, Any]) -> None:
+        """Take in a file."""
+        self._lines += json.dumps(file).encode() + b"\n"
+        self._count += 1
+        self.bytes += file["bytes"]
+
+
 @dataclass(slots=True)
 class ExportReport:
     """The figures of one export.
 
-    `selected` counts completions; with `--choice all` it counts replies. `files` are the files
-    written: path from the report's folder, bytes, SHA-256, and lines or rows if it has any.
-    `warnings` are sentences for people. `more` are figures of a single format.
+    `selected` counts completions; with `--choice all` it counts replies. `warnings` are sentences
+    for people. `more` are figures of a single format.
     """
 
     format: str
@@ -39,7 +73,7 @@ class ExportReport:
     selected: int = 0
     written: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
-    files: list[dict[str, Any]] = field(default_factory=list)
+    files: FilesWritten = field(default_factory=FilesWritten)
     warnings: list[str] = field(default_factory=list)
     more: dict[str, Any] = field(default_factory=dict)
 
@@ -53,9 +87,13 @@ class ExportReport:
         self.selected += 1
         self.skipped[reason] += 1
 
-    def document(self) -> dict[str, Any]:
-        """Return the report as JSON values: the same export gives the same ones."""
-        return {
+    def document(self, *, ascii_only: bool = False, **first: Any) -> Iterator[str]:
+        """Yield the report as the text of a JSON object; the same export gives the same one.
+
+        `first`: members that come before its own.
+        """
+        members = {
+            **first,
             "format": self.format,
             "chatlake": __version__,
             "commit": self.commit,
@@ -64,17 +102,27 @@ class ExportReport:
             "written": self.written,
             "skipped": dict(sorted(self.skipped.items())),
             **self.more,
-            "files": self.files,
-            "warnings": self.warnings,
         }
+
+        def text_of(members: dict[str, Any]) -> str:
+            text = json.dumps(members, ensure_ascii=ascii_only, indent=2)
+            return text.removeprefix("{").removesuffix("\n}")
+
+        yield "{" + text_of(members) + ',\n  "files": ['
+        separator = "\n    "
+        for file in self.files:
+            yield separator + json.dumps(file, ensure_ascii=ascii_only)
+            separator = ",\n    "
+        yield "\n  ]," if len(self.files) else "],"
+        yield text_of({"warnings": self.warnings}) + "\n}\n"
 
     def write_beside(self, output: str | os.PathLike[str] | None) -> None:
         """Write the report beside an output; nothing is written for a stream."""
         if output is None or is_stream(output):
             return
-        text = json.dumps(self.document(), ensure_ascii=False, indent=2)
         with open_export(report_path(output), is_json=True) as file:
-            file.write(text.encode("utf-8", "replace") + b"\n")
+            for text in self.document():
+                file.write(text.encode("utf-8", "replace"))
 
 
 def report_path(output: str | os.PathLike[str]) -> Path:

@@ -19,6 +19,8 @@ DEFAULTS = {
     # The engine logs with the standard library; this brings its messages into the runs' logs.
     "PREFECT_LOGGING_EXTRA_LOGGERS": "chatlake",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    # The lines of a process that runs for months have a date.
+    "PREFECT_LOGGING_FORMATTERS_STANDARD_DATEFMT": "%Y-%m-%d %H:%M:%S",
 }
 _OLDER_NAMES = {"PREFECT_SERVER_EPHEMERAL_ENABLED": "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"}
 

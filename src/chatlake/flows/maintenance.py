@@ -10,6 +10,7 @@ from prefect.states import Cancelled, Completed
 
 from chatlake import signals
 from chatlake.backup.report import new_report
+from chatlake.bootstrap.forgetting import ForgetReport, forget_expired
 from chatlake.bootstrap.maintenance import compact_lake, vacuum_lake
 from chatlake.bootstrap.notify import notifying
 from chatlake.bootstrap.opened import open_lake
@@ -96,6 +97,7 @@ def _maintain(settings: Settings, part: Subset) -> Maintenance:
     # A lake that is too damaged to be opened can still be verified.
     storage = storage_of(settings.lake_location, settings.access)
     try:
+        done.expired = _expired(settings)
         done.compacted = compact_lake(open_lake(settings))
         done.damaged += done.compacted.damaged
     except LakeDamagedError as error:
@@ -117,6 +119,19 @@ def _maintain(settings: Settings, part: Subset) -> Maintenance:
     return done
 
 
+def _expired(settings: Settings) -> ForgetReport | None:
+    """Erase what is older than `keep`, if that is set."""
+    if settings.keep is None:
+        return None
+    report = forget_expired(open_lake(settings), settings.keep)
+    if report is not None:
+        logger.info(
+            "erased %d completions that are older than keep; receipt: %s",
+            report.receipt.completions, report.path,
+        )  # fmt: skip
+    return report
+
+
 def _require_soundness(done: Maintenance) -> None:
     findings = [] if done.verified is None else done.verified.findings
     if not findings and not done.damaged:
@@ -130,8 +145,14 @@ def _require_soundness(done: Maintenance) -> None:
 def _completed(done: Maintenance) -> State[None]:
     assert done.compacted is not None  # noqa: S101 - else there was damage
     assert done.verified is not None  # noqa: S101
+    expired = (
+        ""
+        if done.expired is None
+        else f"{done.expired.receipt.completions:,} completions older than keep erased; "
+    )
     return Completed(
-        message=f"{done.compacted.merged:,} small files merged into {done.compacted.added:,}; "
+        message=expired
+        + f"{done.compacted.merged:,} small files merged into {done.compacted.added:,}; "
         f"{done.verified.files:,} of {done.verified.listed_files:,} files read again, no damage; "
         f"{len(done.removed or ()):,} old files removed "
         f"({size(sum(file.size for file in done.removed or ()))})"

@@ -8,6 +8,7 @@ does the work, and reports how it ends.
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from typing import Any, Final
 
 from prefect.client.schemas.objects import State
@@ -66,7 +67,10 @@ def final_state(report: BackupReport) -> State[None]:
     if failed:
         listed = sum(source.run.listed for source in report.sources)
         incomplete = CompletionError(f"{failed:,} of {listed:,} completions could not be fetched")
-        return Failed(name="Incomplete", message=incomplete.message, data=incomplete)
+        reasons = Counter(each.reason for source in report.sources for each in source.failures)
+        why = ", ".join(f"{number:,} {reason}" for reason, number in reasons.most_common())
+        message = f"{incomplete.message}: {why}. {said}. The next run tries again"
+        return Failed(name="Incomplete", message=message, data=incomplete)
     return Completed(message=said)
 
 
@@ -77,5 +81,6 @@ def summary(report: BackupReport) -> str:
 
 def failed_state(error: ChatlakeError, where: str = "") -> State[None]:
     """Return Failed with what happened, what to do, and the exit code of the command."""
-    text = f"{where}{error.kind}: {error.message} {error.hint} (exit code {error.exit_code})"
+    what = error.message.rstrip(".")
+    text = f"{where}{error.kind}: {what}. {error.hint} (exit code {error.exit_code})"
     return Failed(message=" ".join(text.split()), data=error)

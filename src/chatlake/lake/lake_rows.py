@@ -32,6 +32,12 @@ class LakeRows:
         """Return completion id -> version for every completion of the partition."""
         return part_files.versions.stored_versions(self.storage, self._state, partition)
 
+    def stored_texts(
+        self, partition: Partition, *, but_of: Container[str]
+    ) -> Iterator[tuple[str, str]]:
+        """Yield id and exact text of the partition's whole completions, but those of some runs."""
+        return part_files.versions.stored_texts(self.storage, self._state, partition, but_of=but_of)
+
     def stored_messages(
         self, partition: Partition, completion_ids: Collection[str]
     ) -> dict[str, list[StoredMessage]]:

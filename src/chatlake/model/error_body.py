@@ -102,7 +102,7 @@ def read_refusal(
             _host(headers.get("location", "")), length=_MESSAGE_LENGTH
         )
     message = describe(route, status, said, request)
-    whole = _whole_source_error(status, words, message, of_list=completion_id is None)
+    whole = _whole_source_error(status, words, message, request, of_list=completion_id is None)
     if whole is not None:
         return Refusal(whole, retryable=False)
     # A redirect is a login page or a moved host, and never shows that a route is missing.
@@ -138,19 +138,19 @@ def describe(route: str, status: int, said: str, request: str) -> str:
 
 
 def _whole_source_error(
-    status: int, words: _Words, message: str, *, of_list: bool
+    status: int, words: _Words, message: str, request: str, *, of_list: bool
 ) -> ChatlakeError | None:
     """Return the error of a response about the account, or about the list itself."""
     kind = _OF_ACCOUNT.get(status) or (_OF_LIST.get(status) if of_list else None)
     if kind is not None:
-        return kind(message)
+        return kind(message, request_id=request)
     if status == 429 and (_QUOTA.fullmatch(words.type) or _QUOTA.fullmatch(words.code)):
-        return QuotaExhaustedError(message)
+        return QuotaExhaustedError(message, request_id=request)
     if of_list and 300 <= status < 400:
         hint = (
             "chatlake does not follow redirects, so that the key goes nowhere else. Check base_url."
         )
-        return SourceUnreachableError(message, hint=hint)
+        return SourceUnreachableError(message, hint=hint, request_id=request)
     return None
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from chatlake.model.forgotten import Forgetting, Forgotten
+from chatlake.model.new_fields import NewField
 from chatlake.model.partitions import Partition
 
 FORMAT = 1
@@ -59,7 +60,8 @@ class SourceRun(msgspec.Struct, kw_only=True):
     `status`: running, complete, incomplete, failed or interrupted. `mode`: incremental, full or
     ids. `seconds`: wall time so far. `requests` counts every request sent, `retries` those sent
     again, `rate_limited` the 429 responses. `bytes_added`: size of the files added. `healed_files`:
-    listed files that were missing, whose content was requested again.
+    listed files that were missing, whose content was requested again. `redacted`: values replaced
+    in what was stored, by kind. `redaction`: the fingerprint of the rules, empty without any.
     """
 
     run_id: str
@@ -85,6 +87,8 @@ class SourceRun(msgspec.Struct, kw_only=True):
     bytes_added: int = 0
     healed_files: int = 0
     error: str | None = None
+    redacted: dict[str, int] = {}
+    redaction: str = ""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +132,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     failures: list[Failure] = []
     resolved: list[tuple[str, str]] = []
     forgotten: list[Forgetting] = []
+    new_fields: list[NewField] = []
 
 
 class Checkpoint(msgspec.Struct, kw_only=True):
@@ -142,12 +147,14 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     runs: list[SourceRun] = []
     failures: list[Failure] = []
     forgotten: list[Forgetting] = []
+    new_fields: list[NewField] = []
 
 
 class LakeState:
     """What the newest manifest lists: files by path, cursors, runs, open failures.
 
-    `forgotten`: what was erased for good. `number` is 0 for a lake without commits.
+    `forgotten`: what was erased for good. `new_fields`: those that were not known when they came,
+    by source and field, oldest first. `number` is 0 for a lake without commits.
     """
 
     def __init__(self) -> None:
@@ -157,6 +164,7 @@ class LakeState:
         self.runs: dict[tuple[str, str], SourceRun] = {}
         self.failures: dict[tuple[str, str], Failure] = {}
         self.forgotten = Forgotten()
+        self.new_fields: dict[tuple[str, str], NewField] = {}
         self._by_partition: dict[Partition, dict[str, PartFile]] = {}
 
     @classmethod
@@ -169,6 +177,7 @@ class LakeState:
         state.runs.update(((run.run_id, run.source), run) for run in checkpoint.runs)
         state.failures.update((failure.key, failure) for failure in checkpoint.failures)
         state.forgotten = Forgotten(checkpoint.forgotten)
+        state.new_fields.update((each.key, each) for each in checkpoint.new_fields)
         return state
 
     def apply(self, manifest: Manifest) -> None:
@@ -186,6 +195,9 @@ class LakeState:
         self.failures.update((failure.key, failure) for failure in manifest.failures)
         for receipt in manifest.forgotten:
             self.forgotten.add(receipt)
+        for each in manifest.new_fields:
+            met = self.new_fields.get(each.key)
+            self.new_fields[each.key] = each if met is None else met.plus(each)
 
     def checkpoint(self, *, created_at: str, chatlake: str) -> Checkpoint:
         """Return the whole state, to be written as a checkpoint."""
@@ -198,6 +210,7 @@ class LakeState:
             runs=list(self.runs.values()),
             failures=list(self.failures.values()),
             forgotten=list(self.forgotten.receipts),
+            new_fields=list(self.new_fields.values()),
         )
 
     def table_files(self, table: str) -> list[PartFile]:

@@ -15,6 +15,7 @@ import msgspec
 from chatlake.errors import InvalidResponseError
 from chatlake.model.json_text import SentObject, read_sent
 from chatlake.model.moments import seconds_of
+from chatlake.model.redaction.rules import NO_COUNTS, Counts, Redaction
 
 T = TypeVar("T")
 
@@ -78,21 +79,24 @@ class PartFields(msgspec.Struct):
 class Completion(msgspec.Struct, frozen=True):
     """A stored completion: its id, its creation (UTC seconds), its fields and its exact text.
 
-    `created` is 0 if the server does not say (then `fields.created` is None).
+    `created` is 0 if the server does not say (then `fields.created` is None). `redacted`: what
+    was replaced in it before it was read, by kind.
     """
 
     id: str
     created: int
     fields: CompletionFields
     sent: SentObject
+    redacted: Counts = NO_COUNTS
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A stored message: its id, its fields and its exact text."""
+    """A stored message: its id, its fields and its exact text; `redacted` as of a completion."""
 
     id: str
     fields: MessageFields
     sent: SentObject
+    redacted: Counts = NO_COUNTS
 
 
 _PIECE = 1 << 20  # for a body with an image, the text would take four times the space
@@ -103,9 +107,10 @@ _PART = msgspec.json.Decoder(PartFields | str)
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def read_completion(body: bytes) -> Completion:
+def read_completion(body: bytes, redaction: Redaction | None = None) -> Completion:
     """Decode the response of `GET /chat/completions/{id}`; InvalidResponseError if invalid."""
-    return completion_of(require_utf8(read_sent(body), "a completion"))
+    text, counts = (body, NO_COUNTS) if redaction is None else redaction.completion(body).first
+    return completion_of(require_utf8(read_sent(text), "a completion"), counts)
 
 
 def read_choices(
@@ -141,16 +146,17 @@ def read_parts(array: SentObject) -> list[tuple[PartFields, SentObject]]:
     return parts
 
 
-def completion_of(sent: SentObject) -> Completion:
+def completion_of(sent: SentObject, redacted: Counts = NO_COUNTS) -> Completion:
     """Decode a completion; InvalidResponseError if it is not one."""
     fields, sent = _required_fields(_COMPLETION, sent, "a completion")
-    return Completion(_id(fields.id, "a completion"), _created(fields), fields, sent)
+    return Completion(_id(fields.id, "a completion"), _created(fields), fields, sent, redacted)
 
 
-def message_of(sent: SentObject, name: str) -> Message:
+def message_of(sent: SentObject, name: str, redacted: Counts = NO_COUNTS) -> Message:
     """Decode a message, named `name` if it has no id; InvalidResponseError if it is invalid."""
     fields, sent = _required_fields(_MESSAGE, sent, "a message")
-    return Message(fields.id if isinstance(fields.id, str) and fields.id else name, fields, sent)
+    own = isinstance(fields.id, str) and fields.id
+    return Message(fields.id if own else name, fields, sent, redacted)
 
 
 def _id(value: object, what: str) -> str:

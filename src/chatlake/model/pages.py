@@ -20,6 +20,7 @@ from chatlake.model.objects import (
     require_utf8,
     unreadable,
 )
+from chatlake.model.redaction.rules import Redacted, Redaction
 from chatlake.model.rows_in_text import readable_id, split_rows
 
 T = TypeVar("T")
@@ -64,25 +65,32 @@ _PAGE = msgspec.json.Decoder(_Page)
 _ROWS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def read_completion_page(body: bytes) -> Page[Completion]:
-    """Decode a page of `GET /chat/completions`; InvalidResponseError if it is not one."""
-    rows, page = _split_page(require_utf8(read_sent(body), "a page"))
-    return _page(tuple(completion_of(row) for row in rows), page)
+def read_completion_page(body: bytes, redaction: Redaction | None = None) -> Page[Completion]:
+    """Decode a page of `GET /chat/completions`; InvalidResponseError if it is not one.
+
+    `redaction` is applied before anything of the page is read, here and below.
+    """
+    text = Redacted(body, ()) if redaction is None else redaction.completions(body)
+    rows, page = _split_page(require_utf8(read_sent(text.text), "a page"))
+    items = (completion_of(row, text.of_row(number)) for number, row in enumerate(rows))
+    return _page(tuple(items), page)
 
 
-def read_readable_completions(body: bytes) -> Page[Completion]:
+def read_readable_completions(body: bytes, redaction: Redaction | None = None) -> Page[Completion]:
     """Decode a page of `GET /chat/completions`, without the rows that cannot be read.
 
     InvalidResponseError if the page itself cannot be read.
     """
-    rows, rest = split_rows(body)
+    text = Redacted(body, ()) if redaction is None else redaction.completions(body)
+    rows, rest = split_rows(text.text)
     sent = read_sent(rest)
     _, page = _split_page(require_utf8(sent, "a page"))
     items: list[Completion] = []
     malformed: list[Malformed] = []
-    for row in rows:
+    for number, row in enumerate(rows):
         try:
-            items.append(completion_of(require_utf8(read_sent(row), "a row")))
+            readable = require_utf8(read_sent(row), "a row")
+            items.append(completion_of(readable, text.of_row(number)))
         except InvalidResponseError as error:
             # Only the JSON reader's own words, because the row may contain a secret.
             why = error.message if error.__cause__ is None else str(error.__cause__)
@@ -90,14 +98,24 @@ def read_readable_completions(body: bytes) -> Page[Completion]:
     return _page(tuple(items), page, tuple(malformed))
 
 
-def read_message_page(body: bytes, completion_id: str = "", position: int = 0) -> Page[Message]:
+def read_message_page(
+    body: bytes,
+    completion_id: str = "",
+    position: int = 0,
+    *,
+    redaction: Redaction | None = None,
+) -> Page[Message]:
     """Decode a page of `GET …/messages`; InvalidResponseError if it is not one.
 
     `position`: that of the page's first message among all of the completion, from 0; a message
     without an id is named by its own (`<completion id>-<position>`, as the API names them).
     """
-    rows, page = _split_page(require_utf8(read_sent(body), "a page"))
-    messages = (message_of(row, f"{completion_id}-{n}") for n, row in enumerate(rows, position))
+    text = Redacted(body, ()) if redaction is None else redaction.messages(body)
+    rows, page = _split_page(require_utf8(read_sent(text.text), "a page"))
+    messages = (
+        message_of(row, f"{completion_id}-{position + number}", text.of_row(number))
+        for number, row in enumerate(rows)
+    )
     return _page(tuple(messages), page)
 
 

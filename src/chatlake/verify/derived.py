@@ -184,6 +184,11 @@ def by_owner(rows: pa.Table) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+def has_mark(text: str) -> bool:
+    """Say whether a stored text has a reference, or a user's text like one: it is not as sent."""
+    return MARK in text or HIDDEN_MARK in text
+
+
 def same_text(one: str | None, other: str | None) -> bool:
     """Whether two JSON texts are equal, however they escape the mark of a reference."""
     if one is None or other is None or one == other:
@@ -197,7 +202,7 @@ def _plain(text: str) -> str:
 
 def _digest(completion: Completion, stored: bytes) -> bytes | None:
     # With references in place of images, it is not the text that was hashed.
-    return stored if MARK.encode() in completion.sent.text else None
+    return stored if has_mark(completion.sent.text.decode()) else None
 
 
 def _table(table: str, rows: list[Row]) -> pa.Table:

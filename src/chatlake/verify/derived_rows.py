@@ -21,7 +21,14 @@ from chatlake.model.flatten import INPUT, OUTPUT, Observation, Row, flatten
 from chatlake.model.image_references import MARK, read_reference, restore_references
 from chatlake.model.objects import Completion, Message
 from chatlake.model.tables import COMPLETIONS, CONTENT_PARTS, MESSAGES
-from chatlake.verify.derived import DERIVED, RowsOf, by_owner, read_stored, same_text
+from chatlake.verify.derived import (
+    DERIVED,
+    RowsOf,
+    by_owner,
+    has_mark,
+    read_stored,
+    same_text,
+)
 
 LoadImage = Callable[[str], bytes | None]
 """Returns the bytes of an image by SHA-256, None if the lake does not have it."""
@@ -71,17 +78,17 @@ def differences(
         return
     derived = _flattened(completion, ())
     own = derived[COMPLETIONS][completion_id][0]
-    has_images = MARK in _text(head)
     without = _OF_THE_WHOLE - {"digest"}
-    if head["digest"] is None or has_images:
+    if head["digest"] is None or has_mark(_text(head)):
         without = _OF_THE_WHOLE
     for column in _different(head, own, without, is_restored=is_restored):
         yield Difference(COMPLETIONS, column, completion_id)
     replies = {row["message_id"]: row for row in derived[MESSAGES].get(completion_id, [])}
     for message in messages:
         mine = [part for part in parts if part["message_id"] == message["message_id"]]
-        yield from _of_message(completion_id, message, mine, load)
-        yield from _of_reply(message, replies.get(message["message_id"]))
+        reply = replies.get(message["message_id"])
+        yield from _of_message(message, mine, load, reply)
+        yield from _of_reply(message, reply)
     yield from _of_the_completion(head, messages, parts)
 
 
@@ -101,9 +108,15 @@ def _of_the_completion(
 
 
 def _of_message(
-    completion_id: str, message: Stored, parts: Sequence[Stored], load: LoadImage
+    message: Stored,
+    parts: Sequence[Stored],
+    load: LoadImage,
+    reply: Stored | None,
 ) -> Iterator[Difference]:
-    """Compare a message and its parts with what the message's own object gives."""
+    """Compare a message and its parts with what the message's own object gives.
+
+    `reply`: what the completion gives under the same id.
+    """
     name = message["message_id"]
     if message["raw"] is None:
         yield Difference(MESSAGES, "raw", name)
@@ -112,7 +125,12 @@ def _of_message(
     try:
         completion, sent = read_stored("x", b'{"id": "x"}', [text.decode()])
     except InvalidResponseError:
-        yield Difference(MESSAGES, "raw", name)
+        # In a choice a message may be anything, and then it has no fields.
+        if reply is None or not same_text(_text(message), _text(reply)):
+            yield Difference(MESSAGES, "raw", name)
+            return
+        for column in _different(message, reply, _OF_THE_PLACE, is_restored=True):
+            yield Difference(MESSAGES, column, name)
         return
     derived = _flattened(completion, sent)
     own = derived[MESSAGES]["x"][0]
@@ -122,15 +140,23 @@ def _of_message(
         yield Difference(MESSAGES, column, name)
     if message["echo_raw"] is not None and not _repeats(message["echo_raw"], sent[0], load):
         yield Difference(MESSAGES, "echo_raw", name)
+    twins = derived[CONTENT_PARTS].get("x", [])
+    yield from _of_parts(message, parts, twins, is_restored=is_restored)
+
+
+def _of_parts(
+    message: Stored, parts: Sequence[Stored], twins: Sequence[Stored], *, is_restored: bool
+) -> Iterator[Difference]:
+    """Compare the parts of a message with those that its object gives (`twins`)."""
+    name = message["message_id"]
     if not parts and message["part_count"]:
         return  # they are lost, and the counts say so
-    twins = derived[CONTENT_PARTS].get("x", [])
     if len(parts) != len(twins):
         yield Difference(CONTENT_PARTS, "part_index", name)
         return
     for part, twin in zip(parts, twins, strict=True):
-        place = {"message_index": message["message_index"], "direction": message["direction"]}
-        expected = twin | place | {"completion_id": completion_id, "message_id": name}
+        place = ("completion_id", "message_id", "message_index", "direction")
+        expected = twin | {column: message[column] for column in place}
         without = {"created_at"}
         if not is_restored:
             yield from _of_kept_reference(part, twin, name)

@@ -113,7 +113,7 @@ def _kind(problem: str) -> FindingKind:
     known: dict[str, FindingKind] = {
         "is missing": "missing",
         "was altered": "altered",
-        "holds number": "misplaced",
+        "contains number": "misplaced",
         "has format": "format",
     }
     return next((kind for head, kind in known.items() if problem.startswith(head)), "unreadable")
@@ -182,6 +182,7 @@ def _agree(one: LakeState, other: LakeState) -> bool:
         and one.runs == other.runs
         and one.failures == other.failures
         and one.forgotten.receipts == other.forgotten.receipts
+        and one.new_fields == other.new_fields
     )
 
 

@@ -123,7 +123,7 @@ class _Work:
 
     async def compare_list(self) -> None:
         """Read the complete list, and record the rows that cannot be read."""
-        known = KnownCompletions(self._lake)
+        known = KnownCompletions(self._lake, self._api.redaction)
         discovery = Discovery(self._job, self._api, self._lake, known)
         comparison, seen = self.comparison, set[str]()
         async for item in discovery.items():
@@ -176,6 +176,8 @@ class _Work:
     def _find_extra(self, seen: set[str]) -> None:
         oldest = Partition.of(self._job.name, int(time.time()) - self._job.retention)
         for partition in self._lake.state.partitions(self._job.name):
+            if self._job.is_past(partition):
+                continue
             for completion_id, version in self._lake.stored_versions(partition).items():
                 if version.deleted or completion_id in seen:
                     continue
@@ -210,8 +212,12 @@ class _Work:
             comparison.unfetched.append(completion_id)
             return
         partition = self.agreeing[completion_id]
-        stored = await asyncio.to_thread(stored_values, self._lake, partition, completion_id)
-        found = difference(completion, sent, stored, keep_images=job.keep_images)
+        stored = await asyncio.to_thread(
+            stored_values, self._lake, partition, completion_id, self._api.redaction
+        )
+        found = difference(
+            completion, sent, stored, keep_images=job.keep_images, redaction=self._api.redaction
+        )
         if found == "more stored":
             comparison.kept.append(completion_id)
         elif found == "value":

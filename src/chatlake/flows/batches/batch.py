@@ -141,9 +141,9 @@ def is_fetched(item: Item) -> bool:
 def settings_for(job: SourceJob, settings: Settings) -> Settings:
     """Return the part of the configuration that a batch needs.
 
-    That is its source, with secrets as references. It leaves out the address of `notify`, which is
-    a secret itself, and the selection, which may be a long list.
+    That is its source, with secrets as references. It leaves out the addresses of `notify`, which
+    are secrets themselves, and the selection, which may be a long list.
     """
     source = settings.source(job.name)
     bare = source.model_copy(update={"select": type(source.select)()})
-    return settings.model_copy(update={"sources": (bare,), "notify": None})
+    return settings.model_copy(update={"sources": (bare,), "notify": ()})

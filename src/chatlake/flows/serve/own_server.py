@@ -35,6 +35,7 @@ from chatlake.bootstrap.prefect_database import (
 )
 from chatlake.bootstrap.prefect_password import chosen_password, new_password, password_kept
 from chatlake.errors import ChatlakeError
+from chatlake.flows.serve.server_log import ServerLog
 
 DEFAULT_PORT = 4200
 _START_SECONDS = 180.0
@@ -77,9 +78,8 @@ class OwnServer:
         if database is not None:
             variables["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = database
         # Not in the runs' output: SQLite is busy now and then, which the server logs as tracebacks.
-        self.log = home / "chatlake-serve.log"
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("w") as log:
+        self.log = ServerLog(home / "chatlake-serve.log")
+        with self.log.opened(f"the Prefect server of chatlake serve starts on port {port}") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "prefect", "server", "start"],
                 env={**os.environ, **variables},
@@ -113,7 +113,7 @@ class OwnServer:
     async def _answers(self, client: httpx.AsyncClient) -> bool:
         """Say whether it responds yet. `/health` would not do, because it needs no password."""
         if self._process.poll() is not None:
-            raise self._why_it_ended(self.log.read_text(errors="replace"))
+            raise self._why_it_ended(self.log.said())
         try:
             answer = await client.get(f"{self.url}/admin/settings")
         except httpx.RequestError:
@@ -132,16 +132,17 @@ class OwnServer:
         kind = PortTakenError if _PORT_TAKEN in " ".join(said.split()) else ChatlakeError
         return kind(
             f"the Prefect server ended as it started (code {self._process.returncode})",
-            hint=f"Its messages are in {self.log}.",
+            hint=f"Its messages are in {self.log.path}.",
         )
 
     async def ended(self) -> None:
-        """Wait until it ends by itself, and raise ChatlakeError."""
-        while self._process.poll() is None:  # noqa: ASYNC110 - nothing tells it
+        """Wait until it ends by itself, and keep its log from growing: ChatlakeError."""
+        while self._process.poll() is None:
+            self.log.rotate()
             await asyncio.sleep(1.0)
         raise ChatlakeError(
             f"the Prefect server has ended (code {self._process.returncode})",
-            hint=f"Its messages are in {self.log}. Start `chatlake serve` again.",
+            hint=f"Its messages are in {self.log.path}. Start `chatlake serve` again.",
         )
 
     @contextlib.contextmanager

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from collections.abc import Sequence
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from chatlake.backup.report import FIGURES, BackupReport
+from chatlake.backup.report import FIGURES, BackupReport, detail_without_id
 from chatlake.errors import ChatlakeError, LakeLockedError
-from chatlake.model.manifest import SourceRun
+from chatlake.model.manifest import Failure, SourceRun
 from chatlake.model.markup import as_cell, code
 from chatlake.model.outside_text import strike_out
 
@@ -17,6 +19,7 @@ logger = logging.getLogger("chatlake.flows")
 REPORT_KEY = "chatlake-report"
 FAILURES_KEY = "chatlake-failures"
 FAILURES_SHOWN = 1000
+_KINDS_SHOWN = 10
 
 
 def leave_artifacts(report: BackupReport) -> None:
@@ -30,11 +33,12 @@ def leave_artifacts(report: BackupReport) -> None:
         )
         create_table_artifact(
             [
+                # Prefect's page shows the first columns, and does not wrap their text.
                 {
-                    "source": failure.source,
-                    "completion_id": as_cell(failure.completion_id),
                     "reason": failure.reason,
-                    "detail": as_cell(failure.detail),
+                    "detail": as_cell(_detail(failure)),
+                    "completion_id": as_cell(failure.completion_id),
+                    "source": failure.source,
                     "request_id": as_cell(failure.request_id),
                 }
                 for failure in shown
@@ -68,12 +72,18 @@ def _leave(report: str, why_no_failures: str) -> None:
 
 
 def report_markdown(report: BackupReport) -> str:
-    """The run's figures: one column per source."""
+    """What went wrong, then the run's figures: one column per source."""
     runs = [source.run for source in report.sources]
     heads = [f"`{run.source}`" for run in runs]
-    lines = [
-        f"## Backup: {report.status}",
-        "",
+    lines = [f"## Backup: {report.status}", ""]
+    lines += [
+        f"**{source.run.source}: {source.error.kind}**: {code(source.error.message)} "
+        f"{advice(source.error.hint)}\n"
+        for source in report.sources
+        if source.error is not None
+    ]
+    lines += _failures_markdown([each for source in report.sources for each in source.failures])
+    lines += [
         f"| | {' | '.join(heads)} |",
         f"|:--|{'--:|' * len(runs)}",
         row("status", [run.status for run in runs]),
@@ -83,19 +93,44 @@ def report_markdown(report: BackupReport) -> str:
         row("size added", [size(run.bytes_added) for run in runs]),
         row("seconds", [f"{run.seconds:,.1f}" for run in runs]),
         "",
-    ]
-    lines += [
-        f"**{source.run.source}: {source.error.kind}**: {code(source.error.message)} "
-        f"{advice(source.error.hint)}\n"
-        for source in report.sources
-        if source.error is not None
-    ]
-    lines += [
         f"- lake: {code(report.lake)}",
         f"- run: `{report.run_id}`, started {report.started_at}, {report.seconds:,.1f} seconds",
         "",
     ]
     return "\n".join(lines)
+
+
+def _failures_markdown(failures: Sequence[Failure]) -> list[str]:
+    """Return what could not be fetched and why, alike ones together, where the page wraps text."""
+    alike = Counter((each.source, each.reason, _detail(each)) for each in failures)
+    if not alike:
+        return []
+    lines = [f"### {len(failures):,} completions could not be fetched", ""]
+    lines += ["| completions | source | reason | detail |", "|--:|:--|:--|:--|"]
+    lines += [
+        row(f"{number:,}", [f"`{source}`", reason, _in_table(as_cell(detail))])
+        for (source, reason, detail), number in alike.most_common(_KINDS_SHOWN)
+    ]
+    if len(alike) > _KINDS_SHOWN:
+        lines.append(
+            row(
+                f"{alike.total() - sum(n for _, n in alike.most_common(_KINDS_SHOWN)):,}",
+                ["", "", "others"],
+            )
+        )
+    return [*lines, "", f"The artifact `{FAILURES_KEY}` names each. The next run tries again.", ""]
+
+
+def _detail(failure: Failure) -> str:
+    """Return what happened to a completion, without the ids, which have columns of their own."""
+    detail = detail_without_id(failure)
+    if failure.request_id:
+        detail = detail.replace(f" (request {failure.request_id})", "")
+    return detail
+
+
+def _in_table(cell: str) -> str:
+    return cell.replace("|", "\\|")
 
 
 def row(name: str, cells: list[str]) -> str:

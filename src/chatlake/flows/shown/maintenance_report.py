@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from chatlake.bootstrap.forgetting import ForgetReport
 from chatlake.errors import ChatlakeError, LakeLockedError
 from chatlake.flows.shown.artifacts import advice, row, size
 from chatlake.lake.compacting import CompactionReport
@@ -27,6 +28,7 @@ class Maintenance:
     """What a maintenance did; None: it did not get that far."""
 
     lake: str
+    expired: ForgetReport | None = None
     compacted: CompactionReport | None = None
     verified: VerifyReport | None = None
     removed: list[StoredFile] | None = None
@@ -65,6 +67,9 @@ def maintenance_markdown(done: Maintenance) -> str:
     merged, read = done.compacted, done.verified
     is_sound = not done.damaged and read is not None and read.is_sound
     lines = [f"## Maintenance: {'no damage' if is_sound else 'damaged'}", "", "| | |", "|:--|--:|"]
+    if done.expired is not None:
+        receipt = done.expired.receipt
+        lines += [row("completions older than keep, erased", [f"{receipt.completions:,}"])]
     if merged is not None:
         lines += [
             row("small files merged", [f"{merged.merged:,} into {merged.added:,}"]),

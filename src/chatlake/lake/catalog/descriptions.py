@@ -26,6 +26,14 @@ _BASE: Final = {
     "all_images": IMAGES, "continues": MESSAGES, "duplicates": MESSAGES,
 }  # fmt: skip
 _OWN: Final[dict[str, dict[str, str]]] = {
+    "completions": {
+        "moderation": "What moderation found, as the API sent it. Read out of raw.",
+        "cache_write_tokens": "Prompt tokens that were written to the cache. Read out of raw.",
+        "prompt_text_tokens": "Prompt tokens that are text. Read out of raw.",
+        "prompt_image_tokens": "Prompt tokens that are images. Read out of raw.",
+        "completion_text_tokens": "Reply tokens that are text. Read out of raw.",
+        "completion_image_tokens": "Reply tokens that are images. Read out of raw.",
+    },
     "images": {"reference_count": "Content parts of the same source and day that contain it."},
     "tool_calls": {
         "call_index": "Position of the call in the message, from 0.",

@@ -12,6 +12,7 @@ from chatlake.lake.files.schema import COUNT, REAL, TEXT, TIME
 from chatlake.model.manifest import LakeState, parse_time
 from chatlake.model.prices import Price
 
+_COUNTS: Final = pa.map_(TEXT, COUNT)
 _RUNS: Final[tuple[tuple[str, pa.DataType, str], ...]] = (
     ("run_id", TEXT, "Id of the run."),
     ("source", TEXT, "Source of these figures."),
@@ -40,6 +41,7 @@ _RUNS: Final[tuple[tuple[str, pa.DataType, str], ...]] = (
         "Files that were missing or had another size, and whose content was fetched again.",
     ),
     ("error", TEXT, "The error that ended the run, if any."),
+    ("redacted", _COUNTS, "Values redacted in what was stored, by kind; NULL if there were none."),
 )
 
 _FAILURES: Final[tuple[tuple[str, pa.DataType, str], ...]] = (
@@ -94,6 +96,8 @@ def _column(field: pa.Field[Any], structs: list[Any]) -> pa.Array[Any]:
         micros = [None if s is None else s * 1_000_000 for s in seconds]
         return pa.array(micros, pa.int64()).cast(TIME)
     values = [getattr(struct, field.name) for struct in structs]
+    if field.type == _COUNTS:
+        return pa.array([list(value.items()) or None for value in values], _COUNTS)
     if field.type == TIME:
         return pa.array([parse_time(value) if value else None for value in values], TIME)
     if field.type == TEXT:

@@ -47,6 +47,20 @@ def stored_versions(
     return found
 
 
+def stored_texts(
+    storage: Storage, state: LakeState, partition: Partition, *, but_of: Container[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield id and exact text of the partition's whole completions, but those of some runs."""
+    for file in state.partition_files(partition, COMPLETIONS):
+        runs = read_columns(storage, file, "run_id")[0]
+        if all(run in but_of for run in runs):
+            continue
+        columns = read_columns(storage, file, "completion_id", "digest", "raw", "raw_exact")
+        for run, key, digest, raw, exact in zip(runs, *columns, strict=True):
+            if run not in but_of and digest is not None and raw is not None:
+                yield key, raw if exact is None else exact
+
+
 def has_input_messages(storage: Storage, state: LakeState, source: str) -> bool:
     """Say whether one of the source's newest days holds a message from `/messages`."""
     for partition in state.partitions(source)[-_DAYS_LOOKED_AT:]:

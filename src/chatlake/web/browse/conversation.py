@@ -19,8 +19,8 @@ from chatlake.web.shown import pretty_json
 
 MOST_MESSAGES: Final = 1_000
 _COMPLETION: Final = """
-SELECT * EXCLUDE (raw, raw_exact, tools, response_format, metadata, created_at, first_seen_at,
-        synced_at, deleted_at),
+SELECT * EXCLUDE (raw, raw_exact, moderation, tools, response_format, metadata, created_at,
+        first_seen_at, synced_at, deleted_at),
     map_entries(metadata) AS metadata, left(tools::VARCHAR, 200000) AS tools,
     left(response_format::VARCHAR, 50000) AS response_format,
     epoch_us(created_at) AS created_us, epoch_us(first_seen_at) AS first_seen_us,

@@ -46,12 +46,24 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class UnknownField:
+    """A field that chatlake does not know; `completion_id` has it, empty if that was forgotten."""
+
+    source: str
+    field: str
+    completions: int
+    completion_id: str
+    first_seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """One source of the configuration or of the lake, as `chatlake status` shows it.
 
     `covered_until`: everything created before it is stored or a named gap. `expires_at`: when the
     source drops the oldest completion that may not be stored yet. `retention`: how long the source
-    keeps one.
+    keeps one. `silence`: that the source has had nothing new for too long, in words; empty if it
+    has. `warnings`: implausible times.
     """
 
     name: str
@@ -69,6 +81,8 @@ class Standing:
     expires_at: datetime | None
     retention: timedelta | None
     warnings: tuple[str, ...]
+    silence: str = ""
+    new_fields: tuple[UnknownField, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,7 +187,7 @@ def _gap(failure: Failure, *, is_stored: bool) -> Gap:
 
 
 def _request_in(detail: str) -> str:
-    """Return the request id in a refusal's text; some failures have it only there."""
+    """Return the request id in a refusal's text: older versions kept some of them only there."""
     found = _REQUEST.search(detail)
     return found[1] if found else ""
 

@@ -60,6 +60,7 @@ def page(report: Report, verdict: Verdict) -> str:
         values=_values(report),
         charts=_charts(report, found),
         unpriced=unpriced_models(report),
+        new_fields=[each for standing in report.standings for each in standing.new_fields],
         missing=NOT_IN_THE_DATA,
         most=MOST_ROWS,
     )  # fmt: skip

@@ -101,9 +101,13 @@ def _findings(report: Report) -> Iterator[Remark]:
     yield from _nights(report)
     yield from _gaps(report)
     yield from _deleted(report)
+    yield from _new_fields(report)
     yield from _prices(report)
     yield from _verified(report)
     for standing in report.standings:
+        if standing.silence:
+            headline = f"{standing.name} has had nothing new"
+            yield Remark("note", headline, f"{standing.silence}.", "reconciliation")
         for warning in standing.warnings:
             headline = f"{standing.name} has an implausible time"
             yield Remark("note", headline, f"{warning}.", "reconciliation")
@@ -191,6 +195,15 @@ def _deleted(report: Report) -> Iterator[Remark]:
     if count:
         text = f"The lake keeps {'it' if count == 1 else 'them'}."
         headline = f"{counted(count, 'completion')} deleted at the source"
+        yield Remark("note", headline, text, "changes")
+
+
+def _new_fields(report: Report) -> Iterator[Remark]:
+    fields = [each for standing in report.standings for each in standing.new_fields]
+    if fields:
+        names = listed([shortened(each.field, 60) for each in fields], _NAMED)
+        text = f"{names}: stored in `raw`, without a column."
+        headline = f"{counted(len(fields), 'field')} that chatlake does not know"
         yield Remark("note", headline, text, "changes")
 
 

@@ -1,0 +1,155 @@
+"""What `notify` says of a run, in the shape that each receiver understands.
+
+Text from outside (a server's message, an id) is quoted: as code where a chat knows it, as a run of
+plain text in a Teams card, so that nothing in it becomes a link, a picture or a call.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from chatlake.backup.report import BackupReport, source_figures
+from chatlake.config.references import without_keys
+from chatlake.errors import ChatlakeError
+from chatlake.model.manifest import format_time
+from chatlake.model.markup import chat_code
+from chatlake.model.outside_text import one_line
+
+_DISCORD_LENGTH: Final = 2000
+_NO_PREVIEWS: Final = 4  # Discord's flag SUPPRESS_EMBEDS
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """How a run ended: in figures, in a line for chats, and in one without any markup.
+
+    `event`: complete, incomplete, failed or silent. `is_silent`: whether it says so of a source,
+    besides what the event says.
+    """
+
+    event: str
+    is_silent: bool
+    document: Mapping[str, Any]
+    chat: str
+    plain: str
+
+    @property
+    def events(self) -> set[str]:
+        """What it tells; a target that wants one of these gets it."""
+        return {self.event, "silent"} if self.is_silent else {self.event}
+
+
+def notice_of(
+    report: BackupReport,
+    command: str,
+    error: Exception | None,
+    *,
+    silences: Mapping[str, str] | None = None,
+) -> Notice:
+    """Return the notice of a run that ended so; `silences`: what to say of silent sources."""
+    silent = silences or {}
+    status = report.status if error is None else "failed"
+    event = "silent" if silent and status == "complete" else status
+    code = report.exit_code
+    if error is not None:
+        code = error.exit_code if isinstance(error, ChatlakeError) else ChatlakeError.exit_code
+    failures = sum(len(source.failures) for source in report.sources)
+    host = socket.gethostname()
+    head = f"chatlake {command} {status} on {host} (exit code {code}):"
+
+    def line(quote: Callable[[str], str]) -> str:
+        reasons = [_reason(report, error, failures, quote)]
+        reasons += [f"{source}: {why}." for source, why in silent.items()]
+        told = " ".join(filter(None, reasons)) or "nothing is missing."
+        return f"{head} {told} Lake: {report.lake}"
+
+    chat = line(chat_code)
+    document = {
+        "command": command,
+        "run_id": report.run_id,
+        "status": status,
+        "exit_code": code,
+        "sources": [source_figures(source.run) for source in report.sources],
+        "failures": failures,
+        "lake": report.lake,
+        "host": host,
+        "finished_at": format_time(datetime.now(UTC)),
+        "event": event,
+        "silent": list(silent),
+        "text": chat,
+    }
+    return Notice(event, bool(silent), document, chat, line(str))
+
+
+def trial_notice(lake: str) -> Notice:
+    """Return what `chatlake doctor --notify-test` sends."""
+    host = socket.gethostname()
+    text = f"chatlake test message from {host}: notifications arrive. Lake: {lake}"
+    document = {
+        "command": "doctor",
+        "status": "test",
+        "exit_code": 0,
+        "lake": lake,
+        "host": host,
+        "finished_at": format_time(datetime.now(UTC)),
+        "event": "test",
+        "text": text,
+    }
+    return Notice("test", False, document, text, text)
+
+
+def shaped(notice: Notice, shape: str) -> Mapping[str, Any]:
+    """Return what is posted to a receiver of this shape: json, slack, teams or discord."""
+    match shape:
+        case "slack":
+            return {"text": notice.chat.replace("&", "&amp;")}
+        case "discord":
+            text = notice.chat
+            if len(text) > _DISCORD_LENGTH:
+                text = text[: _DISCORD_LENGTH - 2].rstrip("`") + "`…"
+            return {"content": text, "allowed_mentions": {"parse": []}, "flags": _NO_PREVIEWS}
+        case "teams":
+            return _card(notice.plain)
+        case _:
+            return notice.document
+
+
+def _card(text: str) -> dict[str, Any]:
+    """Return an adaptive card; unlike a TextBlock, a TextRun knows no Markdown."""
+    runs = [{"type": "TextRun", "text": text}]
+    content = {
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        "type": "AdaptiveCard",
+        "version": "1.2",
+        "body": [{"type": "RichTextBlock", "inlines": runs}],
+    }
+    attachment = {
+        "contentType": "application/vnd.microsoft.card.adaptive",
+        "contentUrl": None,
+        "content": content,
+    }
+    return {"type": "message", "attachments": [attachment]}
+
+
+def _reason(
+    report: BackupReport, error: Exception | None, failures: int, quote: Callable[[str], str]
+) -> str:
+    def shown(text: str) -> str:
+        return quote(without_keys(one_line(text)).rstrip("."))
+
+    if error is not None:
+        what = error.message if isinstance(error, ChatlakeError) else f"{type(error).__name__}"
+        return f"{shown(what)}."
+    reasons = [
+        f"{source.run.source}: {shown(source.error.message)}."
+        for source in report.sources
+        if source.error is not None
+    ]
+    if failures:
+        listed = sum(source.run.listed for source in report.sources)
+        reasons.append(f"{failures:,} of {listed:,} completions could not be fetched.")
+    return " ".join(reasons)

@@ -1,0 +1,1 @@
+"""Redaction: personal data and secrets that never reach the lake."""

@@ -1,0 +1,83 @@
+"""A source that sends just the bytes that a test gives it, however they are spelled."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+
+@dataclass
+class Planted:
+    """A source: completion id -> its JSON, and the JSON of each of its messages, oldest first."""
+
+    base_url: str = ""
+    completions: dict[str, bytes] = field(default_factory=dict)
+    messages: dict[str, list[bytes]] = field(default_factory=dict)
+    refusals: dict[str, bytes] = field(default_factory=dict)
+
+    def add(self, completion: bytes, *messages: bytes) -> str:
+        """Add a completion with its messages."""
+        name = str(json.loads(completion)["id"])
+        self.completions[name] = completion
+        self.messages[name] = list(messages)
+        return name
+
+    def answer(self, address: str) -> tuple[int, bytes]:
+        """Return status and body for a path with its query."""
+        parts = urlsplit(address)
+        steps = parts.path.strip("/").split("/")[3:]
+        after = parse_qs(parts.query).get("after", [None])[0]
+        if not steps:
+            return 200, _page(self.completions, after)
+        if steps[0] not in self.completions:
+            return 404, b'{"error": {"message": "not found"}}'
+        if len(steps) == 1:
+            return 200, self.completions[steps[0]]
+        if steps[0] in self.refusals:
+            return 400, self.refusals[steps[0]]
+        found = self.messages[steps[0]]
+        return 200, _page({json.loads(each)["id"]: each for each in found}, after)
+
+
+def _page(rows: dict[str, bytes], after: str | None) -> bytes:
+    names = list(rows)
+    names = names[names.index(after) + 1 :] if after in rows else names
+    data = b", ".join(rows[name] for name in names)
+    return b'{"object": "list", "data": [%b], "has_more": false}' % data
+
+
+@contextlib.contextmanager
+def planted() -> Iterator[Planted]:
+    """Run such a source on loopback."""
+    source = Planted()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            status, body = source.answer(self.path)
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    source.base_url = f"http://127.0.0.1:{server.server_port}/v1"
+    try:
+        yield source
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
