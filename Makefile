@@ -168,10 +168,16 @@ static: setup
 	@$(MAKE) --no-print-directory docs-check
 	@$(MAKE) --no-print-directory wheel
 
+SECONDS_OF_FUZZ ?= 60
+.PHONY: fuzz
+fuzz: setup ## damaged documents for every parser of what comes from outside; a minute
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS_OF_FUZZ) --seed $(SEED)
+
 # The storm mostly waits, so the checks that do not run chatlake run at the same time.
 .PHONY: check-rest
 check-rest: setup
 	@$(MAKE) --no-print-directory -j 2 --output-sync=recurse static storm
+	@$(MAKE) --no-print-directory fuzz SECONDS_OF_FUZZ=30
 
 .PHONY: check
 check: ## everything, including the one-minute storm

@@ -18,10 +18,13 @@ from chatlake.model.manifest import (
     Checkpoint,
     Manifest,
 )
+from chatlake.model.outside_text import one_line
 from chatlake.storage.interface import Storage
 
 _HEAD: Final = b'{"sha256":"%b",'
 _HEAD_SIZE: Final = len(_HEAD % (b"0" * 64))
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for a text that is not JSON, not UTF-8, or nested too deeply."""
 
 Document = TypeVar("Document", Manifest, Checkpoint)
 
@@ -43,7 +46,7 @@ def read_document(storage: Storage, path: str, kind: type[Document], number: int
         raise LakeDamagedError(f"{place} is missing") from error
     document = unseal(text, place, kind)
     if problem := false_value(document):
-        raise LakeDamagedError(f"{place} was altered: {problem}")
+        raise LakeDamagedError(f"{place} was altered: {one_line(problem)}")
     if document.number != number:
         raise LakeDamagedError(f"{place} contains number {document.number}")
     return document
@@ -59,7 +62,7 @@ def unseal(text: bytes, place: str, kind: type[Document]) -> Document:
     # The format first: a later one may be hashed or structured in another way.
     try:
         header = msgspec.json.decode(text, type=_Header)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise LakeDamagedError(f"{place} is damaged: {error}") from error
     if header.format > FORMAT:
         raise LakeFormatError(
@@ -70,5 +73,5 @@ def unseal(text: bytes, place: str, kind: type[Document]) -> Document:
         raise LakeDamagedError(f"{place} was altered: its SHA-256 does not match")
     try:
         return msgspec.json.decode(inner, type=kind)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise LakeDamagedError(f"{place} is damaged: {error}") from error

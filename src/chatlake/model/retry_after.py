@@ -88,7 +88,8 @@ def duration_s(text: str | None) -> float | None:
         return number if number >= 0 else None
     if not _DURATION.fullmatch(text.strip()):
         return None
-    return sum(float(n) * _UNITS_S[unit] for n, unit in _DURATION_PART.findall(text))
+    value = sum(float(n) * _UNITS_S[unit] for n, unit in _DURATION_PART.findall(text))
+    return value if math.isfinite(value) else None
 
 
 def _number(text: str | None) -> float | None:
