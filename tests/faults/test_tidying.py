@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,14 @@ import pytest
 from chatlake import failpoints
 from chatlake.bootstrap.maintenance import compact_lake, tidy_lake, vacuum_lake
 from chatlake.errors import ChatlakeError, LakeUnwritableError
+from chatlake.exports.day_tables import DayTables
 from chatlake.exports.raw import export_raw
 from chatlake.lake import Lake
 from chatlake.lake.compacting import compact
 from chatlake.lake.files.replaced import replaced_path
 from chatlake.lake.files.schema import SCHEMAS
 from chatlake.model.manifest import Manifest
+from chatlake.model.partitions import Partition
 from chatlake.storage.memory import MemoryStorage
 from chatlake.verify.run import verify
 from tests import lake_rows
@@ -235,17 +238,15 @@ def test_an_export_goes_on_when_files_move_while_it_reads(
 ) -> None:
     """Between two steps of it a compaction replaces every file, and the same bytes come out."""
     export_raw(lake, tmp_path / "before.jsonl")
-    from chatlake.exports import conversations
+    real, moved = DayTables.completions_within, []
 
-    real, moved = conversations._completions_at_once, []
-
-    def merge_first(*given: object) -> int:
+    def merge_first(tables: DayTables, size: int, *names: str) -> int:
         if not moved:
             moved.append(True)
             compact_lake(Lake.open(lake.location))
-        return real(*given)  # type: ignore[arg-type]
+        return real(tables, size, *names)
 
-    monkeypatch.setattr(conversations, "_completions_at_once", merge_first)
+    monkeypatch.setattr(DayTables, "completions_within", merge_first)
     export_raw(Lake.open(lake.location), tmp_path / "after.jsonl")
     assert moved
     assert (tmp_path / "after.jsonl").read_bytes() == (tmp_path / "before.jsonl").read_bytes()
@@ -255,17 +256,15 @@ def test_an_export_whose_files_are_gone_says_to_run_it_again(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Merged and vacuumed while it read: that is not damage, and the file is not written."""
-    from chatlake.exports import conversations
+    real = DayTables.turn_to
 
-    real = conversations._files_of_the_day
-
-    def vacuum_first(*given: object) -> object:
+    def vacuum_first(tables: DayTables, partitions: Iterable[Partition]) -> None:
         other = Lake.open(lake.location)
         compact_lake(other)
         vacuum_lake(other, timedelta(0))
-        return real(*given)  # type: ignore[arg-type]
+        real(tables, partitions)
 
-    monkeypatch.setattr(conversations, "_files_of_the_day", vacuum_first)
+    monkeypatch.setattr(DayTables, "turn_to", vacuum_first)
     with pytest.raises(ChatlakeError, match="merged") as caught:
         export_raw(Lake.open(lake.location), tmp_path / "out.jsonl")
     assert caught.value.exit_code == 1
