@@ -37,7 +37,7 @@ from supply.licences import licence_of
 from supply.lock import Locked, read_lock
 
 ROOT = Path(__file__).resolve().parents[1]
-EXTRAS = ("s3", "dask")
+EXTRAS = ("s3", "dask", "redact")
 """The optional parts of chatlake that the runtime lock has."""
 
 
