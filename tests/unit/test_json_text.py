@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import msgspec
 import pytest
 
+from chatlake.errors import InvalidResponseError
 from chatlake.model.json_text import (
     SentObject,
+    quoted_start,
     read_sent,
     replace_lone_surrogates,
     spell_out_lone_surrogates,
 )
+from chatlake.model.objects import read_completion
+from chatlake.model.pages import read_completion_page, read_message_page
 
 PAIR = rb"\ud83d\ude00"
 
@@ -104,3 +109,31 @@ def test_ordinary_numbers_need_no_taming() -> None:
     """The same object comes back, so that the usual case costs nothing."""
     sent = read_sent(b'{"a": [1, -0.0, 12345678901234567890, 1e-400, 1e308]}')
     assert sent.with_tame_numbers() is sent
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"content": "secret', b'  [{"text": "secret"}', b'\xef\xbb\xbf{"a": "secret']
+)
+def test_an_error_quotes_nothing_of_an_object(body: bytes) -> None:
+    """What begins like an object may hold somebody's words: errors stay in the lake."""
+    assert quoted_start(body) == ""
+
+
+@pytest.mark.parametrize("read", [read_completion, read_completion_page, read_message_page])
+def test_what_cannot_be_read_is_not_quoted(read: Callable[[bytes], object]) -> None:
+    """A completion, a list, messages: the error says why, without the text."""
+    for body in (
+        b'{"id": 1, "content": "secret',
+        b'{"data": [{"content": "secret"}, 7]}',
+        b"[1, 2",
+    ):
+        with pytest.raises(InvalidResponseError) as caught:
+            read(body)
+        assert "secret" not in caught.value.message
+
+
+def test_the_page_of_a_proxy_is_quoted() -> None:
+    """It explains itself, and is cut off."""
+    assert (
+        quoted_start(b"<html>Bad gateway" + b"x" * 200) == f": {'<html>Bad gateway' + 'x' * 63!r}"
+    )

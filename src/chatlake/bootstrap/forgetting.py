@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,11 +15,10 @@ from chatlake.config.durations import format_duration
 from chatlake.errors import CommitConflictError, LakeUnwritableError, NotInLakeError
 from chatlake.exports.selection import reading, selected
 from chatlake.lake.catalog.views import quoted
-from chatlake.lake.copying import RECEIPTS
 from chatlake.lake.forgetting import forget, forget_days, left_to_erase
 from chatlake.lake.lake import Lake
 from chatlake.lake.manifests import read_head
-from chatlake.model.forgotten import Forgetting
+from chatlake.model.forgotten import RECEIPTS, Forgetting
 from chatlake.model.partitions import Partition
 
 _ATTEMPTS = 3
@@ -92,14 +91,9 @@ def forget_choice(lake: Lake, choice: Choice, *, reason: str) -> ForgetReport | 
     """
     run_id = new_run_id()
     with lake.lock(run_id), sparing_memory():
-        for left in reversed(range(_ATTEMPTS)):
-            try:
-                receipt = forget(lake, select(lake, choice), run_id=run_id, reason=reason)
-                break
-            except CommitConflictError:  # a run that lost its lock
-                if not left:
-                    raise
-                lake.refresh()
+        receipt = _despite_conflicts(
+            lake, lambda: forget(lake, select(lake, choice), run_id=run_id, reason=reason)
+        )
     return None if receipt is None else _finished(lake, receipt)
 
 
@@ -117,15 +111,22 @@ def forget_expired(lake: Lake, keep: timedelta) -> ForgetReport | None:
     run_id, before = new_run_id(), keep_after(keep)
     reason = f"older than keep: {format_duration(keep)}"
     with lake.lock(run_id):
-        for left in reversed(range(_ATTEMPTS)):
-            try:
-                receipt = forget_days(lake, before, run_id=run_id, reason=reason)
-                break
-            except CommitConflictError:  # a run that lost its lock
-                if not left:
-                    raise
-                lake.refresh()
+        receipt = _despite_conflicts(
+            lake, lambda: forget_days(lake, before, run_id=run_id, reason=reason)
+        )
     return None if receipt is None else _finished(lake, receipt)
+
+
+def _despite_conflicts(lake: Lake, work: Callable[[], Forgetting | None]) -> Forgetting | None:
+    """Do it again where a run that has lost its lock committed first."""
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            return work()
+        except CommitConflictError:
+            if not left:
+                raise
+            lake.refresh()
+    raise AssertionError("unreachable")
 
 
 def write_receipts(lake: Lake) -> None:

@@ -26,13 +26,13 @@ from chatlake.errors import LakeDamagedError, LakeError
 from chatlake.lake import manifests
 from chatlake.lake.files.replaced import open_listed, replaced_path
 from chatlake.lake.lake import Lake
+from chatlake.model.forgotten import RECEIPTS
 from chatlake.model.manifest import CHECKPOINT_EVERY, PartFile
 from chatlake.storage.interface import Storage
 
 Progress = Callable[[int, int], None]
 """Told the bytes that were copied, and how many there are to copy."""
 
-RECEIPTS: Final = "receipts"
 _CHUNK: Final = 1 << 20
 _ATTEMPTS: Final = 5
 

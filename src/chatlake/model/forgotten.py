@@ -13,6 +13,8 @@ from collections.abc import Iterable
 
 import msgspec
 
+RECEIPTS = "receipts"
+"""The folder of a lake that holds its receipts, for people; the manifests hold them too."""
 _HASH_BYTES = 16
 
 

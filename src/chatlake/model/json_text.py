@@ -79,6 +79,18 @@ def read_sent(body: bytes) -> SentObject:
     return SentObject(text, replace_lone_surrogates(text))
 
 
+def quoted_start(body: bytes) -> str:
+    """Return how a response begins, to be put behind an error; nothing of a JSON object or array.
+
+    The page of a proxy explains itself. What begins like an object may hold somebody's words, and
+    an error is kept in the lake as a gap: nobody could erase them there.
+    """
+    text = body.removeprefix(BOM_UTF8).lstrip()
+    if text[:1] in (b"{", b"["):
+        return ""
+    return f": {text[:80].decode('utf-8', 'replace')!r}"
+
+
 def replace_lone_surrogates(text: bytes) -> bytes:
     r"""Replace each lone surrogate escape by `\ufffd`: the length stays, offsets stay valid."""
     return _rewrite(text, rb"\ufffd")

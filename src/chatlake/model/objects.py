@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from chatlake.errors import InvalidResponseError
-from chatlake.model.json_text import SentObject, read_sent
+from chatlake.model.json_text import SentObject, quoted_start, read_sent
 from chatlake.model.moments import seconds_of
 from chatlake.model.redaction.rules import NO_COUNTS, Counts, Redaction
 
@@ -222,7 +222,6 @@ def require_utf8(sent: SentObject, what: str) -> SentObject:
 
 def unreadable(what: str, sent: SentObject, error: Exception) -> InvalidResponseError:
     """Return the error to raise if `what` (an object with its article) cannot be read."""
-    start = sent.text[:80].decode("utf-8", "replace")
     return InvalidResponseError(
-        f"the service answered {what} that cannot be read ({error}): {start!r}"
+        f"the service answered {what} that cannot be read ({error}){quoted_start(sent.text)}"
     )

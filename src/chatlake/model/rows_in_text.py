@@ -11,6 +11,7 @@ import re
 
 from chatlake.errors import InvalidResponseError
 from chatlake.model.json_marks import CLOSE, OPEN, marks_of
+from chatlake.model.json_text import quoted_start
 
 _PLAIN_STRING = re.compile(rb'"([!#-\[\]-~]{1,200})"')
 _MOST_MARKS = 5_000_000  # in a page: some seconds of work
@@ -43,9 +44,7 @@ def split_rows(body: bytes) -> tuple[list[bytes], bytes]:
             key = last_string
         is_whole = depth == 0 and token in CLOSE
     if data_end < 0 or not is_whole:
-        raise InvalidResponseError(
-            f"the response is not a list: {body[:80].decode('utf-8', 'replace')!r}"
-        )
+        raise InvalidResponseError(f"the response is not a list{quoted_start(body)}")
     return rows, body[:data_start] + body[data_end:]
 
 
