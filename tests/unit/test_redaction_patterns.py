@@ -92,7 +92,10 @@ def test_what_stays(name: str, text: str) -> None:
      "SG.a", "-----BEGIN PRIVATE KEY-----", "4111 ", "@a.", "0" * 40 + "x", "+49" + "1" * 30 + "x"],
 )  # fmt: skip
 def test_no_text_keeps_a_pattern_busy(name: str, piece: str) -> None:
-    """Twice the text takes about twice the time: a stranger's text cannot stop a backup."""
+    """Four times the text takes about four times the time, and not sixteen times.
+
+    So a stranger's text cannot stop a backup. How fast the machine is does not matter.
+    """
 
     def seconds(size: int) -> float:
         text = piece * (size // len(piece)) + "!"
@@ -100,14 +103,12 @@ def test_no_text_keeps_a_pattern_busy(name: str, piece: str) -> None:
         list(READY[name].find(text))
         return time.thread_time() - began
 
-    assert seconds(100_000) < 1.5
+    assert seconds(100_000) < 9 * seconds(25_000) + 0.2
 
 
 def test_an_own_expression_does_not_backtrack() -> None:
     """What takes Python's engine years takes RE2 no time."""
-    began = time.thread_time()
     assert list(own_pattern("x", "(a+)+$").find("a" * 100_000 + "!")) == []
-    assert time.thread_time() - began < 2
 
 
 @pytest.mark.parametrize(
