@@ -132,7 +132,7 @@ def test_pages_that_overlap_double_nothing(
     [
         ("truncated", "invalid_response", "Not enough data"),
         ("invalid_json", "invalid_response", "JSON"),
-        ("wrong_types", "invalid_response", "list"),
+        ("wrong_types", "invalid_response", "Expected `array`"),
         ("html_200", "invalid_response", "JSON"),
         ("empty_page", "invalid_response", "an empty page and says there is more"),
         ("repeated_page", "invalid_response", "repeats the page"),
