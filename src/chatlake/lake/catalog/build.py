@@ -11,36 +11,32 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import astuple
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 import duckdb
+import pyarrow as pa
 
 from chatlake import failpoints
 from chatlake.errors import LakeDamagedError, LakeError, LakeUnwritableError
-from chatlake.lake.catalog.descriptions import column_descriptions
 from chatlake.lake.catalog.duckdb_files import let_read, raised_while_reading
 from chatlake.lake.catalog.ledger import ledger_tables, prices_table
 from chatlake.lake.catalog.opening import CATALOG, SETTINGS, CatalogStamp, empty_path
-from chatlake.lake.catalog.views import (
-    VIEWS,
-    fill_in,
-    quoted,
-    reader,
-    view_description,
-    view_sql,
-)
+from chatlake.lake.catalog.views import reader
+from chatlake.lake.catalog.writing import Templates, write_catalog
 from chatlake.lake.files.losses import Losses
 from chatlake.lake.files.parts import empty_file
-from chatlake.lake.files.schema import SCHEMAS
+from chatlake.lake.files.schema import COUNT, SCHEMAS, TEXT
 from chatlake.model.manifest import LakeState
 from chatlake.model.prices import Price
 from chatlake.storage.file_errors import too_many_open
 from chatlake.storage.interface import Storage
 
-# The oldest storage version that DuckDB still writes: every DuckDB since 1.0 opens it.
-_STORAGE_VERSION: Final = "v1.0.0"
+_TEMPLATES: Final = Templates()
+_STAMP: Final[dict[str, pa.DataType]] = {
+    "location": TEXT, "number": COUNT, "format": pa.int32(), "chatlake": TEXT, "prices": TEXT,
+}  # fmt: skip
 _NO_LOSSES: Final = Losses()
 
 
@@ -96,38 +92,17 @@ def _build(
     readers: dict[str, str],
     prices: Sequence[Price],
 ) -> None:
-    stamp = CatalogStamp.of(storage, state.number, prices)
     empties = {empty_path(table): empty_file(table) for table in SCHEMAS}
+    template = _TEMPLATES.next()
     with closing(duckdb.connect(config=dict(SETTINGS))) as connection:
         let_read(connection, storage, empties)
-        run = connection.execute
-        run(f"ATTACH {quoted(path)} AS lake (STORAGE_VERSION '{_STORAGE_VERSION}')")
-        run("USE lake")
-        run("BEGIN")
-        run("CREATE SCHEMA ledger")
-        run(
-            "CREATE TABLE ledger.lake "
-            "(location VARCHAR, number BIGINT, format INTEGER, chatlake VARCHAR, prices VARCHAR)"
-        )
-        run("INSERT INTO ledger.lake VALUES (?, ?, ?, ?, ?)", astuple(stamp))
-        tables = {**ledger_tables(state), "prices": prices_table(prices)}
-        for name, rows in tables.items():
-            connection.register("ledger_rows", rows)
-            run(f"CREATE TABLE ledger.{name} AS FROM ledger_rows")
-            connection.unregister("ledger_rows")
-        for view in VIEWS:
-            run(fill_in(view_sql(view), readers))
-            run(f"COMMENT ON VIEW {view} IS {quoted(view_description(view))}")
-        columns = run(
-            "SELECT table_name, column_name FROM duckdb_columns() "
-            "WHERE database_name = 'lake' AND schema_name = 'main'"
-        ).fetchall()
-        for view, column in columns:
-            text = column_descriptions(view)[column]
-            run(f'COMMENT ON COLUMN {view}."{column}" IS {quoted(text)}')
-        run("COMMIT")
-        run("USE memory")
-        run("DETACH lake")
+        stamp = asdict(CatalogStamp.of(storage, state.number, prices))
+        tables = {
+            "lake": pa.Table.from_pylist([stamp], schema=pa.schema(_STAMP)),
+            **ledger_tables(state),
+            "prices": prices_table(prices),
+        }
+        write_catalog(connection, path, readers, tables, template)
 
 
 def _url(storage: Storage, path: str) -> str:

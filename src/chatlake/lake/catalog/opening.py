@@ -5,12 +5,14 @@ Without Arrow, so that a question to the views starts quickly.
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Final, Self
 
 import duckdb
@@ -95,12 +97,50 @@ def _attachable(path: str) -> Iterator[str]:
         yield str(link / Path(path).name)
 
 
+class _Attaching:
+    """A database in memory that this process keeps, to attach catalogues to for a moment.
+
+    To start one takes five times as long as to read a few rows of a catalogue in it. It has no
+    threads of its own. A process that was forked starts another.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._base: duckdb.DuckDBPyConnection | None = None
+        self._of_parent: duckdb.DuckDBPyConnection | None = None
+
+    @contextmanager
+    def attached(self, path: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a connection to the catalogue at `path`; raises duckdb.Error, OSError."""
+        with self._lock:
+            if self._base is None:
+                self._base = duckdb.connect(config={**SETTINGS, "threads": "1"})
+            try:
+                with closing(self._base.cursor()) as connection, _attachable(path) as name:
+                    connection.execute(f"ATTACH {quoted(name)} AS lake (READ_ONLY)")
+                    connection.execute("USE lake")
+                    yield connection
+                self._base.execute("DETACH lake")
+            except BaseException:  # a corrupt catalogue may spoil the database
+                self._base = None
+                raise
+
+    def begin_in_child(self) -> None:
+        """Leave the parent's database alone: a thread that is not here may have held its locks."""
+        self._lock = Lock()
+        self._of_parent, self._base = self._base, None
+
+
+_ATTACHING: Final = _Attaching()
+os.register_at_fork(after_in_child=_ATTACHING.begin_in_child)
+
+
 def read_stamp(path: str) -> CatalogStamp | None:
     """Return what the catalogue at `path` was built for; None if it is missing or corrupt."""
     try:
         if not Path(path).is_file():
             return None
-        with closing(connect(path)) as connection:
+        with _ATTACHING.attached(path) as connection:
             return CatalogStamp.read(connection)
     except (OSError, duckdb.Error):
         return None
@@ -111,7 +151,7 @@ def read_prices(path: str) -> tuple[Price, ...]:
     try:
         if not Path(path).is_file():
             return ()
-        with closing(connect(path)) as connection:
+        with _ATTACHING.attached(path) as connection:
             rows = connection.execute(
                 "SELECT model, valid_from, input, cached_input, output FROM ledger.prices"
             ).fetchall()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Final
 
@@ -17,9 +18,15 @@ VIEWS: Final = (
 _PLACEHOLDER: Final = re.compile(r"\{\{(\w+)\}\}")
 
 
+@cache
 def view_sql(view: str) -> str:
     """Return the statement that creates a view, with `{{table}}` where its files are read."""
     return files(__package__).joinpath(f"sql/{view}.sql").read_text(encoding="utf-8")
+
+
+def names_files(view: str) -> bool:
+    """Say whether a view names the files of a table itself, and not only other views."""
+    return _PLACEHOLDER.search(view_sql(view)) is not None
 
 
 def view_description(view: str) -> str:

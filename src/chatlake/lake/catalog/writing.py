@@ -1,0 +1,127 @@
+"""The statements that make a catalogue, and a template that spares a process most of them.
+
+Nine tenths of the work are the views and a comment for each of their columns. Few views name files;
+the others are the same in every lake. So a process that builds catalogues again and again copies a
+template, a catalogue of an empty lake, and creates in the copy only the views that name files. The
+template holds nothing of any lake: what a lake forgets cannot survive in it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from chatlake.lake.catalog.descriptions import column_descriptions
+from chatlake.lake.catalog.ledger import LEDGER, prices_table
+from chatlake.lake.catalog.opening import CATALOG, SETTINGS, empty_path
+from chatlake.lake.catalog.views import (
+    VIEWS,
+    fill_in,
+    names_files,
+    quoted,
+    reader,
+    view_description,
+    view_sql,
+)
+from chatlake.lake.files.parts import empty_file
+from chatlake.lake.files.schema import SCHEMAS
+
+# The oldest storage version that DuckDB still writes: every DuckDB since 1.0 opens it.
+_STORAGE_VERSION: Final = "v1.0.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """The bytes of a catalogue of an empty lake, and the columns of its views that name files."""
+
+    data: bytes
+    columns: tuple[tuple[str, str], ...]
+
+
+class Templates:
+    """Makes the template when a process builds its second catalogue: for one it does not pay."""
+
+    def __init__(self) -> None:
+        """No catalogue has been built yet."""
+        self._is_second = False
+        self._template: Template | None = None
+
+    def next(self) -> Template | None:
+        """Return the template for the next catalogue; None for the first."""
+        if self._is_second and self._template is None:
+            self._template = _make_template()
+        self._is_second = True
+        return self._template
+
+
+def write_catalog(
+    connection: duckdb.DuckDBPyConnection,
+    path: str,
+    readers: Mapping[str, str],
+    tables: Mapping[str, pa.Table],
+    template: Template | None = None,
+) -> tuple[tuple[str, str], ...]:
+    """Write a catalogue to `path` and return the columns of its views, each with its view.
+
+    `readers`: the expression that reads each table's files; `tables`: the ledger, by name. With a
+    `template` only the columns of the views that name files are returned. Raises duckdb.Error.
+    """
+    if template:
+        Path(path).write_bytes(template.data)
+    run = connection.execute
+    run(f"ATTACH {quoted(path)} AS lake (STORAGE_VERSION '{_STORAGE_VERSION}')")
+    run("USE lake")
+    run("BEGIN")
+    run("CREATE SCHEMA IF NOT EXISTS ledger")
+    for name, rows in tables.items():
+        connection.register("ledger_rows", rows)
+        run(f"CREATE OR REPLACE TABLE ledger.{name} AS FROM ledger_rows")
+        connection.unregister("ledger_rows")
+    for view in filter(names_files, VIEWS) if template else VIEWS:
+        run(f"DROP VIEW IF EXISTS {view}")
+        run(fill_in(view_sql(view), readers))
+        run(f"COMMENT ON VIEW {view} IS {quoted(view_description(view))}")
+    columns = template.columns if template else _columns(connection)
+    for view, column in columns:
+        text = column_descriptions(view)[column]
+        run(f'COMMENT ON COLUMN {view}."{column}" IS {quoted(text)}')
+    run("COMMIT")
+    run("USE memory")
+    run("DETACH lake")
+    return columns
+
+
+def _columns(connection: duckdb.DuckDBPyConnection) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        connection.execute(
+            "SELECT table_name, column_name FROM duckdb_columns() "
+            "WHERE database_name = 'lake' AND schema_name = 'main'"
+        ).fetchall()
+    )
+
+
+def _make_template() -> Template:
+    ledger = {name: schema.empty_table() for name, schema in LEDGER.items()}
+    with (
+        tempfile.TemporaryDirectory(prefix="chatlake-") as folder,
+        closing(duckdb.connect(config=dict(SETTINGS))) as connection,
+    ):
+        readers = {}
+        for table in SCHEMAS:
+            empty = Path(folder, empty_path(table))
+            empty.parent.mkdir(parents=True)
+            empty.write_bytes(empty_file(table))
+            readers[table] = reader([str(empty)])
+        path = Path(folder, CATALOG)
+        columns = write_catalog(
+            connection, str(path), readers, {**ledger, "prices": prices_table(())}
+        )
+        data = path.read_bytes()
+    return Template(data, tuple(each for each in columns if names_files(each[0])))
