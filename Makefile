@@ -13,7 +13,7 @@ OTHER_DUCKDB := $(VENV)/duckdb-1.5
 READERS := $(VENV)/readers
 SBOM := $(VENV)/sbom
 AZURITE := $(VENV)/azurite
-JOBS ?= 4
+JOBS ?= 3
 LOG := $(VENV)/install.log
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

@@ -17,6 +17,7 @@ from chatlake.errors import LakeLockedError
 from chatlake.lake import Lake, manifests
 from chatlake.lake.files.parts import open_part
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest
+from tests.forked import killed
 from tests.lake_writer import commit
 
 # Where the manifest has its name the commit has happened; before, it has not.
@@ -83,9 +84,7 @@ def test_killed_at(prepared: Path, tmp_path: Path, name: str) -> None:
     """Readers see the commit whole or not at all; the next run goes on; leftovers can go."""
     place = Path(shutil.copytree(prepared, tmp_path / "lake"))
     Lake.open(place).ensure_catalog()
-    with writer(place, "new", CHATLAKE_FAILPOINT=f"{name}:kill") as process:
-        process.wait(timeout=60)
-    assert process.returncode == -signal.SIGKILL
+    killed(str(place), "new", at=name, environment=os.environ)
 
     happened = failpoints.NAMES.index(name) >= COMMITTED_FROM
     assert keys(Lake.open(place)) == whole("old", *(["new"] if happened else []))

@@ -12,7 +12,7 @@ from chatlake.config import Settings
 from chatlake.simulator import Faults, Running, Scenario, running
 from tests.support import NOW, backup, figures, part_files, rows, settings_for
 
-COUNT = 450
+COUNT = 230  # more than two pages
 
 
 @pytest.fixture
