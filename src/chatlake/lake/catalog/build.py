@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,13 @@ from chatlake import failpoints
 from chatlake.errors import LakeDamagedError, LakeError, LakeUnwritableError
 from chatlake.lake.catalog.duckdb_files import let_read, raised_while_reading
 from chatlake.lake.catalog.ledger import ledger_tables, prices_table
-from chatlake.lake.catalog.opening import CATALOG, SETTINGS, CatalogStamp, empty_path
+from chatlake.lake.catalog.opening import (
+    CATALOG,
+    SETTINGS,
+    CatalogStamp,
+    empty_path,
+    kept_connection,
+)
 from chatlake.lake.catalog.views import reader
 from chatlake.lake.catalog.writing import Templates, write_catalog
 from chatlake.lake.files.losses import Losses
@@ -94,7 +100,7 @@ def _build(
 ) -> None:
     empties = {empty_path(table): empty_file(table) for table in SCHEMAS}
     template = _TEMPLATES.next()
-    with closing(duckdb.connect(config=dict(SETTINGS))) as connection:
+    with _connection(storage) as connection:
         let_read(connection, storage, empties)
         stamp = asdict(CatalogStamp.of(storage, state.number, prices))
         tables = {
@@ -103,6 +109,13 @@ def _build(
             "prices": prices_table(prices),
         }
         write_catalog(connection, path, readers, tables, template)
+
+
+def _connection(storage: Storage) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+    """Give the connection to build in: one of its own where DuckDB needs us to read the files."""
+    if storage.local_path(CATALOG) is not None:
+        return kept_connection()
+    return closing(duckdb.connect(config=dict(SETTINGS)))
 
 
 def _url(storage: Storage, path: str) -> str:

@@ -9,7 +9,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -97,7 +97,7 @@ def _attachable(path: str) -> Iterator[str]:
         yield str(link / Path(path).name)
 
 
-class _Attaching:
+class _Kept:
     """A database in memory that this process keeps, to attach catalogues to for a moment.
 
     To start one takes five times as long as to read a few rows of a catalogue in it. It has no
@@ -110,17 +110,14 @@ class _Attaching:
         self._of_parent: duckdb.DuckDBPyConnection | None = None
 
     @contextmanager
-    def attached(self, path: str) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give a connection to the catalogue at `path`; raises duckdb.Error, OSError."""
+    def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a connection for one user at a time, who detaches what it attaches."""
         with self._lock:
             if self._base is None:
                 self._base = duckdb.connect(config={**SETTINGS, "threads": "1"})
             try:
-                with closing(self._base.cursor()) as connection, _attachable(path) as name:
-                    connection.execute(f"ATTACH {quoted(name)} AS lake (READ_ONLY)")
-                    connection.execute("USE lake")
+                with closing(self._base.cursor()) as connection:
                     yield connection
-                self._base.execute("DETACH lake")
             except BaseException:  # a corrupt catalogue may spoil the database
                 self._base = None
                 raise
@@ -131,8 +128,27 @@ class _Attaching:
         self._of_parent, self._base = self._base, None
 
 
-_ATTACHING: Final = _Attaching()
-os.register_at_fork(after_in_child=_ATTACHING.begin_in_child)
+_KEPT: Final = _Kept()
+os.register_at_fork(after_in_child=_KEPT.begin_in_child)
+
+
+def kept_connection() -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+    """Give a connection to a database in memory that this process keeps; others wait for it.
+
+    The block detaches what it attaches. It can read no files but those that DuckDB itself reads.
+    """
+    return _KEPT.connection()
+
+
+@contextmanager
+def _attached(path: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Give a connection to the catalogue at `path` for a moment; raises duckdb.Error, OSError."""
+    with kept_connection() as connection, _attachable(path) as name:
+        connection.execute(f"ATTACH {quoted(name)} AS lake (READ_ONLY)")
+        connection.execute("USE lake")
+        yield connection
+        connection.execute("USE memory")
+        connection.execute("DETACH lake")
 
 
 def read_stamp(path: str) -> CatalogStamp | None:
@@ -140,7 +156,7 @@ def read_stamp(path: str) -> CatalogStamp | None:
     try:
         if not Path(path).is_file():
             return None
-        with _ATTACHING.attached(path) as connection:
+        with _attached(path) as connection:
             return CatalogStamp.read(connection)
     except (OSError, duckdb.Error):
         return None
@@ -151,7 +167,7 @@ def read_prices(path: str) -> tuple[Price, ...]:
     try:
         if not Path(path).is_file():
             return ()
-        with _ATTACHING.attached(path) as connection:
+        with _attached(path) as connection:
             rows = connection.execute(
                 "SELECT model, valid_from, input, cached_input, output FROM ledger.prices"
             ).fetchall()

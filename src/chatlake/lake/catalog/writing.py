@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,7 +19,7 @@ import pyarrow as pa
 
 from chatlake.lake.catalog.descriptions import column_descriptions
 from chatlake.lake.catalog.ledger import LEDGER, prices_table
-from chatlake.lake.catalog.opening import CATALOG, SETTINGS, empty_path
+from chatlake.lake.catalog.opening import CATALOG, empty_path, kept_connection
 from chatlake.lake.catalog.views import (
     VIEWS,
     fill_in,
@@ -111,7 +110,7 @@ def _make_template() -> Template:
     ledger = {name: schema.empty_table() for name, schema in LEDGER.items()}
     with (
         tempfile.TemporaryDirectory(prefix="chatlake-") as folder,
-        closing(duckdb.connect(config=dict(SETTINGS))) as connection,
+        kept_connection() as connection,
     ):
         readers = {}
         for table in SCHEMAS:

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from itertools import chain
 from typing import Any, BinaryIO, Final, cast
 
@@ -104,6 +105,7 @@ def day_range(partition: Partition) -> tuple[datetime, datetime]:
     return start, start + timedelta(days=1, microseconds=-1)
 
 
+@cache
 def empty_file(table: str) -> bytes:
     """Return a Parquet file with the table's columns and no rows."""
     buffer = io.BytesIO()
