@@ -22,6 +22,8 @@ from tests.command_line import ended, environment, start
 from tests.support import NOW, rows, write_config
 
 PIPE_BYTES = 4096
+STARTING = ("Could not import runpy", "Failed to import the site module")
+"""Python's own words for a signal that came before it ran a program."""
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 both = pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
 
@@ -52,8 +54,8 @@ def test_a_signal_after(
     process.send_signal(number)
     done = ended(process, 30)
 
-    if done.code == 1 and "Could not import runpy" in done.err:
-        return  # Python's own words: on a busy machine it was still starting, and read no line of ours
+    if done.code == 1 and any(words in done.err for words in STARTING):
+        return  # on a busy machine Python was still starting, and read no line of ours
     if done.code == -signal.SIGABRT and "nanobind" in done.err:
         return  # it came inside DuckDB's own import, whose C++ cannot pass an exception on
     # 0: it had ended. Negative: the interpreter itself was still starting; a shell shows the same.
@@ -138,14 +140,12 @@ def test_a_signal_to_a_query_that_computes(
     assert ended(start(tmp_path, "backup")).code == 0
     process = start(tmp_path, *words)
     time.sleep(3)  # until the query runs
-    began = time.monotonic()
     process.send_signal(number)
     done = ended(process, 60)
 
-    assert done.code == CODES[number]
-    assert time.monotonic() - began < 9  # the process would be ended after ten seconds
-    assert "Traceback" not in done.err
-    assert len(done.err.splitlines()) <= 2
+    # A query that is not stopped is ended by an alarm, after ten seconds and without a word.
+    word = "interrupted" if number == signal.SIGINT else "terminated"
+    assert (done.code, done.err) == (CODES[number], f"error: {word}\n")
     assert {path.name for path in tmp_path.iterdir()} == {"chatlake.yaml", "lake"}
 
 
