@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,17 +39,6 @@ WITH_PREFECT = tuple(
 
 
 OTHER_CLOUDS = ("gs_lake", "az_lake", "gcs_server", "azure_server")
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
-    """Look for garbage neither meanwhile nor later in what was imported: there is hardly any."""
-    gc.disable()
-    try:
-        return (yield)
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -28,17 +28,23 @@ QUERY = "SELECT completion_id, message_id, raw::VARCHAR FROM messages ORDER BY A
 GONE = "forget-me-74312"
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    """A lake with small files and a checkpoint, beside a configuration."""
-    write_config(tmp_path, "http://127.0.0.1:1/v1")
-    lake = Lake.open(tmp_path / "lake", create=True)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a lake with small files and a checkpoint."""
+    lake = Lake.open(tmp_path_factory.mktemp("made") / "lake", create=True)
     with lake.lock():
         for key in "abc":
             commit(lake, key)
         while lake.state.number < CHECKPOINT_EVERY + 1:
             lake.commit(Manifest())
-    return lake
+    return Path(lake.location)
+
+
+@pytest.fixture
+def lake(made: Path, tmp_path: Path) -> Lake:
+    """A lake with small files and a checkpoint, beside a configuration."""
+    write_config(tmp_path, "http://127.0.0.1:1/v1")
+    return Lake.open(shutil.copytree(made, tmp_path / "lake"))
 
 
 @pytest.fixture

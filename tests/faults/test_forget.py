@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,17 +34,31 @@ POINTS = [
 SHOWN = "SELECT completion_id FROM messages ORDER BY ALL"
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    """A lake with the completion to forget in a listed file, a replaced one, and a killed run's."""
-    write_config(tmp_path, "http://127.0.0.1:1/v1")
-    lake = Lake.open(tmp_path / "lake", create=True)
+@pytest.fixture(scope="module")
+def merged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a lake with the completion to forget in a listed file and in a replaced one."""
+    lake = Lake.open(tmp_path_factory.mktemp("merged") / "lake", create=True)
     for key in (STAYS, GONE):
         with lake.lock():
             commit(lake, key)
     compact_lake(lake)
-    killed(lake.location, f"{GONE}-too", at="commit.started", environment=os.environ)
-    return Lake.open(lake.location)
+    return Path(lake.location)
+
+
+@pytest.fixture(scope="module")
+def made(merged: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make such a lake with files of a killed run, too."""
+    place = tmp_path_factory.mktemp("made") / "lake"
+    shutil.copytree(merged, place)
+    killed(str(place), f"{GONE}-too", at="commit.started", environment=os.environ)
+    return place
+
+
+@pytest.fixture
+def lake(made: Path, tmp_path: Path) -> Lake:
+    """A lake with the completion to forget in a listed file, a replaced one, and a killed run's."""
+    write_config(tmp_path, "http://127.0.0.1:1/v1")
+    return Lake.open(shutil.copytree(made, tmp_path / "lake"))
 
 
 def shown(lake: Lake) -> list[tuple[Any, ...]]:
@@ -67,13 +82,9 @@ def test_nothing_is_left_in_any_file(lake: Lake) -> None:
 
 @pytest.mark.sample(4)
 @pytest.mark.parametrize("point", POINTS)
-def test_killed_at(tmp_path: Path, point: str) -> None:
+def test_killed_at(merged: Path, tmp_path: Path, point: str) -> None:
     """Before the commit nothing has changed; after it the next writer ends what was begun."""
-    lake = Lake.open(tmp_path / "lake", create=True)
-    for key in (STAYS, GONE):
-        with lake.lock():
-            commit(lake, key)
-    compact_lake(lake)
+    lake = Lake.open(shutil.copytree(merged, tmp_path / "lake"))
     before = shown(lake)
     killed(lake.location, "--forget", GONE, at=point, environment=os.environ)
 
@@ -228,14 +239,11 @@ def test_by_metadata_and_by_condition(
         ("--where", "true"),  # without --yes, and nobody to ask
     ],
 )
-def test_what_is_refused(
-    account: tuple[Running, Settings], chatlake: CommandLine, words: tuple[str, ...]
-) -> None:
+def test_what_is_refused(lake: Lake, chatlake: CommandLine, words: tuple[str, ...]) -> None:
     """Exit code 2, and nothing is changed."""
-    _, settings = account
-    number = open_lake(settings).state.number
+    number = lake.state.number
     assert chatlake("forget", *words).code == 2
-    assert open_lake(settings).state.number == number
+    assert Lake.open(lake.location).state.number == number
 
 
 def test_a_catalogue_that_was_open_before(

@@ -29,9 +29,9 @@ from tests.flows.prefect_server import COUNT, Prefect  # noqa: E402
 from tests.support import KEY, KEY_VARIABLE, NOW, write_config  # noqa: E402
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def prefect_server() -> Iterator[Prefect]:
-    """Run Prefect's own test server: half a minute to start, so one for all."""
+    """Run Prefect's own test server: slow to start, so one for all, and never idle, so no longer."""
     from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL
     from prefect.testing.utilities import prefect_test_harness
 

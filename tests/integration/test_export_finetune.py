@@ -28,7 +28,7 @@ ALL = LineRules(keep=frozenset({"length", "content_filter", "refusal", "empty"})
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Make a lake of some hundred completions of both kinds."""
-    return mixed_lake(tmp_path_factory.mktemp("mixed"), readers=300, plain=150)
+    return mixed_lake(tmp_path_factory.mktemp("mixed"), readers=150, plain=75)
 
 
 OPTIONS = {
@@ -48,7 +48,7 @@ OPTIONS = {
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_mixed_completions(mixed: Lake, tmp_path: Path, options: TrainingOptions) -> None:
     """Selected is written plus skipped, the checker finds nothing, and twice the same bytes."""
-    check_export(mixed, tmp_path, options, 450)
+    check_export(mixed, tmp_path, options, 225)
 
 
 @pytest.mark.slow

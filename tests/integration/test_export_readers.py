@@ -31,7 +31,7 @@ Ask = Callable[..., Any]
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Make a lake of some hundred mixed completions."""
-    return mixed_lake(tmp_path_factory.mktemp("lake"), readers=700, plain=300)
+    return mixed_lake(tmp_path_factory.mktemp("lake"), readers=450, plain=200)
 
 
 @pytest.fixture

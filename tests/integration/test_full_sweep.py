@@ -11,7 +11,7 @@ from chatlake.config import Settings
 from chatlake.simulator import Faults, Running, Scenario, running
 from tests.support import NOW, backup, figures, rows, settings_for
 
-COUNT = 260
+COUNT = 130  # two pages
 FAST = {"max_attempts": 2}
 DELETED = "SELECT completion_id FROM completions WHERE deleted_at IS NOT NULL"
 
@@ -39,7 +39,7 @@ def test_two_sweeps_that_both_miss_it_mark_a_completion_deleted(
 ) -> None:
     """After one sweep nothing is marked, after the second it is, and it stays readable."""
     backup(settings)
-    gone = {server.ids()[3], server.ids()[150]}
+    gone = {server.ids()[3], server.ids()[110]}
     for completion_id in gone:
         server.delete(completion_id)
 

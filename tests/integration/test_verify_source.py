@@ -18,8 +18,8 @@ from tests.support import KEY, KEY_VARIABLE, NOW, backup, settings_for
 
 @pytest.fixture
 def server() -> Iterator[Running]:
-    """Run an account of sixty completions."""
-    with running(Scenario(completions=60, seed=11, days=3, now=NOW, image_share=0.2)) as server:
+    """Run an account of forty completions."""
+    with running(Scenario(completions=40, seed=11, days=3, now=NOW, image_share=0.2)) as server:
         yield server
 
 
@@ -46,10 +46,10 @@ def compared(chatlake: CommandLine, *more: str) -> tuple[int, dict[str, Any]]:
 
 def test_a_source_that_is_all_there(chatlake_there: CommandLine) -> None:
     """Everything agrees, and the whole sample is equal by value."""
-    code, source = compared(chatlake_there, "--sample", "60", "--seed", "1")
+    code, source = compared(chatlake_there, "--sample", "40", "--seed", "1")
 
     assert code == 0
-    assert (source["listed"], source["agreeing"], len(source["sampled"])) == (60, 60, 60)
+    assert (source["listed"], source["agreeing"], len(source["sampled"])) == (40, 40, 40)
     ids = ("missing", "incomplete", "changed", "newer", "extra", "different", "kept", "unfetched")
     assert [source[name] for name in ids] == [[]] * len(ids)
 
@@ -71,7 +71,7 @@ def test_a_source_that_was_changed_since(
     assert set(source["changed"]) == {ids[5], ids[30]}
     assert source["extra"] == [ids[7]]
     assert set(source["newer"] + source["missing"]) == new
-    assert source["agreeing"] == 57
+    assert source["agreeing"] == 37
     assert source["different"] == []
 
 
@@ -118,11 +118,11 @@ def test_a_message_that_was_changed_behind_chatlake_s_back(
     link_again(Path(lake.location))
     assert chatlake_there("verify").code == 0
 
-    code, source = compared(chatlake_there, "--sample", "60")
+    code, source = compared(chatlake_there, "--sample", "40")
 
     assert code == 7
     assert source["different"] == forged
-    done = chatlake_there("verify", "--against-api", "--sample", "60")
+    done = chatlake_there("verify", "--against-api", "--sample", "40")
     assert forged[0] in done.out
     assert "differ from what the source sends" in done.err
 

@@ -14,7 +14,6 @@ from chatlake.bootstrap.sparing_memory import sparing_memory
 
 def test_garbage_is_collected_less_often_and_then_as_before() -> None:
     """The thresholds of the process are its own again, also when the run fails."""
-    gc.unfreeze()  # what the tests froze
     before, frozen = gc.get_threshold(), gc.get_freeze_count()
     with pytest.raises(RuntimeError), sparing_memory():  # noqa: PT012
         assert gc.isenabled()
