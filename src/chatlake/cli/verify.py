@@ -17,8 +17,8 @@ from chatlake.cli.streams import after_the_work
 if TYPE_CHECKING:
     from chatlake.config import Settings
     from chatlake.errors import ChatlakeError, LakeError
+    from chatlake.verify.differences import Comparison
     from chatlake.verify.findings import VerifyReport
-    from chatlake.verify.source import Comparison
 
 EXAMPLES = examples(
     "chatlake verify",
