@@ -28,7 +28,7 @@ def parse_duration(text: str) -> timedelta:
     Raises ValueError, with what is expected, for anything else: a number without a unit, a
     unit twice or out of order, a fraction, a sign, a space.
     """
-    if re.fullmatch(r"[0-9]+", text, re.ASCII):
+    if re.fullmatch(r"[0-9]{1,12}", text, re.ASCII):
         raise ValueError(f"expected {EXPECTED}; a number needs a unit: write {text}s or {text}h")
     found = _SHAPE.fullmatch(text)
     if found is None:

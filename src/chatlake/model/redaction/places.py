@@ -19,6 +19,7 @@ _OF_COMPLETIONS: Final = (*_ENVELOPE, "seed", "usage")
 NEEDED: Final = frozenset({"id", "object", "created"})
 """What no rule may change, of a completion or a message."""
 _MESSAGES: Final = "messages"
+DEEPEST_PATH: Final = 50
 
 
 class FieldPlace:
@@ -96,6 +97,8 @@ def steps_of(path: str) -> Sequence[str]:
     steps = [first, *([rest] if first == "metadata" and rest else rest.split(".") if rest else [])]
     if not all(step.strip() for step in steps) or path.endswith("."):
         raise ValueError("expected keys with dots between them, such as metadata.email")
+    if len(steps) > DEEPEST_PATH:
+        raise ValueError(f"expected at most {DEEPEST_PATH} keys with dots between them")
     if steps == [_MESSAGES]:
         raise ValueError("expected a field of messages, such as messages.name or messages.content")
     if first == "*":
