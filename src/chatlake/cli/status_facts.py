@@ -84,7 +84,8 @@ class StatusFacts:
     """The whole lake; `runs` newest first, `holder` writes to it now, `now` is UTC.
 
     `unlisted_files`, `unlisted_bytes`: files in the lake that no manifest lists; None if not
-    counted. `replaced_files`, `replaced_bytes`: those of them in `replaced/`. `fingerprint`: of the
+    counted. `replaced_files`, `replaced_bytes`: those of them in `replaced/`. `fingerprint`,
+    `head_sha256`: of the
     newest commit, None for a lake without one. `forgotten`: completions erased by request.
     `verification`: what `chatlake verify` recorded, None if it never ran.
     """
@@ -99,6 +100,7 @@ class StatusFacts:
     replaced_files: int | None = None
     replaced_bytes: int | None = None
     fingerprint: str | None = None
+    head_sha256: str | None = None
     forgotten: int = 0
     verification: LastVerified | None = None
 

@@ -25,6 +25,7 @@ def status_document(
         "lake": location,
         "commit": facts.commit,
         "fingerprint": facts.fingerprint,
+        "head_sha256": facts.head_sha256,
         "complete": all(not source.gaps for source in facts.sources),
         "unlisted": {"files": facts.unlisted_files, "bytes": facts.unlisted_bytes},
         "replaced": {"files": facts.replaced_files, "bytes": facts.replaced_bytes},

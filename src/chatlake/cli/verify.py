@@ -195,6 +195,7 @@ def _document(report: VerifyReport, error: ChatlakeError | None) -> dict[str, An
         "manifests": report.manifests,
         "commit": None if report.head is None else report.head.number,
         "fingerprint": None if report.head is None else report.head.fingerprint,
+        "head_sha256": None if report.head is None else report.head.sha256,
         "expected": _expected(report),
         "findings": [
             {
