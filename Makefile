@@ -87,6 +87,11 @@ $(SBOM)/.ready: $(READY) supply/sbom.lock
 	@$(BIN)/pip --python $(SBOM)/bin/python install --quiet --no-deps --require-hashes -r supply/sbom.lock >>$(LOG) 2>&1 || { tail -n 20 $(LOG); exit 1; }
 	@touch $@
 
+ALL_READY := $(OTHER_DUCKDB)/.ready $(VENV)/.ray-tried $(VENV)/.clouds-ready $(AZURITE)/.ready $(READERS)/.tried $(SPECIFICATION)/.tried $(SBOM)/.ready
+
+.PHONY: setup-all
+setup-all: $(ALL_READY) ## install also what only the slow tests need; quicker with -j 2
+
 # Compiled modules are kept, whatever the environment says: without them each process compiles chatlake
 # and its tests again, which takes longer than many a test.
 PYTEST = PYTHONDONTWRITEBYTECODE= CHATLAKE_READERS_PYTHON=$(abspath $(READERS))/bin/python CHATLAKE_SPECIFICATION_PYTHON=$(abspath $(SPECIFICATION))/bin/python CHATLAKE_SBOM_PYTHON=$(abspath $(SBOM))/bin/python CHATLAKE_OTHER_DUCKDB_PYTHON=$(abspath $(OTHER_DUCKDB))/bin/python $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
@@ -96,7 +101,7 @@ test: $(OTHER_DUCKDB)/.ready ## run the tests, except those marked slow; TESTS=F
 	@$(PYTEST) $(if $(TESTS),$(TESTS),-m "not slow")
 
 .PHONY: test-slow
-test-slow: $(OTHER_DUCKDB)/.ready $(VENV)/.ray-tried $(VENV)/.clouds-ready $(AZURITE)/.ready $(READERS)/.tried $(SPECIFICATION)/.tried $(SBOM)/.ready ## run those marked slow: Prefect, clouds, clusters, readers of exports, long rows of nights
+test-slow: $(ALL_READY) ## run those marked slow: Prefect, clouds, clusters, readers of exports, long rows of nights
 	@HYPOTHESIS_PROFILE=deep $(PYTEST) -m "slow or hypothesis"
 
 .PHONY: test-all
