@@ -85,9 +85,9 @@ class StatusFacts:
 
     `unlisted_files`, `unlisted_bytes`: files in the lake that no manifest lists; None if not
     counted. `replaced_files`, `replaced_bytes`: those of them in `replaced/`. `fingerprint`,
-    `head_sha256`: of the
-    newest commit, None for a lake without one. `forgotten`: completions erased by request.
-    `verification`: what `chatlake verify` recorded, None if it never ran.
+    `head_sha256`: of the newest commit, None for a lake without one. `forgotten`: completions that
+    were erased, by `forget` or `keep`. `verification`: what `chatlake verify` recorded, None if it
+    never ran.
     """
 
     commit: int
@@ -146,7 +146,7 @@ def gather(
     runs = [_as_seen_now(run, holder) for run in reversed(state.runs.values())]
     sources = [_source(name, configured.get(name), state, runs, Dates(now, read)) for name in names]
     facts = StatusFacts(state.number, sources, runs, holder, now)
-    facts.forgotten = sum(receipt.completions for receipt in state.forgotten.receipts)
+    facts.forgotten = state.forgotten.erased_count
     return facts
 
 

@@ -29,6 +29,7 @@ def status_document(
         "complete": all(not source.gaps for source in facts.sources),
         "unlisted": {"files": facts.unlisted_files, "bytes": facts.unlisted_bytes},
         "replaced": {"files": facts.replaced_files, "bytes": facts.replaced_bytes},
+        "forgotten": facts.forgotten,
         "locked_by": None if holder is None else msgspec.to_builtins(holder),
         "sources": [_source(source, facts.now) for source in facts.sources],
         "runs": [msgspec.to_builtins(run) for run in facts.runs[:_RUNS]],
