@@ -44,7 +44,7 @@ def rules() -> tuple[bytes, ...]:
             "keep": "2y",
         },
         {"redact": {"expressions": {"a": r"(?i)\bü\p{Greek}+[^\x00-\x7f]{2,}|(?s:.)x$"}}},
-        {"redact": {"patterns": ["card"]}, "keep": "1w2d3h"},
+        {"redact": {"patterns": ["card"]}, "keep": "1w2d"},
         {"redact": None, "keep": None},
     ]
     return tuple(json.dumps(each).encode() for each in written)
