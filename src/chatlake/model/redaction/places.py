@@ -2,8 +2,8 @@
 
 A path names keys from the outside in: `metadata.email`, `messages.tool_calls.function.name`. Arrays
 are passed through, `*` is any key, and JSON within a text goes on like an object. `messages.` means
-what `/messages` sends and the replies in `choices` alike. The keys of `metadata` may have dots: all
-that follows `metadata.` is one key.
+what `/messages` sends, the replies in `choices`, and the input that OGX has in completions. The
+keys of `metadata` may have dots: all that follows `metadata.` is one key.
 """
 
 from __future__ import annotations
@@ -77,6 +77,7 @@ class Places:
             place.action = place.action or action
             self.keys.add(rest[-1] if rest else first)
         self.completion.child("choices").child("message").merge(self.message)
+        self.completion.child("input_messages").merge(self.message)  # as OGX lists them
         for key in _OF_COMPLETIONS:
             self.completion.children.setdefault(key, KEPT)
         for key in _ENVELOPE:
