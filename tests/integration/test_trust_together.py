@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 
+from chatlake import failpoints
 from chatlake.bootstrap.backup import open_lake
 from chatlake.bootstrap.forgetting import Choice, forget_choice
 from chatlake.bootstrap.maintenance import compact_lake, tidy_lake
 from chatlake.config import Settings, load_settings
+from chatlake.failpoints import FailPointError
+from chatlake.lake.copying import copy_lake
 from chatlake.lake.lake import Lake
 from chatlake.verify.run import verify
 from tests.command_line import CommandLine
@@ -208,3 +211,30 @@ def test_a_forgetting_that_is_killed_in_a_bucket(s3: S3Server, s3_lake: str, poi
         assert forget_choice(after, Choice((GONE,)), reason="asked") is not None
     assert files_with(after, GONE) == set()
     assert verify(Lake.open(s3_lake)).findings == []
+
+
+@pytest.mark.sample(2)
+@pytest.mark.parametrize(
+    "point",
+    ["part.written", "manifest.linked", "checkpoint.linked", "catalog.written",
+     "tidying.started", "tidying.erased"],
+)  # fmt: skip
+def test_a_copy_to_a_bucket_that_is_stopped(tmp_path: Path, s3_lake: str, point: str) -> None:
+    """It shows the commit before or the one after; the next copy ends it, forgetting included."""
+    lake, there = Lake.open(tmp_path / "lake", create=True), Lake.open(s3_lake, create=True)
+    for key in (STAYS, GONE):
+        with lake.lock():
+            commit(lake, key)
+    copy_lake(lake, there, run_id="1")
+    forget_choice(lake, Choice((GONE,)), reason="asked")
+    with pytest.raises(FailPointError), failpoints.active(point, FailPointError(point)):
+        copy_lake(lake, Lake.open(s3_lake), run_id="2")
+
+    stopped = Lake.open(s3_lake)
+    with stopped.connect() as connection:
+        shown = connection.execute("SELECT DISTINCT completion_id FROM messages ORDER BY 1")
+        assert shown.fetchall() in ([(GONE,), (STAYS,)], [(STAYS,)])
+    copy_lake(lake, Lake.open(s3_lake), run_id="3")
+    assert files_with(stopped, GONE) == set()
+    assert verify(Lake.open(s3_lake)).findings == []
+    assert Lake.open(s3_lake).state.number == lake.state.number
