@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import time
@@ -173,11 +174,15 @@ def test_ids_that_are_too_old_or_forgotten(
 
 
 @pytest.mark.parametrize("settings", ["folder"], indirect=True)
-def test_what_a_known_value_became(settings: Settings, chatlake: CommandLine) -> None:
+def test_what_a_known_value_became(
+    settings: Settings, chatlake: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`redact --hash` prints what the lake has; a dropped value is said to be gone."""
     backup(settings)
     said = chatlake("redact", "--hash", f"{TEAM}-3").out.strip()
     assert said.startswith("hash:")
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{TEAM}-3\n"))
+    assert chatlake("redact", "--hash", "-", "--json").json == {"hashes": {"openai": said}}
     query = "SELECT completion_id FROM completions WHERE metadata['team'] = "
     assert rows(settings, f"{query}'{said}'") == [("chatcmpl-3",)]
 

@@ -41,7 +41,10 @@ def redact(
     value: Annotated[
         str | None,
         typer.Option(
-            "--hash", metavar="VALUE", help="Print what stands for this value in hashed fields."
+            "--hash",
+            metavar="VALUE",
+            help="Print what stands for this value in hashed fields; - reads it from standard "
+            "input, so that no shell remembers it.",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -63,6 +66,7 @@ def redact(
         raise UsageError(_NOT_REWRITTEN, hint=_HOW)
     settings = load_settings(config)
     if value is not None:
+        value = sys.stdin.readline().rstrip("\r\n") if value == "-" else value
         _show_hashes(settings, value, source, as_json=as_json)
         return
     names = [] if source is None else [source]
