@@ -92,7 +92,7 @@ class Discovery:
                 yield listed
         if self._forgotten:
             logger.info(
-                "%s: %d listed completion(s) were forgotten and are left out",
+                "%s: listed completions left out, because `chatlake forget` erased them: %d",
                 self._job.name, self._forgotten,
             )  # fmt: skip
 
@@ -104,7 +104,7 @@ class Discovery:
                 yield Asked(completion_id, failures.get(completion_id))
         if self._forgotten:
             logger.warning(
-                "%s: %d of the ids were forgotten (chatlake forget) and are not fetched again",
+                "%s: ids left out, because `chatlake forget` erased them: %d",
                 self._job.name, self._forgotten,
             )  # fmt: skip
 

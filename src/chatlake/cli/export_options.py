@@ -151,19 +151,12 @@ def _shared() -> list[inspect.Parameter]:
 
 def opened_lake(config: Path | None, selection: Selection) -> Lake:
     """Open the configured lake; raises UsageError for a source that neither of them has."""
-    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
+    from chatlake.bootstrap.opened import open_lake, require_sources  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
 
     settings = load_settings(config)
     lake = open_lake(settings)
-    known = {source.name for source in settings.sources}
-    known |= {file.partition.source for file in lake.state.files.values()}
-    for name in selection.sources or ():
-        if name not in known:
-            raise UsageError(
-                f"--source {name!r}: there is no such source",
-                hint=f"Give one of {', '.join(sorted(known))}.",
-            )
+    require_sources(settings, lake, selection.sources or ())
     return lake
 
 

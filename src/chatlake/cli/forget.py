@@ -80,7 +80,7 @@ def forget(
         forget_expired,
         select,
     )
-    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
+    from chatlake.bootstrap.opened import open_lake, require_sources  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
 
     STANDARD_ERROR.is_quiet = quiet
@@ -95,6 +95,7 @@ def forget(
     if choice.metadata:
         choice = _as_stored(settings, choice)
     lake = open_lake(settings)
+    require_sources(settings, lake, () if source is None else (source,))
     found = select(lake, choice)
     report = None
     if found and not dry_run:
