@@ -161,8 +161,10 @@ def test_ids_that_are_too_old_or_forgotten(
     text = settings.path.read_text().replace("openai", "openai\n  select: {ids_file: ids}", 1)
     settings.path.write_text(text)
     keep(settings, "1d")
-    (first,) = chatlake("backup", "--json").json["sources"]
+    done = chatlake("backup", "--json")
+    (first,) = done.json["sources"]
     assert (first["new"], first["failed"]) == (4, 0)
+    assert "ids left out, because they are older than `keep`: 2" in done.err
     chatlake("forget", "--id", "chatcmpl-3", "--yes")
 
     (again,) = chatlake("backup", "--json").json["sources"]
