@@ -26,7 +26,7 @@ from chatlake.model.partitions import Partition
 
 
 @dataclass(slots=True)
-class Day:
+class FetchedDay:
     """What was fetched of one day: rows and outcomes; `since`: the first of them, monotonic."""
 
     rows: RowBuffer
@@ -45,17 +45,17 @@ class Days:
         self._max_bytes = max_bytes
         self._max_age_s = max_age_s
         self._keep_images = keep_images
-        self._days: dict[Partition | None, Day] = {}
+        self._days: dict[Partition | None, FetchedDay] = {}
         self._latest: Partition | None = None
         self._under_way: Counter[Partition] = Counter()
         self.bytes = 0
 
-    def of(self, partition: Partition | None) -> Day:
+    def of(self, partition: Partition | None) -> FetchedDay:
         """Return what waits of a day, to add to it."""
         day = self._days.get(partition)
         if day is None:
             rows = RowBuffer(keep_images=self._keep_images)
-            day = self._days[partition] = Day(rows, since=time.monotonic())
+            day = self._days[partition] = FetchedDay(rows, since=time.monotonic())
         return day
 
     def add(self, partition: Partition, flat: FlatCompletion) -> None:
