@@ -207,7 +207,7 @@ def all_steps(prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cancellations", [1, 2, 3])
+@pytest.mark.parametrize("cancellations", [1, 2])
 def test_cancelled_at_every_step(
     prepared: Prepared, all_steps: list[str], tmp_path: Path, cancellations: int
 ) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 
 from tests.flows import prefect_api
+from tests.flows.migrated import used_home
 from tests.flows.prefect_api import PATIENCE_S
 from tests.flows.prefect_server import processes_with
 from tests.support import KEY, KEY_VARIABLE
@@ -154,6 +155,7 @@ def pool(folder: Path, config: Path) -> Iterator[Pool]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         made = Pool(folder, config, probe.getsockname()[1])
     try:
+        used_home(made.home)
         made.start_server()
         made.prefect("work-pool", "create", "chatlake", "--type", "process")
         made.prefect("--no-prompt", "deploy", "--all")

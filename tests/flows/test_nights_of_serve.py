@@ -17,6 +17,7 @@ import pytest
 
 from chatlake.config import load_settings
 from chatlake.simulator import Scenario, running
+from tests.flows.migrated import used_home
 from tests.flows.prefect_api import begin, state
 from tests.flows.prefect_server import COUNT, processes_with
 from tests.support import KEY, KEY_VARIABLE, NOW, rows, wait_for_messages, write_config
@@ -86,7 +87,7 @@ def until_ended(url: str, run: str) -> tuple[str, str, str]:
 
 def test_a_killed_run_is_closed_without_a_lake_and_the_next_night_runs(tmp_path: Path) -> None:
     """The disk is not mounted as `serve` starts again: nobody writes there, the run is dead."""
-    home = tmp_path / "home"
+    home = used_home(tmp_path / "home")
     scenario = Scenario(completions=COUNT, seed=5, now=NOW, api_key=KEY, latency_ms=100)
     with running(scenario) as server:
         config = write_config(tmp_path, server.base_url, pace={"concurrency": 2})
@@ -115,7 +116,7 @@ def test_a_key_in_a_file_is_read_anew_every_night(tmp_path: Path) -> None:
     key.write_text("sk-an-old-key-that-is-revoked\n")
     with running(Scenario(completions=5, seed=5, now=NOW, api_key=KEY)) as server:
         config = write_config(tmp_path, server.base_url, api_key=f"file:{key}")
-        with serving(config, tmp_path / "home") as url:
+        with serving(config, used_home(tmp_path / "home")) as url:
             refused = until_ended(url, begin(url, NIGHTLY))
             key.write_text(KEY + "\n")
             after = until_ended(url, begin(url, NIGHTLY))

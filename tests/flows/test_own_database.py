@@ -20,6 +20,7 @@ from chatlake.flows.serve import own_server
 from chatlake.simulator import Running
 from tests.command_line import ended
 from tests.command_line import start as start_command
+from tests.flows.migrated import migrated
 from tests.flows.prefect_server import COUNT, processes_with
 from tests.flows.test_scripts import finish, start
 from tests.support import KEY, KEY_VARIABLE, rows, write_config
@@ -92,7 +93,7 @@ def test_a_port_that_another_program_takes_meanwhile(
     ports = iter([taken, own_server.free_port(0)])
     monkeypatch.setattr(own_server, "free_port", lambda wanted: next(ports))
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
-    database = f"sqlite+aiosqlite:///{tmp_path / 'own.db'}"
+    database = f"sqlite+aiosqlite:///{migrated(tmp_path / 'own.db')}"
 
     async def start_and_stop(wanted: int | None) -> str:
         async with own_server.own_server(wanted, database) as started:
@@ -107,6 +108,7 @@ def test_a_port_that_another_program_takes_meanwhile(
 def test_a_secret_is_read_where_the_user_keeps_it(server: Running, tmp_path: Path) -> None:
     """`secret:NAME` finds the block in the user's Prefect home, for script and command alike."""
     home = tmp_path / "home"
+    migrated(home / "prefect.db")
     config = secret_config(tmp_path, server)
     variables = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     variables |= {

@@ -16,6 +16,7 @@ from chatlake.config import load_settings
 from chatlake.flows.defaults import DEFAULTS, set_defaults
 from chatlake.signals import SAME_WISH_S
 from chatlake.simulator import Faults, Running
+from tests.flows.migrated import used_home
 from tests.flows.prefect_server import COUNT, processes_with
 from tests.support import KEY, KEY_VARIABLE, rows
 
@@ -63,7 +64,7 @@ def test_a_script_needs_no_server_and_leaves_none(
 
 def test_a_script_that_meets_another_run_ends_as_locked(config: Path, tmp_path: Path) -> None:
     """Exit code 8 and a line that names the other one, though Prefect calls the run Skipped."""
-    home = tmp_path / "home"
+    home = used_home(tmp_path / "home")
     with open_lake(load_settings(config), create=True).lock("another-run"):
         code, out, err = finish(start("backup.py", "--config", str(config), home=home))
 
@@ -80,7 +81,7 @@ def test_a_script_that_is_stopped_leaves_nothing(
     number: signal.Signals, config: Path, tmp_path: Path
 ) -> None:
     """A signal while Prefect is starting ends the script at once, and its server too."""
-    home = tmp_path / "home"
+    home = used_home(tmp_path / "home")
     process = start("backup.py", "--config", str(config), home=home)
     assert process.stderr is not None
     assert process.stderr.readline().startswith("Starting Prefect")

@@ -32,6 +32,7 @@ from chatlake.config import load_settings
 from chatlake.flows.serve import own_server
 from chatlake.simulator import Scenario, running
 from tests.flows import prefect_api
+from tests.flows.migrated import migrated, used_home
 from tests.flows.prefect_server import COUNT, processes_with
 from tests.support import KEY, KEY_VARIABLE, NOW, rows, write_config
 
@@ -64,7 +65,7 @@ class Served:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Run `chatlake serve`, with a backup every minute, for all tests of this module."""
     folder = tmp_path_factory.mktemp("served")
-    home, log = folder / "home", folder / "serve.log"
+    home, log = used_home(folder / "home"), folder / "serve.log"
     port = own_server.free_port(0)
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     with (
@@ -300,7 +301,9 @@ def test_a_password_of_the_user_s_is_used_and_not_copied(
     settings = {PREFECT_SERVER_API_AUTH_STRING: chosen, PREFECT_HOME: tmp_path}
 
     async def ask() -> tuple[int, int]:
-        async with own_server.own_server(None, f"sqlite+aiosqlite:///{tmp_path / 'own.db'}") as own:
+        async with own_server.own_server(
+            None, f"sqlite+aiosqlite:///{migrated(tmp_path / 'own.db')}"
+        ) as own:
             assert own.password_file is None
             async with get_client() as client, httpx.AsyncClient(trust_env=False) as other:
                 known = await client.request("GET", "/admin/version")

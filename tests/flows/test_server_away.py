@@ -17,6 +17,7 @@ import pytest
 
 from chatlake.config import load_settings
 from chatlake.simulator import Scenario, running
+from tests.flows.migrated import used_home
 from tests.flows.prefect_server import COUNT, processes_with
 from tests.flows.test_scripts import finish, start
 from tests.support import KEY, NOW, rows, wait_for_messages, write_config
@@ -60,7 +61,7 @@ def _answers(url: str) -> bool:
 
 def test_a_run_goes_on_without_its_server(tmp_path: Path) -> None:
     """It is killed in the middle and started again: the run completes, and all is stored once."""
-    home = tmp_path / "server"
+    home = used_home(tmp_path / "server")
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     scenario = Scenario(completions=COUNT, seed=5, now=NOW, api_key=KEY, latency_ms=100)

@@ -21,7 +21,15 @@ MARK = "CHATLAKE_TEST_MARK"
 def test_the_demo_shows_the_product(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """One command backs up with the Prefect flow, asks the lake, and leaves no process."""
+    """One command backs up with the Prefect flow, asks the lake, and leaves no process.
+
+    It does so behind a proxy that does not reach this machine, too.
+    """
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+        monkeypatch.setenv(name.lower(), "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(MARK, str(tmp_path))
     monkeypatch.delenv("PREFECT_HOME", raising=False)
     monkeypatch.setattr("chatlake.cli.demo_place.COMPLETIONS", 240)

@@ -95,18 +95,27 @@ NOW = int(time.time())
 
 
 @pytest.mark.sample(2)
-@pytest.mark.parametrize("nights", [0, 2])
+# With or without nights between: each account once, and the first both ways.
 @pytest.mark.parametrize(
-    ("before", "after"),
+    ("before", "after", "nights"),
     [
-        (account("a", 3, first=NOW - 3600), account("b", 1, first=NOW - 1800)),
-        (account("a", 20, first=NOW - 9 * DAY, step=DAY // 3), account("b", 3, first=NOW - 60)),
-        (account("a", 1, first=NOW - 3600), account("b", 250, first=NOW - 20 * DAY)),
-        (account("a", 40, first=LONG_AGO), account("b", 40, first=LONG_AGO)),
-        (account("a", 250, first=NOW - DAY), account("b", 120, first=NOW - DAY)),
-        (account("a", 40, first=LONG_AGO), account("b", 40, first=LONG_AGO + 50 * DAY)),
+        (account("a", 3, first=NOW - 3600), account("b", 1, first=NOW - 1800), 0),
+        (account("a", 3, first=NOW - 3600), account("b", 1, first=NOW - 1800), 2),
+        (account("a", 20, first=NOW - 9 * DAY, step=DAY // 3), account("b", 3, first=NOW - 60), 0),
+        (account("a", 1, first=NOW - 3600), account("b", 250, first=NOW - 20 * DAY), 2),
+        (account("a", 40, first=LONG_AGO), account("b", 40, first=LONG_AGO), 0),
+        (account("a", 250, first=NOW - DAY), account("b", 120, first=NOW - DAY), 2),
+        (account("a", 40, first=LONG_AGO), account("b", 40, first=LONG_AGO + 50 * DAY), 0),
     ],
-    ids=["a few", "an empty one", "one", "kept for ever", "same days", "kept, and newer"],
+    ids=[
+        "a few",
+        "a few, later",
+        "an empty one",
+        "one",
+        "kept for ever",
+        "same days",
+        "kept, newer",
+    ],
 )
 def test_sweeps_of_another_account_mark_nothing(
     tmp_path: Path,

@@ -56,6 +56,23 @@ def test_a_signal_ends_the_command(error: BaseException) -> None:
     assert str(caught.value) == str(error)
 
 
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("KeyboardInterrupt: ", KeyboardInterrupt),
+        ("KeyboardInterrupt", KeyboardInterrupt),
+        ("SystemExit: 143", SystemExit),
+        ("RunTerminatedError: stopped", RunTerminatedError),
+        ("chatlake.errors.RunTerminatedError: stopped", RunTerminatedError),
+        ("chatlake.errors.RunInterruptedError: stopped", RunInterruptedError),
+    ],
+)
+def test_a_signal_is_known_as_each_python_writes_it(line: str, kind: type[BaseException]) -> None:
+    """Python 3.13 names the module, and leaves out the colon where there is no message."""
+    with pytest.raises(kind):
+        raised_while_reading(duckdb.Error(f'Traceback:\n  File "a.py", line 1\n{line}\n\nLINE 1'))
+
+
 @pytest.mark.parametrize("kind", [LakeDamagedError, LakeUnreachableError])
 def test_an_error_of_the_lake_is_the_same_again(kind: type[LakeDamagedError]) -> None:
     """Its kind decides the exit code, its message names the file."""

@@ -112,6 +112,27 @@ def duration(*, zero: bool = False) -> Leaf:
     return Leaf(check, schema, durations.format_duration)
 
 
+def days() -> Leaf:
+    """A duration of whole days. `2m` is refused: somebody means months, and would get minutes."""
+
+    def check(value: object) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        if not isinstance(value, str) or not re.fullmatch(durations.DAYS_PATTERN, value, re.ASCII):
+            raise ValueError(f"expected {durations.EXPECTED_DAYS}")
+        found = durations.parse_duration(value)
+        if not found:
+            raise ValueError("expected a duration of at least 1d")
+        return found
+
+    schema: dict[str, Any] = {
+        "type": "string",
+        "pattern": durations.DAYS_PATTERN,
+        "not": {"pattern": r"^(0+[a-z]+)+$"},
+    }
+    return Leaf(check, schema, durations.format_duration)
+
+
 def duration_field(default: str, description: str) -> Any:
     """The field of a duration; the JSON Schema shows `default` as it is written here."""
     value = durations.parse_duration(default)

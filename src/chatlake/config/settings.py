@@ -12,7 +12,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from chatlake.config import entries, places, schedules
 from chatlake.config.expected import did_you_mean
-from chatlake.config.fields import EMPTY_IS_DEFAULT, EXPANDS, Section, duration, words
+from chatlake.config.fields import EMPTY_IS_DEFAULT, EXPANDS, Section, days, words
 from chatlake.config.notify import NotifyTargets
 from chatlake.config.prices import PriceEntry
 from chatlake.config.redact import Redact
@@ -90,7 +90,7 @@ class Settings(Section):
         default=Redact.model_construct(),
         description="What never reaches the lake, of any source without a `redact` of its own.",
     )
-    keep: Annotated[timedelta, duration()] | None = Field(
+    keep: Annotated[timedelta, days()] | None = Field(
         default=None,
         description="How long the lake keeps completions, by whole UTC days; null: for ever. "
         "`maintain` and `chatlake forget --expired` erase what is older, and backups leave it out.",

@@ -19,8 +19,10 @@ from chatlake.storage.interface import Storage
 if TYPE_CHECKING:
     import duckdb
 
+# Python 3.13 names the module before the class, and leaves out the colon where there is no message.
 _STOPPED: Final = re.compile(
-    r"^(KeyboardInterrupt|SystemExit|RunInterruptedError|RunTerminatedError): ?(.*)$", re.MULTILINE
+    r"^(?:\w+\.)*(KeyboardInterrupt|SystemExit|Run(?:Interrupted|Terminated)Error)(?:: ?(.*))?$",
+    re.MULTILINE,
 )
 # When confined, DuckDB takes a missing file for a folder, which it may not open.
 _MISSED: Final = re.compile(
@@ -61,7 +63,7 @@ def raised_while_reading(error: Exception) -> LakeError | None:
     the lake it would not end the command.
     """
     if stopped := _STOPPED.search(str(error)):
-        _stop(*stopped.groups())
+        _stop(stopped[1], stopped[2] or "")
     if limit := too_many_open(error):
         return limit
     found = _RAISED.findall(str(error))
