@@ -202,11 +202,24 @@ class RetryPolicy:
     ) -> T:
         """Call `attempt` until it returns; `hasty`: call it once only.
 
+        Nearly every request succeeds at once, and starting tenacity costs as much as reading the
+        answer. So tenacity begins with the first failure, which it gets as its first result.
+
         `attempts`: what was tried already counts, if the same request was called before.
 
         Only AskAgainError leads to another attempt, and in the end to GivenUpError. Any other
         exception passes through.
         """
+        try:
+            return await attempt(attempts)
+        except AskAgainError as error:
+            first = iter([error])
+
+        async def again(attempts: Attempts) -> T:
+            for failure in first:
+                raise failure
+            return await attempt(attempts)
+
         is_late = stop_before_late(attempts)
         enough = tenacity.stop_after_attempt(1) if hasty else stop_after_attempts(attempts, self)
 
@@ -222,7 +235,7 @@ class RetryPolicy:
             before_sleep=self._announce,
             retry_error_callback=give_up,
         )
-        return await retrying(attempt, attempts)
+        return await retrying(again, attempts)
 
     def attempts(self, kind: Kind) -> int:
         """Return how often a request is sent that fails in this way each time."""

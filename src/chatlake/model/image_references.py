@@ -135,6 +135,8 @@ def insert_references(text: bytes, references: Mapping[str, str]) -> bytes:
     """Replace data URLs in a JSON text by references; `references`: URL -> its replacement."""
     if _MARK in text:
         text = text.replace(_MARK, _HIDDEN_MARK)
+    # JSON never spells a string in fewer bytes than it has characters.
+    references = {url: new for url, new in references.items() if len(url) <= len(text)}
     for url, reference_text in references.items():
         # The form that nearly every client writes, without a copy of each image in the text.
         if "\\" not in url and '"' not in url:
