@@ -49,7 +49,7 @@ def redact(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what the rules of `redact` would find in what the lake holds already.
+    """Show what the rules of `redact` would find in the lake.
 
     Backups redact before they write; a lake that was written before keeps what it has, and this
     command changes nothing. It counts values by kind and place, and masks its examples. Images are

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import random
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
@@ -162,7 +162,7 @@ def _compare(
             open_lake(settings),
             names=names,
             sample=sample,
-            seed=secrets.randbelow(1_000_000) if seed is None else seed,
+            seed=random.SystemRandom().randrange(1_000_000) if seed is None else seed,
             progress=progress,
         )
 

@@ -24,9 +24,15 @@ _REFERENCE_SCHEMA = {"type": "string", "pattern": r"\$\{[^{}]+\}"}
 
 
 class Section(BaseModel):
-    """The base of all parts of the configuration: frozen, no unknown keys."""
+    """The base of all parts of the configuration: frozen, no unknown keys.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    A part's validator is built when it is first used: most are used only within `Settings`. So
+    defaults come from `model_construct`, which uses none.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,9 @@ class Settings(Section):
     sources: tuple[Source, ...] = Field(
         title="sources", min_length=1, description="What to back up."
     )
-    schedule: Schedule = Field(default=Schedule(), description="When `chatlake serve` backs up.")
+    schedule: Schedule = Field(
+        default=Schedule.model_construct(), description="When `chatlake serve` backs up."
+    )
     notify: NotifyTargets = Field(
         default=(),
         description="Whom a run tells how it ended: an address, a section, or a list of these. "
@@ -85,7 +87,7 @@ class Settings(Section):
         json_schema_extra={"default": None},
     )
     redact: Annotated[Redact, EMPTY_IS_DEFAULT] = Field(
-        default=Redact(),
+        default=Redact.model_construct(),
         description="What never reaches the lake, of any source without a `redact` of its own.",
     )
     keep: Annotated[timedelta, days()] | None = Field(
@@ -98,7 +100,7 @@ class Settings(Section):
         default="private", description="Who may read the lake: private 0700/0600, group 0750/0640."
     )
     runner: Annotated[Runner, EMPTY_IS_DEFAULT] = Field(
-        default=Runner(), description="Where the Prefect flows run the batches."
+        default=Runner.model_construct(), description="Where the Prefect flows run the batches."
     )
     prices: tuple[PriceEntry, ...] = Field(
         default=(), description="Token prices, for the view `costs`. chatlake comes without prices."

@@ -18,7 +18,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, unquote_to_bytes
 
-import imagesize
 import msgspec
 
 _DATA_URL = re.compile(r"data:([^,]*?)(;base64)?,", re.IGNORECASE)
@@ -58,6 +57,8 @@ class EmbeddedImage:
 
     def size(self) -> tuple[int | None, int | None]:
         """Return width and height in pixels from the file's header; None if unknown."""
+        import imagesize  # noqa: PLC0415 - it imports a client for HTTP
+
         try:
             width, height = map(int, imagesize.get(io.BytesIO(self.data)))
         except Exception:  # noqa: BLE001 - a broken header may raise anything; the bytes are kept
