@@ -178,14 +178,14 @@ def test_a_selection_of_ids(
     backup(settings)
     assert chatlake("forget", "--id", forgotten, "--yes").code == 0
     server.delete(gone)
-    code, source = compared(chatlake, "--sample", "60")
+    code, source = compared(chatlake, "--sample", "40")
     assert (code, source["listed"], source["agreeing"]) == (0, 19, 17)
     assert (source["extra"], source["unknown"]) == ([gone], ["chatcmpl-of-nobody"])
     assert len(source["sampled"]) == 17
 
     server.edit(edited, {"edited": "yes"})
     path.write_text("\n".join(ids[:20]))
-    code, source = compared(chatlake, "--sample", "60")
+    code, source = compared(chatlake, "--sample", "40")
     assert (code, source["changed"], source["missing"]) == (3, [edited], [late])
     assert (source["different"], source["unfetched"], source["unknown"]) == ([], [], [])
 
@@ -202,9 +202,9 @@ def test_a_completion_that_is_edited_while_it_is_compared(
         return await fetch(api, completion_id)
 
     monkeypatch.setattr(source_module, "get_completion", edit_first)
-    code, source = compared(chatlake_there, "--sample", "60")
+    code, source = compared(chatlake_there, "--sample", "40")
     assert (code, source["changed"], source["different"]) == (3, [edited], [])
-    assert source["agreeing"] == 59
+    assert source["agreeing"] == 39
 
 
 def test_options_of_the_comparison_alone(chatlake_there: CommandLine) -> None:
