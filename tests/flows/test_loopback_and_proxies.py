@@ -16,12 +16,10 @@ from typing import Any
 import pytest
 
 from chatlake.bootstrap.loopback import LOOPBACK, exempt_loopback
-from chatlake.config import load_settings
 from chatlake.simulator import Running
 from tests.flows.migrated import used_home
-from tests.flows.prefect_server import COUNT, processes_with
-from tests.flows.test_scripts import finish, start
-from tests.support import KEY, KEY_VARIABLE, rows
+from tests.flows.prefect_server import processes_with
+from tests.support import KEY, KEY_VARIABLE
 
 pytestmark = pytest.mark.slow
 
@@ -66,22 +64,6 @@ def test_loopback_is_added_to_what_the_user_exempts(before: dict[str, str], expe
     exempt_loopback(environment)
 
     assert environment == {"NO_PROXY": expected, "no_proxy": expected}
-
-
-@pytest.mark.parametrize("proxies", PROXIES[2:3])  # it has both spellings, so it is the hardest
-def test_a_script_reaches_its_own_server(
-    proxies: dict[str, str], *, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The temporary server of a flow's script is not looked for behind the proxy."""
-    for name in [name for name in os.environ if name.upper().endswith("_PROXY")]:
-        monkeypatch.delenv(name)
-
-    code, _, err = finish(
-        start("backup.py", "--config", str(config), home=used_home(tmp_path / "home"), **proxies)
-    )
-
-    assert code == 0, err
-    assert rows(load_settings(config), "SELECT count(*) FROM completions") == [(COUNT,)]
 
 
 @pytest.mark.parametrize("proxies", PROXIES[3:])
