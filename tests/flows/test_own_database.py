@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +16,6 @@ from chatlake.config import load_settings
 from chatlake.errors import ChatlakeError
 from chatlake.flows.serve import own_server
 from chatlake.simulator import Running
-from tests.command_line import ended
-from tests.command_line import start as start_command
 from tests.flows.migrated import home_with_secret, later, migrated
 from tests.flows.prefect_server import COUNT, processes_with
 from tests.flows.test_scripts import finish, start
@@ -30,29 +27,6 @@ pytestmark = pytest.mark.slow
 def secret_config(folder: Path, server: Running) -> Path:
     """Write a configuration whose key is in a Prefect Secret block."""
     return write_config(folder, server.base_url, api_key="secret:chatlake-key")
-
-
-def test_serve_does_not_open_the_users_database(config: Path, tmp_path: Path) -> None:
-    """Its server has its own, in a folder of the Prefect home, which is private."""
-    home = tmp_path / "home"
-    database = later(home / "prefect.db")
-    before = database.read_bytes()
-    process = start_command(
-        tmp_path, "serve", "--config", str(config), env={"PREFECT_HOME": str(home)}
-    )
-    lines = []
-    for line in process.stdout or ():
-        lines.append(line)
-        if line.startswith("Prefect: "):
-            break
-    process.send_signal(signal.SIGTERM)
-    done = ended(process)
-
-    assert "".join(lines[-1:]).startswith("Prefect: http://127.0.0.1:"), done.err
-    assert done.code == 143
-    assert database.read_bytes() == before
-    assert (home / "chatlake").stat().st_mode & 0o777 == 0o700
-    assert processes_with(str(home)) == []
 
 
 def test_a_port_that_another_program_takes_meanwhile(
