@@ -33,6 +33,7 @@ from chatlake.flows.serve import own_server
 from chatlake.simulator import Scenario, running
 from tests.flows import prefect_api
 from tests.flows.migrated import later, migrated
+from tests.flows.prefect_api import NO_TLS
 from tests.flows.prefect_server import COUNT, processes_with
 from tests.support import KEY, KEY_VARIABLE, NOW, rows, write_config
 
@@ -131,7 +132,9 @@ def until(holds: Any) -> None:
 
 def ask(served: Served, method: str, route: str, **words: Any) -> httpx.Response:
     """Ask as another user of the machine does, or a web page."""
-    return httpx.request(method, f"{served.address}{route}", trust_env=False, timeout=60, **words)
+    return httpx.request(
+        method, f"{served.address}{route}", trust_env=False, timeout=60, verify=NO_TLS, **words
+    )
 
 
 def routes(served: Served) -> list[tuple[str, str]]:

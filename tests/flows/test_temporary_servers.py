@@ -15,6 +15,7 @@ import pytest
 from chatlake.config import load_settings
 from chatlake.simulator import Running
 from tests.flows.migrated import home_with_secret, used_home
+from tests.flows.prefect_api import NO_TLS
 from tests.flows.prefect_server import COUNT, processes_with
 from tests.flows.test_own_database import secret_config
 from tests.flows.test_scripts import finish, start
@@ -32,9 +33,9 @@ def server_of(home: Path) -> str:
             with contextlib.suppress(OSError, ValueError, httpx.TransportError):
                 words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
                 address = f"http://127.0.0.1:{words[words.index('--port') + 1]}"
-                if httpx.get(f"{address}/api/health", trust_env=False).is_success:
+                if httpx.get(f"{address}/api/health", trust_env=False, verify=NO_TLS).is_success:
                     return address
-        time.sleep(0.1)
+        time.sleep(0.3)
     raise AssertionError("no server has started")
 
 
