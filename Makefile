@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OTHER_DUCKDB := $(VENV)/duckdb-1.5
 READERS := $(VENV)/readers
+SPECIFICATION := $(VENV)/specification
 SBOM := $(VENV)/sbom
 AZURITE := $(VENV)/azurite
 JOBS ?= 4
@@ -73,20 +74,27 @@ $(READERS)/.tried: $(READY) requirements-readers.lock
 	tail -n 5 $(LOG); rm -rf $(READERS)/bin; echo "chatlake: the programs that read the exports in the tests cannot be installed; these tests are skipped"; fi
 	@touch $@
 
+# OpenAI's specification, and what makes requests of it, to check the simulator against.
+$(SPECIFICATION)/.tried: $(READY) requirements-specification.lock
+	@$(PYTHON) -m venv --clear --without-pip $(SPECIFICATION)
+	@if ! $(BIN)/pip --python $(SPECIFICATION)/bin/python install --quiet --no-deps --require-hashes -r requirements-specification.lock >>$(LOG) 2>&1; then \
+	tail -n 5 $(LOG); rm -rf $(SPECIFICATION)/bin; echo "chatlake: OpenAI's specification and schemathesis cannot be installed; the tests of the simulator against it are skipped"; fi
+	@touch $@
+
 # What writes the bill of materials: 28 packages that neither chatlake nor its tests need.
 $(SBOM)/.ready: $(READY) supply/sbom.lock
 	@$(PYTHON) -m venv --clear --without-pip $(SBOM)
 	@$(BIN)/pip --python $(SBOM)/bin/python install --quiet --no-deps --require-hashes -r supply/sbom.lock >>$(LOG) 2>&1 || { tail -n 20 $(LOG); exit 1; }
 	@touch $@
 
-ALL_READY := $(OTHER_DUCKDB)/.ready $(VENV)/.ray-tried $(VENV)/.clouds-ready $(AZURITE)/.ready $(READERS)/.tried $(SBOM)/.ready
+ALL_READY := $(OTHER_DUCKDB)/.ready $(VENV)/.ray-tried $(VENV)/.clouds-ready $(AZURITE)/.ready $(READERS)/.tried $(SPECIFICATION)/.tried $(SBOM)/.ready
 
 .PHONY: setup-all
 setup-all: $(ALL_READY) ## install also what only the slow tests need; quicker with -j 2
 
 # Compiled modules are kept, whatever the environment says: without them each process compiles chatlake
 # and its tests again, which takes longer than many a test.
-PYTEST = PYTHONDONTWRITEBYTECODE= CHATLAKE_READERS_PYTHON=$(abspath $(READERS))/bin/python CHATLAKE_SBOM_PYTHON=$(abspath $(SBOM))/bin/python CHATLAKE_OTHER_DUCKDB_PYTHON=$(abspath $(OTHER_DUCKDB))/bin/python $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
+PYTEST = PYTHONDONTWRITEBYTECODE= CHATLAKE_READERS_PYTHON=$(abspath $(READERS))/bin/python CHATLAKE_SPECIFICATION_PYTHON=$(abspath $(SPECIFICATION))/bin/python CHATLAKE_SBOM_PYTHON=$(abspath $(SBOM))/bin/python CHATLAKE_OTHER_DUCKDB_PYTHON=$(abspath $(OTHER_DUCKDB))/bin/python $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
 
 .PHONY: test
 test: $(OTHER_DUCKDB)/.ready ## run the tests, except those marked slow; TESTS=FILE: only that file, slow tests included

@@ -65,12 +65,13 @@ def back_up_all(config: Path, server: Server) -> Backup:
     return backup
 
 
-def bare_loop(server: Server, *, pages: int | None = None) -> Measured:
+def bare_loop(server: Server, *, pages: int | None = None, direct: bool = False) -> Measured:
     """Run the bare loop; BenchError unless it received everything.
 
-    `pages`: it only lists, and no more than these.
+    `pages`: it only lists, and no more than these. `direct`: it asks httpx's transport.
     """
-    run = measured(python("-m", "bench.peers.bare_loop", server.base_url, *_list_only(pages)))
+    words = [*_list_only(pages), *(["--direct"] if direct else [])]
+    run = measured(python("-m", "bench.peers.bare_loop", server.base_url, *words))
     found = json.loads(run.output)
     if pages is None and (found["completions"], found["messages"]) != (
         server.completions,
@@ -92,6 +93,17 @@ def ceiling(server: Server, *, requests: int, connections: int = 32) -> float:
     if found["requests"] != requests:
         raise BenchError(f"the raw client got {found['requests']} answers of {requests}")
     return float(found["requests"] / found["seconds"])
+
+
+def files_written(config: Path) -> tuple[int, int]:
+    """Return how many Parquet files the commits of a lake have added, and how many are left."""
+    added: list[str] = []
+    removed: set[str] = set()
+    for path in (config.parent / "lake" / "manifests").glob("[0-9]*.json"):
+        manifest = json.loads(path.read_bytes())
+        added += [file["path"] for file in manifest.get("added", ())]
+        removed.update(manifest.get("removed", ()))
+    return len(added), len(set(added) - removed)
 
 
 def lake_bytes(config: Path) -> int:

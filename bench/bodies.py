@@ -1,14 +1,19 @@
-"""The bodies that the bench server sends, made before the first request by the simulator."""
+"""The bodies that the bench server sends, made before the first request.
+
+They are the simulator's, or those of a mix (`bench.mixes`).
+"""
 
 from __future__ import annotations
 
 import json
 import re
 import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
 
+from bench.mixes import Record
 from chatlake.simulator.pictures import photo_url
 from chatlake.simulator.scenario import Scenario
 from chatlake.simulator.world import World
@@ -47,6 +52,17 @@ def enlarged(message: bytes, photo: bytes) -> bytes:
     return _PHOTO.sub(another, message)
 
 
+def simulated(scenario: Scenario, photo_bytes: int | None = None) -> Iterator[Record]:
+    """Yield the simulator's completions; with `photo_bytes` every photograph has that size."""
+    world = World(scenario)
+    photo = photo_url(1, photo_bytes) if photo_bytes else None
+    for index in range(world.total):
+        messages = world.messages(index, range(world.message_count(index)))
+        if photo is not None:
+            messages = [enlarged(body, photo) for body in messages]
+        yield Record(world.identifier(index).decode(), world.completion(index), messages)
+
+
 @dataclass(slots=True)
 class Bodies:
     """Everything that can be asked for, made before the first request.
@@ -68,17 +84,12 @@ class Bodies:
         return {"completions": count, **dict(zip(names, counted, strict=True))}
 
     @classmethod
-    def of(cls, scenario: Scenario, photo_bytes: int | None = None) -> Bodies:
-        """Make the bodies of a scenario; with `photo_bytes` every photograph has that size."""
-        world, bodies = World(scenario), cls()
-        photo = photo_url(1, photo_bytes) if photo_bytes else None
-        for index in range(world.total):
-            name = world.identifier(index).decode()
-            messages = world.messages(index, range(world.message_count(index)))
-            if photo is not None:
-                messages = [enlarged(body, photo) for body in messages]
+    def of(cls, records: Iterable[Record]) -> Bodies:
+        """Make the bodies of some completions, oldest first."""
+        bodies = cls()
+        for name, completion, messages in records:
             bodies.ids.append(name)
-            bodies.completions.append(world.completion(index))
+            bodies.completions.append(completion)
             if len(messages) > PAGE_LIMIT:
                 bodies.messages[name] = messages
             else:

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import msgspec
 
-from bench.bodies import Bodies
+from bench.bodies import Bodies, simulated
 from chatlake.backup.rows import RowBuffer
 from chatlake.lake import manifests
 from chatlake.lake.catalog.build import build_catalog
@@ -44,7 +44,7 @@ def timed(work: Callable[[], T]) -> tuple[T, float]:
 
 def small_files(lake: Lake) -> list[PartFile]:
     """Write one small file of each table."""
-    bodies = Bodies.of(Scenario(completions=40, image_share=0.5))
+    bodies = Bodies.of(simulated(Scenario(completions=40, image_share=0.5)))
     buffer = RowBuffer(keep_images=True)
     for name, body in zip(bodies.ids, bodies.completions, strict=True):
         messages = read_message_page(bodies.messages_page(name, None, 100) or b"").items

@@ -1,8 +1,8 @@
 """The bench server: the API of stored completions from prepared bodies, in a process of its own.
 
 It must never be the limit of a measurement, so all bodies are made before the first request, by the
-simulator's generator, and a request costs a look-up: no framework, no parser beyond what the
-clients here send. What the simulator is for (faults, odd answers), this server has not.
+simulator's generator or for a mix, and a request costs a look-up: no framework, no parser beyond
+what the clients here send. What the simulator is for (faults, odd answers), this server has not.
 
 `python -m bench.server --completions 4000` prints one line of JSON when it is ready: `base_url`,
 and what it holds (`completions`, `messages`, `choices`, and `bytes`: of their JSON, each object
@@ -24,7 +24,8 @@ from collections.abc import Callable
 from typing import get_args
 from urllib.parse import parse_qs, unquote
 
-from bench.bodies import Bodies, page
+from bench.bodies import Bodies, page, simulated
+from bench.mixes import MIXES, records
 from chatlake.simulator.answers import Answer, not_found, unknown_after
 from chatlake.simulator.limiter import Bucket
 from chatlake.simulator.scenario import RateHeaders, Scenario
@@ -156,6 +157,7 @@ def main() -> None:
     """Make the bodies and serve them."""
     parser = argparse.ArgumentParser(description="The API of stored completions, prepared")
     parser.add_argument("--completions", type=int, default=4000)
+    parser.add_argument("--mix", choices=MIXES, help="instead of the simulator's completions")
     parser.add_argument("--days", type=float, default=3.0)
     parser.add_argument("--now", type=int, help="UTC epoch seconds, see `chatlake simulate`")
     parser.add_argument("--image-share", type=float, default=0.06)
@@ -172,7 +174,10 @@ def main() -> None:
         image_share=given.image_share,
         image_bytes=given.image_bytes,
     )
-    bodies = Bodies.of(scenario, given.photo_bytes)
+    if given.mix is None:
+        bodies = Bodies.of(simulated(scenario, given.photo_bytes))
+    else:
+        bodies = Bodies.of(records(given.mix, given.completions, given.now))
     rate = given.requests_per_minute
     bucket = None if rate is None else Bucket(rate, None, time.monotonic())
     api = Api(bodies, bucket, given.rate_headers)

@@ -31,6 +31,7 @@ from typer.testing import CliRunner
 from chatlake import errors
 from chatlake.cli.app import app
 from chatlake.config import json_schema
+from chatlake.config.durations import DAYS_PATTERN
 from chatlake.config.durations import PATTERN as DURATION
 from chatlake.config.notify_address import NOTIFY_PATTERN
 from chatlake.config.places import INSTANT_PATTERN, LAKE_PATTERN, URL_PATTERN
@@ -66,6 +67,7 @@ EXIT_CODES = {
 }
 _SHAPES = {
     DURATION: "duration",
+    DAYS_PATTERN: "duration of whole days",
     INSTANT_PATTERN: "date or time",
     LAKE_PATTERN: "folder or address",
     NOTIFY_PATTERN: "http(s) address, or reference to a secret",

@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from bench.results import Row
-from bench.rows import fetching, growth, memory, pace, peers, prefect, processes, room, views
+from bench.rows import (
+    fetching,
+    growth,
+    memory,
+    mixes,
+    pace,
+    peers,
+    prefect,
+    processes,
+    room,
+    views,
+)
 from bench.stage import Stage
 
 GROUPS: dict[str, Callable[[Stage], Iterator[Row]]] = {
     peers.GROUP: peers.measure,
+    mixes.GROUP: mixes.measure,
     fetching.GROUP: fetching.measure,
     memory.GROUP: memory.measure,
     room.GROUP: room.measure,

@@ -40,9 +40,14 @@ def measure(stage: Stage) -> Iterator[Row]:
     yield _row("CPU, script on the openai client", script.cpu_s, ours.cpu_s)
 
 
-def run_peer(stage: Stage, server: Server, module: str, *words: str) -> Measured:
-    """Run a peer into a folder of its own; BenchError unless its files have every row."""
-    folder = stage.folder / "-".join((GROUP, module, *words))
+def run_peer(
+    stage: Stage, server: Server, module: str, *words: str, apart: str = GROUP
+) -> Measured:
+    """Run a peer into a folder of its own, named by `apart`.
+
+    BenchError unless its files have every row.
+    """
+    folder = stage.folder / "-".join((apart, module, *words))
     interpreter = str(peers_python())
     run = measured(
         python(

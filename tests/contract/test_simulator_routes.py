@@ -190,6 +190,33 @@ def test_some_accounts_cannot_list(status: int, code: str) -> None:
         assert client.get(f"chat/completions/{server.ids()[0]}/messages").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "", "GET"),
+        ("OPTIONS", "", "GET"),
+        ("PATCH", "/x", "GET, POST, DELETE"),
+        ("DELETE", "/x/messages", "GET"),
+    ],
+)
+def test_a_method_that_a_path_lacks(
+    client: httpx.Client, method: str, path: str, allowed: str
+) -> None:
+    """It is 405 with the methods that the path has; an unknown path is 404."""
+    answer = client.request(method, f"chat/completions{path}")
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+    assert error_of(answer)["code"] == "method_not_supported"
+    assert client.request(method, f"chat/replies{path}").status_code == 404
+
+
+def test_null_clears_the_metadata(server: Running, client: httpx.Client) -> None:
+    """An update with `metadata: null` leaves none, as OpenAI's specification allows."""
+    name = server.ids()[1]
+    client.post(f"chat/completions/{name}", json={"metadata": {"team": "a"}})
+    answer = client.post(f"chat/completions/{name}", json={"metadata": None})
+    assert (answer.status_code, answer.json()["metadata"]) == (200, {})
+
+
 def test_creating_is_refused_with_a_reason(client: httpx.Client) -> None:
     """POST on the list says that this server creates nothing."""
     answer = client.post("chat/completions", json={"model": "gpt-4.1", "messages": []})

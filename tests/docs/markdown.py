@@ -24,6 +24,14 @@ def blocks(page: Path, language: str) -> list[str]:
     return [match["text"] for match in found if match["language"] == language]
 
 
+def recipe(title: str) -> str:
+    """The Python of a section of docs/tools.md."""
+    section = (ROOT / "docs" / "tools.md").read_text(encoding="utf-8")
+    section = section.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    (code,) = (match["text"] for match in _FENCE.finditer(section) if match["language"] == "python")
+    return str(code)
+
+
 def links(page: Path) -> list[str]:
     """The targets of a page's links that lead to other files or to headings."""
     text = _FENCE.sub("", page.read_text(encoding="utf-8"))

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 
 from chatlake.simulator import Scenario, running
+from tests.docs.markdown import recipe
 from tests.support import NOW, backup, settings_for
-
-PAGE = Path(__file__).parents[2] / "docs" / "tools.md"
-
-
-def recipe(title: str) -> str:
-    """Return the Python of a section."""
-    section = PAGE.read_text().partition(f"\n## {title}\n")[2].partition("\n## ")[0]
-    (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    return str(code)
 
 
 @pytest.fixture(scope="module")

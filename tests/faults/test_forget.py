@@ -128,6 +128,17 @@ def test_unknown_ids_are_named_and_nothing_changes(lake: Lake) -> None:
     assert Lake.open(lake.location).state.number == number
 
 
+def test_a_source_that_does_not_exist(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, chatlake: CommandLine
+) -> None:
+    """A mistyped source is a wrong usage, and not "nothing to forget"."""
+    monkeypatch.chdir(Path(lake.location).parent)
+    for words in (("--id", GONE), ("--metadata", "a=b"), ("--where", "true")):
+        done = chatlake("forget", *words, "--source", "opnai", "--yes")
+        assert done.code == 2
+        assert "--source 'opnai': there is no such source" in done.err
+
+
 @pytest.fixture
 def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Running, Settings]]:
     """An account backed up over some runs: changed completions, images, files that were merged."""

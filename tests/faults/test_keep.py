@@ -16,6 +16,7 @@ from chatlake.bootstrap.backup import open_lake
 from chatlake.bootstrap.forgetting import forget_expired
 from chatlake.bootstrap.maintenance import tidy_lake
 from chatlake.config import Settings, load_settings
+from chatlake.errors import ConfigurationError
 from chatlake.lake import Lake
 from chatlake.model.manifest import Failure, Manifest
 from chatlake.simulator import Running, Scenario, running
@@ -232,3 +233,12 @@ def test_the_command(
     assert "has no `keep`" in refused.err
     assert look["selected"] == done["completions"] > 0
     assert "Nothing to forget" in chatlake("forget", "--expired", "--yes").out
+
+
+@pytest.mark.parametrize("written", ["2m", "12h", "500ms", "1d12h", "90", "2 y", "2months", "0d"])
+def test_only_whole_days_can_be_kept(tmp_path: Path, written: str) -> None:
+    """`2m` would be two minutes to a reader of durations, and erase two months of somebody."""
+    path = write_config(tmp_path, "http://127.0.0.1:1/v1")
+    path.write_text(path.read_text() + f"keep: {written}\n")
+    with pytest.raises(ConfigurationError, match=r"keep: got .*, expected (whole days|a duration)"):
+        load_settings(path)

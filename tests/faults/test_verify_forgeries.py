@@ -95,7 +95,7 @@ def test_a_column_that_says_something_else_than_raw(lake: Path, table: str, colu
     kinds = {finding.kind for finding in report.findings}
     assert kinds <= {"derived", "count", "range", "image"}, report.findings
     if column not in NAMED_BY_COUNTS and not kinds & {"range", "image"}:
-        named = [f.problem for f in report.findings if f.problem.startswith(f"{column} of 1 rows")]
+        named = [f.problem for f in report.findings if f.problem.startswith(f"{column} of 1 row ")]
         assert named, report.findings
         assert forged[0] in named[0]
 

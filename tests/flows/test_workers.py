@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,7 +27,8 @@ from tests.flows.clusters import cluster
 from tests.flows.prefect_server import COUNT, Prefect, processes_with
 from tests.flows.test_flows import error_of, run, run_id, stored_ids
 from tests.hook import hook
-from tests.support import rows
+from tests.support import NOW, rows
+from tests.support import backup as back_up_here
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
@@ -82,6 +84,44 @@ def test_a_cluster_by_its_address(
     assert stats["max_per_second"] <= PER_MINUTE / 60 + 3
     assert len(stats["per_second"]) >= stats["total"] / (PER_MINUTE / 60)
     assert processes_with(str(short_folder)) == []
+
+
+@pytest.mark.parametrize("where", ["processes", "dask"])
+def test_workers_redact_and_leave_out_what_is_too_old(
+    where: str, server: Running, config: Path, tmp_path: Path
+) -> None:
+    """Rules, the key of hashes and `keep` reach them: the same rows and counts as in one process."""
+    day = 86_400
+    kept = f"{int(time.time()) // day - NOW // day + 1}d"  # from the day before the newest on
+    document = msgspec.yaml.decode(config.read_bytes())
+    document["sources"][0]["redact"] = {
+        "hash": ["metadata.team"],
+        "hash_key": "${HASH_KEY}",
+        "drop": ["metadata.customer"],
+        "expressions": {"order": "[A-Z]{1,3}-[0-9]{3,6}"},
+        "images": "drop",
+    }
+    document["sources"][0]["retention"] = "9999d"
+    here = tmp_path / "here"
+    here.mkdir()
+    for path in (config, here / "chatlake.yaml"):
+        path.write_bytes(msgspec.yaml.encode({**document, "keep": kept}))
+    with mock.patch.dict(os.environ, {"HASH_KEY": "k" * 16}):
+        back_up_here(load_settings(here / "chatlake.yaml"))
+        with_runner(config, kind=where, workers=2, batch_size=20)
+        state = run(backup, str(config))
+
+    assert state.is_completed(), state.message
+    there, alone = load_settings(config), load_settings(here / "chatlake.yaml")
+    assert 0 < len(stored_ids(config)) < COUNT
+    for query in (
+        "SELECT completion_id, raw, metadata FROM completions ORDER BY ALL",
+        "SELECT completion_id, message_id, raw FROM messages ORDER BY ALL",
+        "SELECT new, redacted FROM runs",
+    ):
+        assert rows(there, query) == rows(alone, query)
+    ((counts,),) = rows(there, "SELECT redacted FROM runs")
+    assert set(counts) == {"dropped", "hashed", "image", "order"}
 
 
 @pytest.mark.parametrize("where", ["processes", "dask"])

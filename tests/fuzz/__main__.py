@@ -3,8 +3,8 @@
     python -m tests.fuzz --seconds 60 --seed 1
     python -m tests.fuzz --targets data_url headers
 
-Pages, completions, messages, configurations, manifests, checkpoints, error bodies, headers, data URLs
-and encoded bodies start from good documents and are damaged: bytes, or values of the JSON. Only the
+Pages, completions, messages, configurations, rules of redaction, durations, manifests, checkpoints,
+error bodies, headers, data URLs and encoded bodies start from good documents and are damaged: bytes, or values of the JSON. Only the
 documented errors may come out, in bounded time and memory. Anything else is printed with the
 document, and the exit code is 1. Each target has an equal share of the time. The same seed tries the
 same documents in the same order; how many depends on the machine.

@@ -34,7 +34,7 @@ from chatlake.model.pages import (
 from chatlake.model.retry_after import rate_limit, retry_after_s, should_retry
 from chatlake.model.tables import COMPLETIONS, CONTENT_PARTS, MESSAGES
 from tests.flat import SEEN
-from tests.fuzz import corpus
+from tests.fuzz import corpus, rules
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SHOWN = 4000
@@ -222,6 +222,9 @@ TARGETS: tuple[Target, ...] = (
     Target("readable_rows", corpus.completion_pages, readable_rows, (InvalidResponseError,), True),
     Target("message_page", corpus.message_pages, message_page, (InvalidResponseError,), True),
     Target("configuration", corpus.configurations, configuration, (ConfigurationError,)),
+    Target("rules", rules.rules, rules.rules_of_redaction, (ConfigurationError,), is_json=True),
+    Target("redaction", corpus.completions, rules.redacted_completion, is_json=True),
+    Target("duration", lambda: (b"2y", b"1w2d3h", b"90d", b"500ms"), rules.duration, (ValueError,)),
     Target("manifest", corpus.manifests, manifest, _LAKE, is_json=True),
     Target("checkpoint", corpus.checkpoints, checkpoint, _LAKE, is_json=True),
     Target("sealed", _sealed_manifests, sealed, _LAKE),

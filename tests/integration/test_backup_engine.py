@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from chatlake.backup import export
 from chatlake.config import Settings
 from chatlake.simulator import Faults, Running, Scenario, running
 from tests.support import NOW, backup, figures, part_files, rows, settings_for
@@ -268,3 +270,21 @@ def test_a_server_that_repeats_the_reply_stores_it_once(tmp_path: Path) -> None:
                   " (SELECT max(message_index) FROM messages m WHERE m.completion_id ="
                   "  messages.completion_id AND m.direction = 'input')")  # fmt: skip
     assert echoes[0][0] < 60 / 4
+
+
+def test_a_first_backup_writes_each_day_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it has to write, no day is left in pieces that have to be merged."""
+    monkeypatch.setattr(export, "FLUSH_BYTES", 2_000_000)
+    with running(Scenario(completions=600, days=30, seed=11, now=NOW)) as server:
+        settings = settings_for(tmp_path, server.base_url)
+        report = backup(settings)
+
+    manifests = Path(settings.lake_location, "manifests").glob("0*.json")
+    commits = [json.loads(path.read_bytes()).get("added", []) for path in manifests]
+    assert sum(map(bool, commits)) > 2
+    added = [file["path"] for commit in commits for file in commit]
+    assert sorted(added) == sorted(part_files(settings))
+    assert report.sources[0].run.files_added == len(added)
+    assert len(added) == len({path.rpartition("/")[0] for path in added})

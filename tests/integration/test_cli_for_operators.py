@@ -44,6 +44,8 @@ def test_quiet_commands_that_succeed_say_nothing(chatlake: CommandLine) -> None:
         ("backup",), ("backup", "--full"), ("compact",), ("verify",), ("vacuum",),
         ("vacuum", "--older-than", "0s"), ("status", "--max-age", "1h"), ("doctor",),
         ("copy", "elsewhere"), ("report", "--output", "report.html"), ("forget", "--metadata", "no=such", "--yes"),
+        *(("export", kind, "--output", f"out-{kind}") for kind in (
+            "raw", "finetune", "hf", "eval", "markdown", "html", "images", "parquet")),
     ):  # fmt: skip
         done = chatlake(*words, "--quiet")
         assert (done.code, done.out, done.err) == (0, "", ""), words
@@ -59,6 +61,9 @@ def test_a_quiet_command_that_fails_says_everything(
     assert done.code == 3
     assert "Backup incomplete" in done.out
     assert "could not be fetched:" in done.err
+    done = chatlake("export", "finetune", "--output", "tune", "--strict", "--quiet")
+    assert done.code == 3
+    assert "skipped:" in done.err
     monkeypatch.delenv(KEY_VARIABLE)
     done = chatlake("backup", "--quiet")
     assert (done.code, done.out) == (4, "")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -181,6 +183,47 @@ def test_fields_are_dropped_and_hashed(
     first, second = found
     assert first[0] == first[1] != first[2]
     assert first[0] != second[0]
+
+
+def test_fields_of_messages_that_the_completion_repeats(source: Planted, tmp_path: Path) -> None:
+    """OGX lists the input in the completion too: a field of messages is redacted there as well."""
+    said = {"role": "user", "name": "bob-4711", "content": "words-of-bob"}
+    source.add(completion(input_messages=[said]), message(**said))
+    redact = {"drop": ["messages.name"], "hash": ["messages.content"], "hash_key": "${HASH_KEY}"}
+    with mock.patch.dict(os.environ, {"HASH_KEY": "k" * 16}):
+        settings = settings_for(tmp_path, source.base_url, redact=redact)
+        backup(settings)
+    assert files_with(open_lake(settings), "bob-4711", "words-of-bob") == set()
+    assert rows(settings, "SELECT count(*) FROM completions WHERE raw LIKE '%input_messages%'") == [
+        (1,)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("redact", "found"),
+    [
+        ({"hash": ["metadata.team"]}, 2),
+        ({"expressions": {"x": "supp"}}, 2),
+        # Nothing is left to compare: this server ignores the filter, and so all of them come.
+        ({"drop": ["metadata.team"]}, 3),
+        ({"drop": ["metadata"]}, 4),
+    ],
+)
+def test_a_filter_by_metadata_that_is_redacted(
+    source: Planted, tmp_path: Path, redact: dict[str, Any], found: int
+) -> None:
+    """It selects by what the API sent, though that never reaches the lake."""
+    for number, metadata in enumerate(
+        ({"team": "support"}, {"team": "support", "a": "b"}, {"team": "sales"}, {"a": "b"})
+    ):
+        source.add(completion(number, metadata=metadata), message())
+    rules = redact | ({"hash_key": "${HASH_KEY}"} if "hash" in redact else {})
+    with mock.patch.dict(os.environ, {"HASH_KEY": "k" * 16}):
+        settings = settings_for(
+            tmp_path, source.base_url, redact=rules, select={"metadata": {"team": "support"}}
+        )
+        assert figures(backup(settings))["new"] == found
+    assert files_with(open_lake(settings), "support") == set()
 
 
 def test_images_are_dropped(source: Planted, tmp_path: Path) -> None:

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from chatlake.backup.ports import CompletionApi
 from chatlake.bootstrap.backup import open_lake
+from chatlake.model.objects import Completion
 from chatlake.simulator import Running, Scenario, running
+from chatlake.verify import source as source_module
 from tests.command_line import CommandLine
 from tests.faults.forged import forge_row, link_again
 from tests.support import KEY, KEY_VARIABLE, NOW, backup, settings_for
@@ -124,7 +127,7 @@ def test_a_message_that_was_changed_behind_chatlake_s_back(
     assert source["different"] == forged
     done = chatlake_there("verify", "--against-api", "--sample", "60")
     assert forged[0] in done.out
-    assert "differ from what the source sends" in done.err
+    assert "1 completion in the lake differs from what the source sends" in done.err
 
 
 def test_the_same_seed_chooses_the_same_sample(chatlake_there: CommandLine) -> None:
@@ -154,6 +157,54 @@ def test_what_expired_is_not_missing(
 
     assert code == 0
     assert (source["expired"], source["extra"]) == (20, [])
+
+
+def test_a_selection_of_ids(
+    server: Running,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    chatlake: CommandLine,
+) -> None:
+    """Each id is requested: what changed, came or went there is named, and what is no gap is not."""
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    monkeypatch.chdir(tmp_path)
+    ids = server.ids()
+    gone, edited, forgotten, late = ids[3], ids[9], ids[14], ids[19]
+    path = tmp_path / "ids.txt"
+    path.write_text("\n".join([*ids[:19], "chatcmpl-of-nobody"]))
+    settings = settings_for(
+        tmp_path, server.base_url, retention="3650d", select={"ids_file": "ids.txt"}
+    )
+    backup(settings)
+    assert chatlake("forget", "--id", forgotten, "--yes").code == 0
+    server.delete(gone)
+    code, source = compared(chatlake, "--sample", "60")
+    assert (code, source["listed"], source["agreeing"]) == (0, 19, 17)
+    assert (source["extra"], source["unknown"]) == ([gone], ["chatcmpl-of-nobody"])
+    assert len(source["sampled"]) == 17
+
+    server.edit(edited, {"edited": "yes"})
+    path.write_text("\n".join(ids[:20]))
+    code, source = compared(chatlake, "--sample", "60")
+    assert (code, source["changed"], source["missing"]) == (3, [edited], [late])
+    assert (source["different"], source["unfetched"], source["unknown"]) == ([], [], [])
+
+
+def test_a_completion_that_is_edited_while_it_is_compared(
+    chatlake_there: CommandLine, server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the list and the sample it has changed at the source: a change, no damage."""
+    edited = server.ids()[5]
+    fetch = source_module.get_completion
+
+    async def edit_first(api: CompletionApi, completion_id: str) -> Completion:
+        server.edit(edited, {"edited": "yes"})
+        return await fetch(api, completion_id)
+
+    monkeypatch.setattr(source_module, "get_completion", edit_first)
+    code, source = compared(chatlake_there, "--sample", "60")
+    assert (code, source["changed"], source["different"]) == (3, [edited], [])
+    assert source["agreeing"] == 59
 
 
 def test_options_of_the_comparison_alone(chatlake_there: CommandLine) -> None:

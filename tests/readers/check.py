@@ -89,6 +89,13 @@ def datasets(path: str) -> Any:
     return found
 
 
+def recipe(path: str, *names: str) -> Any:
+    """Run a recipe of docs/tools.md; return how many rows its variables `names` have."""
+    variables: dict[str, Any] = {}
+    exec(Path(path).read_text(), variables)
+    return {name: len(variables[name]) for name in names}
+
+
 def inspect(path: str) -> Any:
     """Load samples as Inspect does; return how many, and the kinds of their messages."""
     from inspect_ai.dataset import json_dataset
@@ -108,5 +115,6 @@ def inspect(path: str) -> Any:
 
 
 if __name__ == "__main__":
-    kinds = {"together": together, "mistral": mistral, "datasets": datasets, "inspect": inspect}
-    print(json.dumps(kinds[sys.argv[1]](*sys.argv[2:])))
+    kinds = (together, mistral, datasets, recipe, inspect)
+    (chosen,) = (kind for kind in kinds if kind.__name__ == sys.argv[1])
+    print(json.dumps(chosen(*sys.argv[2:])))

@@ -18,10 +18,12 @@ from tests.reading_lake import completion, store
 HEAVY = ("aiohttp", "duckdb", "httpx", "prefect", "pyarrow", "rich", "starlette", "uvicorn", "yaml")
 NOT_TO_READ = (
     "aiohttp", "asyncio", "chatlake.simulator", "chatlake.storage.bucket", "chatlake.web", "fsspec",
-    "httpx", "jinja2", "numpy", "pandas", "prefect", "prompt_toolkit", "pyarrow", "rich.console",
-    "starlette", "tenacity", "uvicorn",
+    "http.client", "httpx", "imagesize", "jinja2", "numpy", "pandas", "prefect", "prompt_toolkit",
+    "pyarrow", "re2", "rich.console", "ssl", "starlette", "tenacity", "uvicorn",
 )  # fmt: skip
 """What a question to the views does not need."""
+NEEDED = "duckdb, msgspec, pydantic, pydantic.main, pydantic.plugin._loader, typer.main, yaml"
+"""The libraries of a command that reads; their versions differ in how many modules they have."""
 
 
 @pytest.fixture
@@ -32,6 +34,20 @@ def chatlake_command(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CHATLAKE_CONFIG", raising=False)
     return CommandLine(capsys)
+
+
+@pytest.fixture(scope="module")
+def reading_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a configuration and a lake of one completion, whose catalogue is current."""
+    folder = tmp_path_factory.mktemp("reading")
+    (folder / "chatlake.yaml").write_text(
+        "version: 1\nlake: lake\nsources: [{name: openai, base_url: 'http://127.0.0.1:1/v1', "
+        "api_key: '${A_KEY}'}]\n"
+    )
+    lake = Lake.open(folder / "lake", create=True, prices=())
+    asked = {"role": "user", "content": "My order?"}
+    store(lake, [(completion("chatcmpl-1", "2026-01-02T12:00"), [asked])])
+    return folder
 
 
 @pytest.mark.parametrize("words", [[], ["--version"], ["--help"], ["backup", "--help"]])
@@ -56,22 +72,37 @@ def test_nothing_heavy_is_imported_to_start(words: list[str]) -> None:
     "words", [["sql", "SELECT 1"], ["status"], ["runs"], ["search", "order"], ["files", "messages"]]
 )
 def test_commands_that_read_import_only_what_reading_needs(
-    tmp_path: Path, words: list[str]
+    reading_place: Path, words: list[str]
 ) -> None:
     """A question to a lake whose catalogue is current needs DuckDB, and not Arrow or HTTP."""
-    (tmp_path / "chatlake.yaml").write_text(
-        "version: 1\nlake: lake\nsources: [{name: openai, base_url: 'http://127.0.0.1:1/v1', "
-        "api_key: '${A_KEY}'}]\n"
-    )
-    lake = Lake.open(tmp_path / "lake", create=True, prices=())
-    asked = {"role": "user", "content": "My order?"}
-    store(lake, [(completion("chatcmpl-1", "2026-01-02T12:00"), [asked])])
     call = f"import sys, chatlake.cli as cli; code = cli.main({words!r}); "
     check = f"sys.exit(code or ' '.join(m for m in {NOT_TO_READ!r} if m in sys.modules) or None)"
     done = subprocess.run(
         [sys.executable, "-c", call + check],
         env=environment(),
-        cwd=tmp_path,
+        cwd=reading_place,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "most"), [(["--help"], 55), (["sql", "SELECT 1"], 140), (["status"], 155)]
+)
+def test_a_command_starts_with_few_modules(
+    reading_place: Path, words: list[str], most: int
+) -> None:
+    """Help and short questions import few modules beside their libraries, so they start quickly."""
+    begin = f"import sys, {NEEDED}; before = len(sys.modules); import chatlake.cli as cli; "
+    call = f"code = cli.main({words!r}); "
+    count = "more = len(sys.modules) - before; "
+    check = f"sys.exit(code or (f'{{more}} modules' if more > {most} else 0))"
+    done = subprocess.run(
+        [sys.executable, "-c", begin + call + count + check],
+        env=environment(),
+        cwd=reading_place,
         capture_output=True,
         text=True,
         check=False,

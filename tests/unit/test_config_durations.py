@@ -75,3 +75,10 @@ def test_round_trip(milliseconds: int) -> None:
     """Every duration of whole milliseconds is read back from its own text."""
     duration = milliseconds * MILLISECOND
     assert parse_duration(format_duration(duration)) == duration
+
+
+def test_what_is_said_of_many_digits_is_short() -> None:
+    """A number without end is not repeated."""
+    with pytest.raises(ValueError, match=r"^expected ") as refused:
+        parse_duration("1" * 100_000)
+    assert len(str(refused.value)) < 200

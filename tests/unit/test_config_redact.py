@@ -37,6 +37,7 @@ def loaded(folder: Path, redact: str) -> Settings:
         ("{expressions: {email: x}}", "redact.expressions.email: got 'x', expected another name"),
         ("{expressions: {A: x}}", "expected a name of a-z, 0-9, _ and -"),
         ("{expressions: {a: '(?=x)'}}", "it has no look-around and no back references"),
+        ("{drop: [a" + ".b" * 50 + "]}", "expected at most 50 keys with dots between them"),
         ("{images: hide}", "expected keep or drop"),
         ("{hashes: []}", "unknown key"),
     ],

@@ -126,3 +126,10 @@ def test_an_expression_that_cannot_be_used(expression: str, problem: str) -> Non
     with pytest.raises(ValueError, match=r"^expected ") as refused:
         own_pattern("x", expression)
     assert problem in str(refused.value)
+
+
+def test_an_expression_is_shown_without_what_a_terminal_obeys() -> None:
+    """RE2 repeats what it cannot read, and that may turn the line around."""
+    with pytest.raises(ValueError, match=r"^expected ") as refused:
+        own_pattern("x", "(\u202e\ufeff")
+    assert str(refused.value).isprintable()

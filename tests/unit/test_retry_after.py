@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -90,3 +91,15 @@ def test_rate_limit_headers() -> None:
     assert rate_limit({"x-ratelimit-remaining-requests": "0"}) == RateLimit(None, 0, None)
     assert rate_limit({"x-ratelimit-remaining-requests": "-1"}) is None
     assert rate_limit({}) is None
+
+
+def test_no_header_keeps_the_client_busy() -> None:
+    """Four times the digits take about four times as long, and not sixteen times."""
+
+    def seconds(size: int) -> float:
+        began = time.thread_time()
+        assert retry_after_s({"retry-after": "7" * size + "x"}, now=NOW) is None
+        assert duration_s("7" * size + "x") is None
+        return time.thread_time() - began
+
+    assert seconds(400_000) < 9 * seconds(100_000) + 0.2

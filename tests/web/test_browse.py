@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 
 from chatlake.lake import Lake
 from chatlake.simulator.pictures import logo
+from chatlake.web.browse.conversation import COMPLETION, Key
 from chatlake.web.browse.server import BrowseServer
 from tests.reading_lake import completion, store
 from tests.web.browse_lake import SVG
@@ -50,6 +52,17 @@ def test_the_token_becomes_a_strict_cookie(server: BrowseServer) -> None:
 def test_another_host_is_refused(reader: httpx.Client, host: str) -> None:
     """A page that points its own name here reads nothing, even with the cookie."""
     assert reader.get("/", headers={"host": host}).status_code == 403
+
+
+def test_opening_a_conversation_reads_nothing_out_of_raw(server: BrowseServer) -> None:
+    """`raw` is the largest column: reading it for one completion reads those beside it too."""
+    key = Key("openai", date(2026, 2, 1), "chatcmpl-first")
+    plan = server.catalogue.page(
+        lambda session: session.ask(f"EXPLAIN {COMPLETION}", key.parameters)
+    )
+    words = re.findall(r"\w+", str(plan))
+    assert "service_tier" in words
+    assert "raw" not in words
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])

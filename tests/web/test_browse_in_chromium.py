@@ -17,6 +17,12 @@ _ELSEWHERE = """
 return performance.getEntriesByType('resource').map(entry => entry.name)
   .filter(name => !name.startsWith(location.origin) && !name.startsWith('data:'));
 """
+_CUT_HITS = """
+return [...document.querySelectorAll("mark")].filter(mark =>
+    mark.getBoundingClientRect().bottom > mark.closest(".said").getBoundingClientRect().bottom + 1
+).map(mark => mark.textContent)
+"""
+"""The hits that lie below the end of their text."""
 
 
 def press(browser: webdriver.Chrome, *keys: str) -> None:
@@ -68,6 +74,16 @@ def test_every_page_can_be_read_on_every_screen(
                 width = browser.execute_script("return document.documentElement.scrollWidth")
                 assert width <= size[0], (path, size)
                 assert browser.execute_script(FAINT) == [], (path, scheme)
+
+
+def test_a_phone_shows_every_hit_of_a_search(
+    browser: webdriver.Chrome, server: BrowseServer
+) -> None:
+    """However narrow the screen, the words that were found are not in the part that is cut off."""
+    opened(browser, server.address, PHONE, "light")
+    opened(browser, server.base_url + "/?q=onerror", PHONE, "light")
+    assert browser.find_elements("css selector", "mark")
+    assert browser.execute_script(_CUT_HITS) == []
 
 
 def test_hostile_content_does_nothing(browser: webdriver.Chrome, server: BrowseServer) -> None:

@@ -214,6 +214,27 @@ def test_a_lake_after_one_backup_and_after_another(chatlake: CommandLine, tmp_pa
     assert second["fingerprint"] != first["fingerprint"]
 
 
+def test_what_was_forgotten_is_told(chatlake: CommandLine, tmp_path: Path) -> None:
+    """The verdict does not claim completions that were erased; the page and `status` count them."""
+    config = write_config(tmp_path, "http://127.0.0.1:9/v1")
+    lake = Lake.open(tmp_path / "lake", create=True)
+    for number in range(3):
+        store(lake, [(completion(f"chatcmpl-{number}", f"2026-02-0{number + 1}T10:00"), [])])
+    words = ("forget", "--id", "chatcmpl-1", "--yes", "--config", str(config))
+    assert chatlake(*words).code == 0
+
+    found = document_at(chatlake, config, datetime.now(UTC))
+    sentence = found["verdict"]["sentence"]
+    assert "all 2 completions that the source ever listed, except 1 forgotten one" in sentence
+    assert (found["reconciliation"]["listed"], found["reconciliation"]["forgotten"]) == (2, 1)
+    page = tmp_path / "page.html"
+    assert chatlake("report", "--config", str(config), "--output", str(page)).code == 0
+    assert "1 completion was forgotten" in page.read_text()
+    shown = chatlake("status", "--config", str(config))
+    assert "1 completion forgotten for good" in shown.out
+    assert chatlake("status", "--config", str(config), "--json").json["forgotten"] == 1
+
+
 def test_a_verification_is_told(chatlake: CommandLine, tmp_path: Path) -> None:
     """Checked files count for 31 days; a damaged one changes the verdict."""
     config = write_config(tmp_path, "http://127.0.0.1:9/v1")

@@ -1,6 +1,6 @@
 """What an export has fetched but not handed over yet: rows, and one outcome per completion.
 
-`take` hands out both and starts empty ones. So while one pair is written, the next one fills.
+Both wait in `Days`, which hands them out. While some are written, more are collected.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import logging
 import time
 from datetime import UTC, datetime
 
-from chatlake.backup.items import Flush, Listed, Outcome, OutcomeKind, SourceJob
+from chatlake.backup.days import Days
+from chatlake.backup.items import Listed, Outcome, OutcomeKind, SourceJob
 from chatlake.backup.lake_port import StoredVersion
-from chatlake.backup.rows import RowBuffer
 from chatlake.errors import CompletionError
 from chatlake.model.flatten import FlatCompletion, Observation, flatten
 from chatlake.model.manifest import Failure, format_time
@@ -19,7 +19,7 @@ from chatlake.model.objects import Message
 from chatlake.model.outside_text import one_line, request_id
 from chatlake.model.partitions import Partition
 from chatlake.model.redaction.rules import NO_COUNTS, Counts, total
-from chatlake.model.unknown_fields import FURTHER, MOST, unknown_fields
+from chatlake.model.unknown_fields import unknown_fields
 
 failures_logger = logging.getLogger("chatlake.backup.failures")
 """One line for each failure: the command leaves them out, its report names each."""
@@ -28,28 +28,10 @@ failures_logger = logging.getLogger("chatlake.backup.failures")
 class Collected:
     """Collects the rows and outcomes of one export."""
 
-    def __init__(self, job: SourceJob, run_id: str) -> None:
+    def __init__(self, job: SourceJob, run_id: str, days: Days) -> None:
         self._job = job
         self._run_id = run_id
-        self._buffer = RowBuffer(keep_images=job.keep_images)
-        self._flush = Flush()
-
-    @property
-    def bytes(self) -> int:
-        """How much memory the rows take."""
-        return self._buffer.bytes
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to hand over."""
-        return not self._flush.outcomes
-
-    def take(self) -> tuple[RowBuffer, Flush]:
-        """Return the rows and outcomes collected so far, and start again with empty ones."""
-        taken = self._buffer, self._flush
-        self._buffer = RowBuffer(keep_images=self._job.keep_images)
-        self._flush = Flush()
-        return taken
+        self._days = days
 
     def unchanged(self, item: Listed) -> None:
         """Count a completion that the lake already has."""
@@ -86,7 +68,8 @@ class Collected:
         """
         partition = self._partition(item)
         if item.previous is None or item.previous.digest is not None:
-            self._flush.unfetched.setdefault(partition, set()).add(item.completion.id)
+            unfetched = self._days.of(partition).flush.unfetched
+            unfetched.setdefault(partition, set()).add(item.completion.id)
             self._store_bare(item)
         self.failed(item.completion.id, error, item=item)
 
@@ -118,11 +101,15 @@ class Collected:
             first_attempt_at=now,
             last_attempt_at=now,
         )
-        self._flush.outcomes.append(
+        partition = self._partition(item) if item else None
+        day = partition
+        if instead_of is not None and created is not None:
+            day = Partition.of(self._job.name, created)  # behind the outcome that it corrects
+        self._days.of(day).flush.outcomes.append(
             Outcome(
                 completion_id,
                 "failed",
-                self._partition(item) if item else None,
+                partition,
                 item.sequence if item else None,
                 failure=failure,
                 absent=absent,
@@ -138,20 +125,15 @@ class Collected:
 
     def _store(self, item: Listed, flat: FlatCompletion) -> None:
         partition = self._partition(item)
-        self._buffer.add(partition, flat)
+        self._days.add(partition, flat)
         if item.previous is not None:
-            self._flush.replaced.setdefault(partition, {})[item.completion.id] = item.previous
+            replaced = self._days.of(partition).flush.replaced
+            replaced.setdefault(partition, {})[item.completion.id] = item.previous
 
     def _look_for_fields(self, item: Listed, messages: list[Message]) -> None:
         """Count the fields of a completion that are not known, each once."""
-        fields = self._flush.fields
-        named = {
-            name if name in fields or len(fields) < MOST else FURTHER: None
-            for name in unknown_fields(item.completion, messages)
-        }
-        for name in named:
-            number, example = fields.get(name, (0, item.completion.id))
-            fields[name] = number + 1, example
+        if names := list(unknown_fields(item.completion, messages)):
+            self._days.of(self._partition(item)).flush.count_fields(names, item.completion.id)
 
     def _outcome(
         self,
@@ -160,11 +142,12 @@ class Collected:
         flat: FlatCompletion | None = None,
         redacted: Counts = NO_COUNTS,
     ) -> None:
-        self._flush.outcomes.append(
+        partition = self._partition(item)
+        self._days.of(partition).flush.outcomes.append(
             Outcome(
                 item.completion.id,
                 kind,
-                self._partition(item),
+                partition,
                 item.sequence,
                 messages=len(flat.messages) if flat else 0,
                 content_parts=len(flat.content_parts) if flat else 0,

@@ -19,6 +19,7 @@ from chatlake.backup.lake_port import LakeStore
 from chatlake.backup.list_gaps import UNLISTED
 from chatlake.backup.list_requests import CLOCK_SLACK_S
 from chatlake.backup.listing import Listing
+from chatlake.backup.metadata_filter import MetadataFilter
 from chatlake.backup.ports import CompletionApi
 from chatlake.model.digest import completion_digest
 from chatlake.model.manifest import Failure
@@ -55,6 +56,7 @@ class Discovery:
         self._future = _Noted(job.name, "a creation time in the future")
         self._twofold = _Noted(job.name, "two rows on one page that differ")
         self._forgotten = 0
+        self._filter = MetadataFilter(job.metadata, api.redaction)
 
     @property
     def ascending(self) -> bool:
@@ -90,7 +92,7 @@ class Discovery:
                 yield listed
         if self._forgotten:
             logger.info(
-                "%s: %d listed completion(s) were forgotten and are left out",
+                "%s: listed completions left out, because `chatlake forget` erased them: %d",
                 self._job.name, self._forgotten,
             )  # fmt: skip
 
@@ -102,7 +104,7 @@ class Discovery:
                 yield Asked(completion_id, failures.get(completion_id))
         if self._forgotten:
             logger.warning(
-                "%s: %d of the ids were forgotten (chatlake forget) and are not fetched again",
+                "%s: ids left out, because `chatlake forget` erased them: %d",
                 self._job.name, self._forgotten,
             )  # fmt: skip
 
@@ -202,7 +204,7 @@ class Discovery:
                     continue
                 if self._has_time(completion) and job.is_too_old(completion.created):
                     continue
-                if _matches(completion, job):
+                if self._filter.holds(completion):
                     yield completion
         self._end()
 
@@ -248,14 +250,3 @@ class _Noted:
                 "%s: %d completion(s) with %s, for example %s: %s",
                 self._source, self._count, self._what, self._example, consequence,
             )  # fmt: skip
-
-
-def _matches(completion: Completion, job: SourceJob) -> bool:
-    """Whether the metadata filter holds: servers that ignore it send everything.
-
-    `model` is left to the service, because an alias may mean quite different names.
-    """
-    if not job.metadata:
-        return True
-    metadata = completion.fields.metadata
-    return isinstance(metadata, dict) and job.metadata.items() <= metadata.items()

@@ -2,12 +2,12 @@
 
 Memory stays bounded, whatever the size of the source:
 
-1. Many completions are fetched at once, and their rows go into one buffer.
-2. The buffer is written when it holds `FLUSH_BYTES` or is `FLUSH_SECONDS` old. Meanwhile the next
-   one fills, so there are at most two.
-3. When the next one is full too, `_room` makes the fetching of further completions wait.
-4. A large response needs as much memory as a buffer. So the client reads only its first 256 KiB,
-   and then awaits `room`, which returns when the buffer is not full and none is being written.
+1. Many completions are fetched at once, and their rows are collected by day.
+2. Days are written when all together hold `FLUSH_BYTES`, or when the oldest row is `FLUSH_SECONDS`
+   old; `days` chooses which. Meanwhile more rows are collected, at most as many again.
+3. When these are as many, `_room` makes the fetching of further completions wait.
+4. A large response needs as much memory. So the client reads only its first 256 KiB, and then
+   awaits `room`, which returns when there is room for more rows and none are being written.
 5. The client does not read the connection in the meantime, so the server has to stop sending.
 """
 
@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from chatlake.backup.blame import SOURCE_ERRORS, Blame
 from chatlake.backup.collected import Collected
+from chatlake.backup.days import Days
 from chatlake.backup.fetching import MessageSource, get_completion, inputs_expected
 from chatlake.backup.items import Asked, Flush, Listed, SourceJob
 from chatlake.backup.kept_messages import keep_messages
@@ -28,6 +29,7 @@ from chatlake.backup.rows import RowBuffer
 from chatlake.backup.suspects import Suspects
 from chatlake.backup.uninterrupted import to_its_end
 from chatlake.errors import ChatlakeError, CompletionNotFoundError
+from chatlake.model.partitions import Partition
 
 FLUSH_BYTES = 24 * 1024 * 1024
 FLUSH_SECONDS = 10.0  # the promise is 15, writing and committing included
@@ -51,8 +53,6 @@ class Exporter:
         *,
         run_id: str,
         examine: Examine,
-        flush_bytes: int = FLUSH_BYTES,
-        flush_seconds: float = FLUSH_SECONDS,
         gaps: bool = False,
     ) -> None:
         self._job = job
@@ -60,11 +60,12 @@ class Exporter:
         self._lake = lake
         self._images = images
         self._examine = examine
-        self._flush_bytes = flush_bytes
-        self._flush_seconds = flush_seconds
+        self._days = Days(
+            max_bytes=FLUSH_BYTES, max_age_s=FLUSH_SECONDS, keep_images=job.keep_images
+        )
         self._flushing = asyncio.Lock()
         self._take: Take
-        self._collected = Collected(job, run_id)
+        self._collected = Collected(job, run_id, self._days)
         self._messages = MessageSource(api, max_bytes=job.max_body)
         self._blame = Blame(job, api, lake, gaps=gaps)
         self._suspects = Suspects(job, api, self._messages, self._blame, self._collected)
@@ -78,7 +79,7 @@ class Exporter:
         try:
             await self._run(items)
         finally:
-            await self._hand_over()
+            await self._hand_over(everything=True)
 
     async def _run(self, items: AsyncIterator[Item]) -> None:
         queue: asyncio.Queue[Item | None] = asyncio.Queue(maxsize=2 * self._job.concurrency)
@@ -91,6 +92,8 @@ class Exporter:
                 ]
                 try:
                     async for item in items:
+                        if isinstance(item, Listed):
+                            self._days.begin(self._day(item))
                         await queue.put(item)
                 except ChatlakeError as error:
                     broken = error  # what was found before is still exported
@@ -111,7 +114,7 @@ class Exporter:
 
     async def _room(self) -> None:
         """Return when the buffer is not full."""
-        while self._collected.bytes >= self._flush_bytes:
+        while self._days.is_full:
             await self._hand_over()
 
     async def _room_for_large(self) -> None:
@@ -122,14 +125,13 @@ class Exporter:
 
     async def _hand_over_regularly(self) -> None:
         while True:
-            await asyncio.sleep(self._flush_seconds)
+            await asyncio.sleep(self._days.next_deadline_s)
             await self._hand_over()
 
-    async def _hand_over(self) -> None:
+    async def _hand_over(self, *, everything: bool = False) -> None:
         async with self._flushing:
-            if not self._collected.is_empty:
-                buffer, flush = self._collected.take()
-                await to_its_end(self._write_and_take(buffer, flush))
+            if taken := self._days.take(everything=everything):
+                await to_its_end(self._write_and_take(*taken))
 
     async def _write_and_take(self, buffer: RowBuffer, flush: Flush) -> None:
         await asyncio.to_thread(self._write, buffer, flush)
@@ -145,9 +147,15 @@ class Exporter:
 
     async def _export_one(self, item: Item) -> None:
         if isinstance(item, Listed):
-            await self._export_listed(item)
+            try:
+                await self._export_listed(item)
+            finally:
+                self._days.end(self._day(item))
         else:
             await self._export_asked(item)
+
+    def _day(self, item: Listed) -> Partition:
+        return Partition.of(self._job.name, item.completion.created)
 
     async def _export_asked(self, item: Asked) -> None:
         try:

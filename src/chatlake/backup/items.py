@@ -5,7 +5,7 @@ Plain data that can be sent between processes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,6 +17,7 @@ from chatlake.model.manifest import Failure, PartFile
 from chatlake.model.objects import Completion
 from chatlake.model.partitions import Partition
 from chatlake.model.redaction.rules import NO_COUNTS, Counts
+from chatlake.model.unknown_fields import FURTHER, MOST
 
 OutcomeKind = Literal["new", "changed", "unchanged", "failed"]
 Mode = Literal["incremental", "full", "ids"]
@@ -144,3 +145,29 @@ class Flush:
     outcomes: list[Outcome] = field(default_factory=list)
     fields: dict[str, tuple[int, str]] = field(default_factory=dict)
     requests: RequestFigures = field(default_factory=RequestFigures)
+
+    def take_over(self, other: Flush) -> None:
+        """Add what another flush has, of other partitions; it is not used again."""
+        self.parts += other.parts
+        self.replaced |= other.replaced
+        self.replaced_alone |= other.replaced_alone
+        self.unfetched |= other.unfetched
+        self.lost |= other.lost
+        self.images |= other.images
+        self.outcomes += other.outcomes
+        for name, counted in other.fields.items():
+            self._count_field(name, *counted)
+        self.requests += other.requests
+
+    def count_fields(self, names: Iterable[str], completion_id: str) -> None:
+        """Count a completion with fields that chatlake does not know; many of them as one."""
+        for name in {self._field(name): None for name in names}:
+            self._count_field(name, 1, completion_id)
+
+    def _count_field(self, name: str, completions: int, example: str) -> None:
+        name = self._field(name)
+        number, first = self.fields.get(name, (0, example))
+        self.fields[name] = number + completions, first
+
+    def _field(self, name: str) -> str:
+        return name if name in self.fields or len(self.fields) < MOST else FURTHER

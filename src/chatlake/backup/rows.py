@@ -48,6 +48,12 @@ class RowBuffer:
                     waiting[sha256] = image
                     self.bytes += 3 * len(image.data)  # writing them copies them
 
+    def take_over(self, other: RowBuffer) -> None:
+        """Take in the rows of another buffer, which has other partitions and is not used again."""
+        self.bytes += other.bytes
+        self._rows |= other._rows
+        self._images |= other._images
+
     def messages(
         self, partition: Partition, completion_ids: Container[str]
     ) -> dict[str, list[StoredMessage]]:

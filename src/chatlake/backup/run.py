@@ -191,6 +191,11 @@ class _SourceBackup:
     async def _complete(self) -> None:
         sweep = await asyncio.to_thread(self._swept)
         self._committer.close_gaps()
+        if self._discovery.too_old:
+            logger.warning(
+                "%s: ids left out, because they are older than `keep`: %d",
+                self._job.name, len(self._discovery.too_old),
+            )  # fmt: skip
         await self._end("incomplete" if self._committer.gaps else "complete", sweep)
 
     async def _export_gaps(self) -> None:

@@ -11,7 +11,8 @@ from chatlake.bootstrap.secrets import load_prefect_secret
 from chatlake.bootstrap.sources import jobs_for
 from chatlake.config import Settings
 from chatlake.lake.lake import Lake
-from chatlake.verify.source import Comparison, Progress, compare
+from chatlake.verify.differences import Comparison
+from chatlake.verify.source import Progress, compare
 
 
 def compare_sources(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -39,12 +39,12 @@ WHERE completion_id IN (SELECT unnest($ids))
 class Choice:
     """What to forget: exactly one of `ids`, `metadata` and `where` is given.
 
-    `metadata`: keys with their values, all of which must be the completion's. `where`: a condition
+    `metadata`: for each key the values of which the completion must have one. `where`: a condition
     on the view `completions`. `source`: only from this one.
     """
 
     ids: tuple[str, ...] = ()
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, Sequence[str]] = field(default_factory=dict)
     where: str | None = None
     source: str | None = None
 
@@ -172,7 +172,8 @@ def _finished(lake: Lake, receipt: Forgetting) -> ForgetReport:
     return ForgetReport(receipt, f"{lake.location}/{path}", number, fingerprint)
 
 
-def _metadata_condition(metadata: Mapping[str, str]) -> str:
+def _metadata_condition(metadata: Mapping[str, Sequence[str]]) -> str:
     return " AND ".join(
-        f"metadata[{quoted(key)}] = {quoted(value)}" for key, value in metadata.items()
+        f"metadata[{quoted(key)}] IN ({', '.join(map(quoted, values))})"
+        for key, values in metadata.items()
     )

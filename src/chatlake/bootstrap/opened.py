@@ -1,8 +1,11 @@
-"""Opens the lake of a configuration."""
+"""Opens the lake of a configuration; says which sources it can have."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from chatlake.config import Settings
+from chatlake.errors import UsageError
 from chatlake.lake.lake import Lake
 from chatlake.model.prices import Price
 
@@ -17,3 +20,15 @@ def open_lake(settings: Settings, *, create: bool = False, to_ask: bool = False)
     if not to_ask:
         lake.follow_move()
     return lake
+
+
+def require_sources(settings: Settings, lake: Lake, names: Iterable[str]) -> None:
+    """Raise UsageError for a name that neither the configuration nor the lake has."""
+    known = {source.name for source in settings.sources}
+    known |= {file.partition.source for file in lake.state.files.values()}
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"--source {name!r}: there is no such source",
+                hint=f"Give one of {', '.join(sorted(known))}.",
+            )

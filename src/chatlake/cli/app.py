@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.models import CommandInfo
 
 from chatlake import __version__
 from chatlake.cli import (
@@ -89,15 +90,23 @@ def _without_commands() -> typer.Typer:
 def program_for(words: Sequence[str]) -> typer.Typer:
     """Return the program for a command line: with just the command that it names, if any.
 
-    Typer builds every command that it is given, which takes as long as a short query.
+    Typer builds every option of every command that it is given, which takes as long as a short
+    query. The help of the program itself needs only what each command says of itself.
     """
     name = next((word for word in words if not word.startswith("-")), None)
-    named = [command for command in app.registered_commands if command.name == name]
-    if not named:
-        return app
     program = _without_commands()
-    program.registered_commands = named
-    return program
+    if name is None:
+        program.registered_commands = [_without_options(each) for each in app.registered_commands]
+        program.registered_groups = app.registered_groups
+        return program
+    program.registered_commands = [each for each in app.registered_commands if each.name == name]
+    program.registered_groups = [each for each in app.registered_groups if each.name == name]
+    return program if program.registered_commands or program.registered_groups else app
+
+
+def _without_options(command: CommandInfo) -> CommandInfo:
+    about = command.callback.__doc__ if command.callback else None
+    return CommandInfo(name=command.name, help=about, callback=lambda: None)
 
 
 def _demo(

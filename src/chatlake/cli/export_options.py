@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from chatlake.cli.options import ConfigOption, JsonOption
+from chatlake.cli.options import ConfigOption, JsonOption, QuietOption
 from chatlake.cli.output import note, warn
+from chatlake.cli.stderr_lines import STANDARD_ERROR
 from chatlake.cli.streams import after_the_work
 from chatlake.errors import IncompleteExportError, UsageError
 from chatlake.model.terminal_text import printable_json
@@ -91,10 +92,17 @@ def exporting(command: Callable[..., ExportReport]) -> Callable[..., None]:
     }
 
     def run(
-        *, config: Path | None, strict: bool, as_json: bool, output: str, **values: Any
+        *,
+        config: Path | None,
+        strict: bool,
+        quiet: bool,
+        as_json: bool,
+        output: str,
+        **values: Any,
     ) -> None:
         from chatlake.exports.narrowing import Selection  # noqa: PLC0415
 
+        STANDARD_ERROR.is_quiet = quiet
         require_one_output(output, as_json=as_json)
         options = {name: values.pop(name) for name in own}
         source = values.pop("source")
@@ -130,6 +138,7 @@ def _shared() -> list[inspect.Parameter]:
         ("seed", SeedOption, 0),
         ("no_deleted", NoDeletedOption, False),
         ("strict", StrictOption, False),
+        ("quiet", QuietOption, False),
         ("as_json", JsonOption, False),
     ]
     return [
@@ -142,19 +151,12 @@ def _shared() -> list[inspect.Parameter]:
 
 def opened_lake(config: Path | None, selection: Selection) -> Lake:
     """Open the configured lake; raises UsageError for a source that neither of them has."""
-    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
+    from chatlake.bootstrap.opened import open_lake, require_sources  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
 
     settings = load_settings(config)
     lake = open_lake(settings)
-    known = {source.name for source in settings.sources}
-    known |= {file.partition.source for file in lake.state.files.values()}
-    for name in selection.sources or ():
-        if name not in known:
-            raise UsageError(
-                f"--source {name!r}: there is no such source",
-                hint=f"Give one of {', '.join(sorted(known))}.",
-            )
+    require_sources(settings, lake, selection.sources or ())
     return lake
 
 

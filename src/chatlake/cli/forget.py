@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from chatlake.bootstrap.forgetting import Choice, ForgetReport
+    from chatlake.config import Settings
     from chatlake.model.partitions import Partition
 
 EXAMPLES = examples(
@@ -38,7 +39,8 @@ def forget(
         list[str] | None,
         typer.Option(
             metavar="KEY=VALUE",
-            help="Completions with this metadata; repeatable: all pairs must match.",
+            help="Completions with this metadata; repeatable: all pairs must match. Finds values "
+            "that `redact` has hashed, too.",
         ),
     ] = None,
     where: Annotated[
@@ -78,7 +80,7 @@ def forget(
         forget_expired,
         select,
     )
-    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
+    from chatlake.bootstrap.opened import open_lake, require_sources  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
 
     STANDARD_ERROR.is_quiet = quiet
@@ -90,7 +92,10 @@ def forget(
         )
     if settings.keep is not None and older:
         choice = expired(settings.keep)
+    if choice.metadata:
+        choice = _as_stored(settings, choice)
     lake = open_lake(settings)
+    require_sources(settings, lake, () if source is None else (source,))
     found = select(lake, choice)
     report = None
     if found and not dry_run:
@@ -130,13 +135,27 @@ def _choice(
         raise UsageError(
             "--expired is about all sources, and excludes --source", hint="Leave out --source."
         )
-    pairs: dict[str, str] = {}
+    pairs: dict[str, list[str]] = {}
     for text in metadata:
         key, equals, value = text.partition("=")
         if not key or not equals:
             raise UsageError(f"--metadata {text}: expected KEY=VALUE")
-        pairs[key] = value
+        pairs[key] = [value]
     return Choice(tuple(dict.fromkeys(ids)), pairs, where, source)
+
+
+def _as_stored(settings: Settings, choice: Choice) -> Choice:
+    """Return the choice with the hashes that stand for its values; warn of those that are gone."""
+    from chatlake.bootstrap.redacted_values import with_hashes  # noqa: PLC0415
+
+    choice, unseen = with_hashes(settings, choice)
+    if unseen:
+        named = ", ".join(f"metadata.{printable(key)}" for key in unseen)
+        note(
+            f"{paint('warning:', 'yellow', sys.stderr)} `redact` leaves no value of {named} in the "
+            "lake: what was stored under these rules is not found by it. Select by --id or --where."
+        )
+    return choice
 
 
 def _ask(found: Mapping[Partition, Sequence[str]], *, yes: bool) -> None:

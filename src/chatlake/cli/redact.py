@@ -15,8 +15,13 @@ from chatlake.errors import UsageError
 
 if TYPE_CHECKING:
     from chatlake.bootstrap.redactable import Search
+    from chatlake.config import Settings
 
-EXAMPLES = examples("chatlake redact --dry-run", "chatlake redact --dry-run --json")
+EXAMPLES = examples(
+    "chatlake redact --dry-run",
+    "chatlake redact --dry-run --json",
+    "chatlake redact --hash jane@example.com",
+)
 _NOT_REWRITTEN = (
     "chatlake redact does not rewrite a lake: the rules of `redact` act before anything is written"
 )
@@ -33,21 +38,37 @@ def redact(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what the rules would find in the lake.")
     ] = False,
+    value: Annotated[
+        str | None,
+        typer.Option(
+            "--hash",
+            metavar="VALUE",
+            help="Print what stands for this value in hashed fields; - reads it from standard "
+            "input, so that no shell remembers it.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what the rules of `redact` would find in what the lake holds already.
+    """Show what the rules of `redact` would find in the lake.
 
     Backups redact before they write; a lake that was written before keeps what it has, and this
     command changes nothing. It counts values by kind and place, and masks its examples. Images are
-    not looked into. Exit codes: 0 done, 2 without --dry-run or without rules, 7 damaged.
+    not looked into. --hash finds a known person again: it prints the hash that the lake has instead
+    of the value. Exit codes: 0 done, 2 without --dry-run or without rules, 7 damaged.
     """
     from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.bootstrap.redactable import find_redactable  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
 
-    if not dry_run:
+    if dry_run == (value is not None):
+        if dry_run:
+            raise UsageError("--dry-run and --hash exclude each other", hint="Give one of them.")
         raise UsageError(_NOT_REWRITTEN, hint=_HOW)
     settings = load_settings(config)
+    if value is not None:
+        value = sys.stdin.readline().rstrip("\r\n") if value == "-" else value
+        _show_hashes(settings, value, source, as_json=as_json)
+        return
     names = [] if source is None else [source]
     lake = open_lake(settings)
 
@@ -68,6 +89,21 @@ def redact(
             write_json({"lake": lake.location, "dry_run": True, **asdict(search)})
         else:
             _show(search)
+
+
+def _show_hashes(settings: Settings, value: str, source: str | None, *, as_json: bool) -> None:
+    from chatlake.bootstrap.redacted_values import hashes_of  # noqa: PLC0415
+
+    if source is not None:
+        settings.source(source)  # UsageError for an unknown name
+    hashes = hashes_of(settings, value, source=source)
+    if as_json:
+        write_json({"hashes": hashes})
+    elif len(set(hashes.values())) == 1:
+        say(next(iter(hashes.values())))
+    else:
+        for name, text in hashes.items():
+            say(f"{name}: {text}")
 
 
 def _show(search: Search) -> None:

@@ -165,7 +165,8 @@ def _tell(found: Found) -> None:
         note(f"{total} found in all {count(found.days_looked_at, 'day')} with completions")
     else:
         left = count(found.days_left, "older day")
-        note(f"{total} shown, and there are more: see --limit. {left} not searched.")
+        rest = f" {left} not searched." if found.days_left else ""
+        note(f"{total} shown, and there are more: see --limit.{rest}")
 
 
 def _document(found: Found, shown: Sequence[Summary]) -> dict[str, Any]:

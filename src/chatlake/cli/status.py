@@ -85,7 +85,7 @@ def status(
     facts = gather(lake.state, settings, holder, now, times_in(lake))
     facts.count_unlisted(lake.leftovers())
     if head := read_head(lake.storage, lake.state.number):
-        facts.fingerprint = head.fingerprint
+        facts.fingerprint, facts.head_sha256 = head.fingerprint, head.sha256
     facts.note_verification(Record.load(lake.storage), lake.state.files)
     error = None if limit is None else stale_sources(facts, limit)
     if chosen is StatusFormat.json:

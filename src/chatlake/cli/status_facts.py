@@ -84,9 +84,10 @@ class StatusFacts:
     """The whole lake; `runs` newest first, `holder` writes to it now, `now` is UTC.
 
     `unlisted_files`, `unlisted_bytes`: files in the lake that no manifest lists; None if not
-    counted. `replaced_files`, `replaced_bytes`: those of them in `replaced/`. `fingerprint`: of the
-    newest commit, None for a lake without one. `forgotten`: completions erased by request.
-    `verification`: what `chatlake verify` recorded, None if it never ran.
+    counted. `replaced_files`, `replaced_bytes`: those of them in `replaced/`. `fingerprint`,
+    `head_sha256`: of the newest commit, None for a lake without one. `forgotten`: completions that
+    were erased, by `forget` or `keep`. `verification`: what `chatlake verify` recorded, None if it
+    never ran.
     """
 
     commit: int
@@ -99,6 +100,7 @@ class StatusFacts:
     replaced_files: int | None = None
     replaced_bytes: int | None = None
     fingerprint: str | None = None
+    head_sha256: str | None = None
     forgotten: int = 0
     verification: LastVerified | None = None
 
@@ -144,7 +146,7 @@ def gather(
     runs = [_as_seen_now(run, holder) for run in reversed(state.runs.values())]
     sources = [_source(name, configured.get(name), state, runs, Dates(now, read)) for name in names]
     facts = StatusFacts(state.number, sources, runs, holder, now)
-    facts.forgotten = sum(receipt.completions for receipt in state.forgotten.receipts)
+    facts.forgotten = state.forgotten.erased_count
     return facts
 
 

@@ -28,6 +28,10 @@ def show_status(location: str, facts: StatusFacts) -> None:
     if facts.fingerprint is not None:
         say(f"Commit {count(facts.commit)}, fingerprint {facts.fingerprint}")
     _show_unlisted(facts)
+    if facts.forgotten:
+        say(
+            f"{count(facts.forgotten, 'completion')} forgotten for good (receipts are in receipts/)"
+        )
     if facts.holder is not None:
         say(f"A backup is running: {facts.holder}")
     for source in facts.sources:

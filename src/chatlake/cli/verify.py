@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import random
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,8 +17,8 @@ from chatlake.cli.streams import after_the_work
 if TYPE_CHECKING:
     from chatlake.config import Settings
     from chatlake.errors import ChatlakeError, LakeError
+    from chatlake.verify.differences import Comparison
     from chatlake.verify.findings import VerifyReport
-    from chatlake.verify.source import Comparison
 
 EXAMPLES = examples(
     "chatlake verify",
@@ -162,7 +162,7 @@ def _compare(
             open_lake(settings),
             names=names,
             sample=sample,
-            seed=secrets.randbelow(1_000_000) if seed is None else seed,
+            seed=random.SystemRandom().randrange(1_000_000) if seed is None else seed,
             progress=progress,
         )
 
@@ -195,6 +195,7 @@ def _document(report: VerifyReport, error: ChatlakeError | None) -> dict[str, An
         "manifests": report.manifests,
         "commit": None if report.head is None else report.head.number,
         "fingerprint": None if report.head is None else report.head.fingerprint,
+        "head_sha256": None if report.head is None else report.head.sha256,
         "expected": _expected(report),
         "findings": [
             {

@@ -13,7 +13,8 @@ from chatlake.cli.output import paint, printable, say
 from chatlake.cli.stderr_lines import STANDARD_ERROR
 from chatlake.cli.words import count
 from chatlake.errors import ChatlakeError, GapsError, LakeDamagedError
-from chatlake.verify.source import Comparison, Progress
+from chatlake.verify.differences import Comparison
+from chatlake.verify.source import Progress
 
 _SHOWN: Final = 10
 _KINDS: Final = (
@@ -24,6 +25,7 @@ _KINDS: Final = (
     ("different", "red", "stored differently from what the source sends"),
     ("extra", "dim", "in the lake, but no longer listed by the source"),
     ("kept", "dim", "kept with messages that the source no longer has"),
+    ("unknown", "yellow", "selected by id, but neither in the lake nor at the source"),
     ("newer", "dim", "created since the last backup"),
 )
 
@@ -78,7 +80,8 @@ def error_of(comparisons: Sequence[Comparison]) -> ChatlakeError | None:
     different = sum(len(each.different) for each in comparisons)
     if different:
         return LakeDamagedError(
-            f"{count(different, 'completion')} in the lake differ from what the source sends",
+            f"{count(different, 'completion')} in the lake "
+            f"{'differs' if different == 1 else 'differ'} from what the source sends",
             hint="Compare them with `chatlake show ID`; `chatlake verify` finds damaged files. "
             "`chatlake backup --ids-file FILE` fetches them again.",
         )

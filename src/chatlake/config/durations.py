@@ -19,6 +19,8 @@ EXPECTED = "a duration such as 24h, 7d, 60s, 500ms or 1h30m (units y, w, d, h, m
 
 # Each unit at most once, the largest first; `PATTERN` also goes into the JSON Schema.
 PATTERN = r"^(?=[0-9])" + "".join(rf"([0-9]+{unit})?" for unit in UNITS) + "$"
+DAYS_PATTERN = r"^(?=[0-9])([0-9]+y)?([0-9]+w)?([0-9]+d)?$"
+EXPECTED_DAYS = "whole days such as 90d, 8w or 2y (units y, w, d; for two months write 60d)"
 _SHAPE = re.compile(PATTERN, re.ASCII)
 
 
@@ -28,7 +30,7 @@ def parse_duration(text: str) -> timedelta:
     Raises ValueError, with what is expected, for anything else: a number without a unit, a
     unit twice or out of order, a fraction, a sign, a space.
     """
-    if re.fullmatch(r"[0-9]+", text, re.ASCII):
+    if re.fullmatch(r"[0-9]{1,12}", text, re.ASCII):
         raise ValueError(f"expected {EXPECTED}; a number needs a unit: write {text}s or {text}h")
     found = _SHAPE.fullmatch(text)
     if found is None:

@@ -24,9 +24,15 @@ _REFERENCE_SCHEMA = {"type": "string", "pattern": r"\$\{[^{}]+\}"}
 
 
 class Section(BaseModel):
-    """The base of all parts of the configuration: frozen, no unknown keys."""
+    """The base of all parts of the configuration: frozen, no unknown keys.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    A part's validator is built when it is first used: most are used only within `Settings`. So
+    defaults come from `model_construct`, which uses none.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,27 @@ def duration(*, zero: bool = False) -> Leaf:
     schema: dict[str, Any] = {"type": "string", "pattern": durations.PATTERN}
     if not zero:
         schema["not"] = {"pattern": r"^(0+[a-z]+)+$"}
+    return Leaf(check, schema, durations.format_duration)
+
+
+def days() -> Leaf:
+    """A duration of whole days. `2m` is refused: somebody means months, and would get minutes."""
+
+    def check(value: object) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        if not isinstance(value, str) or not re.fullmatch(durations.DAYS_PATTERN, value, re.ASCII):
+            raise ValueError(f"expected {durations.EXPECTED_DAYS}")
+        found = durations.parse_duration(value)
+        if not found:
+            raise ValueError("expected a duration of at least 1d")
+        return found
+
+    schema: dict[str, Any] = {
+        "type": "string",
+        "pattern": durations.DAYS_PATTERN,
+        "not": {"pattern": r"^(0+[a-z]+)+$"},
+    }
     return Leaf(check, schema, durations.format_duration)
 
 

@@ -20,6 +20,7 @@ from chatlake.config.references import Text, without_keys
 from chatlake.config.settings import Settings
 from chatlake.errors import ConfigurationError
 
+_LONGEST_KEY = 80
 _MOST = 20
 _UNKNOWN = object()
 _HIDDEN = ("api_key", "headers", "query", "notify")
@@ -42,7 +43,9 @@ def key_path(location: Location) -> str:
         if isinstance(step, int):
             path += f"[{step}]"
         else:
-            shown = without_keys(step if step.isprintable() else ascii(step))
+            key = without_keys(step)
+            key = key if len(key) <= _LONGEST_KEY else f"{key[: _LONGEST_KEY - 1]}…"
+            shown = key if key.isprintable() else ascii(key)
             path += f".{shown}" if path else shown
     return path or "the file"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -14,7 +14,9 @@ from chatlake.config.references import SecretLoader, SecretReference
 from chatlake.errors import ConfigurationError
 from chatlake.model.redaction.patterns import LONGEST_EXPRESSION, own_pattern
 from chatlake.model.redaction.places import steps_of
-from chatlake.model.redaction.rules import Redaction, RuleTexts
+
+if TYPE_CHECKING:
+    from chatlake.model.redaction.rules import Redaction
 
 SHORTEST_KEY = 16
 _NAME = r"^[a-z0-9_-]{1,64}$"
@@ -130,6 +132,11 @@ class Redact(Section):
         """
         if self.is_empty:
             return None
+        from chatlake.model.redaction.rules import (  # noqa: PLC0415 - not to read a lake
+            Redaction,
+            RuleTexts,
+        )
+
         return Redaction(
             RuleTexts(
                 drop=self.drop,

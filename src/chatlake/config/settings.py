@@ -12,7 +12,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from chatlake.config import entries, places, schedules
 from chatlake.config.expected import did_you_mean
-from chatlake.config.fields import EMPTY_IS_DEFAULT, EXPANDS, Section, duration, words
+from chatlake.config.fields import EMPTY_IS_DEFAULT, EXPANDS, Section, days, words
 from chatlake.config.notify import NotifyTargets
 from chatlake.config.prices import PriceEntry
 from chatlake.config.redact import Redact
@@ -76,7 +76,9 @@ class Settings(Section):
     sources: tuple[Source, ...] = Field(
         title="sources", min_length=1, description="What to back up."
     )
-    schedule: Schedule = Field(default=Schedule(), description="When `chatlake serve` backs up.")
+    schedule: Schedule = Field(
+        default=Schedule.model_construct(), description="When `chatlake serve` backs up."
+    )
     notify: NotifyTargets = Field(
         default=(),
         description="Whom a run tells how it ended: an address, a section, or a list of these. "
@@ -85,10 +87,10 @@ class Settings(Section):
         json_schema_extra={"default": None},
     )
     redact: Annotated[Redact, EMPTY_IS_DEFAULT] = Field(
-        default=Redact(),
+        default=Redact.model_construct(),
         description="What never reaches the lake, of any source without a `redact` of its own.",
     )
-    keep: Annotated[timedelta, duration()] | None = Field(
+    keep: Annotated[timedelta, days()] | None = Field(
         default=None,
         description="How long the lake keeps completions, by whole UTC days; null: for ever. "
         "`maintain` and `chatlake forget --expired` erase what is older, and backups leave it out.",
@@ -98,7 +100,7 @@ class Settings(Section):
         default="private", description="Who may read the lake: private 0700/0600, group 0750/0640."
     )
     runner: Annotated[Runner, EMPTY_IS_DEFAULT] = Field(
-        default=Runner(), description="Where the Prefect flows run the batches."
+        default=Runner.model_construct(), description="Where the Prefect flows run the batches."
     )
     prices: tuple[PriceEntry, ...] = Field(
         default=(), description="Token prices, for the view `costs`. chatlake comes without prices."

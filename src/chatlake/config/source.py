@@ -156,7 +156,8 @@ class Source(Section):
         examples=[{"api-version": "2025-02-01-preview"}],
     )
     select: Annotated[Select, EMPTY_IS_DEFAULT] = Field(
-        default=Select(), description="Which completions to back up; by default all."
+        default=Select.model_construct(),
+        description="Which completions to back up; by default all.",
     )
     lookback: Annotated[timedelta, duration(zero=True)] = duration_field(
         "24h", "How far before the newest backed-up completion each run starts to list."
@@ -183,7 +184,7 @@ class Source(Section):
         description="What of this source never reaches the lake, instead of the general `redact`.",
     )
     pace: Annotated[PaceSettings, EMPTY_IS_DEFAULT] = Field(
-        default=PaceSettings(),
+        default=PaceSettings.model_construct(),
         description="How fast to send requests to the source, and how long to retry.",
     )
 
@@ -203,7 +204,7 @@ class Source(Section):
         examples=["http://proxy.example.org:3128", "direct"],
     )
     tls: Annotated[Tls, EMPTY_IS_DEFAULT] = Field(
-        default=Tls(), description="Which certificates to trust."
+        default=Tls.model_construct(), description="Which certificates to trust."
     )
 
     @model_validator(mode="after")

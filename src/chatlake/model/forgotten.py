@@ -65,6 +65,11 @@ class Forgotten:
             keyed_hash(key, source, completion_id) in hashes for key, hashes in self._hashes.items()
         )
 
+    @property
+    def erased_count(self) -> int:
+        """How many completions were erased, in all."""
+        return sum(receipt.completions for receipt in self.receipts)
+
     def key(self) -> str:
         """Return the key (hex) of this lake's hashes; a new one for the first receipt."""
         return next(iter(self._hashes), None) or secrets.token_hex(32)

@@ -18,7 +18,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, unquote_to_bytes
 
-import imagesize
 import msgspec
 
 _DATA_URL = re.compile(r"data:([^,]*?)(;base64)?,", re.IGNORECASE)
@@ -58,6 +57,8 @@ class EmbeddedImage:
 
     def size(self) -> tuple[int | None, int | None]:
         """Return width and height in pixels from the file's header; None if unknown."""
+        import imagesize  # noqa: PLC0415 - it imports a client for HTTP
+
         try:
             width, height = map(int, imagesize.get(io.BytesIO(self.data)))
         except Exception:  # noqa: BLE001 - a broken header may raise anything; the bytes are kept
@@ -134,6 +135,8 @@ def insert_references(text: bytes, references: Mapping[str, str]) -> bytes:
     """Replace data URLs in a JSON text by references; `references`: URL -> its replacement."""
     if _MARK in text:
         text = text.replace(_MARK, _HIDDEN_MARK)
+    # JSON never spells a string in fewer bytes than it has characters.
+    references = {url: new for url, new in references.items() if len(url) <= len(text)}
     for url, reference_text in references.items():
         # The form that nearly every client writes, without a copy of each image in the text.
         if "\\" not in url and '"' not in url:

@@ -120,7 +120,11 @@ def _rewrite(text: bytes, replacement: bytes | None) -> bytes:
 
 def _tame(match: re.Match[bytes]) -> bytes:
     number = match.group(1)
-    if number is None or not math.isinf(float(number)):
+    try:
+        is_infinite = number is not None and math.isinf(float(number))
+    except ValueError:  # digits that are no number: whoever reads it says so
+        is_infinite = False
+    if not is_infinite:
         return match.group(0)
     return b"null".ljust(len(number))  # the shortest such number has five characters
 

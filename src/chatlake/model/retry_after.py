@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
-_DURATION = re.compile(r"(?:\d+(?:\.\d*)?(?:ns|us|µs|μs|ms|h|m|s))+", re.ASCII)
+# Digits are never given back: a header of nothing but digits takes time that grows with it only.
+_NUMBER = re.compile(r"[+-]?(?:\d++(?:\.\d*+)?|\.\d++)", re.ASCII)
+_DURATION = re.compile(r"(?:\d++(?:\.\d*+)?(?:ns|us|µs|μs|ms|h|m|s))++", re.ASCII)
 _DURATION_PART = re.compile(r"(\d+(?:\.\d*)?)(ns|us|µs|μs|ms|h|m|s)", re.ASCII)
 _LIMIT_HEADERS = (
     "x-ratelimit-limit-requests",

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from chatlake.model.api_keys import KEYS
 from chatlake.model.content import FROM_CONTENT, FROM_PARTS
 from chatlake.model.objects import Completion, Message
 from chatlake.model.outside_text import one_line
@@ -27,35 +28,7 @@ LONGEST: Final = 80
 FURTHER: Final = "(further fields)"
 """Stands for all fields of a source after the first `MOST`."""
 
-_CHOICES, _REPLY, _USAGE = "choices", "message", "usage"
 _DETAILS: Final = ("prompt_tokens_details", "completion_tokens_details")
-_MESSAGE_KEYS: Final = (
-    "id", "object", "created", "role", "name", FROM_CONTENT, FROM_PARTS, "refusal", "tool_call_id",
-    "tool_calls", "function_call", "annotations", "audio",
-)  # fmt: skip
-_KEYS: Final[dict[str, tuple[str, ...]]] = {
-    "completion": (
-        "id", "object", "created", "model", "request_id", "tool_choice", _USAGE, "seed", "top_p",
-        "temperature", "presence_penalty", "frequency_penalty", "system_fingerprint", "input_user",
-        "service_tier", "tools", "metadata", _CHOICES, "response_format", "moderation",
-        # Of Azure and of OGX.
-        "total", "prompt_filter_results", "input_messages",
-    ),
-    "choice": ("index", "finish_reason", _REPLY, "logprobs", "content_filter_results"),
-    "message": _MESSAGE_KEYS,
-    "part": (
-        "type", "text", "image_url", "input_audio", "file", "refusal", "prompt_cache_breakpoint",
-    ),
-    "usage": ("prompt_tokens", "completion_tokens", "total_tokens", *_DETAILS),
-    "prompt_tokens_details": (
-        "cached_tokens", "cache_write_tokens", "audio_tokens", "image_tokens", "text_tokens",
-    ),
-    "completion_tokens_details": (
-        "reasoning_tokens", "audio_tokens", "image_tokens", "text_tokens",
-        "accepted_prediction_tokens", "rejected_prediction_tokens",
-    ),
-}  # fmt: skip
-"""Kind of object -> its known keys (api-behaviour)."""
 
 T = TypeVar("T")
 
@@ -63,7 +36,7 @@ T = TypeVar("T")
 def _strict(kind: str, **nested: Any) -> Any:
     """Return a struct type that refuses unknown keys; what is not nested is skipped unread."""
     fields = [
-        (key, nested.get(key, msgspec.Raw), msgspec.field(default=None)) for key in _KEYS[kind]
+        (key, nested.get(key, msgspec.Raw), msgspec.field(default=None)) for key in KEYS[kind]
     ]
     return msgspec.defstruct(f"_{kind}", fields, forbid_unknown_fields=True, gc=False)
 
@@ -102,7 +75,7 @@ def unknown_fields(completion: Completion, messages: Iterable[Message] = ()) -> 
 def is_known(field: str) -> bool:
     """Say whether this chatlake knows a field that an earlier one found to be new."""
     place, _, key = field.rpartition(".")
-    return key in _KEYS.get(_KINDS.get(place, ""), ())
+    return key in KEYS.get(_KINDS.get(place, ""), ())
 
 
 _KINDS: Final = {
@@ -144,15 +117,15 @@ def _name(place: str, key: str) -> str:
 def _of_completion(text: bytes) -> Iterator[tuple[str, str]]:
     found = _object(text)
     yield from _unknown("", found)
-    usage = _object(found.get(_USAGE))
-    yield from _unknown(_USAGE, usage)
+    usage = _object(found.get("usage"))
+    yield from _unknown("usage", usage)
     for name in _DETAILS:
-        yield from _unknown(f"{_USAGE}.{name}", _object(usage.get(name)))
-    for choice in _array(found.get(_CHOICES)):
+        yield from _unknown(f"{'usage'}.{name}", _object(usage.get(name)))
+    for choice in _array(found.get("choices")):
         said = _object(choice)
         yield from _unknown("choices[]", said)
-        if _REPLY in said:
-            yield from _of_message("choices[].message", said[_REPLY])
+        if "message" in said:
+            yield from _of_message("choices[].message", said["message"])
 
 
 def _of_message(place: str, text: bytes | msgspec.Raw) -> Iterator[tuple[str, str]]:
@@ -164,7 +137,7 @@ def _of_message(place: str, text: bytes | msgspec.Raw) -> Iterator[tuple[str, st
 
 
 def _unknown(place: str, found: dict[str, msgspec.Raw]) -> Iterator[tuple[str, str]]:
-    known = _KEYS[_KINDS[place]]
+    known = KEYS[_KINDS[place]]
     for key in found:
         if key not in known:
             yield place, key

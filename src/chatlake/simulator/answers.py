@@ -84,9 +84,12 @@ def forbidden() -> Answer:
     )
 
 
-def method_not_supported(message: str = "Only POST requests are accepted.") -> Answer:
-    """405: some accounts cannot list; no account can create here."""
-    return error(405, message, "method_not_supported", headers=[(b"allow", b"POST")])
+def method_not_supported(
+    message: str = "Only POST requests are accepted.", allow: tuple[str, ...] = ("POST",)
+) -> Answer:
+    """405: some accounts cannot list; no account can create here; the path has other methods."""
+    headers = [(b"allow", ", ".join(allow).encode())]
+    return error(405, message, "method_not_supported", headers=headers)
 
 
 def unknown_url(method: str, path: str) -> Answer:

@@ -21,7 +21,7 @@ from chatlake.simulator.dice import Dice
 from chatlake.simulator.faults import Faults
 from chatlake.simulator.limiter import Bucket, Headers
 from chatlake.simulator.mischief import Mischief
-from chatlake.simulator.requests import MAX_LIMIT, PageQuery, Route, page, route
+from chatlake.simulator.requests import MAX_LIMIT, PageQuery, Route, methods, page, route
 from chatlake.simulator.scenario import Scenario
 from chatlake.simulator.statistics import Statistics
 from chatlake.simulator.wire import Receive, Send
@@ -31,7 +31,7 @@ _SIMPLE: dict[str, Callable[[World, str], Answer]] = {
     "get": operations.get,
     "delete": operations.delete,
     "create": lambda _world, _id: answers.method_not_supported(
-        "This simulator holds stored completions; it creates none."
+        "This simulator holds stored completions; it creates none.", allow=("GET",)
     ),
 }
 
@@ -112,7 +112,7 @@ class Simulator:
                 return
             answer = await self._made(scope, receive, found, fault)
         else:
-            answer = refused or answers.unknown_url(scope["method"], scope["path"])
+            answer = refused or _no_route(scope)
         if told:
             answer = dataclasses.replace(answer, headers=[*answer.headers, *told])
         # Before it is sent, because its receiver may then ask for the counts.
@@ -217,3 +217,13 @@ class Simulator:
         if index is not None and self.mischief.is_missing(index):
             return answers.not_found(found.completion_id, ogx=scenario.ogx)
         return pages.list_messages(self.world, found.completion_id, asked, fault)
+
+
+def _no_route(scope: dict[str, Any]) -> Answer:
+    """404 for an unknown path, 405 for a known one that lacks the method."""
+    known = methods(scope["path"], scope["query_string"])
+    if known:
+        return answers.method_not_supported(
+            f"Only {' and '.join(known)} requests are accepted.", allow=known
+        )
+    return answers.unknown_url(scope["method"], scope["path"])

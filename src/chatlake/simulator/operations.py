@@ -31,11 +31,19 @@ def update(world: World, completion_id: str, body: bytes) -> Answer:
         if key != "metadata":
             return answers.invalid_value(key, f"Unknown parameter: '{key}'.", "unknown_parameter")
     try:
-        pairs = checked_metadata(asked.get("metadata"))
+        pairs = _asked_metadata(asked)
     except ValueError as problem:
         return answers.invalid_value("metadata", str(problem))
     world.edit(index, pairs)
     return Answer(200, world.completion(index))
+
+
+def _asked_metadata(asked: dict[str, object]) -> dict[str, str]:
+    """The metadata of an update; null clears it, as OpenAI's specification has it."""
+    if "metadata" not in asked:
+        raise ValueError("Missing required parameter: 'metadata'.")
+    value = asked["metadata"]
+    return {} if value is None else checked_metadata(value)
 
 
 def checked_metadata(value: object) -> dict[str, str]:

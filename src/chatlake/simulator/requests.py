@@ -24,26 +24,38 @@ class Route:
     completion_id: str = ""
 
 
+_ROUTES: dict[str, dict[str, str]] = {
+    "all": {"GET": "list", "POST": "create"},
+    "one": {"GET": "get", "POST": "update", "DELETE": "delete"},
+    "messages": {"GET": "messages"},
+}
+
+
 def route(method: str, path: str, query: bytes) -> Route | None:
     """The route of a request, None if there is none."""
-    for base in _BASES:
-        if path.startswith(base):
-            break
-    else:
-        return None
-    if base == _VERSIONED and b"api-version=" not in query:
-        return None
+    kind, completion_id = _place(path, query)
+    name = _ROUTES.get(kind, {}).get(method)
+    return Route(name, completion_id) if name else None
+
+
+def methods(path: str, query: bytes) -> tuple[str, ...]:
+    """The methods that a path has, without the one that is always refused."""
+    kind, _ = _place(path, query)
+    return tuple(method for method, name in _ROUTES.get(kind, {}).items() if name != "create")
+
+
+def _place(path: str, query: bytes) -> tuple[str, str]:
+    """What a path names, as in `_ROUTES`, empty if nothing; and the completion's id."""
+    base = next((each for each in _BASES if path.startswith(each)), None)
+    if base is None or (base == _VERSIONED and b"api-version=" not in query):
+        return "", ""
     rest = path[len(base) :].rstrip("/")
     if not rest:
-        name = {"GET": "list", "POST": "create"}.get(method)
-        return Route(name) if name else None
+        return "all", ""
     completion_id, _, tail = rest[1:].partition("/")
     if not rest.startswith("/") or tail not in {"", "messages"}:
-        return None
-    if tail:
-        return Route("messages", completion_id) if method == "GET" else None
-    name = {"GET": "get", "POST": "update", "DELETE": "delete"}.get(method)
-    return Route(name, completion_id) if name else None
+        return "", ""
+    return tail or "one", completion_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,8 @@ class Chain:
             return
         since = self.head.number - wanted.commit
         told = f"The lake had the fingerprint {wanted.fingerprint} at commit {wanted.commit:,}"
-        yield f"{told}, {since:,} commits ago" if since else f"{told}, its newest"
+        ago = "1 commit" if since == 1 else f"{since:,} commits"
+        yield f"{told}, {ago} ago" if since else f"{told}, its newest"
         if wanted.proved_from > 1:
             yield (
                 f"The fingerprint does not cover the commits before {wanted.proved_from:,}: an "

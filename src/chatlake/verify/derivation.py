@@ -75,7 +75,8 @@ def _findings(
             here = [key for key in set(to_values(keys)) if key in names]
             if here:
                 what = "cannot be read" if column == "raw" else "does not match raw"
-                problem = f"{column} of {len(here):,} rows {what}: {min(here)}"
+                rows_of = "1 row" if len(here) == 1 else f"{len(here):,} rows"
+                problem = f"{column} of {rows_of} {what}: {min(here)}"
                 yield Finding(file.path, problem, RESTORE_OR_FETCH, "derived")
 
 

@@ -7,6 +7,8 @@
 3. Of the completions that agree, a seeded sample is fetched again with all messages and compared
    with the stored rows. A list does not show messages, and a digest is only the lake's own claim.
 
+If the source has a selection of ids, there is no list: each of the ids is requested instead.
+
 Nothing is written, neither to the lake nor to the source.
 """
 
@@ -16,19 +18,20 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 from chatlake.backup.discovery import Discovery
 from chatlake.backup.fetching import MessageSource, get_completion
-from chatlake.backup.items import Listed, SourceJob
+from chatlake.backup.items import Asked, Listed, SourceJob
 from chatlake.backup.known import KnownCompletions
 from chatlake.backup.ports import CompletionApi
 from chatlake.backup.sweep import sweeps_everything
-from chatlake.errors import CompletionError
+from chatlake.errors import CompletionError, CompletionNotFoundError
 from chatlake.lake.lake import Lake
+from chatlake.model.digest import completion_digest
 from chatlake.model.manifest import parse_time
 from chatlake.model.partitions import Partition
+from chatlake.verify.differences import Comparison
 from chatlake.verify.sampled import difference, stored_values
 
 Progress = Callable[[str, int, int], None]
@@ -38,47 +41,6 @@ fetched.
 
 _REACHED_THE_END: Final = ("complete", "incomplete")
 _SLACK_S: Final = 300  # clocks differ a little, and completions become visible late
-
-
-@dataclass(slots=True)
-class Comparison:
-    """How a source and the lake differ, by completion id.
-
-    `missing`: listed, created before the last backup started, and not in the lake. `incomplete`: in
-    the lake without all their messages. `changed`: in the lake in another version. `newer`: created
-    since the last backup. `extra`: in the lake, and no longer listed; `expired`: how many of them
-    are older than the source's retention. `unfetched`: could not be read or fetched. `unlisted`: at
-    how many places the list does not show its rows. `sampled`: fetched again. Of these,
-    `different`: stored differently from what the source sends; `kept`: the lake also has messages
-    that the source no longer has.
-    """
-
-    source: str
-    seed: int
-    listed: int = 0
-    agreeing: int = 0
-    missing: list[str] = field(default_factory=list)
-    incomplete: list[str] = field(default_factory=list)
-    changed: list[str] = field(default_factory=list)
-    newer: list[str] = field(default_factory=list)
-    extra: list[str] = field(default_factory=list)
-    expired: int = 0
-    sampled: list[str] = field(default_factory=list)
-    different: list[str] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
-    unfetched: list[str] = field(default_factory=list)
-    unlisted: int = 0
-
-    @property
-    def is_damaged(self) -> bool:
-        """Whether the lake differs from what the source sends."""
-        return bool(self.different)
-
-    @property
-    def has_gaps(self) -> bool:
-        """Whether the source has something that the lake lacks, or may have it."""
-        gaps = (self.missing, self.incomplete, self.changed, self.unfetched)
-        return any(gaps) or bool(self.unlisted)
 
 
 async def compare(
@@ -96,13 +58,16 @@ async def compare(
     SourceUnreachableError, UnusableListError, LakeError.
     """
     work = _Work(job, api, lake, Comparison(job.name, seed), progress)
-    await (work.compare_list() if job.ids is None else asyncio.to_thread(work.compare_ids))
+    await (work.compare_list() if job.ids is None else work.compare_ids())
     await work.compare_sample(sample)
     return work.comparison
 
 
 class _Work:
-    """Fills one comparison. `agreeing`: completion id -> its partition, of those that agree."""
+    """Fills one comparison.
+
+    `agreeing`: completion id -> its partition and digest, of those that agree.
+    """
 
     def __init__(
         self,
@@ -113,7 +78,7 @@ class _Work:
         progress: Progress,
     ) -> None:
         self.comparison = comparison
-        self.agreeing: dict[str, Partition] = {}
+        self.agreeing: dict[str, tuple[Partition, bytes]] = {}
         self._job = job
         self._api = api
         self._lake = lake
@@ -155,36 +120,69 @@ class _Work:
         elif stored.digest != item.digest or stored.deleted:
             comparison.changed.append(completion_id)
         else:
-            self.agreeing[completion_id] = Partition.of(self._job.name, created)
+            partition = Partition.of(self._job.name, created)
+            self.agreeing[completion_id] = partition, item.digest
 
-    def compare_ids(self) -> None:
-        """Look for the ids of the selection."""
-        comparison = self.comparison
-        wanted = dict.fromkeys(self._job.ids or ())
-        comparison.listed = len(wanted)
-        found: set[str] = set()
-        for partition in self._lake.state.partitions(self._job.name):
-            for completion_id, version in self._lake.stored_versions(partition).items():
-                if completion_id in wanted:
-                    found.add(completion_id)
-                    if version.digest is None:
-                        comparison.incomplete.append(completion_id)
-                    elif not version.deleted:
-                        self.agreeing[completion_id] = partition
-        comparison.missing = [each for each in wanted if each not in found]
+    async def compare_ids(self) -> None:
+        """Request each id of the selection, those of one day after the other."""
+        known = KnownCompletions(self._lake, self._api.redaction)
+        discovery = Discovery(self._job, self._api, self._lake, known)
+        stored = await asyncio.to_thread(self._stored_ids)
+        asked = [item.completion_id async for item in discovery.items() if isinstance(item, Asked)]
+        room = asyncio.Semaphore(self._job.concurrency)
+
+        async def look(completion_id: str) -> None:
+            async with room:
+                await self._look_for(completion_id, stored.get(completion_id), discovery)
+            self.comparison.listed += completion_id not in discovery.too_old
+            self._progress(self._job.name, self.comparison.listed, 0)
+
+        async with asyncio.TaskGroup() as group:
+            for completion_id in sorted(asked, key=lambda each: str(stored.get(each, ""))):
+                group.create_task(look(completion_id))
+
+    def _stored_ids(self) -> dict[str, Partition]:
+        """Return completion id -> partition, of the selected ids that the lake has."""
+        wanted = set(self._job.ids or ())
+        return {
+            completion_id: partition
+            for partition in self._lake.state.partitions(self._job.name)
+            for completion_id, version in self._lake.stored_versions(partition).items()
+            if completion_id in wanted and not version.deleted
+        }
+
+    async def _look_for(
+        self, completion_id: str, stored: Partition | None, discovery: Discovery
+    ) -> None:
+        try:
+            completion = await get_completion(self._api, completion_id)
+        except CompletionNotFoundError:
+            if stored is None:
+                self.comparison.unknown.append(completion_id)
+            elif not self._job.is_past(stored):
+                self._gone(completion_id, stored)
+        except CompletionError:
+            self.comparison.unfetched.append(completion_id)
+        else:
+            found = discovery.examine(completion, listed=False)
+            if found is not None:
+                discovery.known.settle([Partition.of(self._job.name, completion.created)])
+                self._sort(found)
 
     def _find_extra(self, seen: set[str]) -> None:
-        oldest = Partition.of(self._job.name, int(time.time()) - self._job.retention)
         for partition in self._lake.state.partitions(self._job.name):
             if self._job.is_past(partition):
                 continue
             for completion_id, version in self._lake.stored_versions(partition).items():
-                if version.deleted or completion_id in seen:
-                    continue
-                if partition <= oldest:
-                    self.comparison.expired += 1
-                else:
-                    self.comparison.extra.append(completion_id)
+                if not version.deleted and completion_id not in seen:
+                    self._gone(completion_id, partition)
+
+    def _gone(self, completion_id: str, partition: Partition) -> None:
+        """Count what the lake has and the source has not."""
+        if partition <= Partition.of(self._job.name, int(time.time()) - self._job.retention):
+            self.comparison.expired += 1
+        else:
+            self.comparison.extra.append(completion_id)
 
     async def compare_sample(self, count: int) -> None:
         """Fetch some of those that agree again, as many at a time as the pace allows."""
@@ -211,7 +209,11 @@ class _Work:
         except CompletionError:
             comparison.unfetched.append(completion_id)
             return
-        partition = self.agreeing[completion_id]
+        partition, digest = self.agreeing[completion_id]
+        if completion_digest(completion.sent) != digest:
+            comparison.changed.append(completion_id)  # a moment ago
+            comparison.agreeing -= 1
+            return
         stored = await asyncio.to_thread(
             stored_values, self._lake, partition, completion_id, self._api.redaction
         )

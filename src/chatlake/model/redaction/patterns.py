@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from chatlake.model.outside_text import one_line
 from chatlake.model.redaction.cards import find_cards, find_ibans
 
 Find = Callable[[str], Iterator[tuple[int, int]]]
@@ -154,4 +155,5 @@ def own_pattern(name: str, expression: str) -> Pattern:
 
 def _reason(problem: Exception) -> str:
     reason = problem.args[0] if problem.args else problem
-    return reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+    text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+    return one_line(text)  # RE2 repeats what it cannot read

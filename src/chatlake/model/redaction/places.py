@@ -2,8 +2,8 @@
 
 A path names keys from the outside in: `metadata.email`, `messages.tool_calls.function.name`. Arrays
 are passed through, `*` is any key, and JSON within a text goes on like an object. `messages.` means
-what `/messages` sends and the replies in `choices` alike. The keys of `metadata` may have dots: all
-that follows `metadata.` is one key.
+what `/messages` sends, the replies in `choices`, and the input that OGX has in completions. The
+keys of `metadata` may have dots: all that follows `metadata.` is one key.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ _OF_COMPLETIONS: Final = (*_ENVELOPE, "seed", "usage")
 NEEDED: Final = frozenset({"id", "object", "created"})
 """What no rule may change, of a completion or a message."""
 _MESSAGES: Final = "messages"
+DEEPEST_PATH: Final = 50
 
 
 class FieldPlace:
@@ -76,6 +77,7 @@ class Places:
             place.action = place.action or action
             self.keys.add(rest[-1] if rest else first)
         self.completion.child("choices").child("message").merge(self.message)
+        self.completion.child("input_messages").merge(self.message)  # as OGX lists them
         for key in _OF_COMPLETIONS:
             self.completion.children.setdefault(key, KEPT)
         for key in _ENVELOPE:
@@ -96,6 +98,8 @@ def steps_of(path: str) -> Sequence[str]:
     steps = [first, *([rest] if first == "metadata" and rest else rest.split(".") if rest else [])]
     if not all(step.strip() for step in steps) or path.endswith("."):
         raise ValueError("expected keys with dots between them, such as metadata.email")
+    if len(steps) > DEEPEST_PATH:
+        raise ValueError(f"expected at most {DEEPEST_PATH} keys with dots between them")
     if steps == [_MESSAGES]:
         raise ValueError("expected a field of messages, such as messages.name or messages.content")
     if first == "*":

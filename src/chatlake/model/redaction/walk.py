@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from chatlake.model.api_keys import NAMES
 from chatlake.model.json_marks import STRING
 from chatlake.model.redaction.data_urls import is_image_url, redact_data_url
 from chatlake.model.redaction.patterns import Pattern
@@ -68,7 +69,7 @@ class Walk:
         frames: list[
             tuple[FieldPlace, bool]
         ] = []  # the place of what is inside, whether it is a list
-        keys: list[set[str]] = []
+        keys: list[Counter[str]] = []
         path, outer = self._path, len(self._path)
         here, in_list, value_place = place, True, place
         skipped_to, skipped_from, skipped = -1, 0, place
@@ -89,7 +90,7 @@ class Walk:
                     skipped_to, skipped_from, skipped = len(frames), token.start(), target
                 frames.append((here, in_list))
                 here, in_list = target, first == _OPEN_LIST
-                keys.append(set())
+                keys.append(Counter())
                 path.append("")
             elif first in _CLOSE:
                 if not frames:
@@ -109,7 +110,7 @@ class Walk:
                 if path:
                     path[-1] = key
                 if not here.is_kept and value_place is not KEPT:
-                    new = self._key(key, keys[-1] if keys else set())
+                    new = self._key(key, keys[-1] if keys else Counter())
                     if new != key:
                         put(token.start(1), token.end(1), _quoted(new))
             else:
@@ -161,19 +162,20 @@ class Walk:
             return text
         return redact_text(text, rules.patterns, self._note)
 
-    def _key(self, key: str, others: set[str]) -> str:
-        """Return a key without what the patterns find; no two of an object become the same."""
-        new = key if len(key) < self._shortest else redact_text(
-            key, self._rules.patterns, self._note
-        )  # fmt: skip
+    def _key(self, key: str, others: Counter[str]) -> str:
+        """Return a key without what the patterns find; no two of an object become the same.
+
+        The API's own keys stay, whatever an own expression finds there: they hold the columns.
+
+        `others`: how many keys of the object have become the same text before.
+        """
+        if len(key) < self._shortest or key in NAMES:
+            return key
+        new = redact_text(key, self._rules.patterns, self._note)
         if new is key:
             return key
-        unique, number = new, 1
-        while unique in others:
-            number += 1
-            unique = f"{new} ({number})"
-        others.add(unique)
-        return unique
+        others[new] += 1
+        return new if others[new] == 1 else f"{new} ({others[new]})"
 
     def _replaced(self, old: bytes, place: FieldPlace) -> bytes:
         if old == b"null":
@@ -210,7 +212,7 @@ def _canonical(old: bytes, text: str | None) -> bytes:
         return text.encode("utf-8", "surrogatepass")
     try:
         return _SORTED.encode(msgspec.json.decode(old))
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return old
 
 

@@ -18,9 +18,11 @@ from chatlake.web.rendering import Rendering
 from chatlake.web.shown import pretty_json
 
 MOST_MESSAGES: Final = 1_000
-_COMPLETION: Final = """
+# Without what the view takes out of raw, which would be read for all completions beside this one.
+COMPLETION: Final = """
 SELECT * EXCLUDE (raw, raw_exact, moderation, tools, response_format, metadata, created_at,
-        first_seen_at, synced_at, deleted_at),
+        first_seen_at, synced_at, deleted_at, cache_write_tokens, prompt_text_tokens,
+        prompt_image_tokens, completion_text_tokens, completion_image_tokens),
     map_entries(metadata) AS metadata, left(tools::VARCHAR, 200000) AS tools,
     left(response_format::VARCHAR, 50000) AS response_format,
     epoch_us(created_at) AS created_us, epoch_us(first_seen_at) AS first_seen_us,
@@ -104,7 +106,7 @@ class ConversationPage:
 
 def conversation_page(session: Session, key: Key) -> ConversationPage | None:
     """Make the page of a completion; None if the lake has none of this name and day."""
-    found = session.rows(_COMPLETION, key.parameters)
+    found = session.rows(COMPLETION, key.parameters)
     if not found:
         return None
     facts = found[0]

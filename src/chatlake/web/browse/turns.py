@@ -55,7 +55,7 @@ LIMIT {most}
 _THEIRS: Final = """
 SELECT day, id, created_us, direction, role, answers, text, calls, head
 FROM memory.main.said
-WHERE day BETWEEN $first AND $last AND source = $source AND id IN (SELECT unnest($ids))
+WHERE day BETWEEN $first AND $last AND source = $source AND list_contains($ids, id)
 ORDER BY day, id, index
 """
 

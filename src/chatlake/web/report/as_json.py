@@ -36,6 +36,7 @@ def document(report: Report, verdict: Verdict) -> dict[str, Any]:
             "stored_in_part": counts.in_part,
             "present": counts.present,
             "deleted": counts.deleted,
+            "forgotten": counts.forgotten,
             "figures": [
                 {
                     "name": figure.name,

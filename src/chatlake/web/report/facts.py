@@ -128,7 +128,8 @@ class Reconciliation:
     """listed = stored whole + gaps; stored = stored whole + stored in part = present + deleted.
 
     `stored`: completions of which anything is stored. `gaps`: the open failures, one completion
-    each. `in_part`: gaps whose completion is stored but not its messages.
+    each. `in_part`: gaps whose completion is stored but not its messages. `forgotten`: completions
+    that were erased, by `forget` or `keep`, in the whole life of the lake: they count nowhere else.
     """
 
     stored: int
@@ -136,6 +137,7 @@ class Reconciliation:
     in_part: int
     deleted: int
     figures: tuple[Figure, ...]
+    forgotten: int = 0
 
     @property
     def whole(self) -> int:
@@ -144,7 +146,7 @@ class Reconciliation:
 
     @property
     def listed(self) -> int:
-        """The completions that the sources have ever listed."""
+        """The completions that the sources have ever listed, without the forgotten ones."""
         return self.whole + self.gaps
 
     @property

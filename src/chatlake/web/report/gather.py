@@ -70,6 +70,7 @@ def _gather(lake: Lake, ask_status: AskStatus, now: datetime, period: Period | N
         views = Views(connection, period)
         standings, runs = ask_status()
         counts, failures = views.counts(), _failures(lake.state)
+        counts["forgotten"] = lake.state.forgotten.erased_count
         stored = views.stored([failure.key for failure in failures])
         seen = [_run(run) for run in runs]
         return Report(
@@ -122,6 +123,7 @@ def _reconciliation(
         gaps=len(failures),
         in_part=stored_in_part,
         deleted=counts["deleted"],
+        forgotten=counts["forgotten"],
         figures=(
             Figure(
                 "completions",

@@ -80,6 +80,12 @@ def _sentence(report: Report) -> str:
     else:
         has = "the one completion" if counts.listed == 1 else f"all {counts.listed:,} completions"
         text = f"The lake holds {has} that the source{_plural(report)} ever listed"
+        if counts.forgotten:  # they have no time any more: a month's report cannot count its own
+            text += (
+                ", except what was forgotten"
+                if identity.period
+                else (f", except {counted(counts.forgotten, 'forgotten one')}")
+            )
     covered = [each.covered_until for each in report.standings if each.configured]
     known = [at for at in covered if at is not None]
     if known and len(known) == len(covered):

@@ -1,0 +1,56 @@
+"""Redaction of what an odd or hostile server sends: it ends, and breaks nothing."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from chatlake.errors import InvalidResponseError
+from chatlake.model.api_keys import KEYS
+from chatlake.model.objects import read_completion
+from chatlake.model.redaction.rules import Redaction, RuleTexts
+
+HASHING = Redaction(RuleTexts(hash=["tools"], key="k" * 16))
+EMAILS = Redaction(RuleTexts(patterns=["email"]))
+
+
+def test_bytes_that_are_not_utf_8_below_a_hashed_field() -> None:
+    """They become a hash like any other value; whoever reads the rest refuses it."""
+    body = b'{"id": "a", "tools": [\xed\xa0"x"], "model": "\xed"}'
+    redacted = HASHING.completion(body).text
+    assert b'"tools": "hash:' in redacted
+    with pytest.raises(InvalidResponseError):
+        read_completion(redacted)
+
+
+def test_many_keys_that_become_the_same() -> None:
+    """Each stays a key of its own, and four times as many take about four times as long."""
+
+    def seconds(count: int) -> float:
+        body = json.dumps({"metadata": {f"user{n}@example.org": n for n in range(count)}})
+        began = time.thread_time()
+        metadata = json.loads(EMAILS.completion(body.encode()).text)["metadata"]
+        took = time.thread_time() - began
+        assert len(metadata) == count
+        return took
+
+    assert seconds(20_000) < 9 * seconds(5_000) + 0.2
+
+
+@pytest.mark.parametrize("expression", ["a", "[a-z_]+", "(?i).+"])
+def test_the_keys_of_the_api_stay(expression: str) -> None:
+    """An own expression that matches them changes values and the users' own keys alone."""
+    redaction = Redaction(RuleTexts(expressions={"own": expression}))
+    sent = {key: {"a long key of a user": key} for key in sorted({*sum(KEYS.values(), ())})}
+    redacted = json.loads(redaction.completion(json.dumps(sent).encode()).text)
+    assert redacted.keys() == sent.keys()
+    assert "a long key of a user" not in redacted["metadata"]
+    assert redacted["model"] != sent["model"]
+
+
+def test_a_body_that_begins_like_a_date_is_refused() -> None:
+    """It looks like a number, and is none: no completion, and no traceback."""
+    with pytest.raises(InvalidResponseError):
+        read_completion(b'9999-12-31T23:59:60Z{"id": "a"}')
