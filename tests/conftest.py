@@ -27,9 +27,10 @@ os.environ[failpoints.SWITCH] = "1"
 
 use_memory()
 
-# `make test` tries few examples of each property, and `make test-slow` tries many.
+# `make test` tries few examples of each property, `make test-slow` more; `thorough` is for a night.
 settings.register_profile("quick", max_examples=QUICK_EXAMPLES, deadline=None, derandomize=True)
-settings.register_profile("deep", max_examples=150, deadline=None, derandomize=True)
+settings.register_profile("deep", max_examples=60, deadline=None, derandomize=True)
+settings.register_profile("thorough", max_examples=2000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 # Those that need a Prefect server; it takes long to start, so one process has them all.

@@ -19,6 +19,7 @@ from chatlake.model.tables import COLUMNS
 from chatlake.simulator import Running, Scenario, running
 from chatlake.verify.run import verify
 from tests import lake_rows
+from tests.pairing import paired
 from tests.support import NOW, backup, rows, settings_for, write_config
 
 COUNT = 150
@@ -61,8 +62,10 @@ def lines(path: Path) -> list[bytes]:
 
 
 @pytest.mark.sample(1)
-@pytest.mark.parametrize("table", ["completions", "messages", "content_parts", "images"])
-@pytest.mark.parametrize("how", ["deleted", "truncated"])
+@pytest.mark.parametrize(
+    ("table", "how"),
+    paired(["completions", "messages", "content_parts", "images"], ["deleted", "truncated"]),
+)
 def test_a_lost_file_is_healed_by_the_next_run(
     settings: Settings, table: str, how: str, caplog: pytest.LogCaptureFixture
 ) -> None:

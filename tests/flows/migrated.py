@@ -10,18 +10,28 @@ import atexit
 import fcntl
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from tests.support import KEY
+
 _NAME = f"chatlake-prefect-{os.environ.get('PYTEST_XDIST_TESTRUNUID') or os.getpid()}"
+
+
+FROM_THE_FUTURE = "ffffffffffff"
+_CREATE_SECRET = f"""
+from prefect.blocks.system import Secret
+Secret(value={KEY!r}).save("chatlake-key")
+"""
 
 
 def migrated(path: Path) -> Path:
     """Put a database there as the installed Prefect leaves it, without runs; return `path`."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    shutil.copyfile(_template(), path)
+    shutil.copyfile(_template("used.db"), path)
     return path
 
 
@@ -32,12 +42,29 @@ def used_home(home: Path) -> Path:
     return home
 
 
-def _template() -> Path:
-    """Return the database that all processes of this test run copy; the first one creates it."""
+def home_with_secret(home: Path) -> Path:
+    """Make a Prefect home in which the user keeps the tests' key as a Secret block; return it."""
+    home.mkdir(mode=0o700, parents=True)
+    shutil.copyfile(_template("secret.db"), home / "prefect.db")
+    return home
+
+
+def later(path: Path, revision: str = FROM_THE_FUTURE) -> Path:
+    """Make a database as a Prefect leaves it that is newer than all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+        database.execute("INSERT INTO alembic_version VALUES (?)", [revision])
+    database.close()
+    return path
+
+
+def _template(name: str) -> Path:
+    """Return a database that all processes of this test run copy; the first one creates it."""
     folder = Path(tempfile.gettempdir(), _NAME)
-    path = folder / "prefect.db"
+    path = folder / name
     folder.mkdir(mode=0o700, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
+    with (folder / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
             atexit.register(_remove, os.getpid(), folder)
@@ -46,15 +73,30 @@ def _template() -> Path:
 
 
 def _create(path: Path) -> None:
+    home = path.with_suffix("")
+    words = ["-m", "prefect", "server", "database", "upgrade", "-y"]
+    if path.name == "secret.db":
+        migrated(home / "prefect.db")
+        words = ["-c", _CREATE_SECRET]
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
-    home = path.with_name("home")
     subprocess.run(
-        [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"],
-        env={**inherited, "PREFECT_HOME": str(home), "DO_NOT_TRACK": "1"},
+        [sys.executable, *words],
+        env={
+            **inherited,
+            "PREFECT_HOME": str(home),
+            "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
+            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "100",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+        },
         check=True,
         capture_output=True,
     )
-    (home / "prefect.db").rename(path)
+    # Also what the server left in a file beside the database.
+    with sqlite3.connect(home / "prefect.db") as made, sqlite3.connect(path) as copy:
+        made.backup(copy)
+    made.close()
+    copy.close()
 
 
 def _remove(owner: int, folder: Path) -> None:

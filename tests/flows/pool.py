@@ -19,7 +19,7 @@ import httpx
 
 from tests.flows import prefect_api
 from tests.flows.migrated import used_home
-from tests.flows.prefect_api import PATIENCE_S
+from tests.flows.prefect_api import NO_TLS, PATIENCE_S
 from tests.flows.prefect_server import processes_with
 from tests.support import KEY, KEY_VARIABLE
 
@@ -146,7 +146,7 @@ class Pool:
         }
 
     def _answers(self) -> bool:
-        return httpx.get(f"{self.url}/health", trust_env=False).is_success
+        return httpx.get(f"{self.url}/health", trust_env=False, verify=NO_TLS).is_success
 
 
 @contextlib.contextmanager

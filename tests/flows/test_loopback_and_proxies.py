@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chatlake.bootstrap.loopback import LOOPBACK, exempt_loopback
-from chatlake.config import load_settings
-from chatlake.simulator import Running
-from tests.flows.migrated import used_home
-from tests.flows.prefect_server import COUNT, processes_with
-from tests.flows.test_scripts import finish, start
-from tests.support import KEY, KEY_VARIABLE, rows
 
 pytestmark = pytest.mark.slow
 
@@ -66,55 +58,6 @@ def test_loopback_is_added_to_what_the_user_exempts(before: dict[str, str], expe
     exempt_loopback(environment)
 
     assert environment == {"NO_PROXY": expected, "no_proxy": expected}
-
-
-@pytest.mark.parametrize("proxies", PROXIES[2:3])  # it has both spellings, so it is the hardest
-def test_a_script_reaches_its_own_server(
-    proxies: dict[str, str], *, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The temporary server of a flow's script is not looked for behind the proxy."""
-    for name in [name for name in os.environ if name.upper().endswith("_PROXY")]:
-        monkeypatch.delenv(name)
-
-    code, _, err = finish(
-        start("backup.py", "--config", str(config), home=used_home(tmp_path / "home"), **proxies)
-    )
-
-    assert code == 0, err
-    assert rows(load_settings(config), "SELECT count(*) FROM completions") == [(COUNT,)]
-
-
-@pytest.mark.parametrize("proxies", PROXIES[3:])
-def test_serve_reaches_its_own_server(
-    proxies: dict[str, str], *, server: Running, config: Path, tmp_path: Path
-) -> None:
-    """`chatlake serve` starts a server, registers and announces its deployments, and runs one."""
-    home = used_home(tmp_path / "home")
-    config.write_text(config.read_text() + '\nschedule: {cron: "* * * * *"}\n')
-    process = subprocess.Popen(
-        [sys.executable, "-m", "chatlake", "serve", "--config", str(config)],
-        env={**without_proxies(), **proxies, KEY_VARIABLE: KEY, "PREFECT_HOME": str(home)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    killing = threading.Timer(110, process.kill)
-    killing.start()
-    try:
-        lines = []
-        for line in process.stdout or ():
-            lines.append(line)
-            if line.startswith("Prefect: http://127.0.0.1:"):
-                break
-    finally:
-        process.send_signal(signal.SIGTERM)
-        rest, _ = process.communicate(timeout=60)
-        killing.cancel()
-
-    output = "".join(lines) + rest
-    assert "".join(lines[-1:]).startswith("Prefect: http://127.0.0.1:"), output
-    assert process.returncode == 143, output
-    assert processes_with(str(home)) == []
 
 
 @contextmanager

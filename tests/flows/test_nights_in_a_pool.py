@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -90,12 +89,13 @@ def test_the_night_after_a_power_loss_runs(nights: Pool, source: Running) -> Non
 
 
 def test_a_run_outlives_a_restart_of_its_server(nights: Pool, source: Running) -> None:
-    """No lease is lost, nothing is terminated: the run completes, its last merge included."""
+    """It fetches on meanwhile; no lease is lost, nothing is terminated: the run completes."""
     nights.start_worker()
     source.grow(60)
     run = begin_and_wait(nights, source)
     nights.kill("server")
-    time.sleep(2)
+    asked = source.stats()["requests"]["messages"]
+    wait_for_messages(source, asked + 10)  # nobody is there, and it fetches on
     nights.start_server()
 
     ended = nights.until_ended(run)

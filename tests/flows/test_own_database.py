@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -18,71 +16,17 @@ from chatlake.config import load_settings
 from chatlake.errors import ChatlakeError
 from chatlake.flows.serve import own_server
 from chatlake.simulator import Running
-from tests.command_line import ended
-from tests.command_line import start as start_command
-from tests.flows.migrated import migrated
+from tests.flows.migrated import home_with_secret, later, migrated
 from tests.flows.prefect_server import COUNT, processes_with
 from tests.flows.test_scripts import finish, start
 from tests.support import KEY, KEY_VARIABLE, rows, write_config
 
 pytestmark = pytest.mark.slow
 
-FROM_THE_FUTURE = "ffffffffffff"
-CREATE_SECRET = f"""
-from prefect.blocks.system import Secret
-Secret(value={KEY!r}).save("chatlake-key")
-"""
-
-
-def later(path: Path, revision: str = FROM_THE_FUTURE) -> Path:
-    """Make a database as a Prefect leaves it that is newer than all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with sqlite3.connect(path) as database:
-        database.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
-        database.execute("INSERT INTO alembic_version VALUES (?)", [revision])
-    database.close()
-    return path
-
 
 def secret_config(folder: Path, server: Running) -> Path:
     """Write a configuration whose key is in a Prefect Secret block."""
     return write_config(folder, server.base_url, api_key="secret:chatlake-key")
-
-
-def test_a_script_does_not_open_the_users_database(config: Path, tmp_path: Path) -> None:
-    """Another Prefect has migrated it: the run goes on, and the file stays as it was."""
-    database = later(tmp_path / "home" / "prefect.db")
-    before = database.read_bytes()
-
-    code, _, err = finish(start("backup.py", "--config", str(config), home=tmp_path / "home"))
-
-    assert code == 0, err
-    assert rows(load_settings(config), "SELECT count(*) FROM completions") == [(COUNT,)]
-    assert database.read_bytes() == before
-    assert (tmp_path / "home" / "chatlake" / "prefect.db").is_file()
-
-
-def test_serve_does_not_open_the_users_database(config: Path, tmp_path: Path) -> None:
-    """Its server has its own, in a folder of the Prefect home, which is private."""
-    home = tmp_path / "home"
-    database = later(home / "prefect.db")
-    before = database.read_bytes()
-    process = start_command(
-        tmp_path, "serve", "--config", str(config), env={"PREFECT_HOME": str(home)}
-    )
-    lines = []
-    for line in process.stdout or ():
-        lines.append(line)
-        if line.startswith("Prefect: "):
-            break
-    process.send_signal(signal.SIGTERM)
-    done = ended(process)
-
-    assert "".join(lines[-1:]).startswith("Prefect: http://127.0.0.1:"), done.err
-    assert done.code == 143
-    assert database.read_bytes() == before
-    assert (home / "chatlake").stat().st_mode & 0o777 == 0o700
-    assert processes_with(str(home)) == []
 
 
 def test_a_port_that_another_program_takes_meanwhile(
@@ -107,19 +51,8 @@ def test_a_port_that_another_program_takes_meanwhile(
 
 def test_a_secret_is_read_where_the_user_keeps_it(server: Running, tmp_path: Path) -> None:
     """`secret:NAME` finds the block in the user's Prefect home, for script and command alike."""
-    home = tmp_path / "home"
-    migrated(home / "prefect.db")
+    home = home_with_secret(tmp_path / "home")
     config = secret_config(tmp_path, server)
-    variables = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
-    variables |= {
-        "PREFECT_HOME": str(home),
-        "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "100",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    }
-    subprocess.run(
-        [sys.executable, "-c", CREATE_SECRET], env=variables, check=True, capture_output=True
-    )
 
     code, _, err = finish(start("backup.py", "--config", str(config), home=home))
 

@@ -7,22 +7,29 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from chatlake.bootstrap.backup import open_lake
-from chatlake.config import load_settings
+from chatlake.config import Settings, load_settings
 from chatlake.flows.defaults import DEFAULTS, set_defaults
 from chatlake.signals import SAME_WISH_S
-from chatlake.simulator import Faults, Running
-from tests.flows.migrated import used_home
+from chatlake.simulator import Faults, Scenario, running
+from tests.flows.migrated import later, used_home
 from tests.flows.prefect_server import COUNT, processes_with
-from tests.support import KEY, KEY_VARIABLE, rows
+from tests.support import KEY, KEY_VARIABLE, NOW, rows, write_config
 
 pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).parents[2]
+DEAD = {
+    name: "http://127.0.0.1:9"  # the port "discard": nobody listens there
+    for upper in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+    for name in (upper, upper.lower())
+}
 
 
 def start(script: str, *arguments: str, home: Path, **variables: str) -> subprocess.Popen[str]:
@@ -43,23 +50,60 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-def test_a_script_needs_no_server_and_leaves_none(
-    server: Running, config: Path, tmp_path: Path
-) -> None:
-    """Without any Prefect server the script backs up, exits 3 for a gap, and leaves no process."""
-    home = tmp_path / "home"
-    server.set_faults(Faults(missing=0.03))
+@dataclass(frozen=True, slots=True)
+class FirstRun:
+    """How the first script of a Prefect home ended, and what is there afterwards."""
 
-    code, out, err = finish(start("backup.py", "--config", str(config), home=home))
+    settings: Settings
+    home: Path
+    code: int
+    out: str
+    err: str
+    users_database: bytes
 
-    assert code == 3, err
-    ((failed,),) = rows(load_settings(config), "SELECT count(*) FROM failures")
-    assert f"Error: {failed} of {COUNT} completions could not be fetched\n" in err
-    assert out == ""
-    assert "Traceback" not in err
-    assert KEY not in err
-    assert rows(load_settings(config), "SELECT count(*) FROM completions") == [(COUNT,)]
-    assert processes_with(str(home)) == []
+
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
+    """Back up a source with gaps, where little is as it should be.
+
+    No Prefect server runs, a proxy that reaches nothing is configured, and a later Prefect has
+    changed the user's own database.
+    """
+    folder = tmp_path_factory.mktemp("first-run")
+    home = folder / "home"
+    database = later(home / "prefect.db")
+    before = database.read_bytes()
+    scenario = Scenario(completions=COUNT, seed=5, now=NOW, api_key=KEY)
+    with running(scenario) as server, mock.patch.dict(os.environ, {KEY_VARIABLE: KEY}):
+        for name in [name for name in os.environ if name.upper().endswith("_PROXY")]:
+            del os.environ[name]
+        server.set_faults(Faults(missing=0.03))
+        config = write_config(folder, server.base_url)
+        code, out, err = finish(start("backup.py", "--config", str(config), home=home, **DEAD))
+        settings = load_settings(config)
+    return FirstRun(settings, home, code, out, err, before)
+
+
+def test_a_script_needs_no_server(first_run: FirstRun) -> None:
+    """Without any Prefect server, and behind a dead proxy, the script backs up; a gap is a 3."""
+    assert first_run.code == 3, first_run.err
+    ((failed,),) = rows(first_run.settings, "SELECT count(*) FROM failures")
+    assert f"Error: {failed} of {COUNT} completions could not be fetched\n" in first_run.err
+    assert first_run.out == ""
+    assert "Traceback" not in first_run.err
+    assert KEY not in first_run.err
+    assert rows(first_run.settings, "SELECT count(*) FROM completions") == [(COUNT,)]
+
+
+def test_a_script_leaves_no_server(first_run: FirstRun) -> None:
+    """The server that it started for itself ends with it."""
+    assert processes_with(str(first_run.home)) == []
+
+
+def test_a_script_does_not_open_the_users_database(first_run: FirstRun) -> None:
+    """A later Prefect has migrated it: the run goes on with its own, and it stays as it was."""
+    assert (first_run.home / "prefect.db").read_bytes() == first_run.users_database
+    assert (first_run.home / "chatlake" / "prefect.db").is_file()
 
 
 def test_a_script_that_meets_another_run_ends_as_locked(config: Path, tmp_path: Path) -> None:

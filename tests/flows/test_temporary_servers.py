@@ -14,9 +14,10 @@ import pytest
 
 from chatlake.config import load_settings
 from chatlake.simulator import Running
-from tests.flows.migrated import used_home
+from tests.flows.migrated import home_with_secret, used_home
+from tests.flows.prefect_api import NO_TLS
 from tests.flows.prefect_server import COUNT, processes_with
-from tests.flows.test_own_database import CREATE_SECRET, secret_config
+from tests.flows.test_own_database import secret_config
 from tests.flows.test_scripts import finish, start
 from tests.support import rows
 
@@ -32,9 +33,9 @@ def server_of(home: Path) -> str:
             with contextlib.suppress(OSError, ValueError, httpx.TransportError):
                 words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
                 address = f"http://127.0.0.1:{words[words.index('--port') + 1]}"
-                if httpx.get(f"{address}/api/health", trust_env=False).is_success:
+                if httpx.get(f"{address}/api/health", trust_env=False, verify=NO_TLS).is_success:
                     return address
-        time.sleep(0.1)
+        time.sleep(0.3)
     raise AssertionError("no server has started")
 
 
@@ -75,18 +76,10 @@ def test_the_server_that_reads_a_secret_answers_its_command_alone(
     server: Running, tmp_path: Path
 ) -> None:
     """It opens the user's own database: without a password it would hand out every block."""
-    home = used_home(tmp_path / "home")
+    home = home_with_secret(tmp_path / "home")
     config = secret_config(tmp_path, server)
     variables = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
-    variables |= {
-        "PREFECT_HOME": str(home),
-        "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "100",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    }
-    subprocess.run(
-        [sys.executable, "-c", CREATE_SECRET], env=variables, check=True, capture_output=True
-    )
+    variables["PREFECT_HOME"] = str(home)
     command = [sys.executable, "-m", "chatlake", "backup", "--config", str(config)]
     process = subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, text=True)
 

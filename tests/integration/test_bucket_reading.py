@@ -103,19 +103,29 @@ def test_everything_reads_a_bucket_and_writes_nothing_there(
 
 
 @pytest.mark.slow
-def test_browse_shows_a_bucket(server: Running, s3: S3Server, s3_lake: str, tmp_path: Path) -> None:
-    """Pages and images come, and nothing is written to the bucket."""
+def test_browse_and_every_export_read_a_bucket(
+    chatlake: CommandLine, server: Running, s3: S3Server, s3_lake: str, tmp_path: Path
+) -> None:
+    """Pages, images and each format come, and nothing is written to the bucket."""
     lake = stored(server, tmp_path, s3_lake)
     s3.requests.clear()
     check_browsing(lake)
+    check_reading(chatlake, lake, tmp_path, FORMATS.keys() - {"finetune", "parquet"})
     assert {method for method, _ in s3.requests} == {"GET", "HEAD"}
 
 
 @pytest.mark.slow
-def test_each_cloud_is_read(
-    chatlake: CommandLine, server: Running, cloud_lake: str, tmp_path: Path
+@pytest.mark.parametrize("fixture", ["gs_lake", "az_lake"])
+def test_other_clouds_are_read(
+    fixture: str,
+    chatlake: CommandLine,
+    request: pytest.FixtureRequest,
+    server: Running,
+    tmp_path: Path,
 ) -> None:
-    """The same for the stores of Google and Azure."""
-    lake = stored(server, tmp_path, cloud_lake)
-    check_reading(chatlake, lake, tmp_path)
+    """The same for the stores of Google and Azure, with half of the exports each."""
+    formats = sorted(FORMATS)
+    half = formats[::2] if fixture == "gs_lake" else formats[1::2]
+    lake = stored(server, tmp_path, str(request.getfixturevalue(fixture)))
+    check_reading(chatlake, lake, tmp_path, half)
     check_browsing(lake)

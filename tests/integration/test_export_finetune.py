@@ -53,12 +53,12 @@ def test_mixed_completions(mixed: Lake, tmp_path: Path, options: TrainingOptions
 
 @pytest.mark.slow
 def test_thousands_of_mixed_completions(tmp_path: Path) -> None:
-    """The same holds for five thousand, by all sets of options."""
+    """The same holds for five thousand, with few options and with many."""
     lake = mixed_lake(tmp_path, readers=3500, plain=1500)
-    for name, options in OPTIONS.items():
+    for name in ("defaults", "images-dropped"):
         folder = tmp_path / name
         folder.mkdir()
-        check_export(lake, folder, options, 5000)
+        check_export(lake, folder, OPTIONS[name], 5000)
 
 
 def check_export(lake: Lake, folder: Path, options: TrainingOptions, count: int) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.nights.night import Nights
 from tests.nights.server import Habits, NightServer
+from tests.pairing import paired
 
 pytestmark = pytest.mark.slow
 
@@ -47,8 +48,7 @@ def test_three_a_second_are_stored_night_after_night(
         nights.check_holds_all()
 
 
-@CURSORS
-@pytest.mark.parametrize("per_second", [1, 2, 7, 33, 99])
+@pytest.mark.parametrize(("per_second", "cursors"), paired([1, 2, 7, 33, 99], ["later", "exact"]))
 def test_any_number_a_second(
     nights: Nights, server: NightServer, cursors: Cursors, per_second: int
 ) -> None:
@@ -96,8 +96,7 @@ def test_full_sweeps_with_moved_boundaries_mark_nothing_that_lives(
 
 
 @CURSORS
-@pytest.mark.parametrize("lookback", ["0s", "10s"])
-@pytest.mark.parametrize("early", [1, 2])
+@pytest.mark.parametrize(("lookback", "early"), [("0s", 1), ("10s", 2)])
 def test_a_second_that_one_night_saw_in_part(
     nights: Nights, server: NightServer, cursors: Cursors, lookback: str, early: int
 ) -> None:
@@ -156,8 +155,7 @@ def test_one_second_fills_pages_of_an_exact_server(
 
 
 @pytest.mark.parametrize("size", [100, 101, 250])
-@pytest.mark.parametrize("around", [0, 40], ids=["nothing else", "some before and after"])
-@ORDERS
+@pytest.mark.parametrize(("around", "order"), [(0, "asked"), (40, "desc")])
 def test_one_second_that_fills_a_page_is_stored_or_said(
     nights: Nights,
     server: NightServer,

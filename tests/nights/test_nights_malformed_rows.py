@@ -9,6 +9,7 @@ import pytest
 from tests.nights.night import Night, Nights
 from tests.nights.server import Habits, NightServer
 from tests.nights.wire import MALFORMED, WITH_ID, malformed
+from tests.pairing import paired
 
 pytestmark = pytest.mark.slow
 
@@ -25,8 +26,7 @@ def check_night(nights: Nights, night: Night, bad: Iterable[str]) -> None:
     assert bool(night.named) == (night.code == 3)
 
 
-@KINDS
-@pytest.mark.parametrize("place", [0, 13, 29], ids=["first", "middle", "last"])
+@pytest.mark.parametrize(("kind", "place"), paired(MALFORMED, [0, 13, 29]))
 def test_one_malformed_row_blocks_no_night(
     nights: Nights, server: NightServer, kind: str, place: int
 ) -> None:
@@ -70,8 +70,10 @@ def test_wherever_in_the_pages_it_stands(
     check_night(nights, nights.night(), [bad])
 
 
-@pytest.mark.parametrize("kind", ["null", "invalid utf-8"])
-@pytest.mark.parametrize("places", [(10, 11), (10, 70), (99, 100), (0, 149), (148, 149)])
+@pytest.mark.parametrize(
+    ("places", "kind"),
+    paired([(10, 11), (10, 70), (99, 100), (0, 149), (148, 149)], ["null", "invalid utf-8"]),
+)
 def test_two_of_them(
     nights: Nights, server: NightServer, kind: str, places: tuple[int, int]
 ) -> None:
@@ -101,8 +103,9 @@ def test_two_kinds_in_one_page(nights: Nights, server: NightServer, kinds: tuple
         server.grow(3)
 
 
-@pytest.mark.parametrize("kind", ["no id", "null", "nan", "invalid utf-8"])
-@pytest.mark.parametrize("last_id", [True, False], ids=["last_id", "no last_id"])
+@pytest.mark.parametrize(
+    ("kind", "last_id"), paired(["no id", "null", "nan", "invalid utf-8"], [True, False])
+)
 def test_a_whole_page_of_them(
     nights: Nights, server: NightServer, kind: str, last_id: bool
 ) -> None:
@@ -201,8 +204,7 @@ def test_a_malformed_answer_to_an_id(nights: Nights, server: NightServer, kind: 
     assert bad in night.named | nights.stored()
 
 
-@KINDS
-@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize(("kind", "place"), paired(MALFORMED, [0, 1, 2]))
 def test_a_malformed_message_is_that_completions_failure(
     nights: Nights, server: NightServer, kind: str, place: int
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.nights.night import Nights
 from tests.nights.server import ROUTES, Fault, NightServer
+from tests.pairing import paired
 from tests.support import NOW
 
 pytestmark = pytest.mark.slow
@@ -176,17 +177,18 @@ def test_sweeps_go_on_too(nights: Nights, server: NightServer, fault: Fault, ful
     heal(nights)
 
 
-@pytest.mark.parametrize("concurrency", [1])
-@pytest.mark.parametrize("routes", [BY_MESSAGES, BY_ID, ROUTES], ids=["messages", "id", "both"])
-@pytest.mark.parametrize("fault", ["reset", 403, 405, 500, "redirect", "html"])
+@pytest.mark.parametrize(
+    ("fault", "routes"),
+    paired(["reset", 403, 405, 500, "redirect", "html"], [BY_MESSAGES, BY_ID, ROUTES]),
+)
 def test_given_ids_go_on_past_a_bad_one(
-    nights: Nights, server: NightServer, fault: Fault, routes: Sequence[str], concurrency: int
+    nights: Nights, server: NightServer, fault: Fault, routes: Sequence[str]
 ) -> None:
     """Asked for by id, the bad one comes first, is named, and the others are stored."""
     server.grow(6)
     bad, *good = server.ids()
     server.break_for(fault, bad, routes=routes)
-    pace = {"max_attempts": 2, "timeout": "300ms", "concurrency": concurrency}
+    pace = {"max_attempts": 2, "timeout": "300ms", "concurrency": 1}
     nights.source = {"pace": pace}
 
     for _ in range(2):

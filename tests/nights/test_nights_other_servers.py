@@ -13,6 +13,7 @@ from chatlake.model.tables import COMPLETIONS, MESSAGES
 from tests.command_line import CommandLine
 from tests.nights.night import Nights
 from tests.nights.server import Habits, NightServer
+from tests.pairing import paired
 from tests.support import NOW, write_config
 
 pytestmark = pytest.mark.slow
@@ -49,8 +50,10 @@ def test_a_limit_that_is_refused(nights: Nights, server: NightServer, limit: int
     row_of_nights(nights)
 
 
-@ORDERS
-@pytest.mark.parametrize("created", ["milliseconds", "microseconds", "float", "iso", "text"])
+@pytest.mark.parametrize(
+    ("created", "order"),
+    paired(["milliseconds", "microseconds", "float", "iso", "text"], ["asked", "desc"]),
+)
 def test_other_units_of_time(nights: Nights, server: NightServer, created: str, order: Any) -> None:
     """The creation is stored at its real time, and the nights go on as with seconds."""
     server.habits = Habits(created=created, order=order)
@@ -238,8 +241,10 @@ def test_a_list_in_its_own_order(
     row_of_nights(nights, 101, per_second=per_second)
 
 
-@pytest.mark.parametrize("length", [1, 2, 7, 100, 250])
-@pytest.mark.parametrize("kind", [{}, {"cursors": "from"}, {"cap": 20}, {"last_id": False}])
+@pytest.mark.parametrize(
+    ("kind", "length"),
+    paired([{}, {"cursors": "from"}, {"cap": 20}, {"last_id": False}], [1, 2, 7, 100, 250], 2),
+)
 def test_a_list_that_always_claims_more(
     nights: Nights, server: NightServer, kind: dict[str, Any], length: int
 ) -> None:
@@ -268,8 +273,7 @@ KINDS: dict[str, dict[str, Any]] = {
 """Servers that tell all that they hold."""
 
 
-@pytest.mark.parametrize("length", LENGTHS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "length"), paired(KINDS, LENGTHS, 3))
 def test_lists_of_any_length(nights: Nights, server: NightServer, kind: str, length: int) -> None:
     """Wherever the last page ends, each night is complete and asks for few pages."""
     server.habits = Habits(**KINDS[kind])

@@ -9,6 +9,7 @@ import pytest
 from tests.nights.night import Nights
 from tests.nights.server import Fault, NightServer, Request
 from tests.nights.wire import Answer, error, json_answer
+from tests.pairing import paired
 from tests.support import NOW
 
 pytestmark = pytest.mark.slow
@@ -34,8 +35,7 @@ def break_pages_with(server: NightServer, fault: Fault, *bad: str) -> None:
     server.break_list(answer)
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("place", [0, 1, 99, 100, 130, 249])
+@pytest.mark.parametrize(("place", "fault"), paired([0, 1, 99, 100, 130, 249], FAULTS))
 def test_one_row_that_spoils_its_page(
     nights: Nights, server: NightServer, place: int, fault: Fault
 ) -> None:
@@ -107,8 +107,9 @@ def test_a_list_that_breaks_for_all_is_not_one_row(
 
 
 @pytest.mark.parametrize("cursors", ["later", "from"])
-@pytest.mark.parametrize("per_second", [3, 40])
-@pytest.mark.parametrize("places", [(0,), (1,), (50,), (100,), (120, 121)])
+@pytest.mark.parametrize(
+    ("places", "per_second"), paired([(0,), (1,), (50,), (100,), (120, 121)], [3, 40])
+)
 def test_such_rows_where_the_cursor_goes_by_time(
     nights: Nights,
     server: NightServer,

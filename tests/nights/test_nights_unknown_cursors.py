@@ -10,21 +10,31 @@ import pytest
 from tests.nights.night import Nights
 from tests.nights.server import Habits, NightServer, Request
 from tests.nights.wire import Answer, page_of
+from tests.pairing import paired
 
 pytestmark = pytest.mark.slow
 
-EMPTY = pytest.mark.parametrize(
-    ("unknown", "has_more"),
-    [
-        ("empty", False),
-        ("empty", None),
-        ("empty", True),
-        (404, False),
-        (400, False),
-        ("begin", False),
-    ],
-    ids=["empty", "empty, null", "empty, more", "404", "400", "begins anew"],
-)
+ANSWERS: dict[str, tuple[Any, bool | None]] = {
+    "empty": ("empty", False),
+    "empty, null": ("empty", None),
+    "empty, more": ("empty", True),
+    "404": (404, False),
+    "400": (400, False),
+    "begins anew": ("begin", False),
+}
+"""How a server answers a cursor that it does not know, and `has_more` in an empty page."""
+EMPTY = pytest.mark.parametrize(("unknown", "has_more"), ANSWERS.values(), ids=ANSWERS)
+
+
+def with_answers(*names: str, values: list[tuple[Any, ...]]) -> pytest.MarkDecorator:
+    """Let other values take turns over the answers."""
+    cases = paired(ANSWERS.items(), values)
+    return pytest.mark.parametrize(
+        ("unknown", "has_more", *names),
+        [pytest.param(*answer, *value, id=f"{name}-{value}") for (name, answer), value in cases],
+    )
+
+
 NO_PAGE: dict[str, Any] = {"first_id": None, "last_id": None}
 
 
@@ -40,8 +50,7 @@ def first_cursor(nights: Nights) -> str:
     return night.lists[0]["after"]
 
 
-@EMPTY
-@pytest.mark.parametrize(("lookback", "step"), [("0s", 1), ("10s", 1), ("24h", 3600)])
+@with_answers("lookback", "step", values=[("0s", 1), ("10s", 1), ("24h", 3600)])
 def test_the_row_to_go_on_from_is_deleted(
     nights: Nights,
     server: NightServer,
@@ -70,8 +79,7 @@ def test_the_row_to_go_on_from_is_deleted(
         nights.check_holds_all()
 
 
-@EMPTY
-@pytest.mark.parametrize("left", [0, 1, 10])
+@with_answers("left", values=[(0,), (1,), (10,)])
 def test_all_the_newest_are_deleted(
     nights: Nights, server: NightServer, unknown: Any, has_more: bool | None, left: int
 ) -> None:
@@ -89,8 +97,7 @@ def test_all_the_newest_are_deleted(
         nights.check_holds_all()
 
 
-@EMPTY
-@pytest.mark.parametrize("cursors", ["exact", "later"])
+@with_answers("cursors", values=[("exact",), ("later",)])
 def test_a_whole_second_is_deleted(
     nights: Nights, server: NightServer, unknown: Any, has_more: bool | None, cursors: Any
 ) -> None:
@@ -115,8 +122,7 @@ def unlist(server: NightServer, name: str) -> None:
     server.rows[name].completion["id"] = f"{name}-gone"
 
 
-@EMPTY
-@pytest.mark.parametrize(("full", "cursors"), [(False, "exact"), (True, "later")])
+@with_answers("full", "cursors", values=[(False, "exact"), (True, "later")])
 def test_the_cursor_is_deleted_in_the_middle_of_a_listing(
     nights: Nights,
     server: NightServer,
