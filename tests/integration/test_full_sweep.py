@@ -109,7 +109,7 @@ def test_what_comes_back_is_not_deleted(server: Running, settings: Settings) -> 
     [
         Faults(error_401=1, routes="list"),
         Faults(error_403=1, routes="list"),
-        Faults(dies_after=2),
+        Faults(dies_after=1),
     ],
     ids=["401", "403", "dies"],
 )

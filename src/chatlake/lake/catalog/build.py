@@ -99,7 +99,8 @@ def _build(
     prices: Sequence[Price],
 ) -> None:
     empties = {empty_path(table): empty_file(table) for table in SCHEMAS}
-    template = _TEMPLATES.next()
+    # A copy is a block of 256 KiB larger, which would have to be uploaded each time.
+    template = None if storage.local_path(CATALOG) is None else _TEMPLATES.next()
     with _connection(storage) as connection:
         let_read(connection, storage, empties)
         stamp = asdict(CatalogStamp.of(storage, state.number, prices))
