@@ -142,6 +142,12 @@ def s3_server() -> Iterator[S3Server]:
 
 
 @pytest.fixture
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process wait for 20 ms at most before it asks again, where the wait is not the matter."""
+    monkeypatch.setattr("chatlake.api.retry.LONGEST_WAIT_S", 0.02)
+
+
+@pytest.fixture
 def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
     """Point this process and those that it starts at the server."""
     for name, value in s3_server.environment.items():

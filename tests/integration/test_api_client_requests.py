@@ -325,6 +325,7 @@ def test_long_headers_of_a_gateway_are_read(length: int) -> None:
     assert len(server.seen) == 1
 
 
+@pytest.mark.usefixtures("short_waits")
 @pytest.mark.parametrize(
     ("answer", "words"),
     [

@@ -90,6 +90,7 @@ def test_a_completion_without_a_time_is_kept_and_hinders_nothing(
     assert found == [("odd", True), ("plain", False)]
 
 
+@pytest.mark.usefixtures("short_waits")
 @pytest.mark.parametrize(
     ("answer", "code"),
     [
@@ -135,6 +136,7 @@ def test_what_was_listed_before_the_list_broke_is_stored(tmp_path: Path) -> None
     assert rows(settings, "SELECT status, new FROM runs") == [("failed", 100)]
 
 
+@pytest.mark.usefixtures("short_waits")
 def test_a_gap_stays_named_while_the_list_shows_its_completion(tmp_path: Path) -> None:
     """That its own id is unknown one night closes nothing: once the source answers, it is filled."""
     odd, plain = {"id": "odd", "created": NOW - 864_000}, {"id": "plain", "created": NOW}
@@ -170,6 +172,7 @@ def test_a_gap_stays_named_while_the_list_shows_its_completion(tmp_path: Path) -
     assert rows(settings, "SELECT content FROM messages") == [("x",)]
 
 
+@pytest.mark.usefixtures("short_waits")
 def test_a_gap_closes_once_a_list_lacks_its_completion_too(tmp_path: Path) -> None:
     """Deleted before its messages came: a list that does not reach it says nothing, a full one does."""
     with running(Scenario(completions=40, seed=2, days=6, now=NOW), Faults(missing=0.1)) as server:
@@ -191,6 +194,7 @@ def test_a_gap_closes_once_a_list_lacks_its_completion_too(tmp_path: Path) -> No
     assert rows(settings, "SELECT count(*) FROM completions") == [(40,)]
 
 
+@pytest.mark.usefixtures("short_waits")
 def test_an_empty_account_closes_no_gap(tmp_path: Path) -> None:
     """A key of another project knows no id and lists nothing: the gaps stay named."""
     options: dict[str, Any] = {"full_sweep_every": None, "pace": FAST}

@@ -45,6 +45,7 @@ def test_forgotten_in_a_bucket(cloud_lake: str) -> None:
     assert verify(Lake.open(cloud_lake)).findings == []
 
 
+@pytest.mark.slow
 def test_copied_to_a_bucket_and_back(cloud_lake: str, tmp_path: Path) -> None:
     """From a folder, to the bucket, to another folder: the same commit, and a forgetting follows."""
     lake = written(str(tmp_path / "lake"))
@@ -60,6 +61,7 @@ def test_copied_to_a_bucket_and_back(cloud_lake: str, tmp_path: Path) -> None:
     assert verify(Lake.open(cloud_lake)).findings == []
 
 
+@pytest.mark.slow
 def test_a_fingerprint_of_a_bucket(cloud_lake: str) -> None:
     """It is in the past after more commits; another is in nobody's."""
     lake = written(cloud_lake)

@@ -185,6 +185,7 @@ def test_messages_that_repeat_what_was_sent(
     assert [row["content"] for row in kept] == [stored]
 
 
+@pytest.mark.usefixtures("short_waits")
 def test_reference_in_the_address(
     chatlake: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -195,7 +195,7 @@ def test_what_a_known_value_became(
     assert chatlake("redact", "--hash", "x", "--dry-run").code == 2
 
 
-@pytest.mark.sample(2)
+@pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
 def test_a_forgetting_that_is_killed_in_a_bucket(s3: S3Server, s3_lake: str, point: str) -> None:
     """Before the commit nothing has changed; after it the next writer ends what was begun."""
@@ -220,7 +220,7 @@ def test_a_forgetting_that_is_killed_in_a_bucket(s3: S3Server, s3_lake: str, poi
     assert verify(Lake.open(s3_lake)).findings == []
 
 
-@pytest.mark.sample(2)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "point",
     ["part.written", "manifest.linked", "checkpoint.linked", "catalog.written",

@@ -46,6 +46,7 @@ def test_messages_that_all_redirect_are_no_missing_route(
     nights.check_holds_all()
 
 
+@pytest.mark.usefixtures("short_waits")
 def test_the_command_says_that_there_are_no_messages(
     server: NightServer, chatlake: CommandLine, tmp_path: Path
 ) -> None:

@@ -230,6 +230,7 @@ def test_an_empty_response_is_named(nights: Nights, server: NightServer, status:
 
 def test_a_length_that_says_too_little_or_too_much(nights: Nights, server: NightServer) -> None:
     """A body without its announced length is not accepted: it is reported."""
+    nights.source["pace"]["timeout"] = "500ms"
     server.grow(4)
     short, long = server.ids()[:2]
     body = messages(100)

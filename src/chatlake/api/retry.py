@@ -31,7 +31,7 @@ from chatlake.errors import ChatlakeError
 
 T = TypeVar("T")
 
-_LONGEST_WAIT_S = 60.0
+LONGEST_WAIT_S = 60.0
 _FIRST_CONTACT_ATTEMPTS = 4
 _FEW_ATTEMPTS = 4
 
@@ -143,7 +143,7 @@ class wait_doubling(tenacity.wait.wait_base):  # noqa: N801
     def __call__(self, retry_state: tenacity.RetryCallState) -> float:
         """Return seconds."""
         kind = failure_of(retry_state).kind
-        longest = min(_LONGEST_WAIT_S, 2.0 ** min(self.attempts.failures[kind] - 1, 10))
+        longest = min(LONGEST_WAIT_S, 2.0 ** min(self.attempts.failures[kind] - 1, 10))
         lowest = 0.9 if kind is Kind.UNSETTLED else 0.5
         return longest * (lowest + (1 - lowest) * self.random())
 
