@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from chatlake.bootstrap.forgetting import Choice, forget_choice
 from chatlake.bootstrap.maintenance import compact_lake
 from chatlake.lake.copying import copy_lake
