@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.command_line import CommandLine
+from tests.hook import hook
 from tests.nights.server import NightServer, serving
 from tests.support import NOW, write_config
 
@@ -47,6 +48,28 @@ def test_a_backup_tells_of_them_once(chatlake: CommandLine, config: str) -> None
     assert first.err.splitlines() == [warning]
     second = chatlake("backup", "--config", config, "--json", "--full")
     assert (second.code, second.json["new_fields"], second.err) == (0, [], "")
+
+
+def test_a_notification_tells_of_them_once(
+    chatlake: CommandLine, config: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the message of the run that met them first, as words without effect, and in its values."""
+    with hook(200) as taking:
+        monkeypatch.setenv("TEST_HOOK", taking.url)
+        with Path(config).open("a") as file:
+            file.write("\nnotify: [{url: '${TEST_HOOK}', on: [complete]}]\n")
+        first = chatlake("backup", "--config", config, "--json")
+        chatlake("backup", "--config", config, "--full")
+
+    met, again = taking.posted
+    assert met["new_fields"] == first.json["new_fields"]
+    assert (
+        f"openai sends a field that chatlake does not know: `mood`, e.g. in `{EXAMPLE}`."
+        in met["text"]
+    )
+    assert HOSTILE not in met["text"]
+    assert again["new_fields"] == []
+    assert "does not know" not in again["text"]
 
 
 def test_the_status_counts_them(chatlake: CommandLine, config: str) -> None:

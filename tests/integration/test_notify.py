@@ -54,7 +54,7 @@ def test_an_incomplete_backup_is_posted_once(
     assert done.code == 3
     assert list(posted) == [
         "command", "run_id", "status", "exit_code", "sources", "failures", "lake", "host",
-        "finished_at", "event", "silent", "text",
+        "finished_at", "event", "silent", "new_fields", "text",
     ]  # fmt: skip
     report = done.json
     for key in ("run_id", "status", "sources", "lake"):

@@ -90,6 +90,20 @@ def source_figures(run: SourceRun) -> dict[str, Any]:
     return found | ({"redacted": run.redacted} if run.redaction else {})
 
 
+def new_field_values(report: BackupReport) -> list[dict[str, Any]]:
+    """Return the fields that the run met first as JSON values."""
+    return [
+        {
+            "source": each.source,
+            "field": each.field,
+            "completions": each.completions,
+            "completion_id": each.completion_id or None,
+        }
+        for source in report.sources
+        for each in source.new_fields
+    ]
+
+
 def detail_without_id(failure: Failure) -> str:
     """Return what happened, without the route and the id, which stand beside it anyway."""
     detail = failure.detail

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from chatlake.backup.report import BackupReport, source_figures
+from chatlake.backup.report import BackupReport, new_field_values, source_figures
 from chatlake.config.references import without_keys
 from chatlake.errors import ChatlakeError
 from chatlake.model.manifest import format_time
@@ -20,6 +20,7 @@ from chatlake.model.markup import chat_code
 from chatlake.model.outside_text import one_line
 
 _DISCORD_LENGTH: Final = 2000
+_FIELDS_SHOWN: Final = 3
 _NO_PREVIEWS: Final = 4  # Discord's flag SUPPRESS_EMBEDS
 
 
@@ -64,8 +65,8 @@ def notice_of(
     def line(quote: Callable[[str], str]) -> str:
         reasons = [_reason(report, error, failures, quote)]
         reasons += [f"{source}: {why}." for source, why in silent.items()]
-        told = " ".join(filter(None, reasons)) or "nothing is missing."
-        return f"{head} {told} Lake: {report.lake}"
+        told = [*(filter(None, reasons))] or ["nothing is missing."]
+        return " ".join([head, *told, *_new_fields(report, quote), f"Lake: {report.lake}"])
 
     chat = line(chat_code)
     document = {
@@ -80,6 +81,7 @@ def notice_of(
         "finished_at": format_time(datetime.now(UTC)),
         "event": event,
         "silent": list(silent),
+        "new_fields": new_field_values(report),
         "text": chat,
     }
     return Notice(event, bool(silent), document, chat, line(str))
@@ -135,17 +137,31 @@ def _card(text: str) -> dict[str, Any]:
     return {"type": "message", "attachments": [attachment]}
 
 
+def _new_fields(report: BackupReport, quote: Callable[[str], str]) -> list[str]:
+    fields = [each for source in report.sources for each in source.new_fields]
+    told = []
+    for each in fields[:_FIELDS_SHOWN]:
+        example = f", e.g. in {_shown(each.completion_id, quote)}" if each.completion_id else ""
+        told.append(
+            f"{each.source} sends a field that chatlake does not know: "
+            f"{_shown(each.field, quote)}{example}."
+        )
+    more = len(fields) - len(told)
+    return [*told, f"And {more} more such fields."] if more else told
+
+
+def _shown(text: str, quote: Callable[[str], str]) -> str:
+    return quote(without_keys(one_line(text)).rstrip("."))
+
+
 def _reason(
     report: BackupReport, error: Exception | None, failures: int, quote: Callable[[str], str]
 ) -> str:
-    def shown(text: str) -> str:
-        return quote(without_keys(one_line(text)).rstrip("."))
-
     if error is not None:
         what = error.message if isinstance(error, ChatlakeError) else f"{type(error).__name__}"
-        return f"{shown(what)}."
+        return f"{_shown(what, quote)}."
     reasons = [
-        f"{source.run.source}: {shown(source.error.message)}."
+        f"{source.run.source}: {_shown(source.error.message, quote)}."
         for source in report.sources
         if source.error is not None
     ]

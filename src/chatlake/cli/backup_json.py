@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chatlake.backup.report import BackupReport, source_figures
+from chatlake.backup.report import BackupReport, new_field_values, source_figures
 from chatlake.errors import ChatlakeError, RunInterruptedError, RunTerminatedError
 from chatlake.model.outside_text import strike_out
 
@@ -29,16 +29,7 @@ def backup_document(report: BackupReport) -> dict[str, Any]:
             for source in report.sources
             for failure in source.failures
         ],
-        "new_fields": [
-            {
-                "source": each.source,
-                "field": each.field,
-                "completions": each.completions,
-                "completion_id": each.completion_id or None,
-            }
-            for source in report.sources
-            for each in source.new_fields
-        ],
+        "new_fields": new_field_values(report),
         "files_added": sum(run.files_added for run in runs),
         "bytes_added": sum(run.bytes_added for run in runs),
         "lake": report.lake,
