@@ -12,7 +12,7 @@ import pytest
 from chatlake.backup.ports import CompletionApi
 from chatlake.bootstrap.backup import open_lake
 from chatlake.model.objects import Completion
-from chatlake.simulator import Running, Scenario, running
+from chatlake.simulator import Faults, Running, Scenario, running
 from chatlake.verify import source as source_module
 from tests.command_line import CommandLine
 from tests.faults.forged import forge_row, link_again
@@ -213,3 +213,19 @@ def test_options_of_the_comparison_alone(chatlake_there: CommandLine) -> None:
     done = chatlake_there("verify", "--against-api", "--source", "nobody")
     assert done.code == 2
     assert "nobody" in done.err
+
+
+@pytest.mark.parametrize("by_id", [False, True], ids=["sample", "ids"])
+def test_a_refusal_ends_it_by_its_own_code(
+    server: Running, chatlake_there: CommandLine, tmp_path: Path, *, by_id: bool
+) -> None:
+    """A key that lapses meanwhile is one error, though many requests meet it at once."""
+    if by_id:
+        settings_for(tmp_path, server.base_url, select={"ids": server.ids()[:9]})
+    server.set_faults(Faults(error_401=1, routes="get"))
+
+    done = chatlake_there("verify", "--against-api", "--sample", "9")
+
+    assert done.code == 5
+    assert "401" in done.err
+    assert "unexpected" not in done.err

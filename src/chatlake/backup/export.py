@@ -20,6 +20,7 @@ from chatlake.backup.blame import SOURCE_ERRORS, Blame
 from chatlake.backup.collected import Collected
 from chatlake.backup.days import Days
 from chatlake.backup.fetching import MessageSource, get_completion, inputs_expected
+from chatlake.backup.first_error import first_error
 from chatlake.backup.items import Asked, Flush, Listed, SourceJob
 from chatlake.backup.kept_messages import keep_messages
 from chatlake.backup.known import KnownImages
@@ -84,7 +85,7 @@ class Exporter:
     async def _run(self, items: AsyncIterator[Item]) -> None:
         queue: asyncio.Queue[Item | None] = asyncio.Queue(maxsize=2 * self._job.concurrency)
         broken: ChatlakeError | None = None
-        try:
+        with first_error():
             async with asyncio.TaskGroup() as group:
                 timer = group.create_task(self._hand_over_regularly())
                 workers = [
@@ -102,8 +103,6 @@ class Exporter:
                 await asyncio.gather(*workers)
                 timer.cancel()
                 await self._suspects.settle()
-        except* Exception as group_error:  # noqa: BLE001 - raised again, the first of them
-            raise _first(group_error) from None
         if broken is not None:
             raise broken
 
@@ -194,9 +193,3 @@ class Exporter:
             return
         self._suspects.came(completion.id)
         self._collected.whole(item, messages)
-
-
-def _first(group: BaseExceptionGroup[Exception]) -> Exception:
-    """Return the first single error of a group: later ones are mostly its consequences."""
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -120,7 +120,7 @@ def _of_completion(text: bytes) -> Iterator[tuple[str, str]]:
     usage = _object(found.get("usage"))
     yield from _unknown("usage", usage)
     for name in _DETAILS:
-        yield from _unknown(f"{'usage'}.{name}", _object(usage.get(name)))
+        yield from _unknown(f"usage.{name}", _object(usage.get(name)))
     for choice in _array(found.get("choices")):
         said = _object(choice)
         yield from _unknown("choices[]", said)

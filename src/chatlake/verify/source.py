@@ -22,6 +22,7 @@ from typing import Final
 
 from chatlake.backup.discovery import Discovery
 from chatlake.backup.fetching import MessageSource, get_completion
+from chatlake.backup.first_error import first_error
 from chatlake.backup.items import Asked, Listed, SourceJob
 from chatlake.backup.known import KnownCompletions
 from chatlake.backup.ports import CompletionApi
@@ -58,8 +59,9 @@ async def compare(
     SourceUnreachableError, UnusableListError, LakeError.
     """
     work = _Work(job, api, lake, Comparison(job.name, seed), progress)
-    await (work.compare_list() if job.ids is None else work.compare_ids())
-    await work.compare_sample(sample)
+    with first_error():
+        await (work.compare_list() if job.ids is None else work.compare_ids())
+        await work.compare_sample(sample)
     return work.comparison
 
 
