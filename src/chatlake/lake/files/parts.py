@@ -17,7 +17,6 @@ from itertools import chain
 from typing import Any, BinaryIO, Final, cast
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pytz import UnknownTimeZoneError
 
@@ -58,31 +57,23 @@ def write_part(
     if first is None:
         return None
     path = f"{table}/{partition.folder}/part-{uuid.uuid4()}.parquet"
-    rows = 0
-    low, high = day_range(partition)
-    if "created_at" in first.column_names:
-        low, high = high, low
+    footers: list[pq.FileMetaData] = []
     with storage.open_output(path) as file:
         sink = _HashingSink(file)
-        expected_rows = expected_rows or first.num_rows
-        with _open_writer(cast("BinaryIO", sink), first.schema, table, expected_rows) as writer:
+        rows = expected_rows or first.num_rows
+        with _open_writer(cast("BinaryIO", sink), first.schema, table, rows, footers) as writer:
             waiting = iter([first])
             del first
             for batch in chain(waiting, batches):
-                rows += batch.num_rows
-                if "created_at" in batch.column_names:
-                    span: Any = pc.min_max(batch["created_at"]).as_py()
-                    low = min(low, span["min"] or low)
-                    high = max(high, span["max"] or high)
                 for group in row_groups(table, batch):
                     writer.write_table(group, row_group_size=MAX_GROUP_ROWS)
                 del batch, group  # before the next one is made
-    if low > high:  # not one row says when it was created
-        low, high = day_range(partition)
+    (footer,) = footers
+    low, high = _span(footer) or day_range(partition)
     return PartFile(
         table=table,
         path=path,
-        rows=rows,
+        rows=footer.num_rows,
         bytes=sink.size,
         sha256=sink.sha256.hexdigest(),
         source=partition.source,
@@ -183,7 +174,27 @@ class _HashingSink:
         """Stay open: the caller that opened the file closes it, after fsync."""
 
 
-def _open_writer(sink: BinaryIO, schema: pa.Schema, table: str, rows: int) -> pq.ParquetWriter:
+def _span(footer: pq.FileMetaData) -> tuple[datetime, datetime] | None:
+    """Return the first and the last `created_at` of a file; None if no row has one."""
+    names = footer.schema.names
+    if "created_at" not in names:
+        return None
+    place = names.index("created_at")
+    groups = (footer.row_group(index).column(place) for index in range(footer.num_row_groups))
+    known: list[Any] = [each for group in groups if (each := group.statistics) and each.has_min_max]
+    if not known:
+        return None
+    return min(each.min for each in known), max(each.max for each in known)
+
+
+def _open_writer(
+    sink: BinaryIO,
+    schema: pa.Schema,
+    table: str,
+    rows: int,
+    footers: list[pq.FileMetaData] | None = None,
+) -> pq.ParquetWriter:
+    """Open a writer for about so many rows; `footers` gets the file's footer when it is closed."""
     distinct = max(1, min(rows, MAX_GROUP_ROWS))
     names = [name for name in ID_COLUMNS if name in schema.names]
     return pq.ParquetWriter(
@@ -203,6 +214,7 @@ def _open_writer(sink: BinaryIO, schema: pa.Schema, table: str, rows: int) -> pq
         bloom_filter_options={
             name: {"ndv": distinct, "fpp": BLOOM_FALSE_POSITIVES} for name in names
         },
+        metadata_collector=footers,
     )
 
 
