@@ -1,7 +1,9 @@
 """Part files: Parquet files, written once; size and SHA-256 are known when a file is durable.
 
 zstd level 3; row groups of at most 50,000 rows and about 64 MiB of data (16 MiB of images); bloom
-filters on the ids, so that a look-up of one id skips nearly every row group.
+filters on the ids, so that a look-up of one id skips nearly every row group. A day is a small file,
+so its footer counts: it has no descriptions of columns, and no least and greatest value of long
+texts, which no query compares.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from chatlake import __version__
 from chatlake.errors import LakeDamagedError
 from chatlake.lake.files.arrow import to_values
 from chatlake.lake.files.replaced import open_listed
-from chatlake.lake.files.schema import FEW_VALUED_COLUMNS, ID_COLUMNS, SCHEMAS
+from chatlake.lake.files.schema import FEW_VALUED_COLUMNS, ID_COLUMNS, LONG_COLUMNS, SCHEMAS
 from chatlake.model.manifest import FORMAT, PartFile, format_time
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import IMAGES
@@ -61,7 +63,8 @@ def write_part(
     with storage.open_output(path) as file:
         sink = _HashingSink(file)
         rows = expected_rows or first.num_rows
-        with _open_writer(cast("BinaryIO", sink), first.schema, table, rows, footers) as writer:
+        schema = pa.schema([column.remove_metadata() for column in first.schema])
+        with _open_writer(cast("BinaryIO", sink), schema, table, rows, footers) as writer:
             waiting = iter([first])
             del first
             for batch in chain(waiting, batches):
@@ -98,7 +101,10 @@ def day_range(partition: Partition) -> tuple[datetime, datetime]:
 
 @cache
 def empty_file(table: str) -> bytes:
-    """Return a Parquet file with the table's columns and no rows."""
+    """Return a Parquet file with the table's columns and no rows.
+
+    It alone has the description of each column.
+    """
     buffer = io.BytesIO()
     with _open_writer(buffer, SCHEMAS[table], table, 0):
         pass
@@ -195,8 +201,7 @@ def _open_writer(
     footers: list[pq.FileMetaData] | None = None,
 ) -> pq.ParquetWriter:
     """Open a writer for about so many rows; `footers` gets the file's footer when it is closed."""
-    distinct = max(1, min(rows, MAX_GROUP_ROWS))
-    names = [name for name in ID_COLUMNS if name in schema.names]
+    bloom_filter = {"ndv": max(1, min(rows, MAX_GROUP_ROWS)), "fpp": BLOOM_FALSE_POSITIVES}
     return pq.ParquetWriter(
         sink,
         schema.with_metadata(
@@ -209,11 +214,9 @@ def _open_writer(
         compression="zstd",
         compression_level=3,
         use_dictionary=cast("Any", list(_leaf_paths(schema))),
-        write_statistics=True,
+        write_statistics=cast("Any", [name for name in schema.names if name not in LONG_COLUMNS]),
         write_page_checksum=True,
-        bloom_filter_options={
-            name: {"ndv": distinct, "fpp": BLOOM_FALSE_POSITIVES} for name in names
-        },
+        bloom_filter_options={name: bloom_filter for name in ID_COLUMNS if name in schema.names},
         metadata_collector=footers,
     )
 
