@@ -140,7 +140,7 @@ def insert_references(text: bytes, references: Mapping[str, str]) -> bytes:
     for url, reference_text in references.items():
         # The form that nearly every client writes, without a copy of each image in the text.
         if "\\" not in url and '"' not in url:
-            text = text.replace(b'"%b"' % url.encode(), b'"%b"' % reference_text.encode())
+            text = _replace_string(text, url.encode(), reference_text.encode())
     if not references or not _DATA_URL_START.search(text):
         return text
 
@@ -149,6 +149,18 @@ def insert_references(text: bytes, references: Mapping[str, str]) -> bytes:
         return match.group() if found is None else b'"%b"' % found.encode()
 
     return _DATA_URL_TOKEN.sub(reference, text)
+
+
+def _replace_string(text: bytes, old: bytes, new: bytes) -> bytes:
+    """Replace a JSON string, without a copy of it in quotes: it may be megabytes."""
+    pieces, start, place = [], 0, text.find(old)
+    while place >= 0:
+        end = place + len(old)
+        if text[place - 1 : place] == b'"' == text[end : end + 1]:
+            pieces += [text[start:place], new]
+            start = end
+        place = text.find(old, end)
+    return b"".join([*pieces, text[start:]]) if pieces else text
 
 
 def _string(token: bytes) -> str:
