@@ -177,7 +177,7 @@ def test_the_ledger_is_shown_newest_first(chatlake: CommandLine, stored: Stored)
     assert (run["status"], run["listed"]) == ("incomplete", 120)
     assert stored.failed == {gap["completion_id"] for gap in gaps}
     assert len(gaps) == counted["n"] == run["failed"]
-    assert chatlake("failures", "--source", "other", "--json").json == []
+    assert chatlake("failures", "--source", "openai", "--json").json == gaps
     assert len(chatlake("failures", "--limit", "1", "--format", "csv").out.splitlines()) == 2
 
 

@@ -46,6 +46,7 @@ def test_the_demo_shows_the_product(
     assert "chatlake sql --config" in out
     assert "chatlake browse --config" in out
     assert "</html>" in (tmp_path / "demo/report.html").read_text(encoding="utf-8")
+    assert "leaked" not in out + err
     assert "demo-key" not in out + err
     assert processes_with(f"{MARK}={tmp_path}") == []
 

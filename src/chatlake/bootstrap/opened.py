@@ -26,6 +26,7 @@ def require_sources(settings: Settings, lake: Lake, names: Iterable[str]) -> Non
     """Raise UsageError for a name that neither the configuration nor the lake has."""
     known = {source.name for source in settings.sources}
     known |= {file.partition.source for file in lake.state.files.values()}
+    known |= {source for _, source in lake.state.runs}
     for name in names:
         if name not in known:
             raise UsageError(

@@ -49,7 +49,7 @@ def runs(
     """
     chosen = format_of(style, as_json=as_json, output=output)
     query = _RUNS.format(where=_where(source), limit=limit)
-    _answer(query, config, chosen, output)
+    _answer(query, config, source, chosen, output, nothing="")
 
 
 def failures(
@@ -69,7 +69,9 @@ def failures(
     """
     chosen = format_of(style, as_json=as_json, output=output)
     query = _FAILURES.format(where=_where(source), limit=limit)
-    _answer(query, config, chosen, output)
+    of_source = "" if source is None else f" of {source}"
+    nothing = f"No gaps: no completion{of_source} is waiting to be fetched again."
+    _answer(query, config, source, chosen, output, nothing=nothing)
 
 
 def _where(source: str | None) -> str:
@@ -78,13 +80,30 @@ def _where(source: str | None) -> str:
     return "" if source is None else f"WHERE source = {quoted(source)}"
 
 
-def _answer(query: str, config: Path | None, style: Format, output: Path | None) -> None:
-    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
+def _answer(
+    query: str,
+    config: Path | None,
+    source: str | None,
+    style: Format,
+    output: Path | None,
+    *,
+    nothing: str,
+) -> None:
+    """Write the rows; if there are none, say `nothing`, or that no backup has run yet."""
+    from chatlake.bootstrap.opened import open_lake, require_sources  # noqa: PLC0415
     from chatlake.cli.sql_answer import open_for_questions  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
 
+    settings = load_settings(config)
+    lake = open_lake(settings, to_ask=True)
+    require_sources(settings, lake, () if source is None else (source,))
+    any_run = f"SELECT count(*) FROM runs {_where(source)}"  # noqa: S608 - quoted
     beside = output if style is Format.parquet else None
-    with open_for_questions(
-        open_lake(load_settings(config), to_ask=True), beside=beside
-    ) as questions:
-        questions.answer(query, style.value, output)
+    with open_for_questions(lake, beside=beside) as questions:
+
+        def said() -> str:
+            ((count,),) = questions.read(lambda views: views.execute(any_run).fetchall())
+            of_source = "" if source is None else f" of {source}"
+            return nothing if count else f"No backup{of_source} has run yet."
+
+        questions.answer(query, style.value, output, nothing=said)
