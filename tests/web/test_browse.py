@@ -87,7 +87,7 @@ def test_a_search_marks_the_hit_and_says_what_it_looked_at(reader: httpx.Client)
     assert "<mark>Hello</mark> there" in page
     assert 'href="/c/openai/2026-02-01/chatcmpl-second#m1"' in page
     assert "Searched 3 days" in page
-    assert "Nothing found yet" in reader.get("/", params={"q": "nowhere to be found"}).text
+    assert "Nothing found. Searched 3 days" in reader.get("/", params={"q": "nowhere at all"}).text
 
 
 def test_a_pasted_id_opens_its_conversation(reader: httpx.Client) -> None:

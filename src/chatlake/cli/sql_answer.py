@@ -88,11 +88,13 @@ class Questions:
         *,
         paged: bool = False,
         nothing: Callable[[], str] | None = None,
+        important: Sequence[str] = (),
     ) -> None:
         """Write the answer to a query in one of the formats, to a file or standard output.
 
         `paged`: a table goes through the user's pager. `nothing`: returns the sentence that stands
-        for a table without rows. UsageError for SQL that is wrong or does more than read.
+        for a table without rows. `important`: the columns that a narrow terminal shows, the most
+        important first. UsageError for SQL that is wrong or does more than read.
         """
         with (
             errors_explained(self.lake.location, VIEWS),
@@ -117,7 +119,7 @@ class Questions:
                 terminal = sys.stdout.isatty()
                 width = shutil.get_terminal_size().columns if terminal else None
                 with paged_output() if paged else nullcontext(sys.stdout) as stream:
-                    write_table(result, stream, width, stream if paged else None)
+                    write_table(result, stream, width, stream if paged else None, important)
                 return
             with open_export(output, is_json=style in ("json", "jsonl")) as file:
                 if style == "table":
