@@ -55,6 +55,14 @@ NEEDED = {"by-key": ("--key", "team"), "compare": ("--key", "team"), "mentions":
 
 @pytest.mark.sample(4)
 @pytest.mark.parametrize("name", ready_questions())
+def test_what_a_narrow_terminal_shows_is_in_the_answer(chatlake: CommandLine, name: str) -> None:
+    """The columns that a question names as important are columns of its answer."""
+    header = chatlake("ask", name, *NEEDED.get(name, ()), "--format", "csv").out.splitlines()[0]
+    assert set(ready_questions()[name].important) <= set(header.split(","))
+
+
+@pytest.mark.sample(4)
+@pytest.mark.parametrize("name", ready_questions())
 def test_every_ready_question_has_an_answer(chatlake: CommandLine, name: str) -> None:
     """Each gives rows; with every option it takes it runs too, and what it shows it runs."""
     needed = NEEDED.get(name, ())

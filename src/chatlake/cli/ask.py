@@ -86,7 +86,8 @@ def ask(
         "words": words, "shortest": shortest, "limit": limit,
     }  # fmt: skip
     given = {option: value for option, value in options.items() if value is not None}
-    query = ready_question(name).sql(given)
+    question = ready_question(name)
+    query = question.sql(given)
     if show_sql:
         say(query)
         return
@@ -105,7 +106,7 @@ def ask(
             count = questions.read(lambda views: views.execute(_ANY_COMPLETION).fetchall())
             return "Nothing found." if count else "The lake has no completions yet."
 
-        questions.answer(query, chosen.value, output, nothing=nothing)
+        questions.answer(query, chosen.value, output, nothing=nothing, important=question.important)
 
 
 def _list(questions: list[ReadyQuestion], *, as_json: bool) -> None:

@@ -87,6 +87,8 @@ def search(
         return
     for row, summary in zip(found.rows, shown, strict=True):
         _show(row, summary, wanted)
+    if found.rows and sys.stdout.isatty():
+        note("Read one with `chatlake show ID`.")
     _tell(found, is_whole=since is None and until is None)
 
 
