@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 from pydantic import TypeAdapter
 
 from chatlake.bootstrap.maintenance import compact_lake
@@ -70,6 +69,8 @@ def ask(tmp_path: Path) -> Ask:
 
 def test_openais_types_take_every_line(lake: Lake, tmp_path: Path) -> None:
     """Messages and tools are what its client sends, apart from the weight, which is not sent."""
+    from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam  # takes long
+
     messages_of: TypeAdapter[Any] = TypeAdapter(list[ChatCompletionMessageParam])
     tools_of: TypeAdapter[Any] = TypeAdapter(list[ChatCompletionToolParam])
     path = tmp_path / "tune.jsonl"
