@@ -15,7 +15,7 @@ from hypothesis import settings
 from chatlake import failpoints
 from chatlake.model.outside_text import SECRETS
 from tests.command_line import CommandLine
-from tests.support import KEY, KEY_VARIABLE, QUICK_EXAMPLES
+from tests.support import KEY, KEY_VARIABLE, QUICK_EXAMPLES, waiting_briefly
 from tests.temporary import use_memory
 
 if TYPE_CHECKING:
@@ -153,9 +153,10 @@ def s3_server() -> Iterator[S3Server]:
 
 
 @pytest.fixture
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_waits() -> Iterator[None]:
     """Let this process wait for 20 ms at most before it asks again, where the wait is not the matter."""
-    monkeypatch.setattr("chatlake.api.retry.LONGEST_WAIT_S", 0.02)
+    with waiting_briefly():
+        yield
 
 
 @pytest.fixture

@@ -67,6 +67,7 @@ def ask(tmp_path: Path) -> Ask:
     return run
 
 
+@pytest.mark.slow
 def test_openais_types_take_every_line(lake: Lake, tmp_path: Path) -> None:
     """Messages and tools are what its client sends, apart from the weight, which is not sent."""
     from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam  # takes long
