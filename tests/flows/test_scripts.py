@@ -20,6 +20,7 @@ from chatlake.signals import SAME_WISH_S
 from chatlake.simulator import Faults, Scenario, running
 from tests.flows.migrated import later, used_home
 from tests.flows.prefect_server import COUNT, processes_with
+from tests.flows.temporary_server import require_guarded, server_of
 from tests.support import KEY, KEY_VARIABLE, NOW, rows, write_config
 
 pytestmark = pytest.mark.slow
@@ -64,10 +65,10 @@ class FirstRun:
 
 @pytest.fixture(scope="module")
 def first_run(tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
-    """Back up a source with gaps, where little is as it should be.
+    """Back up a source with gaps in worker processes, where little is as it should be.
 
     No Prefect server runs, a proxy that reaches nothing is configured, and a later Prefect has
-    changed the user's own database.
+    changed the user's own database. While the script runs, its server refuses others.
     """
     folder = tmp_path_factory.mktemp("first-run")
     home = folder / "home"
@@ -79,18 +80,25 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
             del os.environ[name]
         server.set_faults(Faults(missing=0.03))
         config = write_config(folder, server.base_url)
-        code, out, err = finish(start("backup.py", "--config", str(config), home=home, **DEAD))
+        config.write_text(config.read_text() + "\nrunner: {kind: processes, workers: 2}\n")
+        process = start("backup.py", "--config", str(config), home=home, **DEAD)
+        require_guarded(server_of(home))
+        code, out, err = finish(process)
         settings = load_settings(config)
     return FirstRun(settings, home, code, out, err, before)
 
 
 def test_a_script_needs_no_server(first_run: FirstRun) -> None:
-    """Without any Prefect server, and behind a dead proxy, the script backs up; a gap is a 3."""
+    """Without any Prefect server, and behind a dead proxy, the script backs up; a gap is a 3.
+
+    The run and its workers have the password of the server that the script started.
+    """
     assert first_run.code == 3, first_run.err
     ((failed,),) = rows(first_run.settings, "SELECT count(*) FROM failures")
     assert f"Error: {failed} of {COUNT} completions could not be fetched\n" in first_run.err
     assert first_run.out == ""
     assert "Traceback" not in first_run.err
+    assert "401" not in first_run.err
     assert KEY not in first_run.err
     assert rows(first_run.settings, "SELECT count(*) FROM completions") == [(COUNT,)]
 

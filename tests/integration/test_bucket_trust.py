@@ -36,6 +36,7 @@ def answer(location: str | Path) -> list[tuple[object, ...]]:
         return connection.execute(QUERY).fetchall()
 
 
+@pytest.mark.slow
 def test_forgotten_in_a_bucket(cloud_lake: str) -> None:
     """No object has a byte of it, and the receipt lies there."""
     lake = written(cloud_lake)

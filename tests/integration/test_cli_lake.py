@@ -19,7 +19,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from chatlake.lake.lake import Lake
 from chatlake.simulator import Faults, Scenario, running
 from tests.command_line import CommandLine, ended, start
-from tests.support import KEY_VARIABLE, NOW, backup, settings_for, write_config
+from tests.support import KEY_VARIABLE, NOW, backup, settings_for, waiting_briefly, write_config
 
 COUNT = 150
 
@@ -38,7 +38,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Stored:
     """Back up an account once; some of its completions lack their messages."""
     folder = tmp_path_factory.mktemp("stored")
     scenario = Scenario(completions=COUNT, seed=9, now=NOW, image_share=0.2)
-    with running(scenario, Faults(missing=0.03)) as server:
+    with running(scenario, Faults(missing=0.03)) as server, waiting_briefly():
         report = backup(settings_for(folder, server.base_url))
         truth = list(server.truth())
     failed = {failure.completion_id for failure in report.sources[0].failures}

@@ -14,7 +14,7 @@ from chatlake.lake.catalog.conversation import StoredConversation
 from chatlake.lake.catalog.ready_questions import ready_questions
 from chatlake.simulator import Faults, Scenario, running
 from tests.command_line import CommandLine
-from tests.support import KEY_VARIABLE, NOW, backup, settings_for
+from tests.support import KEY_VARIABLE, NOW, backup, settings_for, waiting_briefly
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Stored:
     """Back up an account once, with one completion whose messages are missing."""
     folder = tmp_path_factory.mktemp("reading")
     scenario = Scenario(completions=120, seed=5, now=NOW, image_share=0.2)
-    with running(scenario, Faults(missing=0.02)) as server:
+    with running(scenario, Faults(missing=0.02)) as server, waiting_briefly():
         report = backup(settings_for(folder, server.base_url))
         truth = {each["completion"]["id"]: each for each in server.truth()}
     failures = report.sources[0].failures

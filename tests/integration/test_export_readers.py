@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 from pydantic import TypeAdapter
 
 from chatlake.exports.chat_content import ImageRules
@@ -29,8 +28,11 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return mixed_lake(tmp_path_factory.mktemp("lake"), readers=450, plain=200)
 
 
+@pytest.mark.slow
 def test_openais_types_take_every_line(lake: Lake, tmp_path: Path) -> None:
     """Messages and tools are what its client sends, apart from the weight, which is not sent."""
+    from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam  # takes long
+
     messages_of: TypeAdapter[Any] = TypeAdapter(list[ChatCompletionMessageParam])
     tools_of: TypeAdapter[Any] = TypeAdapter(list[ChatCompletionToolParam])
     path = tmp_path / "tune.jsonl"

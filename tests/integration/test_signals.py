@@ -141,7 +141,7 @@ def test_a_signal_to_a_query_that_computes(
     write_config(tmp_path, server.base_url)
     assert ended(start(tmp_path, "backup")).code == 0
     process = start(tmp_path, *words)
-    time.sleep(3)  # until the query runs
+    time.sleep(1.5)  # until the query runs: the command begins with everything imported
     process.send_signal(number)
     done = ended(process, 60)
 

@@ -21,8 +21,8 @@ from tests.support import KEY, KEY_VARIABLE, NOW, backup, settings_for
 
 @pytest.fixture
 def server() -> Iterator[Running]:
-    """Run an account of forty completions."""
-    with running(Scenario(completions=40, seed=11, days=3, now=NOW, image_share=0.2)) as server:
+    """Run an account of twenty completions."""
+    with running(Scenario(completions=20, seed=11, days=3, now=NOW, image_share=0.2)) as server:
         yield server
 
 
@@ -49,10 +49,10 @@ def compared(chatlake: CommandLine, *more: str) -> tuple[int, dict[str, Any]]:
 
 def test_a_source_that_is_all_there(chatlake_there: CommandLine) -> None:
     """Everything agrees, and the whole sample is equal by value."""
-    code, source = compared(chatlake_there, "--sample", "40", "--seed", "1")
+    code, source = compared(chatlake_there, "--sample", "20", "--seed", "1")
 
     assert code == 0
-    assert (source["listed"], source["agreeing"], len(source["sampled"])) == (40, 40, 40)
+    assert (source["listed"], source["agreeing"], len(source["sampled"])) == (20, 20, 20)
     ids = ("missing", "incomplete", "changed", "newer", "extra", "different", "kept", "unfetched")
     assert [source[name] for name in ids] == [[]] * len(ids)
 
@@ -62,7 +62,7 @@ def test_a_source_that_was_changed_since(
 ) -> None:
     """Edited, deleted and new completions are named, each as what it is; exit code 3."""
     ids = server.ids()
-    for number in (5, 30):
+    for number in (5, 15):
         server.edit(ids[number], {"edited": "yes"})
     server.delete(ids[7])
     server.grow(4)
@@ -71,10 +71,10 @@ def test_a_source_that_was_changed_since(
     code, source = compared(chatlake_there)
 
     assert code == 3
-    assert set(source["changed"]) == {ids[5], ids[30]}
+    assert set(source["changed"]) == {ids[5], ids[15]}
     assert source["extra"] == [ids[7]]
     assert set(source["newer"] + source["missing"]) == new
-    assert source["agreeing"] == 37
+    assert source["agreeing"] == 17
     assert source["different"] == []
 
 
@@ -121,11 +121,11 @@ def test_a_message_that_was_changed_behind_chatlake_s_back(
     link_again(Path(lake.location))
     assert chatlake_there("verify").code == 0
 
-    code, source = compared(chatlake_there, "--sample", "40")
+    code, source = compared(chatlake_there, "--sample", "20")
 
     assert code == 7
     assert source["different"] == forged
-    done = chatlake_there("verify", "--against-api", "--sample", "40")
+    done = chatlake_there("verify", "--against-api", "--sample", "20")
     assert forged[0] in done.out
     assert "1 completion in the lake differs from what the source sends" in done.err
 
@@ -150,13 +150,13 @@ def test_what_expired_is_not_missing(
     monkeypatch.setenv(KEY_VARIABLE, KEY)
     monkeypatch.chdir(tmp_path)
     backup(settings_for(tmp_path, server.base_url, retention="1d"))
-    for completion_id in server.ids()[:20]:
+    for completion_id in server.ids()[:10]:
         server.delete(completion_id)
 
     code, source = compared(chatlake)
 
     assert code == 0
-    assert (source["expired"], source["extra"]) == (20, [])
+    assert (source["expired"], source["extra"]) == (10, [])
 
 
 def test_a_selection_of_ids(
@@ -178,14 +178,14 @@ def test_a_selection_of_ids(
     backup(settings)
     assert chatlake("forget", "--id", forgotten, "--yes").code == 0
     server.delete(gone)
-    code, source = compared(chatlake, "--sample", "40")
+    code, source = compared(chatlake, "--sample", "20")
     assert (code, source["listed"], source["agreeing"]) == (0, 19, 17)
     assert (source["extra"], source["unknown"]) == ([gone], ["chatcmpl-of-nobody"])
     assert len(source["sampled"]) == 17
 
     server.edit(edited, {"edited": "yes"})
     path.write_text("\n".join(ids[:20]))
-    code, source = compared(chatlake, "--sample", "40")
+    code, source = compared(chatlake, "--sample", "20")
     assert (code, source["changed"], source["missing"]) == (3, [edited], [late])
     assert (source["different"], source["unfetched"], source["unknown"]) == ([], [], [])
 
@@ -202,9 +202,9 @@ def test_a_completion_that_is_edited_while_it_is_compared(
         return await fetch(api, completion_id)
 
     monkeypatch.setattr(source_module, "get_completion", edit_first)
-    code, source = compared(chatlake_there, "--sample", "40")
+    code, source = compared(chatlake_there, "--sample", "20")
     assert (code, source["changed"], source["different"]) == (3, [edited], [])
-    assert source["agreeing"] == 39
+    assert source["agreeing"] == 19
 
 
 def test_options_of_the_comparison_alone(chatlake_there: CommandLine) -> None:
