@@ -18,14 +18,12 @@ from chatlake.errors import (
     LakeError,
     LakeNotFoundError,
 )
-from chatlake.lake import manifests, tidying
-from chatlake.lake.files.replaced import FOLDER as REPLACED
+from chatlake.lake import manifests, tidying, unlisted
 from chatlake.lake.lake_views import LakeViews
 from chatlake.model.manifest import Manifest, format_time
 from chatlake.model.prices import Price
-from chatlake.model.tables import COLUMNS
 from chatlake.storage.folder import Access
-from chatlake.storage.interface import TEMPORARY_SUFFIX, LockHolder, Storage, StoredFile
+from chatlake.storage.interface import LockHolder, Storage, StoredFile
 from chatlake.storage.opening import storage_at
 
 logger = logging.getLogger(__name__)
@@ -163,13 +161,8 @@ class Lake(LakeViews):
             self._unshown.clear()
 
     def leftovers(self) -> Iterator[StoredFile]:
-        """Yield the files that no manifest lists: temporary, replaced, or of a killed run."""
-        for file in self.storage.list():
-            folder, _, name = file.path.rpartition("/")
-            top = folder.partition("/")[0]
-            is_data = top == REPLACED or (top in COLUMNS and file.path not in self._state.files)
-            if is_data or (name.startswith("_") and name.endswith(TEMPORARY_SUFFIX)):
-                yield file
+        """Yield the files that no manifest lists (`unlisted.leftovers`)."""
+        return unlisted.leftovers(self.storage, self._state)
 
     def _end(self) -> None:
         """Swap in the last catalogue, then tidy.
