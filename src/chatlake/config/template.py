@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 from chatlake.config.expected import bounds, choices
+from chatlake.config.pace import PaceSettings
 from chatlake.config.settings import Runner
-from chatlake.config.source import PaceSettings, Source
+from chatlake.config.source import Source
 from chatlake.errors import UsageError
 
 FILE_NAME = "chatlake.yaml"
