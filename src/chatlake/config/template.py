@@ -89,7 +89,7 @@ schedule:                       # when `chatlake serve` backs up
   cron: "0 2 * * *"             # minute hour day month weekday
   timezone: UTC                 # such as Europe/Berlin
 
-# Whom a run tells how it ended: an address, or a list. Addresses are secrets: use references.
+# Whom to notify when a run ends: an address, or a list. Addresses are secrets: use references.
 notify: null                    # or an address alone: it gets JSON if a run does not end well
 # notify:
 #   - url: ${SLACK_URL}
