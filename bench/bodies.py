@@ -78,7 +78,7 @@ class Bodies:
     counts: list[tuple[int, int, int]] = field(default_factory=list)
 
     def facts(self, count: int) -> dict[str, int]:
-        """Return what the first `count` are, for those who check that all was fetched."""
+        """Describe the first `count` completions, to check that all of them were fetched."""
         counted = self.counts[count - 1] if count else (0, 0, 0)
         names = ("messages", "choices", "bytes")
         return {"completions": count, **dict(zip(names, counted, strict=True))}

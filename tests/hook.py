@@ -30,7 +30,7 @@ class Hook:
 
     @property
     def url(self) -> str:
-        """Its address, with what nobody may see."""
+        """Its address, which contains a secret."""
         return f"http://127.0.0.1:{self.port}{PATH}"
 
     def take(self, method: str, path: str, body: str) -> int:

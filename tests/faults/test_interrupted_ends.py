@@ -1,8 +1,8 @@
 """Interrupted at any step of a run, once and again: its end is in the ledger, no commit is torn.
 
-The steps are the calls that a run makes of its lake, each in a thread; one of them waits until the
-run was cancelled. The run under test does all that there is: it closes a killed run, heals, fetches
-what is new, and ends a full sweep that marks a completion deleted.
+The steps are the calls that a run makes to its lake, each in a thread; one of them waits until the
+run was cancelled. The run under test does everything there is to do: it closes a killed run, heals,
+fetches what is new, and ends a full sweep that marks a completion as deleted.
 """
 
 from __future__ import annotations

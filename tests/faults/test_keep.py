@@ -237,7 +237,7 @@ def test_the_command(
 
 @pytest.mark.parametrize("written", ["2m", "12h", "500ms", "1d12h", "90", "2 y", "2months", "0d"])
 def test_only_whole_days_can_be_kept(tmp_path: Path, written: str) -> None:
-    """`2m` would be two minutes to a reader of durations, and erase two months of somebody."""
+    """`2m` is refused: one reader takes it for two months, another for two minutes."""
     path = write_config(tmp_path, "http://127.0.0.1:1/v1")
     path.write_text(path.read_text() + f"keep: {written}\n")
     with pytest.raises(ConfigurationError, match=r"keep: got .*, expected (whole days|a duration)"):

@@ -127,7 +127,7 @@ def test_a_lake_that_was_there_is_not_begun_anew(
 
 @pytest.mark.parametrize("loss", SEEN_WITHOUT_A_NOTE)
 def test_what_is_left_tells_of_it_too(chatlake: CommandLine, config: Path, loss: str) -> None:
-    """On another machine, where nothing is remembered, the place itself says that one was there."""
+    """On another machine, where nothing is remembered, the place shows that a lake was there."""
     assert chatlake("backup").code == 0
     LOSSES[loss](config.parent / "disk" / "lake")
     _without_state(config.parent)
@@ -196,7 +196,7 @@ def test_two_configurations_with_one_lake(chatlake: CommandLine, config: Path) -
 def test_a_state_that_cannot_be_kept_hinders_nothing(
     chatlake: CommandLine, config: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    """Where nothing can be remembered a backup does as if there were nothing to remember."""
+    """If nothing can be remembered, a backup runs as if there were nothing to remember."""
     state = config.parent / "state"
     if kind == "not its own JSON":
         assert chatlake("backup").code == 0
@@ -225,7 +225,7 @@ def test_notes_of_configurations_that_are_gone_go(chatlake: CommandLine, config:
 
 @pytest.mark.slow
 def test_a_bucket_whose_prefix_was_emptied(config: Path, s3_lake: str) -> None:
-    """In a bucket it is the same: what was there before is missed."""
+    """A backup notices that a lake in a bucket was emptied, as in a folder."""
     settings: Settings = in_bucket(_with_plain_lake(config), s3_lake)
     assert backup(settings).new_lake
     storage = storage_at(s3_lake)

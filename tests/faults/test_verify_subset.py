@@ -130,7 +130,7 @@ def test_times_grow_although_the_clock_goes_back() -> None:
     ],
 )
 def test_a_record_that_cannot_be_read_is_none(text: bytes) -> None:
-    """Then nothing was checked yet, and the next verification writes it again."""
+    """An unreadable record counts as none, and the next verification writes it again."""
     lake = Lake(MemoryStorage())
     commit(lake, {"completions": [rows.completion("a", message_count=0)]})
     lake.storage.replace(RECORD, text)

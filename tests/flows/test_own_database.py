@@ -118,7 +118,7 @@ def test_another_kind_of_database_is_left_to_the_server(tmp_path: Path) -> None:
 
 
 def test_a_database_that_is_not_there_yet_is_left_to_the_server(tmp_path: Path) -> None:
-    """It is not looked into, and not made: the server makes it."""
+    """The database is neither opened nor created here: the server creates it."""
     require_known_database(f"sqlite+aiosqlite:///{tmp_path / 'prefect.db'}")
 
     assert list(tmp_path.iterdir()) == []

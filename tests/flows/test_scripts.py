@@ -173,7 +173,7 @@ def test_a_signal_seconds_later_ends_it_at_once() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_that_comes_twice_ends_a_flow_in_order(number: signal.Signals) -> None:
-    """As where a service manager sends it to every process and the parent passes it on."""
+    """A signal from a service manager to every process, passed on by the parent, counts once."""
     program = """if True:
         import sys, time
         from chatlake.errors import RunInterruptedError

@@ -98,7 +98,7 @@ def test_a_schedule_that_prefect_cannot_read_is_named(config: Path) -> None:
 
 
 def test_a_port_that_is_taken(server: Running) -> None:
-    """The one that is asked for must be free; else there is always another."""
+    """A port that is given must be free; otherwise another free one is found."""
     taken = int(server.base_url.split(":")[2].split("/")[0])
 
     with pytest.raises(ChatlakeError, match=f"port {taken} is taken"):

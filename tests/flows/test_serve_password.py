@@ -144,7 +144,7 @@ def routes(served: Served) -> list[tuple[str, str]]:
 
 
 def test_nobody_asks_it_without_the_password(served: Served) -> None:
-    """Every route of its API refuses, but for the two that say whether it lives."""
+    """Every route of its API refuses, except the two that report its health."""
     answers = {
         (method, path): ask(served, method, f"/api{path.replace('{', '').replace('}', '')}")
         for method, path in routes(served)

@@ -118,7 +118,7 @@ def test_retry_after_holds_all_requests() -> None:
 
 
 def test_retry_after_that_is_too_long() -> None:
-    """A Retry-After beyond `give_up_after_s` is told at once, to all requests, instead of slept."""
+    """A Retry-After beyond `give_up_after_s` ends all requests at once: nobody waits for it."""
 
     async def use(api: CompletionApi) -> list[object]:
         asked = (api.get_completion(bytes, str(n)) for n in range(5))

@@ -1,4 +1,4 @@
-"""Sources that answer what nobody documents: what is odd is kept, what is broken is said."""
+"""Sources with undocumented responses: odd ones are kept, broken ones are reported."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def answering(respond: Respond) -> Iterator[str]:
             self.wfile.write(body)
 
         def log_message(self, *args: object) -> None:
-            """Say nothing."""
+            """Do not log requests."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -102,10 +102,10 @@ def test_a_completion_without_a_time_is_kept_and_hinders_nothing(
     ],
     ids=["503", "404", "html", "no data", "400"],
 )
-def test_a_list_that_cannot_be_had_is_no_incomplete_backup(
+def test_a_list_that_cannot_be_fetched_is_no_incomplete_backup(
     tmp_path: Path, answer: tuple[int, Any], code: int
 ) -> None:
-    """Exit code 3 is for named completions; a list that cannot be had has its own, and a hint."""
+    """Exit code 3 is for named completions; a list that fails has a code of its own, and a hint."""
     with answering(lambda _path: answer) as base_url:
         report = backup(settings_for(tmp_path, base_url, pace=FAST))
 

@@ -224,7 +224,7 @@ def test_a_running_backup_is_shown_and_a_killed_one_named(
 def test_raw_export_gives_back_what_the_api_sent(
     chatlake: CommandLine, stored: Stored, tmp_path: Path
 ) -> None:
-    """Every completion with its messages, images back in place; what is missing is told."""
+    """Every completion with its messages, images back in place; what is missing is reported."""
     file = tmp_path / "raw.jsonl"
 
     done = chatlake("export", "raw", "--output", str(file))

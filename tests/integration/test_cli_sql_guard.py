@@ -1,4 +1,4 @@
-"""`chatlake sql` only reads, and only the lake: each way around that anybody thought of."""
+"""`chatlake sql` only reads, and only the lake: every known way around that is refused."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_pivot_keeps_its_order(chatlake: CommandLine) -> None:
 
 
 def test_a_condition_of_an_export_only_reads_the_lake(chatlake: CommandLine, folder: Path) -> None:
-    """`--where` takes SQL too: the same walls stand around it."""
+    """`--where` takes SQL too, with the same limits."""
     nested = "''WITH x AS (COPY (SELECT 1) TO ''''{file}'''' (USE_TMP_FILE false)) FROM x''"
     conditions = [
         f"(SELECT count(*) FROM json_execute_serialized_sql(json_serialize_sql({nested}))) > 0",
@@ -135,7 +135,7 @@ def test_a_condition_of_an_export_only_reads_the_lake(chatlake: CommandLine, fol
 
 
 def test_the_connection_itself_writes_no_new_file(folder: Path, tmp_path: Path) -> None:
-    """The wall behind the check: without it, nothing but files that the views name is reached."""
+    """Even without the check, the connection reaches only the files that the views name."""
     lake = folder / "lake"
     spill = tmp_path / "spill"
     spill.mkdir()

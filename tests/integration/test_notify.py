@@ -181,7 +181,7 @@ def test_an_answer_of_400_and_more_is_a_warning_with_what_to_do(
 def test_each_chat_gets_its_shape_with_what_strangers_wrote_as_plain_text(
     chatlake: CommandLine, source: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Slack's text, Teams' card and Discord's content say the same; a complete run is not told."""
+    """Slack's text, Teams' card and Discord's content say the same; no complete run is posted."""
     chats = ("slack", "teams", "discord")
     with hook(200) as slack, hook(202) as teams, hook(204) as discord:
         for name, taking in zip(chats, (slack, teams, discord), strict=True):

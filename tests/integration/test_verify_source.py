@@ -1,4 +1,4 @@
-"""`verify --against-api`: the lake and its source side by side, told exactly."""
+"""`verify --against-api`: the lake compared with its source, and every difference reported."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def test_two_rows_of_one_id_on_a_page(  # noqa: PLR0917
     stored: str,
     full: bool,
 ) -> None:
-    """The later one is stored, once, every night the same; that they differ is said."""
+    """The later one is stored, once, every night the same, and a warning says that they differ."""
     server.grow(8)
     name = server.ids()[3]
     completion = server.rows[name].completion

@@ -1,4 +1,4 @@
-"""Nights with servers of other limits, units, cursors and routes: served, or said at once."""
+"""Nights with servers of other limits, units, cursors and routes: backed up, or refused at once."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_a_gap_does_not_hide_that_the_service_has_ended(
 def test_no_messages_route(
     nights: Nights, server: NightServer, caplog: pytest.LogCaptureFixture, body: bytes
 ) -> None:
-    """It is said once; completions and replies are kept, each night, without a failure for each."""
+    """It is reported once a night; completions and replies are kept, without a failure for each."""
     server.habits = Habits(absent=frozenset({"messages"}), absent_body=body)
     for count in (400, 30, 30):
         caplog.clear()

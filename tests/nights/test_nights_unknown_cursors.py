@@ -308,7 +308,7 @@ def test_no_more_after_a_short_page_is_checked(
 def test_no_more_after_the_first_short_page_of_all(
     nights: Nights, server: NightServer, cap: int, has_more: Any
 ) -> None:
-    """The lake is empty and the first page is short: what lies behind it is stored or said."""
+    """The lake is empty and the first page is short: what lies behind it is stored or reported."""
     server.habits = Habits(cap=cap, has_more=has_more)
     for _ in range(3):
         server.grow(135)

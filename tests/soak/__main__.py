@@ -39,7 +39,7 @@ ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM)
 
 
 def main() -> int:
-    """Storm, reckon, tell."""
+    """Run the storm, compare the lake with its sources, and report."""
     options = _options()
     began = time.monotonic()
     groups = ProcessGroup(), ProcessGroup()

@@ -116,7 +116,7 @@ def test_a_new_field_beside_another_shape_is_found() -> None:
 
 
 def test_a_field_is_named_once() -> None:
-    """However many messages have it."""
+    """A field is named once, however many messages have it."""
     messages = [message("a", number=number, mood=1) for number in range(5)]
     assert found(completion(), *messages) == ["messages[].mood"]
 

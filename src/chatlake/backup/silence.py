@@ -54,7 +54,7 @@ class Silence:
         )
 
     def is_news(self, last_until: datetime | None) -> bool:
-        """Say whether to tell it now: when it began, and every seven days from then.
+        """Say whether to report it now: when it began, and every seven days from then.
 
         `last_until`: the time up to which the backup before had looked; None: there was none.
         """

@@ -49,7 +49,7 @@ def run_backup(
     SIGINT and SIGTERM (in the main thread) end it early: what was fetched is committed, and the
     report says so. ConfigurationError, LakeLockedError and other LakeErrors are raised:
     LakeMissingError if there are signs of an earlier lake, unless `new_lake` is set. The targets of
-    `notify` are told how it ended.
+    `notify` learn how it ended.
     """
     report = new_report(settings.lake_location, dry_run=dry_run)
     with notifying(settings, report, whole=is_whole(settings, jobs)):

@@ -34,7 +34,7 @@ _DEEPEST_TEXT: Final = 4  # JSON within a text, and in that again
 _IMAGE: Final = "image"
 
 Hit = Callable[[str, str, str], None]
-"""Told the kind, the path of keys, and what was replaced."""
+"""Called with the kind, the path of keys, and what was replaced."""
 
 
 class Rules(Protocol):
