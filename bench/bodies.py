@@ -40,8 +40,8 @@ def page(items: list[bytes], ids: list[str], *, has_more: bool) -> bytes:
 def enlarged(message: bytes, photo: bytes) -> bytes:
     """Return a message with this picture, a `data:` URL, instead of its photographs.
 
-    Each differs from the others in some bytes. The simulator draws many small ones, and few as
-    large as it was told to.
+    Each differs from the others in some bytes. The simulator draws mostly small ones, and few of
+    the requested size.
     """
 
     def another(match: re.Match[bytes]) -> bytes:

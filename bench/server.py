@@ -73,7 +73,7 @@ class Api:
         return _whole(b"404 Not Found", found.body, headers)
 
     def _find(self, target: bytes) -> bytes | Answer:
-        """Return the body; where there is none, the simulator's answer."""
+        """Return the body; if there is no such object, what the simulator responds."""
         path, _, query = target.decode().partition("?")
         asked = parse_qs(query) if query else {}
         after = asked.get("after", [None])[0]

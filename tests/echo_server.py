@@ -15,7 +15,7 @@ from tests.support import NOW
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as it came; `said` is all of it that the sender chose."""
+    """A request as it came; `said` is everything in it that the sender chose."""
 
     path: str
     headers: Mapping[str, str]

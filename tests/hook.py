@@ -16,7 +16,7 @@ PATH = "/services/very-secret"
 
 @dataclass(slots=True)
 class Hook:
-    """Takes notifications: answers `statuses` in turn, the last for ever, with the text `answer`.
+    """Takes notifications: answers with `statuses` in turn, then with the last, and `answer`.
 
     `posted`: the JSON documents. `pings`: method, path below its own, and text of all the others.
     """

@@ -249,7 +249,7 @@ def test_failing_at_every_step(prepared: Prepared, all_steps: list[str], tmp_pat
 @pytest.mark.parametrize("cancellations", [1, 2, 3, 7])
 @pytest.mark.parametrize("error", [None, LakeError("no")], ids=["well", "badly"])
 def test_work_is_let_to_its_end(cancellations: int, error: Exception | None) -> None:
-    """Work ends before its caller goes on, and the caller learns of both, error and cancellation."""
+    """Work ends before its caller continues, and the caller learns of error and cancellation."""
     seen: list[Any] = []
 
     async def scene() -> None:

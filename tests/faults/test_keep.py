@@ -135,7 +135,7 @@ def test_what_is_not_forgotten_yet_is_not_taken_for_deleted(
 
 
 def test_an_open_gap_that_is_too_old_is_closed(server: Running, tmp_path: Path) -> None:
-    """A completion that the lake would not keep is not asked for for ever."""
+    """A completion that the lake would not keep is not requested every night."""
     before = configured(tmp_path, server)
     backup(before)
     lake = open_lake(before)

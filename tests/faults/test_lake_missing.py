@@ -155,7 +155,7 @@ def test_a_first_backup_that_was_killed_goes_on(config: Path) -> None:
 
 
 def test_a_configuration_written_anew_may_begin_anew(chatlake: CommandLine, config: Path) -> None:
-    """A folder that was removed with its configuration, and made again, is no lost lake."""
+    """A folder that was removed with its configuration and made again is not a lost lake."""
     assert chatlake("backup").code == 0
     text = config.read_bytes()
     shutil.rmtree(config.parent / "disk")

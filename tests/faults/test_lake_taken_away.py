@@ -129,7 +129,7 @@ def test_a_small_disk_that_fills_up(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("can_mount")
 def test_a_lake_on_a_read_only_disk(tmp_path: Path) -> None:
-    """A backup ends with one clear error; reading goes on: sql, status, verify and export."""
+    """A backup ends with one clear error; sql, status, verify and export still read it."""
     with running(Scenario(completions=30, seed=3, now=NOW)) as server:
         write_config(tmp_path, server.base_url)
         assert ended(start(tmp_path, "backup")).code == 0

@@ -58,7 +58,7 @@ def run(config: Path, words: Sequence[str], limit: int) -> subprocess.CompletedP
 def test_a_low_limit_is_no_damage(
     lake: tuple[Path, NightServer], words: Sequence[str], limit: int
 ) -> None:
-    """A command that needs more files says so and what to do; one that does not goes on."""
+    """A command that needs more files says so, and what to do; any other command works."""
     config, _ = lake
     ended = run(config, words, limit)
     assert "damaged" not in ended.stdout + ended.stderr

@@ -127,7 +127,7 @@ def test_a_refusal_for_good_in_the_middle_ends_the_run_at_once(
 def test_a_refusal_that_passes_is_one_completions(
     server: Running, tmp_path: Path, fault: str
 ) -> None:
-    """While the list answers, a refusal in the middle is a named failure, and the run goes on."""
+    """While the list answers, a refusal in the middle is a named failure, and the run continues."""
     settings = settings_for(tmp_path, server.base_url, pace=ONE_AT_A_TIME)
     server.set_faults(Faults(**{fault: 8}, at_most=1))
 

@@ -277,7 +277,7 @@ def test_an_older_catalogue_is_a_note(lake: Path) -> None:
 
 
 def test_a_damaged_catalogue_hides_no_other_damage(lake: Path) -> None:
-    """The data files are checked all the same."""
+    """The data files are still checked."""
     (lake / CATALOG).write_bytes(b"no database")
     path = file_of(lake, "images").path
     (lake / path).write_bytes(b"")

@@ -80,7 +80,7 @@ def test_n_of_them_cover_every_file_while_others_come_and_go(seed: int) -> None:
 
 
 def test_files_that_go_leave_the_record() -> None:
-    """It holds what is listed, no more, and does not grow for ever."""
+    """It holds only listed files, so it does not grow without end."""
     record = after(None, files(10), files(10))
 
     assert set(after(record, files(3), []).checked) == {file.path for file in files(3)}

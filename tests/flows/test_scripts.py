@@ -101,7 +101,7 @@ def test_a_script_leaves_no_server(first_run: FirstRun) -> None:
 
 
 def test_a_script_does_not_open_the_users_database(first_run: FirstRun) -> None:
-    """A later Prefect has migrated it: the run goes on with its own, and it stays as it was."""
+    """A later Prefect has migrated it: the run uses its own, and the user's stays as it was."""
     assert (first_run.home / "prefect.db").read_bytes() == first_run.users_database
     assert (first_run.home / "chatlake" / "prefect.db").is_file()
 

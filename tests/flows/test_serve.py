@@ -222,7 +222,7 @@ def test_runs_that_are_cancelled_and_stopped_lose_nothing(
 ) -> None:
     """Cancelled in Prefect, or ended with the server of schedules: what was fetched is committed.
 
-    The next run goes on from there; `serve` ends with 143, its schedules paused, no process left.
+    The next run continues from there; `serve` ends with 143, its schedules paused, no process left.
     """
     scenario = Scenario(completions=COUNT, seed=5, now=NOW, api_key=KEY, latency_ms=200)
     with running(scenario) as server:

@@ -117,7 +117,7 @@ def test_a_list_that_cannot_be_fetched_is_no_incomplete_backup(
 
 
 def test_what_was_listed_before_the_list_broke_is_stored(tmp_path: Path) -> None:
-    """A page that fails for ever ends the run; the pages before it are committed."""
+    """A page that always fails ends the run; the pages before it are committed."""
     first = [{"id": f"c{number}", "created": NOW + number} for number in range(100)]
 
     def respond(path: str) -> tuple[int, Any]:
@@ -284,7 +284,7 @@ def test_a_dry_run_of_ids_tells_what_is_stored(tmp_path: Path) -> None:
 
 
 def test_a_moved_lake_works_again_after_any_command(tmp_path: Path) -> None:
-    """Opening a lake at its new place is enough: its catalogue is written anew."""
+    """Opening a lake at its new place is enough: its catalogue is written again."""
     with running(Scenario(completions=20, seed=2, now=NOW)) as server:
         backup(settings_for(tmp_path / "old", server.base_url))
     shutil.move(tmp_path / "old", tmp_path / "new")

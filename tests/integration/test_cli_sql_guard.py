@@ -106,7 +106,7 @@ def test_every_way_to_read_is_allowed(chatlake: CommandLine, query: str) -> None
 
 
 def test_a_pivot_keeps_its_order(chatlake: CommandLine) -> None:
-    """A PIVOT that finds its columns itself is asked as a subquery: ORDER BY holds all the same."""
+    """A PIVOT that finds its columns itself runs as a subquery, and ORDER BY still applies."""
     query = "PIVOT (SELECT range AS a, 'x' AS b FROM range(5000)) ON b USING count(*) ORDER BY a"
 
     rows = chatlake("sql", f"{query} DESC", "--json").json

@@ -53,7 +53,7 @@ def store(
 ) -> None:
     """Commit completions with their messages, given as JSON texts, as the backup does.
 
-    Without the lock, at whose end the catalogue would be built: who reads the lake builds it once.
+    Without the lock, at whose end the catalogue would be built: the first reader builds it.
     """
     buffer = RowBuffer(keep_images=keep_images)
     for text, messages in sent:

@@ -257,7 +257,7 @@ def test_one_that_is_left_bears_witness(tmp_path: Path, kept: str) -> None:
 
 @pytest.mark.slow
 def test_a_first_backup_in_two_pieces_is_one_stretch(tmp_path: Path) -> None:
-    """What an interrupted run stored may all be deleted: the run that went on knew it."""
+    """What an interrupted run stored may all be deleted: the run that continued knew it."""
     server = account("a", 10, first=NOW - DAY)
     with source(tmp_path, server) as settings:
         backup(settings)

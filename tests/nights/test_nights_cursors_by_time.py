@@ -1,4 +1,4 @@
-"""Nights with a server whose `after=X` answers the rows of a later second: none is passed over."""
+"""Nights with a server whose `after=X` gives the rows of a later second: none is skipped."""
 
 from __future__ import annotations
 

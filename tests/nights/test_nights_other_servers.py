@@ -55,7 +55,7 @@ def test_a_limit_that_is_refused(nights: Nights, server: NightServer, limit: int
     paired(["milliseconds", "microseconds", "float", "iso", "text"], ["asked", "desc"]),
 )
 def test_other_units_of_time(nights: Nights, server: NightServer, created: str, order: Any) -> None:
-    """The creation is stored at its real time, and the nights go on as with seconds."""
+    """The creation is stored at its real time, and later nights work as with seconds."""
     server.habits = Habits(created=created, order=order)
     row_of_nights(nights, 12, step=3600)
 
@@ -95,7 +95,7 @@ def test_no_time_at_all(nights: Nights, server: NightServer, created: str, order
 def test_cursors_that_are_no_ids(
     nights: Nights, server: NightServer, token: str, unknown: Any, last_id: bool
 ) -> None:
-    """A page says what its cursor is: it is taken, or the run says that it cannot go on."""
+    """A page names its cursor: it is used, or the run says that it cannot continue."""
     server.habits = Habits(token=token, unknown_cursor=unknown, last_id=last_id)
     for number, full in enumerate((False, False, True, True)):
         server.grow((130, 170, 100, 120)[number])  # the list ends with a page, short or whole

@@ -11,7 +11,7 @@ from tests.flat import CREATED, ID, choice, completion, message, part, rebuilt, 
 
 
 def test_inputs_come_first_and_outputs_after() -> None:
-    """Positions go on from the inputs to every choice."""
+    """Positions continue from the inputs to every choice."""
     rows = rows_of(
         completion(choices=[choice("A"), choice("B", 1)]),
         [message("Be kind.", role="system"), message("Hi", number=1, name="ann")],

@@ -211,7 +211,7 @@ def test_opaque_cursors_are_followed() -> None:
 
 @pytest.mark.parametrize(("claims_more", "is_end"), [(False, True), (True, False)])
 def test_nothing_behind_an_opaque_cursor(claims_more: bool, is_end: bool) -> None:
-    """It is the end where the server has said so before; after a claim of more it is not."""
+    """It is the end if the server has said so before, but not after a claim that there is more."""
     pager = Pager[Item](limit=2)
     fed(pager, page("ab", claims_more, next_cursor="t"))
     if is_end:
@@ -303,7 +303,7 @@ def test_a_second_that_fills_a_page_is_read_where_the_cursor_is_exact(seconds: s
 
 @pytest.mark.parametrize("seconds", ["1111111", "01111111", "0011111112", "0111111122"])
 def test_a_second_that_fills_a_page_is_said_where_the_cursor_goes_by_time(seconds: str) -> None:
-    """What lies behind it in that second cannot be read; it is never left out in silence."""
+    """The rest of that second cannot be read, and that is always reported."""
     items = at(seconds)
     found, hidden = ByTime(items, 3).read()
     assert [item.second for item in hidden] == [1]

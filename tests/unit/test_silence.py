@@ -50,7 +50,7 @@ def test_a_source_of_working_days_may_pause_over_a_long_weekend() -> None:
 
 
 def test_a_source_without_a_rhythm_is_never_silent_by_itself() -> None:
-    """Six days with completions are too few to know; a set limit counts all the same."""
+    """Six days with completions are too few to know; a set limit still counts."""
     assert silent(range(50, 56)) is None
     assert silent(range(50, 56), 7 * DAY) is not None
     assert silent([], 7 * DAY) is None
