@@ -27,8 +27,6 @@ from tests.forked import killed
 from tests.lake_bytes import files_with
 from tests.lake_writer import commit
 from tests.support import (
-    KEY,
-    KEY_VARIABLE,
     NOW,
     backup,
     figures,
@@ -152,14 +150,9 @@ def test_an_open_gap_that_is_too_old_is_closed(server: Running, tmp_path: Path) 
 
 
 def test_against_the_api_old_days_are_no_gap(
-    server: Running,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    chatlake: CommandLine,
+    server: Running, tmp_path: Path, chatlake: CommandLine
 ) -> None:
     """What was forgotten by age is not missing, and what is about to be is not extra."""
-    monkeypatch.setenv(KEY_VARIABLE, KEY)
-    monkeypatch.chdir(tmp_path)
     backup(configured(tmp_path, server))
     settings = configured(tmp_path, server, kept_from(-2))
 
@@ -213,15 +206,8 @@ def test_completions_without_a_time_stay(tmp_path: Path) -> None:
     assert len(lake.state.files) == 1
 
 
-def test_the_command(
-    server: Running,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    chatlake: CommandLine,
-) -> None:
+def test_the_command(server: Running, tmp_path: Path, chatlake: CommandLine) -> None:
     """`forget --expired` says first what would go; without `keep` there is nothing to expire."""
-    monkeypatch.setenv(KEY_VARIABLE, KEY)
-    monkeypatch.chdir(tmp_path)
     backup(configured(tmp_path, server))
     refused = chatlake("forget", "--expired", "--yes")
     configured(tmp_path, server, kept_from(-2))

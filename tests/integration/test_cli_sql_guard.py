@@ -32,13 +32,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def chatlake(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> CommandLine:
+def chatlake(chatlake: CommandLine, folder: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     """Run commands where the lake is."""
     monkeypatch.chdir(folder)
-    monkeypatch.delenv("CHATLAKE_CONFIG", raising=False)
-    return CommandLine(capsys)
+    return chatlake
 
 
 def everything(folder: Path) -> dict[str, str]:

@@ -32,14 +32,11 @@ def folder(stored: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def chatlake(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> CommandLine:
+def chatlake(chatlake: CommandLine, folder: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     """Run commands where the lake is; without its source's key, which reading does not need."""
     monkeypatch.chdir(folder)
-    monkeypatch.delenv("CHATLAKE_CONFIG", raising=False)
-    monkeypatch.delenv(KEY_VARIABLE, raising=False)
-    return CommandLine(capsys)
+    monkeypatch.delenv(KEY_VARIABLE)
+    return chatlake
 
 
 def damage(folder: Path) -> str:
