@@ -297,6 +297,24 @@ def test_concurrency_is_kept() -> None:
     assert trial.server.most_pausing == 4
 
 
+def test_a_share_of_the_pace_is_kept_by_the_pace_alone() -> None:
+    """With half of the pace, half of `concurrency` is under way: the pool would allow all of it."""
+
+    async def use(api: CompletionApi) -> None:
+        trial.api.use_share(0.5)
+        await asyncio.gather(*(api.get_completion(bytes, str(n)) for n in range(60)))
+
+    trial = Trial(
+        default=Answer(pause_s=0.02),
+        concurrency=8,
+        sleep=asyncio.sleep,
+        clock=lambda: asyncio.get_running_loop().time(),
+    )
+    trial.run(use)
+    assert len(trial.server.seen) == 60
+    assert trial.server.most_pausing == 4
+
+
 def test_a_kept_connection_that_is_closed_is_not_asked_again_in_secret() -> None:
     """The transport sends each request once: what the server saw is what the figures count."""
 
