@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from chatlake.errors import InvalidResponseError
-from chatlake.model.pages import Page
+from chatlake.model.pages import Malformed, Page
 from chatlake.model.paging import Pager, StrandedError
 
 
@@ -107,6 +107,51 @@ def test_an_empty_page_that_names_a_cursor_is_followed_once() -> None:
     with pytest.raises(StrandedError):
         pager.feed(page("", last_id="x"))
     assert fed(pager, page("def", has_more=False)) == ["def"]
+
+
+def test_an_empty_page_after_a_hidden_one_is_no_end() -> None:
+    """The cursor that an empty page named may be unknown, so an older one is tried."""
+    pager = Pager[Item](limit=2)
+    fed(pager, page("ab", has_more=False), page("", last_id="x"))
+    with pytest.raises(StrandedError):
+        pager.feed(page("", has_more=False))
+    assert state(pager) == ("x", False)
+
+
+def test_a_page_without_a_readable_row_that_claims_more_is_an_error() -> None:
+    """Its rows may be anything, so nothing says where to continue."""
+    pager = Pager[Item]("a")
+    broken = Page[Item]((), has_more=True, malformed=(Malformed(0, "not an object"),))
+    with pytest.raises(InvalidResponseError, match="no row of the page can be read"):
+        pager.feed(broken)
+    assert state(pager) == ("a", False)
+
+
+def test_a_claim_of_more_after_the_last_item_is_remembered() -> None:
+    """The server said that more follows the very last item, and sent nothing."""
+    pager = Pager[Item]()
+    fed(pager, page("abc"), page("c"))
+    assert state(pager) == ("c", False)
+    assert not pager.ends_in_a_claim
+    with pytest.raises(StrandedError):
+        pager.feed(page(""))
+    assert pager.ends_in_a_claim
+    assert fed(pager, page("d", has_more=False)) == ["d"]
+    assert pager.done
+
+
+def test_the_request_after_the_last_item_needs_a_cursor_there() -> None:
+    """`ask_after_last` names the very last item, or nothing if the server does not know its id."""
+    pager = Pager[Item]()
+    fed(pager, page("ab"))
+    assert pager.ask_after_last()
+    assert state(pager) == ("b", False)
+    assert pager.ask_after_last()
+
+    nameless = Pager[Item](is_cursor=lambda item: item.id != "b")
+    fed(nameless, page("ab"))
+    assert not nameless.ask_after_last()
+    assert state(nameless) == ("a", False)
 
 
 def test_a_server_that_goes_round_in_circles_is_an_error() -> None:
@@ -209,6 +254,13 @@ def test_opaque_cursors_are_followed() -> None:
     assert pager.done
 
 
+def test_an_opaque_cursor_that_leads_back_to_the_start_is_not_followed() -> None:
+    """A page may name the cursor that it was requested with."""
+    pager = Pager[Item]("start")
+    assert fed(pager, page("ab", next_cursor="start")) == ["ab"]
+    assert state(pager) == ("a", False)
+
+
 @pytest.mark.parametrize(("claims_more", "is_end"), [(False, True), (True, False)])
 def test_nothing_behind_an_opaque_cursor(claims_more: bool, is_end: bool) -> None:
     """It is the end if the server has said so before, but not after a claim that there is more."""
@@ -308,6 +360,32 @@ def test_a_second_that_fills_a_page_is_said_where_the_cursor_goes_by_time(second
     found, hidden = ByTime(items, 3).read()
     assert [item.second for item in hidden] == [1]
     assert {item.second for item in set(items) - set(found)} == {1}
+
+
+def test_an_item_that_was_deleted_between_two_pages_changes_nothing() -> None:
+    """The last item does not come again, but it shares no second: the cursor is still a place."""
+    pager = Pager[Item](limit=4, second=lambda item: item.second)
+    pager.feed(Page(at("0123"), has_more=True))
+    assert state(pager) == ("2", False)
+    assert pager.feed(Page(at("45", start=4), has_more=True)) == list(at("45", start=4))
+    assert pager.hidden_after == []
+    assert state(pager) == ("4", False)
+
+
+@pytest.mark.parametrize(("again", "is_end"), [("11", True), ("12", False)])
+def test_a_last_second_that_comes_again_is_the_end(again: str, *, is_end: bool) -> None:
+    """Cursors that mean "from this second on", and a claim of more on every page."""
+    items = (*at("0"), *at(again, start=1))
+    pager = Pager[Item](limit=10, second=lambda item: item.second)
+    pager.feed(Page(items, has_more=True))
+    pager.feed(Page(items[1:], has_more=True))
+    assert state(pager) == ("2", False)
+    if is_end:
+        assert pager.feed(Page(items[1:], has_more=True)) == []
+        assert pager.done
+    else:
+        with pytest.raises(InvalidResponseError, match="repeats"):
+            pager.feed(Page(items[1:], has_more=True))
 
 
 def test_exact_cursors_cost_one_item_a_page() -> None:
