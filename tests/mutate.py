@@ -49,6 +49,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "integration/test_full_sweep.py",
         "integration/test_sweep_of_another_account.py",
     ),
+    "lake/checkpoints.py": ("contract/test_lake_manifests.py", "contract/test_lake_store.py"),
     "lake/manifests.py": ("contract/test_lake_manifests.py", "contract/test_lake_store.py"),
     "lake/sealed.py": ("contract/test_lake_manifests.py", "faults/test_forged_manifests.py"),
 }

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from chatlake.errors import CommitConflictError, LakeDamagedError, LakeFormatError
-from chatlake.lake import manifests, sealed
+from chatlake.lake import checkpoints, manifests, sealed
 from chatlake.model.manifest import (
     CHECKPOINT_EVERY,
     Cursor,
@@ -36,7 +36,7 @@ def commit(storage: MemoryStorage, number: int, **more: object) -> Manifest:
     manifest = Manifest(number=number, added=[part(f"part-{number}")], **more)  # type: ignore[arg-type]
     read = manifests.append_commit(storage, manifest)
     if number % CHECKPOINT_EVERY == 0:
-        manifests.ensure_checkpoint(storage, manifests.load_state(storage), chatlake="")
+        checkpoints.ensure_checkpoint(storage, manifests.load_state(storage), chatlake="")
     return read
 
 
@@ -128,7 +128,7 @@ def test_new_fields_add_up_over_commits_and_checkpoints() -> None:
     for number in range(1, 35):
         added = {1: [entry], 2: [later], 33: [entry.without_example], 34: [later]}.get(number, [])
         manifests.append_commit(storage, Manifest(number=number, new_fields=added))
-        manifests.ensure_checkpoint(storage, manifests.load_state(storage), chatlake="")
+        checkpoints.ensure_checkpoint(storage, manifests.load_state(storage), chatlake="")
         known = manifests.load_state(storage).new_fields.get(("openai", "mood"))
         assert known is not None
         expected = ("first", 2) if number == 1 else ("first", 5)
@@ -202,7 +202,7 @@ def test_lost_checkpoints_are_written_anew_from_the_commits() -> None:
     for number in (32, 96):
         storage.delete(manifests.checkpoint_path(number))
 
-    manifests.restore_checkpoints(storage, newest=100, chatlake="test")
+    checkpoints.restore_checkpoints(storage, newest=100, chatlake="test")
 
     assert list(manifests.find_damage(storage)) == []
     for number in (32, 64, 96):
@@ -220,7 +220,7 @@ def test_a_checkpoint_is_never_guessed() -> None:
     for number in (32, 64):
         storage.delete(manifests.checkpoint_path(number))
 
-    manifests.restore_checkpoints(storage, newest=70, chatlake="test")
+    checkpoints.restore_checkpoints(storage, newest=70, chatlake="test")
 
     assert storage.size(manifests.checkpoint_path(32)) is not None
     assert storage.size(manifests.checkpoint_path(64)) is None

@@ -18,7 +18,7 @@ from chatlake.errors import (
     LakeError,
     LakeNotFoundError,
 )
-from chatlake.lake import manifests, tidying, unlisted
+from chatlake.lake import checkpoints, manifests, tidying, unlisted
 from chatlake.lake.lake_views import LakeViews
 from chatlake.model.manifest import Manifest, format_time
 from chatlake.model.prices import Price
@@ -105,7 +105,7 @@ class Lake(LakeViews):
             try:
                 self.refresh()
                 tidying.put_back(self.storage, self._state)
-                manifests.restore_checkpoints(
+                checkpoints.restore_checkpoints(
                     self.storage, newest=self._state.number, chatlake=__version__
                 )
                 try:
@@ -144,7 +144,7 @@ class Lake(LakeViews):
                 manifest.number, manifest.created_at, manifest.chatlake = given
             raise
         failpoints.reach("commit.applied")
-        manifests.ensure_checkpoint(self.storage, self._state, chatlake=__version__)
+        checkpoints.ensure_checkpoint(self.storage, self._state, chatlake=__version__)
         # A lost file prevents building the catalogue, but must not stop a run, which may restore
         # it. If it is still lost at the end of the run, releasing the lock reports it.
         with suppress(LakeDamagedError):
