@@ -103,7 +103,7 @@ def test_one_id_is_refused(way: str, route: str) -> None:
 
 
 def test_one_id_breaks_the_connection_or_never_answers() -> None:
-    """A reset and a silence meet only their ids."""
+    """A reset or a missing response affects only the ids that it was set for."""
     with running(SCENARIO) as server, client_of(server, timeout=0.3) as client:
         reset, silent, other = server.ids()[:3]
         server.refuse(reset, "reset", ["get", "messages"])

@@ -260,7 +260,7 @@ def flip(lake: Lake, table: str) -> str:
 
 
 def test_a_damaged_file_is_named_and_the_rest_is_merged(chatlake: CommandLine, small: Lake) -> None:
-    """Exit code 7; its bytes get no right hash; other tables and days are done."""
+    """Exit code 7; its bytes get no valid hash; other tables and days are merged."""
     path = flip(small, "messages")
     done = chatlake("compact", "--json")
     assert done.code == 7

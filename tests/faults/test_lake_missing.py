@@ -139,14 +139,14 @@ def test_what_is_left_tells_of_it_too(chatlake: CommandLine, config: Path, loss:
 
 
 def test_a_first_backup_says_that_it_begins_a_lake(chatlake: CommandLine, config: Path) -> None:
-    """It needs no option; the second one says nothing of the kind."""
+    """It needs no option and says that it creates the lake; the second one does not."""
     assert "created a new lake at" in chatlake("backup").out
     assert "new lake" not in chatlake("backup").out
     assert config.exists()
 
 
 def test_a_first_backup_that_was_killed_goes_on(config: Path) -> None:
-    """Files that it left before its first commit are no lake that was lost."""
+    """Files that a first backup left before its first commit do not count as a lost lake."""
     killed = start(config.parent, "backup", env={"CHATLAKE_FAILPOINT": "commit.started:kill"})
     assert ended(killed).code == -9
     assert list((config.parent / "disk" / "lake").rglob("completions/**/*.parquet"))
@@ -184,7 +184,7 @@ def test_a_lake_that_was_moved_goes_on(chatlake: CommandLine, config: Path) -> N
 
 
 def test_two_configurations_with_one_lake(chatlake: CommandLine, config: Path) -> None:
-    """What one of them has backed up the other one misses as well."""
+    """If the lake of one configuration goes missing, a backup with the other one notices it."""
     config.with_name("other.yaml").write_bytes(config.read_bytes())
     assert chatlake("backup").code == 0
     shutil.rmtree(config.parent / "disk" / "lake")

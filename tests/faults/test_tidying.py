@@ -361,7 +361,7 @@ def test_a_place_without_a_catalogue_is_tidy_too() -> None:
 
 
 def test_status_tells_replaced_files_from_others(chatlake: CommandLine, lake: Lake) -> None:
-    """Room that vacuum frees later, and what a killed writer left beside listed files."""
+    """`status` counts files that vacuum removes later apart from those of a killed writer."""
     compact_lake(lake)
     killed(lake.location, "d", at="commit.started", environment=os.environ)
     document = chatlake("status", "--json").json

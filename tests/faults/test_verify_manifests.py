@@ -263,7 +263,7 @@ def test_a_deleted_catalogue_is_a_note(lake: Path) -> None:
 
 
 def test_an_older_catalogue_is_a_note(lake: Path) -> None:
-    """A killed run leaves it behind: stale, and whole."""
+    """A killed run leaves a catalogue that is stale but whole."""
     opened = Lake.open(lake)
     opened.storage.create(
         manifests.manifest_path(NEWEST + 1),

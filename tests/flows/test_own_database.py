@@ -32,7 +32,7 @@ def secret_config(folder: Path, server: Running) -> Path:
 def test_a_port_that_another_program_takes_meanwhile(
     server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two that start at once look for a port at once: the second one takes another."""
+    """Of two servers that find the same free port at once, the second one takes another."""
     taken = int(server.base_url.split(":")[2].split("/")[0])
     ports = iter([taken, own_server.free_port(0)])
     monkeypatch.setattr(own_server, "free_port", lambda wanted: next(ports))

@@ -182,7 +182,7 @@ def test_an_error_in_the_sql_is_two_lines(chatlake: CommandLine, query: str, tol
 def test_a_query_comes_from_standard_input(
     chatlake: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`-` reads it."""
+    """`-` reads the query from standard input."""
     monkeypatch.setattr("sys.stdin", io.StringIO("SELECT 42 AS answer\n"))
     assert chatlake("sql", "-", "--format", "csv").out == "answer\n42\n"
 

@@ -96,7 +96,7 @@ def test_other_files_are_read_where_that_is_allowed(chatlake: CommandLine) -> No
 @pytest.mark.sample(15)
 @pytest.mark.parametrize("query", READING)
 def test_every_way_to_read_is_allowed(chatlake: CommandLine, query: str) -> None:
-    """What analysts ask every day works, with words in strings, names and comments that write."""
+    """Everyday queries work, even with words that write in strings, names and comments."""
     done = chatlake("sql", query)
 
     assert (done.code, done.out == "") == (0, False), done.err

@@ -54,7 +54,7 @@ def test_a_rewrite_goes_by_row_group(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_altered_file_does_not_get_a_right_hash(tmp_path: Path) -> None:
-    """Rows of a file whose bytes changed are not written into a new one: the file is named."""
+    """Rows of a file whose bytes changed are not written to a new file: the changed one is named."""
     storage = LocalStorage(tmp_path)
     file = write(storage, "completions", [rows.completion("a"), rows.completion("b")])
     data = bytearray((tmp_path / file.path).read_bytes())
