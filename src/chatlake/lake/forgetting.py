@@ -5,11 +5,11 @@
 2. One commit replaces them. It carries the receipt, which names the files that had the rows: the
    listed ones, those that were replaced before, those of killed writers.
 3. After the catalogue these files are removed at once (`tidying`), without the grace that a vacuum
-   gives to readers of an older commit. Whoever is killed before that has committed: the next
-   writer removes them.
+   gives to readers of an older commit. If the process is killed before that, the next writer
+   removes them.
 
-So a forgetting that was killed before the commit has changed nothing, and can be said again; after
-it, it ends by itself.
+So a forgetting that was killed before the commit has changed nothing, and can be repeated. One that
+was killed after it is completed by the next writer.
 """
 
 from __future__ import annotations
