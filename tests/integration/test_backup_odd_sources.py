@@ -6,10 +6,8 @@ import hashlib
 import json
 import shutil
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from chatlake.bootstrap.backup import open_lake
 from chatlake.config import load_settings
 from chatlake.simulator import Faults, Scenario, running
 from tests.command_line import ended, start
+from tests.loopback_server import Handler, listening
 from tests.support import NOW, backup, figures, rows, settings_for
 
 FAST = {"max_attempts": 2, "timeout": "5s"}
@@ -36,31 +35,16 @@ def request_of(path: str) -> str:
 def answering(respond: Respond) -> Iterator[str]:
     """Serve what `respond` says for a path: (status, JSON value or bytes); yields the base URL."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Responding(Handler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:
+        def reply(self) -> None:
             status, value = respond(self.path)
             body = value if isinstance(value, bytes) else json.dumps(value).encode()
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.send_header("x-request-id", request_of(self.path))
-            self.end_headers()
-            self.wfile.write(body)
+            self.respond(status, body, {"x-request-id": request_of(self.path)})
 
-        def log_message(self, *args: object) -> None:
-            """Do not log requests."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v1"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with listening(Responding) as port:
+        yield f"http://127.0.0.1:{port}/v1"
 
 
 def listing(*completions: dict[str, Any]) -> Respond:

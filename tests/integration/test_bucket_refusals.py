@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ import pytest
 from chatlake.simulator import Running, Scenario, running
 from tests.azure_server import AzureServer
 from tests.command_line import CommandLine
+from tests.loopback_server import Handler, listening
 from tests.support import NOW, in_bucket, write_config
 
 
@@ -122,22 +121,12 @@ def google_that_answers(status: int, message: str) -> Iterator[str]:
     """Serve this refusal, whatever is asked."""
     body = json.dumps({"error": {"code": status, "message": message}}).encode()
 
-    class Refusing(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Refusing(Handler):
+        def reply(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.respond(status, body)
 
-        do_POST = do_GET  # noqa: N815
+        do_POST = Handler.do_GET  # noqa: N815
 
-        def log_message(self, *_: object) -> None:
-            """Do not log requests."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as listening:
-        thread = threading.Thread(target=listening.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{listening.server_port}"
-        listening.shutdown()
-        thread.join()
+    with listening(Refusing) as port:
+        yield f"http://127.0.0.1:{port}"
