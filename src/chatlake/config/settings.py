@@ -92,7 +92,7 @@ class Settings(Section):
     )
     keep: Annotated[timedelta, days()] | None = Field(
         default=None,
-        description="How long the lake keeps completions, by whole UTC days; null: for ever. "
+        description="How long the lake keeps completions, by whole UTC days; null: forever. "
         "`maintain` and `chatlake forget --expired` erase what is older, and backups leave it out.",
         examples=["2y", "90d"],
     )
