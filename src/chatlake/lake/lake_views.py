@@ -127,7 +127,7 @@ class LakeViews(LakeRows):
         if lost:
             more = f" and {len(lost) - _LOST_SHOWN:,} more" if lost[_LOST_SHOWN:] else ""
             logger.warning(
-                "%s: %d listed file(s) are missing, and the answer lacks their rows: %s%s. "
+                "%s: listed files are missing (%d), and the answer lacks their rows: %s%s. "
                 "`chatlake verify` says what to do",
                 self.location, len(lost), ", ".join(lost[:_LOST_SHOWN]), more,
             )  # fmt: skip
