@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -211,6 +213,19 @@ def test_lost_checkpoints_are_written_anew_from_the_commits() -> None:
         assert stems == [f"part-{n}" for n in range(1, number + 1)]
 
 
+def test_a_lost_checkpoint_is_restored_from_an_older_one() -> None:
+    """After a lost commit, the checkpoint that still has its files is where it continues."""
+    storage = store(70)
+    storage.delete(manifests.manifest_path(10))
+    storage.delete(manifests.checkpoint_path(64))
+
+    checkpoints.restore_checkpoints(storage, newest=70, chatlake="test")
+
+    restored = json.loads(storage.read(manifests.checkpoint_path(64)))
+    stems = [Path(file["path"]).stem for file in restored["files"]]
+    assert stems == [f"part-{n}" for n in range(1, 65)]
+
+
 def test_a_checkpoint_is_never_guessed() -> None:
     """After a damaged commit, only an older intact checkpoint gives the state: else none is
     written.
@@ -233,6 +248,39 @@ def test_a_commit_after_one_that_has_gone_is_refused() -> None:
     with pytest.raises(LakeDamagedError, match=f"{manifests.manifest_path(3)} was removed"):
         manifests.append_commit(storage, Manifest(number=4))
     assert storage.size(manifests.manifest_path(4)) is None
+
+
+def test_a_manifest_of_another_shape_is_damage() -> None:
+    """Its own hash is right, but what it says cannot be read."""
+    storage = store(1)
+    path = manifests.manifest_path(2)
+    storage.replace(path, sealed.seal(b'{"format":1,"number":2,"added":5}'))
+    with pytest.raises(LakeDamagedError, match=f"{path} is damaged"):
+        manifests.load_state(storage)
+
+
+def test_a_manifest_without_a_time_is_damage_to_vacuum() -> None:
+    """Vacuum cannot know since when the files that it removed are unlisted."""
+    with pytest.raises(LakeDamagedError, match="has no creation time"):
+        manifests.removed_since(store(2), datetime.now(UTC))
+
+
+def test_the_head_is_the_newest_commit() -> None:
+    """Its hash is that of the manifest's file, or of the checkpoint if the manifest is gone."""
+    storage = store(33)
+    assert manifests.read_head(MemoryStorage(), 0) is None
+    for number in (32, 33):
+        head = manifests.read_head(storage, number)
+        text = storage.read(manifests.manifest_path(number))
+        assert head is not None
+        assert (head.number, head.sha256) == (number, hashlib.sha256(text).hexdigest())
+        storage.delete(manifests.manifest_path(number))
+    head = manifests.read_head(storage, 32)
+    text = storage.read(manifests.checkpoint_path(32))
+    assert head is not None
+    assert head.sha256 == hashlib.sha256(text).hexdigest()
+    with pytest.raises(LakeDamagedError, match=f"{manifests.manifest_path(33)} is missing"):
+        manifests.read_head(storage, 33)
 
 
 def test_a_newer_format_says_upgrade() -> None:
