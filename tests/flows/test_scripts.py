@@ -109,7 +109,7 @@ def test_a_script_leaves_no_server(first_run: FirstRun) -> None:
 
 
 def test_a_script_does_not_open_the_users_database(first_run: FirstRun) -> None:
-    """A later Prefect has migrated it: the run goes on with its own, and it stays as it was."""
+    """A later Prefect has migrated it: the run uses its own, and the user's stays as it was."""
     assert (first_run.home / "prefect.db").read_bytes() == first_run.users_database
     assert (first_run.home / "chatlake" / "prefect.db").is_file()
 
@@ -181,7 +181,7 @@ def test_a_signal_seconds_later_ends_it_at_once() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_that_comes_twice_ends_a_flow_in_order(number: signal.Signals) -> None:
-    """As where a service manager sends it to every process and the parent passes it on."""
+    """A signal from a service manager to every process, passed on by the parent, counts once."""
     program = """if True:
         import sys, time
         from chatlake.errors import RunInterruptedError

@@ -1,4 +1,4 @@
-"""Who reads a lake in a bucket: at the terminal, in the browser, by report and exports."""
+"""Reading a lake in a bucket: at the terminal, in the browser, by report and exports."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def test_copied_to_a_bucket_and_back(cloud_lake: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_fingerprint_of_a_bucket(cloud_lake: str) -> None:
-    """It is in the past after more commits; another is in nobody's."""
+    """It is found in the past after more commits; a made-up one is not."""
     lake = written(cloud_lake)
     head = read_head(lake.storage, lake.state.number)
     assert head is not None

@@ -47,14 +47,11 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Stored:
 
 
 @pytest.fixture
-def chatlake(
-    stored: Stored, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> CommandLine:
+def chatlake(chatlake: CommandLine, stored: Stored, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     """Run commands where the lake is; without its source's key, which reading does not need."""
     monkeypatch.chdir(stored.folder)
-    monkeypatch.delenv("CHATLAKE_CONFIG", raising=False)
-    monkeypatch.delenv(KEY_VARIABLE, raising=False)
-    return CommandLine(capsys)
+    monkeypatch.delenv(KEY_VARIABLE)
+    return chatlake
 
 
 def test_status_tells_what_is_there_and_what_is_missing(
@@ -185,7 +182,7 @@ def test_an_error_in_the_sql_is_two_lines(chatlake: CommandLine, query: str, tol
 def test_a_query_comes_from_standard_input(
     chatlake: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`-` reads it."""
+    """`-` reads the query from standard input."""
     monkeypatch.setattr("sys.stdin", io.StringIO("SELECT 42 AS answer\n"))
     assert chatlake("sql", "-", "--format", "csv").out == "answer\n42\n"
 
@@ -224,7 +221,7 @@ def test_a_running_backup_is_shown_and_a_killed_one_named(
 def test_raw_export_gives_back_what_the_api_sent(
     chatlake: CommandLine, stored: Stored, tmp_path: Path
 ) -> None:
-    """Every completion with its messages, images back in place; what is missing is told."""
+    """Every completion with its messages, images back in place; what is missing is reported."""
     file = tmp_path / "raw.jsonl"
 
     done = chatlake("export", "raw", "--output", str(file))

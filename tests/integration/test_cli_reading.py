@@ -40,14 +40,11 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Stored:
 
 
 @pytest.fixture
-def chatlake(
-    stored: Stored, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> CommandLine:
-    """Run commands where the lake is, without the key."""
+def chatlake(chatlake: CommandLine, stored: Stored, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    """Run commands where the lake is; without its source's key, which reading does not need."""
     monkeypatch.chdir(stored.folder)
-    monkeypatch.delenv("CHATLAKE_CONFIG", raising=False)
-    monkeypatch.delenv(KEY_VARIABLE, raising=False)
-    return CommandLine(capsys)
+    monkeypatch.delenv(KEY_VARIABLE)
+    return chatlake
 
 
 NEEDED = {"by-key": ("--key", "team"), "compare": ("--key", "team"), "mentions": ("--words", "the")}

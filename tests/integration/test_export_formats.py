@@ -151,7 +151,7 @@ def test_hostile_texts_are_only_read_as_html(hostile: Lake, tmp_path: Path) -> N
 
 
 def test_the_styles_hash_is_that_of_the_style(mixed: Lake, tmp_path: Path) -> None:
-    """Else a browser would show the page without it."""
+    """The policy has the hash of the style; otherwise browsers would ignore the style."""
     export_html(mixed, tmp_path / "page.html", Selection(limit=1))
     text = (tmp_path / "page.html").read_text()
     style = text.partition("<style>")[2].partition("</style>")[0]

@@ -82,7 +82,7 @@ def test_figures_mean_the_same_everywhere(chatlake: CommandLine, tmp_path: Path)
 
 
 def test_a_second_backup_says_that_it_only_checked(chatlake: CommandLine, tmp_path: Path) -> None:
-    """Completions that the lake had already are not told as if they were new."""
+    """Completions that the lake already had are not reported as new."""
     with running(Scenario(completions=20, seed=5, days=0.2, now=NOW)) as server:
         settings = settings_for(tmp_path, server.base_url)
         backup(settings)

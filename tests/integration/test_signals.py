@@ -41,9 +41,7 @@ def server() -> Iterator[Running]:
 def test_a_signal_after(
     server: Running, tmp_path: Path, number: signal.Signals, tenths: int
 ) -> None:
-    """While it starts, imports, lists, fetches, commits, or after its end: the lake is whole or
-    none.
-    """
+    """While it starts, lists, fetches or commits, or at its end: no lake is left, or a whole one."""
     write_config(tmp_path, server.base_url, pace={"concurrency": 4})
     # As users start it, not with warnings as errors: an import that is cut off leaves a file open.
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""`verify --against-api`: the lake and its source side by side, told exactly."""
+"""`verify --against-api`: the lake compared with its source, and every difference reported."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from chatlake.simulator import Faults, Running, Scenario, running
 from chatlake.verify import source as source_module
 from tests.command_line import CommandLine
 from tests.faults.forged import forge_row, link_again
-from tests.support import KEY, KEY_VARIABLE, NOW, backup, settings_for
+from tests.support import NOW, backup, settings_for
 
 
 @pytest.fixture
@@ -27,15 +27,8 @@ def server() -> Iterator[Running]:
 
 
 @pytest.fixture
-def chatlake_there(
-    server: Running,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    chatlake: CommandLine,
-) -> CommandLine:
-    """Back the account up, and go where its configuration is."""
-    monkeypatch.setenv(KEY_VARIABLE, KEY)
-    monkeypatch.chdir(tmp_path)
+def chatlake_there(server: Running, tmp_path: Path, chatlake: CommandLine) -> CommandLine:
+    """Back up the account, in the folder where the commands run."""
     backup(settings_for(tmp_path, server.base_url, retention="3650d"))
     return chatlake
 
@@ -141,14 +134,9 @@ def test_the_same_seed_chooses_the_same_sample(chatlake_there: CommandLine) -> N
 
 
 def test_what_expired_is_not_missing(
-    server: Running,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    chatlake: CommandLine,
+    server: Running, tmp_path: Path, chatlake: CommandLine
 ) -> None:
     """The source has dropped what is older than its retention: exit code 0, and a number."""
-    monkeypatch.setenv(KEY_VARIABLE, KEY)
-    monkeypatch.chdir(tmp_path)
     backup(settings_for(tmp_path, server.base_url, retention="1d"))
     for completion_id in server.ids()[:10]:
         server.delete(completion_id)
@@ -159,15 +147,8 @@ def test_what_expired_is_not_missing(
     assert (source["expired"], source["extra"]) == (10, [])
 
 
-def test_a_selection_of_ids(
-    server: Running,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    chatlake: CommandLine,
-) -> None:
+def test_a_selection_of_ids(server: Running, tmp_path: Path, chatlake: CommandLine) -> None:
     """Each id is requested: what changed, came or went there is named, and what is no gap is not."""
-    monkeypatch.setenv(KEY_VARIABLE, KEY)
-    monkeypatch.chdir(tmp_path)
     ids = server.ids()
     gone, edited, forgotten, late = ids[3], ids[9], ids[14], ids[19]
     path = tmp_path / "ids.txt"

@@ -21,7 +21,7 @@ ASKED = {"role": "user", "content": "Hello there"}
 
 @pytest.fixture
 def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
-    """Open a lake with one conversation that goes on over midnight, twice, and a stranger a day."""
+    """Open a lake with one conversation over two midnights, and one other completion each day."""
     lake = Lake.open(tmp_path / "lake", create=True)
     said: list[dict[str, str]] = [ASKED]
     conversations = []

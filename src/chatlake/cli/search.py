@@ -43,7 +43,7 @@ def search(
             metavar="WORDS",
             help=(
                 "Words that must all occur in one message; case is ignored. Words in double "
-                "quotes must follow each other."
+                "quotes must stand together, in that order."
             ),
             show_default=False,
         ),
