@@ -119,7 +119,9 @@ def test_a_small_disk_that_fills_up(tmp_path: Path) -> None:
     error = json.loads((tmp_path / "full.json").read_text())["error"]
     assert "No space left on device" in error["message"]
     assert "Free space" in error["hint"]
-    assert (tmp_path / "kept.csv").read_text().split() == ["count_star()", "5"]
+    # What the second run committed before the disk was full stays too.
+    kept = int((tmp_path / "kept.csv").read_text().split()[1])
+    assert 5 <= kept < len(names)
     assert json.loads((tmp_path / "verified.json").read_text())["status"] == "sound"
     (tmp_path / "lake").rmdir()
     (tmp_path / "whole").rename(tmp_path / "lake")

@@ -25,6 +25,7 @@ from chatlake.exports.images import export_images
 from chatlake.exports.lake_copy import export_parquet
 from chatlake.exports.markdown import export_markdown
 from chatlake.exports.narrowing import Selection
+from chatlake.lake.files.schema import SCHEMAS
 from chatlake.lake.lake import Lake
 from tests.command_line import CommandLine
 from tests.export_lakes import lines_of, mixed_lake, report_of
@@ -253,7 +254,7 @@ def test_the_copy_keeps_completions_without_a_time(tmp_path: Path) -> None:
 
 
 def test_the_copy_has_the_types_of_the_lake(mixed: Lake, tmp_path: Path) -> None:
-    """Types and descriptions of the columns are those of the lake's own files."""
+    """Types are those of the lake's own files, and descriptions those of its tables."""
     export_parquet(mixed, tmp_path / "copy")
     stored = {path.partition("/")[0]: Path(mixed.location, path) for path in mixed.state.files}
     for table in ("completions", "messages", "content_parts", "images"):
@@ -262,7 +263,8 @@ def test_the_copy_has_the_types_of_the_lake(mixed: Lake, tmp_path: Path) -> None
         schema = pq.read_schema(path)
         assert set(expected.names) - set(schema.names) <= {"digest"}
         for field in schema:
-            assert field.equals(expected.field(field.name), check_metadata=True)
+            assert field.equals(expected.field(field.name))
+            assert field.metadata == SCHEMAS[table].field(field.name).metadata
 
 
 def test_a_damaged_file_is_not_copied(tmp_path: Path) -> None:
