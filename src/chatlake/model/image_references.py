@@ -27,6 +27,7 @@ _DATA_URL_START = re.compile(rb'"data:', re.IGNORECASE)
 _NO_LINE_BREAKS = str.maketrans("", "", "\r\n")
 _FROM_URL_SAFE = str.maketrans("-_", "+/")
 _PIECE = 3 << 16
+_TOKEN_START = 80  # so many bytes of a data URL are rarely those of another one
 MARK = "chatlake-image:"
 HIDDEN_MARK = r"chatlake-image\u003a"
 _MARK, _HIDDEN_MARK = MARK.encode(), HIDDEN_MARK.encode()
@@ -140,7 +141,7 @@ def insert_references(text: bytes, references: Mapping[str, str]) -> bytes:
     for url, reference_text in references.items():
         # The form that nearly every client writes, without a copy of each image in the text.
         if "\\" not in url and '"' not in url:
-            text = text.replace(b'"%b"' % url.encode(), b'"%b"' % reference_text.encode())
+            text = _replaced(text, b'"%b"' % url.encode(), b'"%b"' % reference_text.encode())
     if not references or not _DATA_URL_START.search(text):
         return text
 
@@ -149,6 +150,18 @@ def insert_references(text: bytes, references: Mapping[str, str]) -> bytes:
         return match.group() if found is None else b'"%b"' % found.encode()
 
     return _DATA_URL_TOKEN.sub(reference, text)
+
+
+def _replaced(text: bytes, token: bytes, new: bytes) -> bytes:
+    """Do what `bytes.replace` does, which prepares its search with the whole of a long token."""
+    begins, pieces, at = token[:_TOKEN_START], [], 0
+    found = text.find(begins)
+    while found >= 0:
+        if text.startswith(token, found):
+            pieces += [text[at:found], new]
+            at = found + len(token)
+        found = text.find(begins, max(at, found + 1))
+    return b"".join([*pieces, text[at:]]) if pieces else text
 
 
 def _string(token: bytes) -> str:
