@@ -27,7 +27,7 @@ _DATA_URL_START = re.compile(rb'"data:', re.IGNORECASE)
 _NO_LINE_BREAKS = str.maketrans("", "", "\r\n")
 _FROM_URL_SAFE = str.maketrans("-_", "+/")
 _PIECE = 3 << 16
-_TOKEN_START = 80  # so many bytes of a data URL are rarely those of another one
+_STRING_START = 80  # so many bytes of a data URL are rarely those of another one
 MARK = "chatlake-image:"
 HIDDEN_MARK = r"chatlake-image\u003a"
 _MARK, _HIDDEN_MARK = MARK.encode(), HIDDEN_MARK.encode()
@@ -141,7 +141,7 @@ def insert_references(text: bytes, references: Mapping[str, str]) -> bytes:
     for url, reference_text in references.items():
         # The form that nearly every client writes, without a copy of each image in the text.
         if "\\" not in url and '"' not in url:
-            text = _replaced(text, b'"%b"' % url.encode(), b'"%b"' % reference_text.encode())
+            text = _replace_string(text, url.encode(), reference_text.encode())
     if not references or not _DATA_URL_START.search(text):
         return text
 
@@ -152,15 +152,19 @@ def insert_references(text: bytes, references: Mapping[str, str]) -> bytes:
     return _DATA_URL_TOKEN.sub(reference, text)
 
 
-def _replaced(text: bytes, token: bytes, new: bytes) -> bytes:
-    """Do what `bytes.replace` does, which prepares its search with the whole of a long token."""
-    begins, pieces, at = token[:_TOKEN_START], [], 0
+def _replace_string(text: bytes, old: bytes, new: bytes) -> bytes:
+    """Replace a JSON string that may be megabytes, without a copy of it.
+
+    `bytes.replace` would first study all of it, which takes longer than to compare it.
+    """
+    begins, pieces, at = b'"' + old[:_STRING_START], [], 0
     found = text.find(begins)
     while found >= 0:
-        if text.startswith(token, found):
-            pieces += [text[at:found], new]
-            at = found + len(token)
-        found = text.find(begins, max(at, found + 1))
+        end = found + 1 + len(old)
+        if text.startswith(old, found + 1) and text[end : end + 1] == b'"':
+            pieces += [text[at : found + 1], new]
+            at = found = end
+        found = text.find(begins, found + 1)
     return b"".join([*pieces, text[at:]]) if pieces else text
 
 
