@@ -126,7 +126,7 @@ docs: setup ## regenerate the generated docs
 	@$(BIN)/python docs/generate.py
 
 .PHONY: screenshots
-screenshots: setup ## take the README's screenshots anew, in Chromium
+screenshots: setup ## take the README's screenshots again, in Chromium
 	@$(BIN)/python docs/screenshots.py
 
 .PHONY: docs-check

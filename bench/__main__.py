@@ -1,4 +1,4 @@
-"""Measure chatlake against what else there is, and print one table.
+"""Measure chatlake against its alternatives, and print one table.
 
 Every figure is a ratio within one run, of programs that ran on this machine one after the other:
 absolute times are noise. What a contestant wrote is compared with what the server has before its
@@ -77,7 +77,7 @@ def measure(groups: Sequence[str], sizes: Sizes) -> tuple[list[Row], bool]:
 
 
 def _rows(group: str, stage: Stage) -> list[Row] | None:
-    """Return the rows of a group; None, and it says why, where they are void."""
+    """Return the rows of a group; if they are void, say why and return None."""
     began = time.monotonic()
     try:
         return list(GROUPS[group](stage))

@@ -86,7 +86,7 @@ def _list_only(pages: int | None) -> list[str]:
 
 
 def ceiling(server: Server, *, requests: int, connections: int = 32) -> float:
-    """Return how many requests a second the server answers to the simplest client there can be."""
+    """Return how many requests a second the server answers for the simplest possible client."""
     words = (f"--requests={requests}", f"--connections={connections}")
     run = measured(python("-m", "bench.peers.raw_client", server.base_url, *words))
     found = json.loads(run.output)
@@ -109,7 +109,7 @@ def files_written(config: Path) -> tuple[int, int]:
 def lake_bytes(config: Path) -> int:
     """Return the bytes of all of a lake but its catalogue: data, manifests, checkpoints.
 
-    After a vacuum: for a week the files that a run has merged lie beside what they became.
+    Call it after a vacuum: for a week, merged files stay beside the files that replaced them.
     """
     vacuum = python("-m", "chatlake", "vacuum", "--older-than", "0s", "--yes", "--config", config)
     measured(vacuum, env=KEY)

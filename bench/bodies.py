@@ -40,8 +40,8 @@ def page(items: list[bytes], ids: list[str], *, has_more: bool) -> bytes:
 def enlarged(message: bytes, photo: bytes) -> bytes:
     """Return a message with this picture, a `data:` URL, instead of its photographs.
 
-    Each differs from the others in some bytes. The simulator draws many small ones, and few as
-    large as it was told to.
+    Each differs from the others in some bytes. The simulator draws mostly small ones, and few of
+    the requested size.
     """
 
     def another(match: re.Match[bytes]) -> bytes:
@@ -78,7 +78,7 @@ class Bodies:
     counts: list[tuple[int, int, int]] = field(default_factory=list)
 
     def facts(self, count: int) -> dict[str, int]:
-        """Return what the first `count` are, for those who check that all was fetched."""
+        """Describe the first `count` completions, to check that all of them were fetched."""
         counted = self.counts[count - 1] if count else (0, 0, 0)
         names = ("messages", "choices", "bytes")
         return {"completions": count, **dict(zip(names, counted, strict=True))}

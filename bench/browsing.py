@@ -52,7 +52,7 @@ def show(name: str, took: Iterable[float], unit: float) -> None:
 
 
 def main() -> None:
-    """Ask for every page."""
+    """Request every page."""
     lake = Lake.open(sys.argv[1])
     with lake.connect() as connection:
         some = connection.execute(SAMPLE, [CONVERSATIONS]).fetchall()

@@ -21,7 +21,7 @@ TIMEOUT_S = 900.0
 
 
 class BenchError(Exception):
-    """A contestant failed, or did not do the work: its figures would say nothing."""
+    """A contestant failed or did not do the work, so its figures mean nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class PrefectServer:
         return {"PREFECT_API_URL": self.url, "PREFECT_HOME": str(self.home)}
 
     def cpu_s(self) -> float:
-        """Return the CPU that it has taken so far, once it is done with what it was told."""
+        """Return the CPU that it has used so far, once it has finished its work."""
         time.sleep(_SETTLE_S)
         fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(") ")[2]
         ticks = fields.split()[11:13]  # utime and stime, proc(5)

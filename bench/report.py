@@ -77,7 +77,7 @@ def merged(before: Sequence[Row], measured: Sequence[Row], order: Sequence[str])
 
 
 def page(text: str, rows: Sequence[Row]) -> str:
-    """Return the page with the measured section written anew."""
+    """Return the page with a new measured section."""
 
     def section(match: re.Match[str]) -> str:
         return f"{match[1]}\n{_markdown(rows)}\n{match[2]}"

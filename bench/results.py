@@ -16,7 +16,7 @@ class Target:
     value: float
 
     def is_met(self, ratio: float) -> bool:
-        """Say whether `ratio` keeps to it; the bound itself does, not-a-number never does."""
+        """Say whether `ratio` meets it; the bound itself does, not-a-number never does."""
         return ratio >= self.value if self.bound == "at least" else ratio <= self.value
 
 
@@ -37,5 +37,5 @@ class Row:
 
     @property
     def met(self) -> bool | None:
-        """Whether the target is met; None where there is none."""
+        """Whether the target is met; None without a target."""
         return None if self.target is None else self.target.is_met(self.ratio)

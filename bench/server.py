@@ -2,7 +2,7 @@
 
 It must never be the limit of a measurement, so all bodies are made before the first request, by the
 simulator's generator or for a mix, and a request costs a look-up: no framework, no parser beyond
-what the clients here send. What the simulator is for (faults, odd answers), this server has not.
+what the clients here send. It has no faults and no odd answers: the simulator is for those.
 
 `python -m bench.server --completions 4000` prints one line of JSON when it is ready: `base_url`,
 and what it holds (`completions`, `messages`, `choices`, and `bytes`: of their JSON, each object
@@ -73,7 +73,7 @@ class Api:
         return _whole(b"404 Not Found", found.body, headers)
 
     def _find(self, target: bytes) -> bytes | Answer:
-        """Return the body; where there is none, the simulator's answer."""
+        """Return the body; if there is no such object, what the simulator responds."""
         path, _, query = target.decode().partition("?")
         asked = parse_qs(query) if query else {}
         after = asked.get("after", [None])[0]

@@ -293,7 +293,7 @@ def pages() -> list[Path]:
 
 
 def generate(text: str, seen: set[str]) -> str:
-    """Return a page with its generated parts written anew; adds their names to `seen`."""
+    """Return a page with its generated parts written again; adds their names to `seen`."""
 
     def block(match: re.Match[str]) -> str:
         name = match["name"]

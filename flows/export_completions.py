@@ -6,7 +6,7 @@ As a script: `python flows/export_completions.py --config FILE --ids-file FILE [
 from __future__ import annotations
 
 if __name__ == "__main__":
-    # Before Prefect is imported, which takes seconds: a wrong configuration is told at once.
+    # Before Prefect is imported, which takes seconds: a wrong configuration is reported at once.
     from chatlake.flows.command import export_command
 
     raise SystemExit(export_command())

@@ -6,16 +6,15 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from urllib.parse import parse_qsl, urlsplit
 
+from tests.loopback_server import JSON, Handler, listening
 from tests.support import NOW
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as it came; `said` is all of it that the sender chose."""
+    """A request as it came; `said` is everything in it that the sender chose."""
 
     path: str
     headers: Mapping[str, str]
@@ -58,25 +57,13 @@ class EchoServer:
 def serving(answer: Callable[[Request], Reply]) -> Iterator[EchoServer]:
     """Serve on loopback."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Echo(Handler):
+        def reply(self) -> None:
             reply = answer(Request(self.path, dict(self.headers.items())))
-            self.send_response(reply.status)
-            for name, value in {"Content-Type": "application/json", **reply.headers}.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(reply.body)))
-            self.end_headers()
-            self.wfile.write(reply.body)
+            self.respond(reply.status, reply.body, {**JSON, **reply.headers})
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        yield EchoServer(answer, server.server_address[1])
-        server.shutdown()
-        thread.join()
+    with listening(Echo) as port:
+        yield EchoServer(answer, port)
 
 
 def completion(completion_id: str, text: str) -> dict[str, object]:

@@ -86,7 +86,7 @@ class FakeStore:
         del self.objects[key]
 
     def passes(self, seconds: float) -> None:
-        """Let time go by."""
+        """Move the clock forward."""
         self.now += timedelta(seconds=seconds)
 
     @staticmethod

@@ -1,6 +1,6 @@
-"""Processes that write to a lake, forked from one that has imported all: so they begin at once.
+"""Processes that write to a lake, forked from one that has imported everything.
 
-Each has its own number, lock and connections, like any that is started anew.
+So they start at once. Each has its own number, lock and connections, like any new process.
 """
 
 from __future__ import annotations

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
+
+from tests.loopback_server import Handler, listening
 
 PATH = "/services/very-secret"
 
 
 @dataclass(slots=True)
 class Hook:
-    """Takes notifications: answers `statuses` in turn, the last for ever, with the text `answer`.
+    """Takes notifications: answers with `statuses` in turn, then with the last, and `answer`.
 
     `posted`: the JSON documents. `pings`: method, path below its own, and text of all the others.
     """
@@ -30,7 +30,7 @@ class Hook:
 
     @property
     def url(self) -> str:
-        """Its address, with what nobody may see."""
+        """Its address, which contains a secret."""
         return f"http://127.0.0.1:{self.port}{PATH}"
 
     def take(self, method: str, path: str, body: str) -> int:
@@ -47,28 +47,14 @@ def hook(*statuses: int, location: str = "", answer: str = "") -> Iterator[Hook]
     """Serve such an address on loopback."""
     taking = Hook(list(statuses), location, answer)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
+    class Taking(Handler):
+        def reply(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"] or 0)).decode()
             status = taking.take(self.command, self.path, body)
             text = b"" if status == HTTPStatus.NO_CONTENT else taking.answer.encode()
-            self.send_response(status)
-            if taking.location:
-                self.send_header("Location", taking.location)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
+            self.respond(status, text, {"Location": taking.location} if taking.location else {})
 
-        def do_GET(self) -> None:
-            self.do_POST()
+        do_POST = Handler.do_GET  # noqa: N815
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        taking.port = server.server_address[1]
-        thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
+    with listening(Taking) as taking.port:
         yield taking
-        server.shutdown()
-        thread.join()

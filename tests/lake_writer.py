@@ -2,7 +2,7 @@
 
 python -m tests.lake_writer LAKE KEY…              commit one completion with two messages per KEY
 python -m tests.lake_writer LAKE --unlocked KEY…   the same, racing others without the lock
-python -m tests.lake_writer LAKE --hold            take the lock, say so, and wait to be killed
+python -m tests.lake_writer LAKE --hold            take the lock, report it, and wait to be killed
 python -m tests.lake_writer LAKE --compact         merge small files
 python -m tests.lake_writer LAKE --vacuum          remove what no manifest lists
 python -m tests.lake_writer LAKE --forget KEY…     erase completions for good

@@ -61,7 +61,7 @@ class _Quiet(WSGIRequestHandler):
     timeout = 60  # seconds: a client that was stopped keeps no thread for ever
 
     def log(self, *_: Any) -> None:
-        """Say nothing."""
+        """Do not log requests."""
 
 
 @contextmanager

@@ -43,12 +43,17 @@ TESTS: dict[str, tuple[str, ...]] = {
         "unit/test_kept_messages.py",
         "nights/test_nights_fewer_messages.py",
     ),
-    "backup/known.py": ("unit/test_kept_messages.py", "integration/test_incremental.py"),
+    "backup/known.py": (
+        "unit/test_known.py",
+        "integration/test_incremental.py",
+        "integration/test_redaction.py",
+    ),
     "backup/sweep.py": (
         "unit/test_continuity.py",
         "integration/test_full_sweep.py",
         "integration/test_sweep_of_another_account.py",
     ),
+    "lake/checkpoints.py": ("contract/test_lake_manifests.py", "contract/test_lake_store.py"),
     "lake/manifests.py": ("contract/test_lake_manifests.py", "contract/test_lake_store.py"),
     "lake/sealed.py": ("contract/test_lake_manifests.py", "faults/test_forged_manifests.py"),
 }

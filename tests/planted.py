@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
+
+from tests.loopback_server import Handler, listening
 
 
 @dataclass
@@ -56,28 +56,12 @@ def planted() -> Iterator[Planted]:
     """Run such a source on loopback."""
     source = Planted()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Sending(Handler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:
-            status, body = source.answer(self.path)
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+        def reply(self) -> None:
+            self.respond(*source.answer(self.path))
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    source.base_url = f"http://127.0.0.1:{server.server_port}/v1"
-    try:
+    with listening(Sending) as port:
+        source.base_url = f"http://127.0.0.1:{port}/v1"
         yield source
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -70,6 +71,13 @@ def backup(
     with mock.patch.dict(os.environ, {KEY_VARIABLE: KEY}):
         jobs = jobs_for(settings, ids=ids, full=full)
         return run_backup(settings, jobs, SilentObserver(), **options)
+
+
+@contextmanager
+def waiting_briefly() -> Iterator[None]:
+    """Let this process wait for 20 ms at most before it asks a source again."""
+    with mock.patch("chatlake.api.retry.LONGEST_WAIT_S", 0.02):
+        yield
 
 
 def figures(report: BackupReport) -> dict[str, int]:

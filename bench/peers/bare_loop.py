@@ -2,7 +2,7 @@
 
 httpx over the aiohttp transport, 32 requests at once; nothing is decoded but what paging needs, and
 nothing is kept. `--list-only PAGES` lists so many pages and fetches no messages. `--direct` leaves
-out httpx's client: the transport gets the requests, and no less code can use httpx.
+out httpx's client: the transport gets the requests, which is the least code that can use httpx.
 """
 
 from __future__ import annotations

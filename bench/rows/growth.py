@@ -64,7 +64,7 @@ def _idle(server: Server, config: Path) -> Row:
 
 
 def _night(stage: Stage, config: Path, before: int) -> float:
-    """Return the least CPU of some nights in a row: what disturbs only ever adds."""
+    """Return the least CPU of some nights in a row: interference only adds."""
     nights = [
         _one_night(stage, config, before + number * stage.sizes.night)
         for number in range(1, stage.sizes.nights + 1)

@@ -1,4 +1,4 @@
-"""How near a backup comes to the possible: at a latency, and below a limit that it must find."""
+"""How near a backup comes to the ideal: at a latency, and under a limit that it must find."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BURST = PER_MINUTE / 60
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What the service tells of its limit; the least share to use, the most to be refused."""
+    """What the service says about its limit; the least share to use, the most to have refused."""
 
     headers: str
     words: str

@@ -40,7 +40,7 @@ def ask(guard: Any, lake: str, query: str) -> str:
         guard.confine(connection, lake, temporary=folder)
         try:
             connection.execute(guard.checked_question(connection, query).text).fetchall()
-        except Exception as error:  # noqa: BLE001 - told to the test
+        except Exception as error:  # noqa: BLE001 - reported to the test
             return f"{type(error).__name__}: {str(error).splitlines()[0]}"
         finally:
             connection.close()

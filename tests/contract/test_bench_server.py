@@ -62,7 +62,7 @@ def test_lists_are_the_simulators(client: httpx.Client, bench: Server, simulator
 def test_messages_are_the_simulators(
     client: httpx.Client, bench: Server, simulator: Running
 ) -> None:
-    """The messages of any completion, also those of several pages, and of none."""
+    """The messages of every completion are equal: of several pages, of one, and none."""
     world = World(SCENARIO)
     counts = {world.message_count(index): index for index in range(world.total)}
     assert min(counts) == 0

@@ -20,7 +20,7 @@ EVERYTHING = (
     "FROM ledger.runs SELECT count(*)",
     "SELECT completion_id FROM completions",
 )
-"""Questions that tell all of a catalogue."""
+"""Queries that show everything in a catalogue."""
 
 
 @pytest.fixture

@@ -78,18 +78,18 @@ def test_what_was_sent_is_there(views: duckdb.DuckDBPyConnection) -> None:
 
 
 def test_a_whole_number_with_a_point_is_one(views: duckdb.DuckDBPyConnection) -> None:
-    """As in the columns of the files: 7.0 is 7."""
+    """7.0 counts as 7, as in the columns of the files."""
     assert values(views, "whole")[1] == 7
 
 
 @pytest.mark.parametrize("key", NOTHING)
 def test_what_is_missing_or_no_number_is_null(views: duckdb.DuckDBPyConnection, key: str) -> None:
-    """Neither 0, nor a rounded number, nor an error."""
+    """The column is NULL: not 0, not a rounded number, and not an error."""
     assert values(views, key) == (None,) * 6
 
 
 def test_types(views: duckdb.DuckDBPyConnection) -> None:
-    """Counts are BIGINT as the others, moderation is JSON."""
+    """Counts are BIGINT like the others, and moderation is JSON."""
     found = dict(
         views.execute(
             "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'completions'"

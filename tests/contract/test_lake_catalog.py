@@ -376,7 +376,7 @@ def cut(place: Path) -> Path:
 def test_a_catalogue_that_is_not_true_any_more_is_written_anew(
     lake: Lake, happen: Callable[[Path], Path]
 ) -> None:
-    """Moved, copied, missing and corrupt are noticed; afterwards plain DuckDB reads it again."""
+    """A moved, copied, missing or corrupt one is noticed, and plain DuckDB reads the new one."""
     store(lake, completions=[rows.completion("a")])
     place = happen(Path(lake.location))
     again = Lake.open(place)

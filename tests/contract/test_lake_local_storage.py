@@ -91,7 +91,7 @@ def test_a_reader_of_the_group_sees_who_writes(
         assert stat.S_IMODE((root / ".writer").stat().st_mode) & ~0o640 == 0
     assert reader.lock_holder() is None
     with storage.lock(HOLDER):
-        assert reader.lock_holder() == HOLDER  # of another machine: who knows
+        assert reader.lock_holder() == HOLDER  # on another machine: nobody can say
     dead = subprocess.Popen(["true"])
     dead.wait()
     (root / ".writer").write_bytes(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from chatlake.errors import CommitConflictError, LakeDamagedError, LakeFormatError
-from chatlake.lake import manifests, sealed
+from chatlake.lake import checkpoints, manifests, sealed
 from chatlake.model.manifest import (
     CHECKPOINT_EVERY,
     Cursor,
@@ -36,7 +38,7 @@ def commit(storage: MemoryStorage, number: int, **more: object) -> Manifest:
     manifest = Manifest(number=number, added=[part(f"part-{number}")], **more)  # type: ignore[arg-type]
     read = manifests.append_commit(storage, manifest)
     if number % CHECKPOINT_EVERY == 0:
-        manifests.ensure_checkpoint(storage, manifests.load_state(storage), chatlake="")
+        checkpoints.ensure_checkpoint(storage, manifests.load_state(storage), chatlake="")
     return read
 
 
@@ -128,7 +130,7 @@ def test_new_fields_add_up_over_commits_and_checkpoints() -> None:
     for number in range(1, 35):
         added = {1: [entry], 2: [later], 33: [entry.without_example], 34: [later]}.get(number, [])
         manifests.append_commit(storage, Manifest(number=number, new_fields=added))
-        manifests.ensure_checkpoint(storage, manifests.load_state(storage), chatlake="")
+        checkpoints.ensure_checkpoint(storage, manifests.load_state(storage), chatlake="")
         known = manifests.load_state(storage).new_fields.get(("openai", "mood"))
         assert known is not None
         expected = ("first", 2) if number == 1 else ("first", 5)
@@ -202,13 +204,26 @@ def test_lost_checkpoints_are_written_anew_from_the_commits() -> None:
     for number in (32, 96):
         storage.delete(manifests.checkpoint_path(number))
 
-    manifests.restore_checkpoints(storage, newest=100, chatlake="test")
+    checkpoints.restore_checkpoints(storage, newest=100, chatlake="test")
 
     assert list(manifests.find_damage(storage)) == []
     for number in (32, 64, 96):
         told = json.loads(storage.read(manifests.checkpoint_path(number)))
         stems = [Path(file["path"]).stem for file in told["files"]]
         assert stems == [f"part-{n}" for n in range(1, number + 1)]
+
+
+def test_a_lost_checkpoint_is_restored_from_an_older_one() -> None:
+    """After a lost commit, the checkpoint that still has its files is where it continues."""
+    storage = store(70)
+    storage.delete(manifests.manifest_path(10))
+    storage.delete(manifests.checkpoint_path(64))
+
+    checkpoints.restore_checkpoints(storage, newest=70, chatlake="test")
+
+    restored = json.loads(storage.read(manifests.checkpoint_path(64)))
+    stems = [Path(file["path"]).stem for file in restored["files"]]
+    assert stems == [f"part-{n}" for n in range(1, 65)]
 
 
 def test_a_checkpoint_is_never_guessed() -> None:
@@ -220,7 +235,7 @@ def test_a_checkpoint_is_never_guessed() -> None:
     for number in (32, 64):
         storage.delete(manifests.checkpoint_path(number))
 
-    manifests.restore_checkpoints(storage, newest=70, chatlake="test")
+    checkpoints.restore_checkpoints(storage, newest=70, chatlake="test")
 
     assert storage.size(manifests.checkpoint_path(32)) is not None
     assert storage.size(manifests.checkpoint_path(64)) is None
@@ -233,6 +248,39 @@ def test_a_commit_after_one_that_has_gone_is_refused() -> None:
     with pytest.raises(LakeDamagedError, match=f"{manifests.manifest_path(3)} was removed"):
         manifests.append_commit(storage, Manifest(number=4))
     assert storage.size(manifests.manifest_path(4)) is None
+
+
+def test_a_manifest_of_another_shape_is_damage() -> None:
+    """Its own hash is right, but what it says cannot be read."""
+    storage = store(1)
+    path = manifests.manifest_path(2)
+    storage.replace(path, sealed.seal(b'{"format":1,"number":2,"added":5}'))
+    with pytest.raises(LakeDamagedError, match=f"{path} is damaged"):
+        manifests.load_state(storage)
+
+
+def test_a_manifest_without_a_time_is_damage_to_vacuum() -> None:
+    """Vacuum cannot know since when the files that it removed are unlisted."""
+    with pytest.raises(LakeDamagedError, match="has no creation time"):
+        manifests.removed_since(store(2), datetime.now(UTC))
+
+
+def test_the_head_is_the_newest_commit() -> None:
+    """Its hash is that of the manifest's file, or of the checkpoint if the manifest is gone."""
+    storage = store(33)
+    assert manifests.read_head(MemoryStorage(), 0) is None
+    for number in (32, 33):
+        head = manifests.read_head(storage, number)
+        text = storage.read(manifests.manifest_path(number))
+        assert head is not None
+        assert (head.number, head.sha256) == (number, hashlib.sha256(text).hexdigest())
+        storage.delete(manifests.manifest_path(number))
+    head = manifests.read_head(storage, 32)
+    text = storage.read(manifests.checkpoint_path(32))
+    assert head is not None
+    assert head.sha256 == hashlib.sha256(text).hexdigest()
+    with pytest.raises(LakeDamagedError, match=f"{manifests.manifest_path(33)} is missing"):
+        manifests.read_head(storage, 33)
 
 
 def test_a_newer_format_says_upgrade() -> None:

@@ -89,7 +89,7 @@ def views(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyC
 
 
 def rows(views: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ...]]:
-    """Ask."""
+    """Run SQL on the views, and return the rows."""
     return views.execute(query).fetchall()
 
 
@@ -124,7 +124,7 @@ def test_a_reply_stands_with_what_it_answers(views: duckdb.DuckDBPyConnection) -
 
 
 def test_a_tool_call_says_whether_it_was_answered(views: duckdb.DuckDBPyConnection) -> None:
-    """Within its completion: the first is answered in the next completion, so not here."""
+    """Only answers in its own completion count: the first call's comes in the next one."""
     found = rows(
         views,
         "SELECT completion_id, message_index, choice_index, model, created_date, answered "
@@ -146,7 +146,7 @@ def test_turns_of_one_conversation_are_found(views: duckdb.DuckDBPyConnection) -
 
 
 def test_repeated_inputs_are_found(views: duckdb.DuckDBPyConnection) -> None:
-    """The same question, asked of another model too."""
+    """Completions with the same inputs are found, also of different models."""
     found = rows(
         views,
         "SELECT completion_id, model, copies, first_completion_id FROM duplicates ORDER BY "
@@ -181,7 +181,7 @@ def test_daily_usage_counts_refusals_and_details(views: duckdb.DuckDBPyConnectio
 
 
 def test_an_image_of_two_days_is_one_row(tmp_path: Path) -> None:
-    """Over all days and sources, with its bytes and its references."""
+    """An image of two days is one row, with its bytes and all its references."""
     lake = Lake.open(tmp_path / "lake", create=True)
     image = lake_rows.image(b"\x89PNG")
     part = {"type": "image_url", "image_sha256": image["sha256"], "media_type": "image/png"}

@@ -1,14 +1,19 @@
-"""The official `openai` client, an independent judge, pages through the simulator."""
+"""The official `openai` client, an independent judge, pages through the simulator.
+
+Only the tests import it: it takes half a second, and every test process would pay for it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import openai
 import pytest
 
 from chatlake.simulator import Running, Scenario, running
+
+if TYPE_CHECKING:
+    import openai
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +26,8 @@ def server() -> Iterator[Running]:
 @pytest.fixture(scope="module")
 def client(server: Running) -> Iterator[openai.OpenAI]:
     """The official client, without retries of its own."""
+    import openai
+
     with openai.OpenAI(api_key="sk-test", base_url=server.base_url, max_retries=0) as connected:
         yield connected
 
@@ -55,6 +62,8 @@ def test_the_client_pages_messages_to_the_truth(server: Running, client: openai.
 
 def test_the_client_retrieves_updates_and_deletes() -> None:
     """Retrieve, update and delete work; after it the id is unknown."""
+    import openai
+
     with (
         running(Scenario(completions=5)) as server,
         openai.OpenAI(api_key="any", base_url=server.base_url, max_retries=0) as client,
@@ -87,6 +96,8 @@ def test_the_client_filters_by_metadata_and_model(server: Running, client: opena
 
 def test_the_azure_client_is_served_as_well(server: Running) -> None:
     """The Azure client's routes, api-version and api-key header work."""
+    import openai
+
     root = server.base_url.removesuffix("/v1")
     with openai.AzureOpenAI(
         api_key="sk-test",

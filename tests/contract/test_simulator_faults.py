@@ -130,7 +130,7 @@ def test_a_drip_ends_with_its_client(server: Running, client: httpx.Client) -> N
 
 
 def test_hang_never_answers(server: Running, client: httpx.Client) -> None:
-    """The client has to give up by itself."""
+    """A hanging request gets no response: the client has to give up."""
     server.set_faults(Faults(hang=1))
     with pytest.raises(httpx.ReadTimeout):
         client.get(LIST, timeout=0.2)
@@ -266,7 +266,7 @@ def test_faults_out_of_range_are_refused(values: dict[str, Any]) -> None:
 
 
 def test_the_bucket_refills_with_time() -> None:
-    """A burst is served at once, then one request for each interval; the wait is told exactly."""
+    """A burst is served at once, then one request for each interval; the stated wait is exact."""
     bucket = Bucket(per_minute=120, burst=3, now=0.0)
     assert [bucket.take(0.0) for _ in range(4)] == [0.0, 0.0, 0.0, 0.5]
     assert bucket.take(0.25) == 0.25

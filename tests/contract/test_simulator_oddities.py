@@ -103,7 +103,7 @@ def test_one_id_is_refused(way: str, route: str) -> None:
 
 
 def test_one_id_breaks_the_connection_or_never_answers() -> None:
-    """A reset and a silence meet only their ids."""
+    """A reset or a missing response affects only the ids that it was set for."""
     with running(SCENARIO) as server, client_of(server, timeout=0.3) as client:
         reset, silent, other = server.ids()[:3]
         server.refuse(reset, "reset", ["get", "messages"])
@@ -165,7 +165,7 @@ IDS: dict[str, Any] = {"empty-id": "", "null-id": None, "number-id": 7}
 @pytest.mark.parametrize("kind", sorted({*PARSED, *IDS, "no-id", "duplicate-key", "duplicate-id"}))
 @pytest.mark.parametrize("ogx", [False, True])
 def test_a_malformed_row_that_is_json(kind: str, ogx: bool) -> None:
-    """The row in the list is what its kind says; the rows beside it and the cursors are as ever."""
+    """The row in the list is what its kind says; the rows beside it and the cursors are intact."""
     with running(Scenario(completions=9, ogx=ogx)) as server, client_of(server) as client:
         truth = [record["completion"] for record in server.truth()]
         server.malform(truth[4]["id"], kind, ["list"])
@@ -220,7 +220,7 @@ def test_every_kind_of_malformation_is_tried_here() -> None:
 
 
 def test_a_malformed_message() -> None:
-    """One message is spoiled at its place; the row of its completion and the rest are as ever."""
+    """One message is spoiled at its place; the row of its completion and the rest are intact."""
     with running(SCENARIO) as server, client_of(server) as client:
         name = with_messages(server, 3)
         whole = page_of(client, f"/{name}/messages")["data"]
@@ -306,7 +306,7 @@ def test_shares_out_of_range_are_refused(values: dict[str, Any]) -> None:
 
 
 def test_a_deleted_completion_is_not_refused_but_gone() -> None:
-    """What the service does not know it does not refuse: 404 as for any other."""
+    """The service cannot refuse what it does not know: a deleted id gets 404 like any other."""
     with running(SCENARIO) as server, client_of(server) as client:
         name = server.ids()[0]
         server.refuse(name, 403, ["get", "messages"])

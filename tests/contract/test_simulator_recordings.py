@@ -80,7 +80,7 @@ def test_completions_have_the_recorded_keys_in_order(world: World) -> None:
 
 
 def test_values_have_the_recorded_types(world: World) -> None:
-    """Every simple value of a completion has a type that was recorded, or is spoken of."""
+    """Every simple value of a completion has the type that was recorded."""
     simple = ("object", "id", "model", "created", "request_id", "seed", "top_p", "temperature")
     for entry in recorded(status=200, messages=False):
         body = entry["ResponseBody"]

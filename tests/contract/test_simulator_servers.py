@@ -45,7 +45,7 @@ def test_a_time_cursor_passes_over_the_rest_of_a_second(order: str) -> None:
     assert lost
     assert len(seen) == len(set(seen))
     assert not {first, *others, last} & {row["id"] for row in following}
-    # Only where a page ended was anything passed over.
+    # Rows were skipped only where a page ended.
     ends = {seen[99], seen[199]}
     assert all(ends & set(same) for same in seconds if lost & set(same))
 
@@ -70,7 +70,7 @@ def test_a_time_cursor_ends_where_one_second_is_all() -> None:
 
 
 def test_an_exact_cursor_passes_over_nothing() -> None:
-    """The default goes on behind the row itself, whatever its second."""
+    """The default continues after the row itself, whatever its second."""
     with running(dense()) as server, client_of(server) as client:
         assert paged(client) == server.ids()
         assert paged(client, order="desc") == server.ids()[::-1]
@@ -78,7 +78,7 @@ def test_an_exact_cursor_passes_over_nothing() -> None:
 
 
 def test_an_opaque_cursor_is_the_pages_own() -> None:
-    """`last_id` is no row's id, and the only thing that goes on."""
+    """`last_id` is not the id of a row, and nothing else continues the list."""
     with running(dense(cursors="opaque")) as server, client_of(server) as client:
         ids = server.ids()
         page = page_of(client)
@@ -187,7 +187,7 @@ def test_has_more_may_always_be_true() -> None:
 
 @pytest.mark.parametrize("cursors", ["exact", "time"])
 def test_a_hollow_page_leads_on(cursors: Any) -> None:
-    """An empty page with has_more and a last_id: after that the rows follow, none is missing."""
+    """After an empty page with has_more and a last_id the rows follow, and none is missing."""
     with (
         running(dense(cursors=cursors), Faults(hollow_page=1)) as server,
         client_of(server) as client,
@@ -279,7 +279,7 @@ def test_a_completion_can_be_dated_at_run_time() -> None:
     ],
 )
 def test_a_server_may_lack_routes(lacks: str, status: int, words: str) -> None:
-    """A route that there is not answers alike for every id, the others answer as ever."""
+    """A missing route gives every id the same response; the other routes respond as usual."""
     scenario = Scenario(completions=5, lacks=lacks, lacks_status=status)
     with running(scenario) as server, client_of(server) as client:
         for name in (server.ids()[0], "chatcmpl-nothing"):
@@ -325,7 +325,7 @@ def test_servers_out_of_range_are_refused(values: dict[str, Any]) -> None:
 
 
 def test_the_kinds_of_server_combine() -> None:
-    """Cursors by time, a cap and empty pages together still lead through all, second by second."""
+    """Cursors by time, a cap and empty pages together still lead through the whole list."""
     scenario = dense(cursors="time", max_page=40, unknown_after=200)
     with running(scenario, Faults(hollow_page=0.3)) as server, client_of(server) as client:
         seen: Counter[str] = Counter()

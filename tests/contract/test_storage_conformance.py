@@ -46,7 +46,7 @@ def test_create_never_overwrites(storage: Storage) -> None:
 
 
 def test_of_many_creators_one_wins(storage: Storage) -> None:
-    """Of eight writers of one name at once exactly one is told that it wrote it."""
+    """Of eight writers of one name at once exactly one learns that it wrote the file."""
     start = threading.Barrier(8)
     won: list[bytes] = []
 
@@ -105,7 +105,7 @@ def test_an_input_can_seek(storage: Storage) -> None:
 
 
 def test_listing_is_recursive_sorted_and_whole_folders(storage: Storage) -> None:
-    """`list` yields all files below a folder by path, with size and time, and no namesakes."""
+    """`list` yields the files below a folder by path, with size and time, and no others."""
     for path in ("b/2", "a/1", "a/c/3", "ab/4"):
         storage.replace(path, b"x" * len(path))
     assert [file.path for file in storage.list()] == ["a/1", "a/c/3", "ab/4", "b/2"]

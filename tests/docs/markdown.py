@@ -55,7 +55,7 @@ class Step:
 
 
 def session(block: str) -> list[Step]:
-    """The steps of a console block: `$ ` begins a command, `> ` goes on with it."""
+    """The steps of a console block: `$ ` begins a command, `> ` continues it."""
     steps: list[Step] = []
     for line in block.splitlines():
         if line.startswith("$ "):

@@ -22,7 +22,7 @@ def test_generated_documentation_is_current(capfd: pytest.CaptureFixture[str]) -
 def test_check_names_a_stale_page_and_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A page that the code has outrun is named, with the lines that differ."""
+    """A page that is out of date is named, with the lines that differ."""
     page = tmp_path / "README.md"
     text = "<!-- generated: exit-codes -->\nold\n<!-- end of exit-codes -->\n"
     page.write_text(text)

@@ -13,7 +13,7 @@ DOCS = ROOT / "docs"
 
 
 def test_table_and_chart_are_those_of_the_results() -> None:
-    """Nobody wrote a figure by hand."""
+    """Table and chart show exactly the stored results."""
     rows = read_rows((DOCS / RESULTS).read_text(encoding="utf-8"))
     text = (DOCS / PAGE).read_text(encoding="utf-8")
     assert page(text, rows) == text

@@ -72,7 +72,7 @@ def test_it_has_the_versions_that_are_tested() -> None:
 
 
 def test_it_has_nothing_of_development() -> None:
-    """Neither what the group `dev` names, nor what that alone needs."""
+    """It has neither a package of the group `dev` nor one that only they need."""
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     named = {
         canonicalize_name(Requirement(each).name) for each in groups["dependency-groups"]["dev"]

@@ -1,4 +1,4 @@
-"""What a forger does to a lake: other content, and every hash made anew."""
+"""What a forger does to a lake: other content, and new hashes to match."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Change = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 
 def forge_row(lake: Path, file: PartFile, change: Change) -> bool:
-    """Change the first row that `change` wants of a file, and hash the file anew in its manifest.
+    """Change the first row that `change` wants, and set the file's new hash in its manifest.
 
     Return whether there was such a row.
     Nothing else is changed: the commits after it still name the manifest that it was.

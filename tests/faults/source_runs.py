@@ -66,7 +66,7 @@ class VirtualTime:
         self._ends.append(end)
         try:
             while self.now < end:
-                await asyncio.sleep(0.002)  # what is under way goes on meanwhile
+                await asyncio.sleep(0.002)  # what is under way continues meanwhile
                 if end == min(self._ends):
                     self.now = max(self.now, end)
         finally:

@@ -116,7 +116,7 @@ def prepared(s3_server: S3Server) -> dict[str, str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMIT)
 def test_killed_at(s3: S3Server, prepared: dict[str, str], s3_lake: str, name: str) -> None:
-    """Readers see the commit whole or not at all; the next run goes on at once; no rubbish stays."""
+    """Readers see the commit whole or not at all; the next run continues; nothing is left over."""
     is_due = name.startswith("checkpoint")
     s3.copy(prepared["due" if is_due else "young"], s3_lake)
     killed(s3_lake, "new", at=name, environment=s3.environment)
@@ -124,7 +124,7 @@ def test_killed_at(s3: S3Server, prepared: dict[str, str], s3_lake: str, name: s
     lake = Lake.open(s3_lake)
     assert seen(lake, name) == {"old": 2, **({"new": 2} if happened(name) else {})}
     assert lake.storage.lock_holder() is None
-    with lake.lock():  # its holder never let it go
+    with lake.lock():  # its holder never released it
         commit(lake, "next" if happened(name) else "new")
         tidy(lake)
     assert listed(lake) == {"old": 2, "new": 2, **({"next": 2} if happened(name) else {})}
@@ -145,7 +145,7 @@ def test_a_compaction_killed_at(
     lake = Lake.open(s3_lake)
     assert len(lake.state.files) == (2 if happened(name) else 6)
     assert seen(lake, name) == SMALL
-    with lake.lock():  # its holder never let it go
+    with lake.lock():  # its holder never released it
         compact(lake, "next")
         tidy(lake)
     assert len(lake.state.files) == 2

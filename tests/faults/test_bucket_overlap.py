@@ -46,7 +46,7 @@ def small(s3_lake: str, tmp_path: Path) -> Lake:
 def test_of_two_backups_one_writes_and_its_death_loses_nothing(
     chatlake: CommandLine, tmp_path: Path, s3: S3Server, s3_lake: str
 ) -> None:
-    """The second ends with 8 and names the first; after `kill -9` the next one goes on from there."""
+    """The second exits with 8 and names the first; after `kill -9` the next one continues."""
     with running(Scenario(completions=150, seed=14, now=NOW, latency_ms=40)) as server:
         config = write_config(tmp_path, server.base_url, pace={"concurrency": 4})
         settings = in_bucket(config, s3_lake)

@@ -132,7 +132,7 @@ class _Leaping(SilentObserver):
 
 
 def test_a_clock_that_jumps_during_a_run_changes_nothing(server: Running, tmp_path: Path) -> None:
-    """Neither time-outs nor the order of commits go by it, and the next run finds nothing to do."""
+    """Neither time-outs nor the order of commits depend on it, and the next run has nothing to do."""
     settings = settings_for(tmp_path, server.base_url, full_sweep_every=None)
     with (
         mock.patch.dict(os.environ, {KEY_VARIABLE: KEY}),

@@ -26,7 +26,7 @@ WRITING = [
 @pytest.mark.sample(3)
 @pytest.mark.parametrize("name", WRITING)
 def test_full_at(tmp_path: Path, name: str) -> None:
-    """The writer gets LakeUnwritableError; later, with room again, it goes on without a loss."""
+    """The writer gets LakeUnwritableError; later, with room again, it continues without a loss."""
     lake = Lake.open(tmp_path / "lake", create=True)
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with lake.lock():

@@ -81,7 +81,7 @@ def whole(*stored: str) -> dict[str, list[str]]:
 @pytest.mark.sample(6)
 @pytest.mark.parametrize("name", failpoints.NAMES)
 def test_killed_at(prepared: Path, tmp_path: Path, name: str) -> None:
-    """Readers see the commit whole or not at all; the next run goes on; leftovers can go."""
+    """Readers see the commit whole or not at all; the next run continues; leftovers can go."""
     place = Path(shutil.copytree(prepared, tmp_path / "lake"))
     Lake.open(place).ensure_catalog()
     killed(str(place), "new", at=name, environment=os.environ)
@@ -90,7 +90,7 @@ def test_killed_at(prepared: Path, tmp_path: Path, name: str) -> None:
     assert keys(Lake.open(place)) == whole("old", *(["new"] if happened else []))
 
     lake = Lake.open(place)
-    with lake.lock():  # free at once, though its holder never let it go
+    with lake.lock():  # free at once, though its holder never released it
         assert ("new" in lake.stored_versions(lake.state.partitions("openai")[0])) == happened
         if not happened:
             commit(lake, "new")

@@ -260,7 +260,7 @@ def flip(lake: Lake, table: str) -> str:
 
 
 def test_a_damaged_file_is_named_and_the_rest_is_merged(chatlake: CommandLine, small: Lake) -> None:
-    """Exit code 7; its bytes get no right hash; other tables and days are done."""
+    """Exit code 7; its bytes get no valid hash; other tables and days are merged."""
     path = flip(small, "messages")
     done = chatlake("compact", "--json")
     assert done.code == 7
@@ -298,7 +298,7 @@ def test_a_damaged_file_does_not_fail_a_backup(
 @pytest.mark.sample(1)
 @pytest.mark.parametrize("point", ["part.written", "manifest.written"])
 def test_a_full_disk_leaves_the_lake_as_it_was(small: Lake, point: str) -> None:
-    """The error says what to do; nothing is lost, no temporary file stays, and it can go on."""
+    """The error says what to do; nothing is lost, no temporary file stays, and it can continue."""
     expected, listed = content(small), set(small.state.files)
     with failpoints.active(point, FULL), pytest.raises(LakeUnwritableError, match="No space"):
         compact_lake(small)

@@ -171,7 +171,7 @@ def test_a_damaged_file_is_not_copied(lake: Lake, other: Lake) -> None:
 
 
 def test_another_lake_is_left_alone(lake: Lake, other: Lake) -> None:
-    """One of other commits, and one that is ahead of the lake: nothing is changed there."""
+    """A lake with other commits, or one that is ahead, is left as it is."""
     with other.lock():
         commit(other, "x")
     with pytest.raises(LakeError, match="another lake"):
@@ -185,7 +185,7 @@ def test_another_lake_is_left_alone(lake: Lake, other: Lake) -> None:
 
 
 def test_a_copy_that_is_locked(lake: Lake, other: Lake) -> None:
-    """Another writer there: nothing is copied."""
+    """While another run writes to the copy, nothing is copied."""
     with other.lock("held"), pytest.raises(LakeLockedError):
         copy_lake(lake, Lake.open(other.location), run_id="1")
 
@@ -199,7 +199,7 @@ def there(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_command(there: Path, lake: Lake, chatlake: CommandLine) -> None:
-    """One line on what is new, the fingerprint, JSON; the lake itself is no destination."""
+    """One line on what is new, the fingerprint, JSON; the lake itself is refused as DEST."""
     done = chatlake("copy", "elsewhere")
     assert done.code == 0
     assert "6 new files" in done.out

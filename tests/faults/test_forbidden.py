@@ -73,7 +73,7 @@ def test_who_may_read_all_verifies_all(readable: Path) -> None:
      "lake/catalog.duckdb", "lake/schema", "lake/schema/messages/*/*/*.parquet"],
 )  # fmt: skip
 def test_what_may_not_be_read_is_not_called_damaged(readable: Path, pattern: str) -> None:
-    """Exit code 1, `Permission denied` in words, and whom to be: never 7, and nothing to restore."""
+    """Exit code 1, `Permission denied` in words, and which user may read it; never 7."""
     found = sorted(readable.glob(pattern))
     if not found:
         pytest.skip(f"this lake has no {pattern}")

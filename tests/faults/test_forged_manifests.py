@@ -1,4 +1,4 @@
-"""A manifest that somebody wrote by hand, with a matching SHA-256: damage, and no mystery."""
+"""A manifest that somebody wrote by hand, with a matching SHA-256, is reported as damage."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_a_file_that_cannot_be_is_damage(
     name: str,
     value: Any,
 ) -> None:
-    """So are an invalid day, and a negative number of rows."""
+    """An invalid day or a negative number of rows in a manifest is damage."""
     manifest = forged(of_files(name), value)
 
     for words in COMMANDS:
@@ -152,7 +152,7 @@ def test_seconds_that_are_no_time_are_damage(
     change: Change,
     value: int,
 ) -> None:
-    """A cursor or a failure at the end of time is not an error."""
+    """A time beyond the calendar is damage of the manifest, not an unexpected error."""
     manifest = forged(change, value)
 
     for words in COMMANDS:

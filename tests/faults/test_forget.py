@@ -142,7 +142,7 @@ def test_unknown_ids_are_named_and_nothing_changes(lake: Lake) -> None:
 def test_a_source_that_does_not_exist(
     lake: Lake, monkeypatch: pytest.MonkeyPatch, chatlake: CommandLine
 ) -> None:
-    """A mistyped source is a wrong usage, and not "nothing to forget"."""
+    """A mistyped source is a usage error, and not "nothing to forget"."""
     monkeypatch.chdir(Path(lake.location).parent)
     for words in (("--id", GONE), ("--metadata", "a=b"), ("--where", "true")):
         done = chatlake("forget", *words, "--source", "opnai", "--yes")
@@ -260,7 +260,7 @@ def test_what_is_refused(lake: Lake, chatlake: CommandLine, words: tuple[str, ..
 def test_a_catalogue_that_was_open_before(
     account: tuple[Running, Settings], chatlake: CommandLine
 ) -> None:
-    """Whoever opens the views again no longer sees it."""
+    """Views that are opened again no longer show it."""
     _, settings = account
     lake = open_lake(settings)
     with lake.connect() as reader:

@@ -1,8 +1,8 @@
 """Interrupted at any step of a run, once and again: its end is in the ledger, no commit is torn.
 
-The steps are the calls that a run makes of its lake, each in a thread; one of them waits until the
-run was cancelled. The run under test does all that there is: it closes a killed run, heals, fetches
-what is new, and ends a full sweep that marks a completion deleted.
+The steps are the calls that a run makes to its lake, each in a thread; one of them waits until the
+run was cancelled. The run under test does everything there is to do: it closes a killed run, heals,
+fetches what is new, and ends a full sweep that marks a completion as deleted.
 """
 
 from __future__ import annotations
@@ -249,7 +249,7 @@ def test_failing_at_every_step(prepared: Prepared, all_steps: list[str], tmp_pat
 @pytest.mark.parametrize("cancellations", [1, 2, 3, 7])
 @pytest.mark.parametrize("error", [None, LakeError("no")], ids=["well", "badly"])
 def test_work_is_let_to_its_end(cancellations: int, error: Exception | None) -> None:
-    """Work ends before its caller goes on, and the caller learns of both, error and cancellation."""
+    """Work ends before its caller continues, and the caller learns of error and cancellation."""
     seen: list[Any] = []
 
     async def scene() -> None:

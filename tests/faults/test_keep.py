@@ -27,8 +27,6 @@ from tests.forked import killed
 from tests.lake_bytes import files_with
 from tests.lake_writer import commit
 from tests.support import (
-    KEY,
-    KEY_VARIABLE,
     NOW,
     backup,
     figures,
@@ -135,7 +133,7 @@ def test_what_is_not_forgotten_yet_is_not_taken_for_deleted(
 
 
 def test_an_open_gap_that_is_too_old_is_closed(server: Running, tmp_path: Path) -> None:
-    """A completion that the lake would not keep is not asked for for ever."""
+    """A completion that the lake would not keep is not requested every night."""
     before = configured(tmp_path, server)
     backup(before)
     lake = open_lake(before)
@@ -152,14 +150,9 @@ def test_an_open_gap_that_is_too_old_is_closed(server: Running, tmp_path: Path) 
 
 
 def test_against_the_api_old_days_are_no_gap(
-    server: Running,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    chatlake: CommandLine,
+    server: Running, tmp_path: Path, chatlake: CommandLine
 ) -> None:
     """What was forgotten by age is not missing, and what is about to be is not extra."""
-    monkeypatch.setenv(KEY_VARIABLE, KEY)
-    monkeypatch.chdir(tmp_path)
     backup(configured(tmp_path, server))
     settings = configured(tmp_path, server, kept_from(-2))
 
@@ -213,15 +206,8 @@ def test_completions_without_a_time_stay(tmp_path: Path) -> None:
     assert len(lake.state.files) == 1
 
 
-def test_the_command(
-    server: Running,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    chatlake: CommandLine,
-) -> None:
+def test_the_command(server: Running, tmp_path: Path, chatlake: CommandLine) -> None:
     """`forget --expired` says first what would go; without `keep` there is nothing to expire."""
-    monkeypatch.setenv(KEY_VARIABLE, KEY)
-    monkeypatch.chdir(tmp_path)
     backup(configured(tmp_path, server))
     refused = chatlake("forget", "--expired", "--yes")
     configured(tmp_path, server, kept_from(-2))
@@ -237,7 +223,7 @@ def test_the_command(
 
 @pytest.mark.parametrize("written", ["2m", "12h", "500ms", "1d12h", "90", "2 y", "2months", "0d"])
 def test_only_whole_days_can_be_kept(tmp_path: Path, written: str) -> None:
-    """`2m` would be two minutes to a reader of durations, and erase two months of somebody."""
+    """`2m` is refused: one reader takes it for two months, another for two minutes."""
     path = write_config(tmp_path, "http://127.0.0.1:1/v1")
     path.write_text(path.read_text() + f"keep: {written}\n")
     with pytest.raises(ConfigurationError, match=r"keep: got .*, expected (whole days|a duration)"):

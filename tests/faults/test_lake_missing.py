@@ -127,7 +127,7 @@ def test_a_lake_that_was_there_is_not_begun_anew(
 
 @pytest.mark.parametrize("loss", SEEN_WITHOUT_A_NOTE)
 def test_what_is_left_tells_of_it_too(chatlake: CommandLine, config: Path, loss: str) -> None:
-    """On another machine, where nothing is remembered, the place itself says that one was there."""
+    """On another machine, where nothing is remembered, the place shows that a lake was there."""
     assert chatlake("backup").code == 0
     LOSSES[loss](config.parent / "disk" / "lake")
     _without_state(config.parent)
@@ -139,14 +139,14 @@ def test_what_is_left_tells_of_it_too(chatlake: CommandLine, config: Path, loss:
 
 
 def test_a_first_backup_says_that_it_begins_a_lake(chatlake: CommandLine, config: Path) -> None:
-    """It needs no option; the second one says nothing of the kind."""
+    """It needs no option and says that it creates the lake; the second one does not."""
     assert "created a new lake at" in chatlake("backup").out
     assert "new lake" not in chatlake("backup").out
     assert config.exists()
 
 
 def test_a_first_backup_that_was_killed_goes_on(config: Path) -> None:
-    """Files that it left before its first commit are no lake that was lost."""
+    """Files that a first backup left before its first commit do not count as a lost lake."""
     killed = start(config.parent, "backup", env={"CHATLAKE_FAILPOINT": "commit.started:kill"})
     assert ended(killed).code == -9
     assert list((config.parent / "disk" / "lake").rglob("completions/**/*.parquet"))
@@ -155,7 +155,7 @@ def test_a_first_backup_that_was_killed_goes_on(config: Path) -> None:
 
 
 def test_a_configuration_written_anew_may_begin_anew(chatlake: CommandLine, config: Path) -> None:
-    """A folder that was removed with its configuration, and made again, is no lost lake."""
+    """A folder that was removed with its configuration and made again is not a lost lake."""
     assert chatlake("backup").code == 0
     text = config.read_bytes()
     shutil.rmtree(config.parent / "disk")
@@ -184,7 +184,7 @@ def test_a_lake_that_was_moved_goes_on(chatlake: CommandLine, config: Path) -> N
 
 
 def test_two_configurations_with_one_lake(chatlake: CommandLine, config: Path) -> None:
-    """What one of them has backed up the other one misses as well."""
+    """If the lake of one configuration goes missing, a backup with the other one notices it."""
     config.with_name("other.yaml").write_bytes(config.read_bytes())
     assert chatlake("backup").code == 0
     shutil.rmtree(config.parent / "disk" / "lake")
@@ -196,7 +196,7 @@ def test_two_configurations_with_one_lake(chatlake: CommandLine, config: Path) -
 def test_a_state_that_cannot_be_kept_hinders_nothing(
     chatlake: CommandLine, config: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    """Where nothing can be remembered a backup does as if there were nothing to remember."""
+    """If nothing can be remembered, a backup runs as if there were nothing to remember."""
     state = config.parent / "state"
     if kind == "not its own JSON":
         assert chatlake("backup").code == 0
@@ -225,7 +225,7 @@ def test_notes_of_configurations_that_are_gone_go(chatlake: CommandLine, config:
 
 @pytest.mark.slow
 def test_a_bucket_whose_prefix_was_emptied(config: Path, s3_lake: str) -> None:
-    """In a bucket it is the same: what was there before is missed."""
+    """A backup notices that a lake in a bucket was emptied, as in a folder."""
     settings: Settings = in_bucket(_with_plain_lake(config), s3_lake)
     assert backup(settings).new_lake
     storage = storage_at(s3_lake)

@@ -46,7 +46,7 @@ def stored(folder: Path) -> set[str]:
 def test_a_lake_that_is_taken_away_while_it_is_written(
     server: Running, tmp_path: Path, take_away: Callable[[Path], object]
 ) -> None:
-    """Exit code 7 names it, nothing pretends to be whole, and a new lake is begun when asked for."""
+    """Exit code 7 names it, the rest is not taken for a lake, and a new one is created on request."""
     lake = tmp_path / "lake"
     write_config(tmp_path, server.base_url, pace={"concurrency": 4})
     (tmp_path / "ids.txt").write_text("\n".join(server.ids()[:3]))
@@ -129,7 +129,7 @@ def test_a_small_disk_that_fills_up(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("can_mount")
 def test_a_lake_on_a_read_only_disk(tmp_path: Path) -> None:
-    """A backup ends with one clear error; reading goes on: sql, status, verify and export."""
+    """A backup ends with one clear error; sql, status, verify and export still read it."""
     with running(Scenario(completions=30, seed=3, now=NOW)) as server:
         write_config(tmp_path, server.base_url)
         assert ended(start(tmp_path, "backup")).code == 0

@@ -1,4 +1,4 @@
-"""Too many open files: said as such, with exit code 1, and never taken for a damaged lake."""
+"""Too many open files: reported as such, with exit code 1, and never as a damaged lake."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def run(config: Path, words: Sequence[str], limit: int) -> subprocess.CompletedP
 def test_a_low_limit_is_no_damage(
     lake: tuple[Path, NightServer], words: Sequence[str], limit: int
 ) -> None:
-    """A command that needs more files says so and what to do; one that does not goes on."""
+    """A command that needs more files says so, and what to do; any other command works."""
     config, _ = lake
     ended = run(config, words, limit)
     assert "damaged" not in ended.stdout + ended.stderr
@@ -84,7 +84,7 @@ def test_a_low_limit_is_no_damage(
     ],
 )
 def test_what_is_a_limit(error: Exception, is_limit: bool) -> None:
-    """By the system's number, or by its words where a library keeps only those."""
+    """The error's number shows it, or its words if a library keeps only those."""
     assert (too_many_open(error) is not None) == is_limit
     outer = RuntimeError("reading")
     outer.__cause__ = error

@@ -39,7 +39,7 @@ def equal_to_the_source(settings: Settings, server: Running) -> bool:
 
 
 def test_of_three_at_once_one_writes(server: Running, settings: Settings, tmp_path: Path) -> None:
-    """The others end with exit code 8, name its host, process, start and run, and ask nothing."""
+    """The others exit with 8, name its host, process, start and run, and send no request."""
     server.set_faults(Faults(slow=1, slow_seconds=2, routes="messages"))
     writer = start(tmp_path, "backup", "--json", whole=True)
     wait_for_messages(server, 1)

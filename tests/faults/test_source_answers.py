@@ -82,7 +82,7 @@ def test_a_page_that_repeats_is_asked_for_again(
     report = backup_in(time, settings)
 
     assert report.exit_code == 0
-    # The first of them is asked on from its very last item; only then it is a repetition.
+    # After the first page, the request continues from its last item, and only then it repeats.
     assert report.sources[0].run.retries == ATTEMPTS - 1
     check_equal(settings, server)
 

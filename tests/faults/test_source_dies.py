@@ -99,7 +99,7 @@ def test_dying_while_a_full_sweep_lists(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_dying_again_and_again_still_gets_everything(tmp_path: Path) -> None:
-    """Each run gets on by what it fetched: after enough of them the lake equals the source."""
+    """Each run keeps what it fetched: after enough runs the lake equals the source."""
     whole: set[str] = set()
     for _ in range(6):
         with running(SMALL, Faults(dies_after=7)) as server:

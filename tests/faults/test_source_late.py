@@ -91,7 +91,7 @@ def test_a_gap_shows_its_first_and_last_attempt(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """`failures` and `status` tell how often and from when to when it was tried."""
+    """`failures` and `status` show how often it was tried, and when first and last."""
     monkeypatch.setenv(KEY_VARIABLE, KEY)
     chatlake = CommandLine(capsys)
     for _ in range(3):

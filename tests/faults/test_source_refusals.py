@@ -66,7 +66,7 @@ def test_a_429_is_waited_for_as_long_as_it_says(
 def test_a_429_that_asks_for_more_than_give_up_after_ends_the_run_soon(
     server: Running, chatlake: CommandLine, tmp_path: Path
 ) -> None:
-    """Exit code 6 without a wait; what came before stays, and the time asked for is told."""
+    """Exit code 6 without a wait; what came before stays, and the requested time is named."""
     pace = {"concurrency": 1, "give_up_after": "60s"}
     settings = settings_for(tmp_path, server.base_url, pace=pace)
     server.set_faults(Faults(error_429=6, retry_after="seconds", retry_after_seconds=7200))
@@ -127,7 +127,7 @@ def test_a_refusal_for_good_in_the_middle_ends_the_run_at_once(
 def test_a_refusal_that_passes_is_one_completions(
     server: Running, tmp_path: Path, fault: str
 ) -> None:
-    """While the list answers, a refusal in the middle is a named failure, and the run goes on."""
+    """While the list answers, a refusal in the middle is a named failure, and the run continues."""
     settings = settings_for(tmp_path, server.base_url, pace=ONE_AT_A_TIME)
     server.set_faults(Faults(**{fault: 8}, at_most=1))
 
@@ -199,7 +199,7 @@ def test_a_storm_of_503_without_an_end_leaves_what_was_stored(tmp_path: Path) ->
 def test_a_list_that_is_limited_for_long_says_when_to_come_again(
     server: Running, chatlake: CommandLine, tmp_path: Path
 ) -> None:
-    """A first answer of 429 beyond the limit: exit code 6 after one request, the time is told."""
+    """A first 429 that asks for too long: exit code 6 after one request, with the time."""
     write_config(tmp_path, server.base_url, pace={"give_up_after": "60s"})
     server.set_faults(Faults(error_429=1, retry_after="seconds", retry_after_seconds=7200))
 

@@ -221,7 +221,7 @@ def test_vacuum_tidies_when_nothing_is_old_enough_to_go(chatlake: CommandLine, l
 
 
 def test_readers_find_what_has_moved_under_them(lake: Lake, tmp_path: Path) -> None:
-    """An export and a verification that began before a compaction go on with their own commit."""
+    """An export or verification that began before a compaction continues with its own commit."""
     before = tmp_path / "before.jsonl"
     export_raw(lake, before)
     old = Lake.open(lake.location)
@@ -349,7 +349,7 @@ def test_nothing_moves_while_the_old_catalogue_stays(lake: Lake) -> None:
 
 
 def test_a_place_without_a_catalogue_is_tidy_too() -> None:
-    """Nothing was ever shown there: what a run replaces of its own goes."""
+    """No catalogue has shown the files that a run replaces of its own, so they are removed."""
     lake = Lake(MemoryStorage())
     with lake.lock():
         for key in "ab":
@@ -361,7 +361,7 @@ def test_a_place_without_a_catalogue_is_tidy_too() -> None:
 
 
 def test_status_tells_replaced_files_from_others(chatlake: CommandLine, lake: Lake) -> None:
-    """Room that vacuum frees later, and what a killed writer left beside listed files."""
+    """`status` counts files that vacuum removes later apart from those of a killed writer."""
     compact_lake(lake)
     killed(lake.location, "d", at="commit.started", environment=os.environ)
     document = chatlake("status", "--json").json

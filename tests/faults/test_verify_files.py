@@ -147,7 +147,7 @@ def test_an_older_file_in_place_of_a_newer_one(lake: Path) -> None:
 
 
 def test_a_folder_in_place_of_a_file(lake: Path) -> None:
-    """What cannot be read is a finding that says why, and the others are checked all the same."""
+    """What cannot be read is a finding that says why, and the other files are still checked."""
     folder, cut = file_of(lake, "messages"), file_of(lake, "images")
     (lake / folder.path).unlink()
     (lake / folder.path).mkdir()

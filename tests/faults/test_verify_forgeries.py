@@ -1,4 +1,4 @@
-"""A forger makes every hash anew; the chain of commits and `raw` tell all the same."""
+"""A forger rewrites every hash; the chain of commits and `raw` still reveal it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from chatlake.verify.run import VerifyReport, verify_storage
 from tests.faults.forged import forge_row, link_again
 from tests.faults.verify_lakes import back_up, check, copy, only, paths
 
-# Names and places of rows: what they should be, no object says. Raw is what the others follow from.
+# Names and places of rows, which no object states. The other columns follow from raw.
 FREE = {"completion_id", "message_id", "message_index", "part_index", "raw", "raw_exact"}
 COLUMNS = [(table, name) for table, names in DERIVED.items() for name in names if name not in FREE]
-# That of which these test lakes have no example, or which another check names first.
+# Columns of which these lakes have no example, or which another check reports first.
 NAMED_BY_COUNTS = {"message_count", "image_count", "part_count"}
 
 
@@ -70,7 +70,7 @@ def another(value: Any) -> Any:
 @pytest.mark.sample(12)
 @pytest.mark.parametrize(("table", "column"), COLUMNS)
 def test_a_column_that_says_something_else_than_raw(lake: Path, table: str, column: str) -> None:
-    """Every derived column, where all hashes and links are right: file, column and row are named."""
+    """For each derived column, with all hashes and links right: file, column and row are named."""
     file = Lake.open(lake).state.table_files(table)[0]
     key = "completion_id" if table == "completions" else "message_id"
     forged: list[str] = []
@@ -109,7 +109,7 @@ INVENTED: dict[str, Any] = {
 
 
 def test_a_text_changed_in_raw_and_columns_alike(lake: Path) -> None:
-    """Whoever changes a reply everywhere and links all commits anew is told by the fingerprint."""
+    """The fingerprint shows that a reply was changed everywhere and all commits linked again."""
     before = fingerprint(lake)
     assert check(lake).findings == []
     file = Lake.open(lake).state.table_files("messages")[0]

@@ -107,7 +107,7 @@ def test_a_deleted_newest_manifest_is_remembered_without_a_catalogue(lake: Path)
 
 
 def test_all_manifests_deleted(lake: Path) -> None:
-    """That is not an empty lake: each is named."""
+    """A lake without its manifests is not empty: each missing one is named."""
     shutil.rmtree(lake / "manifests")
 
     expected = {manifests.manifest_path(number) for number in range(1, NEWEST + 1)}
@@ -216,7 +216,7 @@ def test_a_manifest_that_was_edited_with_the_right_hash(lake: Path) -> None:
 
 
 def test_data_files_are_checked_although_a_manifest_is_damaged(lake: Path) -> None:
-    """While the list is not known, what other manifests list is read; what is gone may be gone."""
+    """What the other manifests list is read; a missing file is not a finding."""
     change(lake / manifests.manifest_path(NEWEST), lambda data: data[:-1])
     damaged, gone = file_of_all(lake)[:2]
     change(lake / damaged, lambda data: data + b"x")
@@ -263,7 +263,7 @@ def test_a_deleted_catalogue_is_a_note(lake: Path) -> None:
 
 
 def test_an_older_catalogue_is_a_note(lake: Path) -> None:
-    """A killed run leaves it behind: stale, and whole."""
+    """A killed run leaves a catalogue that is stale but whole."""
     opened = Lake.open(lake)
     opened.storage.create(
         manifests.manifest_path(NEWEST + 1),
@@ -277,7 +277,7 @@ def test_an_older_catalogue_is_a_note(lake: Path) -> None:
 
 
 def test_a_damaged_catalogue_hides_no_other_damage(lake: Path) -> None:
-    """The data files are checked all the same."""
+    """The data files are still checked."""
     (lake / CATALOG).write_bytes(b"no database")
     path = file_of(lake, "images").path
     (lake / path).write_bytes(b"")
@@ -344,7 +344,7 @@ def test_the_file_without_rows(lake: Path, table: str) -> None:
 
 
 def test_an_empty_lake_is_sound(tmp_path: Path) -> None:
-    """Before the first commit there is nothing to be wrong."""
+    """Before the first commit nothing can be wrong."""
     Lake.open(tmp_path / "lake", create=True)
 
     report = check(tmp_path / "lake")

@@ -122,7 +122,7 @@ def test_a_lasting_read_error_is_named(kind: type[FailingStorage]) -> None:
 
 @pytest.mark.parametrize("folder", ["manifests/0", "manifests/checkpoint"])
 def test_a_manifest_that_cannot_be_read_is_named(folder: str) -> None:
-    """And all others are read all the same."""
+    """The manifest is named, and all others are still read."""
     storage = filled(FailingStorage())
     path = next(file.path for file in storage.list() if file.path.startswith(folder))
     storage.failing = {path: 99}

@@ -109,7 +109,7 @@ def test_a_count_that_another_table_contradicts(
 
 
 def test_counts_that_are_not_known_are_not_compared(lake: Lake) -> None:
-    """A completion whose messages could not be had has none, and its counts are NULL."""
+    """A completion whose messages could not be fetched has none, and its counts are NULL."""
     commit(lake, {"completions": [rows.completion("b", message_count=None, image_count=None)]})
 
     assert check_storage(lake.storage).findings == []

@@ -80,7 +80,7 @@ def test_n_of_them_cover_every_file_while_others_come_and_go(seed: int) -> None:
 
 
 def test_files_that_go_leave_the_record() -> None:
-    """It holds what is listed, no more, and does not grow for ever."""
+    """It holds only listed files, so it does not grow without end."""
     record = after(None, files(10), files(10))
 
     assert set(after(record, files(3), []).checked) == {file.path for file in files(3)}
@@ -130,7 +130,7 @@ def test_times_grow_although_the_clock_goes_back() -> None:
     ],
 )
 def test_a_record_that_cannot_be_read_is_none(text: bytes) -> None:
-    """Then nothing was checked yet, and the next verification writes it again."""
+    """An unreadable record counts as none, and the next verification writes it again."""
     lake = Lake(MemoryStorage())
     commit(lake, {"completions": [rows.completion("a", message_count=0)]})
     lake.storage.replace(RECORD, text)

@@ -10,7 +10,7 @@ import tenacity
 
 PATIENCE_S = 180
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""What `verify` takes for plain HTTP: httpx would read all certificates of this machine each time."""
+"""Given as `verify` for plain HTTP: otherwise httpx reads all certificates of this machine."""
 
 
 def _is_busy(error: BaseException) -> bool:

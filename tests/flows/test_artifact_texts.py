@@ -68,7 +68,7 @@ def test_failures(left: list[str], tmp_path: Path) -> None:
 
 
 def test_failed_source(left: list[str], tmp_path: Path) -> None:
-    """Neither does what ended a source, in the report and in the notification."""
+    """What ended a source has no effect either, in the report or in a notification."""
     with serving(refuse) as server:
         report = backup(settings_for(tmp_path, server.base_url))
     artifacts.leave_artifacts(report)
@@ -80,7 +80,7 @@ def test_failed_source(left: list[str], tmp_path: Path) -> None:
 
 
 def test_error_of_a_run(left: list[str]) -> None:
-    """Neither does an error that kept a backup or a maintenance from its start."""
+    """An error that kept a backup or a maintenance from starting has no effect either."""
     for error in (ConfigurationError(BAD, hint=BAD), LakeLockedError(BAD)):
         artifacts.leave_error(error)
         maintenance_report.leave_maintenance_error(error)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
 
 from chatlake.bootstrap.loopback import LOOPBACK, exempt_loopback
+from tests.loopback_server import Handler, listening
 
 pytestmark = pytest.mark.slow
 
@@ -64,21 +62,12 @@ def test_loopback_is_added_to_what_the_user_exempts(before: dict[str, str], expe
 def healthy(status: int = 200) -> Iterator[str]:
     """Answer as a Prefect server's API would; yields its address."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status if self.path == "/api/health" else 404)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+    class Health(Handler):
+        def reply(self) -> None:
+            self.respond(status if self.path == "/api/health" else 404)
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/api"
-        server.shutdown()
-        thread.join()
+    with listening(Health) as port:
+        yield f"http://127.0.0.1:{port}/api"
 
 
 def health(url: str, **variables: str) -> int:

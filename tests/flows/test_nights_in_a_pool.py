@@ -124,7 +124,7 @@ def test_a_run_outlives_its_worker(nights: Pool, source: Running) -> None:
 
 
 def automations() -> list[dict[str, Any]]:
-    """Return the automations that docs/scheduling.md tells to create."""
+    """Return the automations that docs/scheduling.md shows."""
     text = (REPOSITORY / "docs/scheduling.md").read_text()
     (block,) = re.findall(r"```yaml\n(# automations\.yaml.*?)```", text, re.DOTALL)
     found = yaml.safe_load(block)["automations"]

@@ -86,7 +86,7 @@ def until_ended(url: str, run: str) -> tuple[str, str, str]:
 
 
 def test_a_killed_run_is_closed_without_a_lake_and_the_next_night_runs(tmp_path: Path) -> None:
-    """The disk is not mounted as `serve` starts again: nobody writes there, the run is dead."""
+    """If the disk is not mounted when `serve` starts again, the run counts as dead."""
     home = used_home(tmp_path / "home")
     scenario = Scenario(completions=COUNT, seed=5, now=NOW, api_key=KEY, latency_ms=100)
     with running(scenario) as server:

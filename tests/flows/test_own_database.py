@@ -32,7 +32,7 @@ def secret_config(folder: Path, server: Running) -> Path:
 def test_a_port_that_another_program_takes_meanwhile(
     server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two that start at once look for a port at once: the second one takes another."""
+    """Of two servers that find the same free port at once, the second one takes another."""
     taken = int(server.base_url.split(":")[2].split("/")[0])
     ports = iter([taken, own_server.free_port(0)])
     monkeypatch.setattr(own_server, "free_port", lambda wanted: next(ports))
@@ -118,7 +118,7 @@ def test_another_kind_of_database_is_left_to_the_server(tmp_path: Path) -> None:
 
 
 def test_a_database_that_is_not_there_yet_is_left_to_the_server(tmp_path: Path) -> None:
-    """It is not looked into, and not made: the server makes it."""
+    """The database is neither opened nor created here: the server creates it."""
     require_known_database(f"sqlite+aiosqlite:///{tmp_path / 'prefect.db'}")
 
     assert list(tmp_path.iterdir()) == []

@@ -20,6 +20,7 @@ from chatlake.signals import SAME_WISH_S
 from chatlake.simulator import Faults, Scenario, running
 from tests.flows.migrated import later, used_home
 from tests.flows.prefect_server import COUNT, processes_with
+from tests.flows.temporary_server import require_guarded, server_of
 from tests.support import KEY, KEY_VARIABLE, NOW, rows, write_config
 
 pytestmark = pytest.mark.slow
@@ -64,10 +65,10 @@ class FirstRun:
 
 @pytest.fixture(scope="module")
 def first_run(tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
-    """Back up a source with gaps, where little is as it should be.
+    """Back up a source with gaps in worker processes, where little is as it should be.
 
     No Prefect server runs, a proxy that reaches nothing is configured, and a later Prefect has
-    changed the user's own database.
+    changed the user's own database. While the script runs, its server refuses others.
     """
     folder = tmp_path_factory.mktemp("first-run")
     home = folder / "home"
@@ -79,18 +80,25 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
             del os.environ[name]
         server.set_faults(Faults(missing=0.03))
         config = write_config(folder, server.base_url)
-        code, out, err = finish(start("backup.py", "--config", str(config), home=home, **DEAD))
+        config.write_text(config.read_text() + "\nrunner: {kind: processes, workers: 2}\n")
+        process = start("backup.py", "--config", str(config), home=home, **DEAD)
+        require_guarded(server_of(home))
+        code, out, err = finish(process)
         settings = load_settings(config)
     return FirstRun(settings, home, code, out, err, before)
 
 
 def test_a_script_needs_no_server(first_run: FirstRun) -> None:
-    """Without any Prefect server, and behind a dead proxy, the script backs up; a gap is a 3."""
+    """Without any Prefect server, and behind a dead proxy, the script backs up; a gap is a 3.
+
+    The run and its workers have the password of the server that the script started.
+    """
     assert first_run.code == 3, first_run.err
     ((failed,),) = rows(first_run.settings, "SELECT count(*) FROM failures")
     assert f"Error: {failed} of {COUNT} completions could not be fetched\n" in first_run.err
     assert first_run.out == ""
     assert "Traceback" not in first_run.err
+    assert "401" not in first_run.err
     assert KEY not in first_run.err
     assert rows(first_run.settings, "SELECT count(*) FROM completions") == [(COUNT,)]
 
@@ -101,7 +109,7 @@ def test_a_script_leaves_no_server(first_run: FirstRun) -> None:
 
 
 def test_a_script_does_not_open_the_users_database(first_run: FirstRun) -> None:
-    """A later Prefect has migrated it: the run goes on with its own, and it stays as it was."""
+    """A later Prefect has migrated it: the run uses its own, and the user's stays as it was."""
     assert (first_run.home / "prefect.db").read_bytes() == first_run.users_database
     assert (first_run.home / "chatlake" / "prefect.db").is_file()
 
@@ -173,7 +181,7 @@ def test_a_signal_seconds_later_ends_it_at_once() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_that_comes_twice_ends_a_flow_in_order(number: signal.Signals) -> None:
-    """As where a service manager sends it to every process and the parent passes it on."""
+    """A signal from a service manager to every process, passed on by the parent, counts once."""
     program = """if True:
         import sys, time
         from chatlake.errors import RunInterruptedError

@@ -98,7 +98,7 @@ def test_a_schedule_that_prefect_cannot_read_is_named(config: Path) -> None:
 
 
 def test_a_port_that_is_taken(server: Running) -> None:
-    """The one that is asked for must be free; else there is always another."""
+    """A port that is given must be free; otherwise another free one is found."""
     taken = int(server.base_url.split(":")[2].split("/")[0])
 
     with pytest.raises(ChatlakeError, match=f"port {taken} is taken"):
@@ -222,7 +222,7 @@ def test_runs_that_are_cancelled_and_stopped_lose_nothing(
 ) -> None:
     """Cancelled in Prefect, or ended with the server of schedules: what was fetched is committed.
 
-    The next run goes on from there; `serve` ends with 143, its schedules paused, no process left.
+    The next run continues from there; `serve` ends with 143, its schedules paused, no process left.
     """
     scenario = Scenario(completions=COUNT, seed=5, now=NOW, api_key=KEY, latency_ms=200)
     with running(scenario) as server:

@@ -9,11 +9,9 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +33,7 @@ from tests.flows import prefect_api
 from tests.flows.migrated import later, migrated
 from tests.flows.prefect_api import NO_TLS
 from tests.flows.prefect_server import COUNT, processes_with
+from tests.loopback_server import Handler, listening
 from tests.support import KEY, KEY_VARIABLE, NOW, rows, write_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -144,7 +143,7 @@ def routes(served: Served) -> list[tuple[str, str]]:
 
 
 def test_nobody_asks_it_without_the_password(served: Served) -> None:
-    """Every route of its API refuses, but for the two that say whether it lives."""
+    """Every route of its API refuses, except the two that report its health."""
     answers = {
         (method, path): ask(served, method, f"/api{path.replace('{', '').replace('}', '')}")
         for method, path in routes(served)
@@ -274,22 +273,12 @@ def impostor(status: int, document: Any) -> Iterator[int]:
     """Answer every request like that; yields the port."""
     body = json.dumps(document).encode()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    class Impostor(Handler):
+        def reply(self) -> None:
+            self.respond(status, body)
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        yield server.server_address[1]
-        server.shutdown()
-        thread.join()
+    with listening(Impostor) as port:
+        yield port
 
 
 async def _started(port: int, folder: Path) -> None:

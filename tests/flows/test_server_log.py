@@ -18,7 +18,7 @@ def write(log: ServerLog, word: str, times: int = 1) -> None:
 
 
 def test_a_restart_keeps_what_the_server_before_has_said(tmp_path: Path) -> None:
-    """Both are there, each after a dated line; what is said now is only the second's."""
+    """Both logs are there, each after a dated line; the current output is only the second's."""
     path = tmp_path / "home" / "chatlake-serve.log"
     write(ServerLog(path), "why-it-died")
     second = ServerLog(path)
@@ -32,7 +32,7 @@ def test_a_restart_keeps_what_the_server_before_has_said(tmp_path: Path) -> None
 
 
 def test_a_log_that_grows_is_cut_under_the_servers_hands(tmp_path: Path) -> None:
-    """The server goes on writing to the emptied file, not behind a hole; parts are bounded."""
+    """The server writes on at the start of the emptied file; parts are bounded."""
     log = ServerLog(tmp_path / "log", largest=1000)
     with log.opened("a server starts") as file:
         for number in range(9):

@@ -63,7 +63,7 @@ def short_folder() -> Iterator[Path]:
 def test_a_cluster_by_its_address(
     where: str, failpoint: str, server: Running, config: Path, short_folder: Path
 ) -> None:
-    """Batches on a running cluster give the same lake, the pace holds in sum, requests count.
+    """Batches on a running cluster give the same lake, share one pace, and count their requests.
 
     In one of them each worker is killed under its second batch, and all is the same.
     """
@@ -80,7 +80,7 @@ def test_a_cluster_by_its_address(
     stats = server.stats()
     ((requests,),) = rows(load_settings(config), "SELECT requests FROM runs")
     assert (requests < stats["total"]) if failpoint else (requests == stats["total"])
-    # A second of the server's holds at most the request that each process has saved up, more.
+    # Each process may have saved up one request, so a second may hold that many more.
     assert stats["max_per_second"] <= PER_MINUTE / 60 + 3
     assert len(stats["per_second"]) >= stats["total"] / (PER_MINUTE / 60)
     assert processes_with(str(short_folder)) == []

@@ -40,7 +40,7 @@ class Seen:
 
 @dataclass
 class ScriptedServer:
-    """Answers from `script` in the order of arrival, then `default` for ever."""
+    """Answers from `script` in the order of arrival, then always with `default`."""
 
     script: list[Answer] = field(default_factory=list)
     default: Answer = field(default_factory=Answer)

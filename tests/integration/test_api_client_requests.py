@@ -196,7 +196,7 @@ def test_a_full_disk_while_a_large_body_waits_ends_the_request() -> None:
 
 
 def test_a_large_compressed_body_is_whole() -> None:
-    """However it is packed: what counts is the size in memory."""
+    """A large body comes out whole, however it is compressed: its size in memory counts."""
     body = bytes(range(256)) * (12 << 10)
     answer = Answer(body=gzip.compress(body), headers={"content-encoding": "gzip"})
     got, _ = run(lambda api: api.get_completion(bytes, "x"), answer)
@@ -291,7 +291,7 @@ def test_key_is_visible_nowhere(
     ],
 )
 def test_unusable_configuration(options: dict[str, object]) -> None:
-    """What cannot be sent is told as an error of the configuration, without the key."""
+    """What cannot be sent is reported as an error of the configuration, without the key."""
     values: dict[str, object] = {"base_url": "http://127.0.0.1:1", "key": KEY} | options
     with pytest.raises(errors.ConfigurationError) as caught:
         ApiClient(**values)  # type: ignore[arg-type]
@@ -318,7 +318,7 @@ def test_close_ends_every_connection_and_may_be_called_twice(uses: int) -> None:
 
 @pytest.mark.parametrize("length", [9_000, 60_000])
 def test_long_headers_of_a_gateway_are_read(length: int) -> None:
-    """A cookie or a policy longer than 8 KiB is nothing to fail for; neither are many of them."""
+    """Neither a cookie or policy longer than 8 KiB nor many of them fail a request."""
     long = {f"x-policy-{number}": "p" * length for number in range(3)}
     got, server = run(lambda api: api.get_completion(bytes, "x"), Answer(headers=long))
     assert got == OK

@@ -119,7 +119,7 @@ def test_retry_after_holds_all_requests() -> None:
 
 
 def test_retry_after_that_is_too_long() -> None:
-    """A Retry-After beyond `give_up_after_s` is told at once, to all requests, instead of slept."""
+    """A Retry-After beyond `give_up_after_s` ends all requests at once: nobody waits for it."""
 
     async def use(api: CompletionApi) -> list[object]:
         asked = (api.get_completion(bytes, str(n)) for n in range(5))
@@ -295,6 +295,24 @@ def test_concurrency_is_kept() -> None:
     )
     trial.run(use)
     assert len(trial.server.seen) == 100
+    assert trial.server.most_pausing == 4
+
+
+def test_a_share_of_the_pace_is_kept_by_the_pace_alone() -> None:
+    """With half of the pace, half of `concurrency` is under way: the pool would allow all of it."""
+
+    async def use(api: CompletionApi) -> None:
+        trial.api.use_share(0.5)
+        await asyncio.gather(*(api.get_completion(bytes, str(n)) for n in range(60)))
+
+    trial = Trial(
+        default=Answer(pause_s=0.02),
+        concurrency=8,
+        sleep=asyncio.sleep,
+        clock=lambda: asyncio.get_running_loop().time(),
+    )
+    trial.run(use)
+    assert len(trial.server.seen) == 60
     assert trial.server.most_pausing == 4
 
 

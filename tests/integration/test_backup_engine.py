@@ -136,7 +136,9 @@ def test_given_ids_do_not_move_the_cursor(server: Running, settings: Settings) -
 
 
 @pytest.mark.usefixtures("short_waits")
-def test_messages_that_cannot_be_had_are_a_named_gap(server: Running, settings: Settings) -> None:
+def test_messages_that_cannot_be_fetched_are_a_named_gap(
+    server: Running, settings: Settings
+) -> None:
     """The completion is kept, the gap is named, and a later run closes it."""
     server.set_faults(Faults(missing=0.01))
     missing = set(server.missing_ids())

@@ -1,4 +1,4 @@
-"""Sources that answer what nobody documents: what is odd is kept, what is broken is said."""
+"""Sources with undocumented responses: odd ones are kept, broken ones are reported."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import hashlib
 import json
 import shutil
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from chatlake.bootstrap.backup import open_lake
 from chatlake.config import load_settings
 from chatlake.simulator import Faults, Scenario, running
 from tests.command_line import ended, start
+from tests.loopback_server import Handler, listening
 from tests.support import NOW, backup, figures, rows, settings_for
 
 FAST = {"max_attempts": 2, "timeout": "5s"}
@@ -36,31 +35,16 @@ def request_of(path: str) -> str:
 def answering(respond: Respond) -> Iterator[str]:
     """Serve what `respond` says for a path: (status, JSON value or bytes); yields the base URL."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Responding(Handler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:
+        def reply(self) -> None:
             status, value = respond(self.path)
             body = value if isinstance(value, bytes) else json.dumps(value).encode()
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.send_header("x-request-id", request_of(self.path))
-            self.end_headers()
-            self.wfile.write(body)
+            self.respond(status, body, {"x-request-id": request_of(self.path)})
 
-        def log_message(self, *args: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v1"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with listening(Responding) as port:
+        yield f"http://127.0.0.1:{port}/v1"
 
 
 def listing(*completions: dict[str, Any]) -> Respond:
@@ -102,10 +86,10 @@ def test_a_completion_without_a_time_is_kept_and_hinders_nothing(
     ],
     ids=["503", "404", "html", "no data", "400"],
 )
-def test_a_list_that_cannot_be_had_is_no_incomplete_backup(
+def test_a_list_that_cannot_be_fetched_is_no_incomplete_backup(
     tmp_path: Path, answer: tuple[int, Any], code: int
 ) -> None:
-    """Exit code 3 is for named completions; a list that cannot be had has its own, and a hint."""
+    """Exit code 3 is for named completions; a list that fails has a code of its own, and a hint."""
     with answering(lambda _path: answer) as base_url:
         report = backup(settings_for(tmp_path, base_url, pace=FAST))
 
@@ -117,7 +101,7 @@ def test_a_list_that_cannot_be_had_is_no_incomplete_backup(
 
 
 def test_what_was_listed_before_the_list_broke_is_stored(tmp_path: Path) -> None:
-    """A page that fails for ever ends the run; the pages before it are committed."""
+    """A page that always fails ends the run; the pages before it are committed."""
     first = [{"id": f"c{number}", "created": NOW + number} for number in range(100)]
 
     def respond(path: str) -> tuple[int, Any]:
@@ -284,7 +268,7 @@ def test_a_dry_run_of_ids_tells_what_is_stored(tmp_path: Path) -> None:
 
 
 def test_a_moved_lake_works_again_after_any_command(tmp_path: Path) -> None:
-    """Opening a lake at its new place is enough: its catalogue is written anew."""
+    """Opening a lake at its new place is enough: its catalogue is written again."""
     with running(Scenario(completions=20, seed=2, now=NOW)) as server:
         backup(settings_for(tmp_path / "old", server.base_url))
     shutil.move(tmp_path / "old", tmp_path / "new")

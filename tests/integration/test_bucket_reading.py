@@ -1,4 +1,4 @@
-"""Who reads a lake in a bucket: at the terminal, in the browser, by report and exports."""
+"""Reading a lake in a bucket: at the terminal, in the browser, by report and exports."""
 
 from __future__ import annotations
 
@@ -92,25 +92,15 @@ def check_browsing(lake: Lake) -> None:
         assert client.get(f"/image/{image}").headers["content-type"].startswith("image/")
 
 
+@pytest.mark.slow
 def test_everything_reads_a_bucket_and_writes_nothing_there(
     chatlake: CommandLine, server: Running, s3: S3Server, s3_lake: str, tmp_path: Path
 ) -> None:
-    """Terminal, report and exports give what they give of a folder; requests only read."""
-    lake = stored(server, tmp_path, s3_lake)
-    s3.requests.clear()
-    check_reading(chatlake, lake, tmp_path, ["finetune", "parquet"])
-    assert {method for method, _ in s3.requests} == {"GET", "HEAD"}
-
-
-@pytest.mark.slow
-def test_browse_and_every_export_read_a_bucket(
-    chatlake: CommandLine, server: Running, s3: S3Server, s3_lake: str, tmp_path: Path
-) -> None:
-    """Pages, images and each format come, and nothing is written to the bucket."""
+    """Terminal, pages, images and each format give what they give of a folder; requests only read."""
     lake = stored(server, tmp_path, s3_lake)
     s3.requests.clear()
     check_browsing(lake)
-    check_reading(chatlake, lake, tmp_path, FORMATS.keys() - {"finetune", "parquet"})
+    check_reading(chatlake, lake, tmp_path)
     assert {method for method, _ in s3.requests} == {"GET", "HEAD"}
 
 

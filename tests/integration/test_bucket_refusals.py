@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ import pytest
 from chatlake.simulator import Running, Scenario, running
 from tests.azure_server import AzureServer
 from tests.command_line import CommandLine
+from tests.loopback_server import Handler, listening
 from tests.support import NOW, in_bucket, write_config
 
 
@@ -26,7 +25,7 @@ def server() -> Iterator[Running]:
 
 
 def is_refused(chatlake: CommandLine, server: Running, lake: str, told: str) -> None:
-    """`backup` and `doctor` tell it, each with a remedy."""
+    """Assert that `backup` and `doctor` report it, each with a remedy."""
     in_bucket(write_config(Path.cwd(), server.base_url), lake)
     refused = chatlake("backup")
     wrong = [check for check in chatlake("doctor", "--json").json if not check["ok"]]
@@ -43,7 +42,7 @@ def is_refused(chatlake: CommandLine, server: Running, lake: str, told: str) -> 
 def test_there_is_no_bucket(
     chatlake: CommandLine, server: Running, request: pytest.FixtureRequest, cloud: str
 ) -> None:
-    """It is named, also by a command that only reads."""
+    """A missing bucket is named, also by a command that only reads."""
     request.getfixturevalue(f"{cloud}_lake")
     is_refused(chatlake, server, f"{cloud}://no-such-bucket/lake", "there is no bucket no-such")
     read = chatlake("status")
@@ -54,7 +53,7 @@ def test_there_is_no_bucket(
 def test_s3_without_a_key(
     chatlake: CommandLine, server: Running, s3_lake: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No secret key in the environment, no file with one."""
+    """Without a secret key, in the environment or a file, there is a line and a remedy."""
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
         monkeypatch.setenv(name, str(Path.cwd() / "none"))
@@ -64,7 +63,7 @@ def test_s3_without_a_key(
 def test_google_without_credentials(
     chatlake: CommandLine, server: Running, gs_lake: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file that is named is not there."""
+    """A credentials file that does not exist gives a line and a remedy."""
     monkeypatch.delenv("STORAGE_EMULATOR_HOST")
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(Path.cwd() / "none"))
     is_refused(chatlake, server, gs_lake, "no valid credentials (File")
@@ -77,7 +76,7 @@ def test_google_refuses(
     chatlake: CommandLine, server: Running, gs_lake: str, monkeypatch: pytest.MonkeyPatch,
     *, status: int, told: str,
 ) -> None:  # fmt: skip
-    """Its answers to a stranger, and to one without the right."""
+    """Google's refusal of a stranger, or of a user without the right, has a line and a remedy."""
     with google_that_answers(status, "Nobody has this right") as url:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
         is_refused(chatlake, server, gs_lake, told)
@@ -86,7 +85,7 @@ def test_google_refuses(
 def test_azure_without_an_account(
     chatlake: CommandLine, server: Running, az_lake: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing in the environment names one."""
+    """If the environment names no account, there is a line and a remedy."""
     for name in [name for name in os.environ if name.startswith("AZURE_STORAGE")]:
         monkeypatch.delenv(name)
     is_refused(chatlake, server, az_lake, "no valid credentials")
@@ -96,7 +95,7 @@ def test_azure_with_a_wrong_key(
     chatlake: CommandLine, server: Running, az_lake: str, azure_server: AzureServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """The key is another account's."""
+    """The key of another account gives a line and a remedy."""
     for name, value in azure_server.environment_with("d3Jvbmc=").items():
         monkeypatch.setenv(name, value)
     is_refused(chatlake, server, az_lake, "no valid credentials (Server failed to authenticate")
@@ -122,22 +121,12 @@ def google_that_answers(status: int, message: str) -> Iterator[str]:
     """Serve this refusal, whatever is asked."""
     body = json.dumps({"error": {"code": status, "message": message}}).encode()
 
-    class Refusing(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Refusing(Handler):
+        def reply(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.respond(status, body)
 
-        do_POST = do_GET  # noqa: N815
+        do_POST = Handler.do_GET  # noqa: N815
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as listening:
-        thread = threading.Thread(target=listening.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{listening.server_port}"
-        listening.shutdown()
-        thread.join()
+    with listening(Refusing) as port:
+        yield f"http://127.0.0.1:{port}"

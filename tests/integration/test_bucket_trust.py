@@ -36,6 +36,7 @@ def answer(location: str | Path) -> list[tuple[object, ...]]:
         return connection.execute(QUERY).fetchall()
 
 
+@pytest.mark.slow
 def test_forgotten_in_a_bucket(cloud_lake: str) -> None:
     """No object has a byte of it, and the receipt lies there."""
     lake = written(cloud_lake)
@@ -65,7 +66,7 @@ def test_copied_to_a_bucket_and_back(cloud_lake: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_fingerprint_of_a_bucket(cloud_lake: str) -> None:
-    """It is in the past after more commits; another is in nobody's."""
+    """It is found in the past after more commits; a made-up one is not."""
     lake = written(cloud_lake)
     head = read_head(lake.storage, lake.state.number)
     assert head is not None

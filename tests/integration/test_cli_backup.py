@@ -182,7 +182,7 @@ def test_options_that_exclude_each_other_are_a_wrong_usage(
 def test_what_the_account_cannot_do_ends_with_code_5(
     chatlake: CommandLine, tmp_path: Path, scenario: Scenario, faults: Faults, kind: str
 ) -> None:
-    """401, 403, 405 and quota: told in two lines with the remedy, and in `--json`."""
+    """401, 403, 405 and quota: reported in two lines with the remedy, and in `--json`."""
     with running(scenario, faults) as server:
         write_config(tmp_path, server.base_url, **QUICK)
         done = chatlake("backup", "--json")

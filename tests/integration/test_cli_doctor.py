@@ -148,7 +148,7 @@ def test_a_running_backup_and_a_read_only_place_are_told(
 def test_init_writes_a_configuration_that_works_and_never_overwrites(
     chatlake: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What to do next stands below; the second time exit code 2."""
+    """`init` prints what to do next; the second time it exits with 2."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
 
     first, again = chatlake("init"), chatlake("init")

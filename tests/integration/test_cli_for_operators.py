@@ -24,18 +24,10 @@ def source() -> Iterator[Running]:
 
 
 @pytest.fixture
-def chatlake(
-    source: Running,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> CommandLine:
-    """Run commands where a configuration lies."""
+def chatlake(chatlake: CommandLine, source: Running, tmp_path: Path) -> CommandLine:
+    """Run commands in a folder with a configuration."""
     write_config(tmp_path, source.base_url, pace={"max_attempts": 1})
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("CHATLAKE_CONFIG", raising=False)
-    monkeypatch.setenv(KEY_VARIABLE, KEY)
-    return CommandLine(capsys)
+    return chatlake
 
 
 def test_quiet_commands_that_succeed_say_nothing(chatlake: CommandLine) -> None:

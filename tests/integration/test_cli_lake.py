@@ -19,7 +19,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from chatlake.lake.lake import Lake
 from chatlake.simulator import Faults, Scenario, running
 from tests.command_line import CommandLine, ended, start
-from tests.support import KEY_VARIABLE, NOW, backup, settings_for, write_config
+from tests.support import KEY_VARIABLE, NOW, backup, settings_for, waiting_briefly, write_config
 
 COUNT = 150
 
@@ -38,7 +38,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Stored:
     """Back up an account once; some of its completions lack their messages."""
     folder = tmp_path_factory.mktemp("stored")
     scenario = Scenario(completions=COUNT, seed=9, now=NOW, image_share=0.2)
-    with running(scenario, Faults(missing=0.03)) as server:
+    with running(scenario, Faults(missing=0.03)) as server, waiting_briefly():
         report = backup(settings_for(folder, server.base_url))
         truth = list(server.truth())
     failed = {failure.completion_id for failure in report.sources[0].failures}
@@ -47,14 +47,11 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Stored:
 
 
 @pytest.fixture
-def chatlake(
-    stored: Stored, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> CommandLine:
+def chatlake(chatlake: CommandLine, stored: Stored, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     """Run commands where the lake is; without its source's key, which reading does not need."""
     monkeypatch.chdir(stored.folder)
-    monkeypatch.delenv("CHATLAKE_CONFIG", raising=False)
-    monkeypatch.delenv(KEY_VARIABLE, raising=False)
-    return CommandLine(capsys)
+    monkeypatch.delenv(KEY_VARIABLE)
+    return chatlake
 
 
 def test_status_tells_what_is_there_and_what_is_missing(
@@ -185,7 +182,7 @@ def test_an_error_in_the_sql_is_two_lines(chatlake: CommandLine, query: str, tol
 def test_a_query_comes_from_standard_input(
     chatlake: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`-` reads it."""
+    """`-` reads the query from standard input."""
     monkeypatch.setattr("sys.stdin", io.StringIO("SELECT 42 AS answer\n"))
     assert chatlake("sql", "-", "--format", "csv").out == "answer\n42\n"
 
@@ -224,7 +221,7 @@ def test_a_running_backup_is_shown_and_a_killed_one_named(
 def test_raw_export_gives_back_what_the_api_sent(
     chatlake: CommandLine, stored: Stored, tmp_path: Path
 ) -> None:
-    """Every completion with its messages, images back in place; what is missing is told."""
+    """Every completion with its messages, images back in place; what is missing is reported."""
     file = tmp_path / "raw.jsonl"
 
     done = chatlake("export", "raw", "--output", str(file))

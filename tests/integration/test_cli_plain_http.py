@@ -33,6 +33,6 @@ def test_permitted_plain_http_is_told_by_doctor(chatlake: CommandLine, tmp_path:
 
 
 def test_this_machine_needs_no_permission(chatlake: CommandLine, tmp_path: Path) -> None:
-    """Nobody reads along on loopback, so nothing is said about it."""
+    """Nobody can listen on loopback, so there is no warning."""
     write_config(tmp_path, "http://127.0.0.1:9/v1", pace={"give_up_after": "1s"})
     assert "allow_http" not in chatlake("doctor").out

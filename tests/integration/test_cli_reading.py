@@ -14,7 +14,7 @@ from chatlake.lake.catalog.conversation import StoredConversation
 from chatlake.lake.catalog.ready_questions import ready_questions
 from chatlake.simulator import Faults, Scenario, running
 from tests.command_line import CommandLine
-from tests.support import KEY_VARIABLE, NOW, backup, settings_for
+from tests.support import KEY_VARIABLE, NOW, backup, settings_for, waiting_briefly
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Stored:
     """Back up an account once, with one completion whose messages are missing."""
     folder = tmp_path_factory.mktemp("reading")
     scenario = Scenario(completions=120, seed=5, now=NOW, image_share=0.2)
-    with running(scenario, Faults(missing=0.02)) as server:
+    with running(scenario, Faults(missing=0.02)) as server, waiting_briefly():
         report = backup(settings_for(folder, server.base_url))
         truth = {each["completion"]["id"]: each for each in server.truth()}
     failures = report.sources[0].failures
@@ -40,17 +40,22 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Stored:
 
 
 @pytest.fixture
-def chatlake(
-    stored: Stored, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> CommandLine:
-    """Run commands where the lake is, without the key."""
+def chatlake(chatlake: CommandLine, stored: Stored, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    """Run commands where the lake is; without its source's key, which reading does not need."""
     monkeypatch.chdir(stored.folder)
-    monkeypatch.delenv("CHATLAKE_CONFIG", raising=False)
-    monkeypatch.delenv(KEY_VARIABLE, raising=False)
-    return CommandLine(capsys)
+    monkeypatch.delenv(KEY_VARIABLE)
+    return chatlake
 
 
 NEEDED = {"by-key": ("--key", "team"), "compare": ("--key", "team"), "mentions": ("--words", "the")}
+
+
+@pytest.mark.sample(4)
+@pytest.mark.parametrize("name", ready_questions())
+def test_what_a_narrow_terminal_shows_is_in_the_answer(chatlake: CommandLine, name: str) -> None:
+    """The columns that a question names as important are columns of its answer."""
+    header = chatlake("ask", name, *NEEDED.get(name, ()), "--format", "csv").out.splitlines()[0]
+    assert set(ready_questions()[name].important) <= set(header.split(","))
 
 
 @pytest.mark.sample(4)
@@ -177,7 +182,7 @@ def test_the_ledger_is_shown_newest_first(chatlake: CommandLine, stored: Stored)
     assert (run["status"], run["listed"]) == ("incomplete", 120)
     assert stored.failed == {gap["completion_id"] for gap in gaps}
     assert len(gaps) == counted["n"] == run["failed"]
-    assert chatlake("failures", "--source", "other", "--json").json == []
+    assert chatlake("failures", "--source", "openai", "--json").json == gaps
     assert len(chatlake("failures", "--limit", "1", "--format", "csv").out.splitlines()) == 2
 
 

@@ -1,4 +1,4 @@
-"""`chatlake sql` only reads, and only the lake: each way around that anybody thought of."""
+"""`chatlake sql` only reads, and only the lake: every known way around that is refused."""
 
 from __future__ import annotations
 
@@ -32,13 +32,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def chatlake(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> CommandLine:
+def chatlake(chatlake: CommandLine, folder: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     """Run commands where the lake is."""
     monkeypatch.chdir(folder)
-    monkeypatch.delenv("CHATLAKE_CONFIG", raising=False)
-    return CommandLine(capsys)
+    return chatlake
 
 
 def everything(folder: Path) -> dict[str, str]:
@@ -99,14 +96,14 @@ def test_other_files_are_read_where_that_is_allowed(chatlake: CommandLine) -> No
 @pytest.mark.sample(15)
 @pytest.mark.parametrize("query", READING)
 def test_every_way_to_read_is_allowed(chatlake: CommandLine, query: str) -> None:
-    """What analysts ask every day works, with words in strings, names and comments that write."""
+    """Everyday queries work, even with words that write in strings, names and comments."""
     done = chatlake("sql", query)
 
     assert (done.code, done.out == "") == (0, False), done.err
 
 
 def test_a_pivot_keeps_its_order(chatlake: CommandLine) -> None:
-    """A PIVOT that finds its columns itself is asked as a subquery: ORDER BY holds all the same."""
+    """A PIVOT that finds its columns itself runs as a subquery, and ORDER BY still applies."""
     query = "PIVOT (SELECT range AS a, 'x' AS b FROM range(5000)) ON b USING count(*) ORDER BY a"
 
     rows = chatlake("sql", f"{query} DESC", "--json").json
@@ -115,7 +112,7 @@ def test_a_pivot_keeps_its_order(chatlake: CommandLine) -> None:
 
 
 def test_a_condition_of_an_export_only_reads_the_lake(chatlake: CommandLine, folder: Path) -> None:
-    """`--where` takes SQL too: the same walls stand around it."""
+    """`--where` takes SQL too, with the same limits."""
     nested = "''WITH x AS (COPY (SELECT 1) TO ''''{file}'''' (USE_TMP_FILE false)) FROM x''"
     conditions = [
         f"(SELECT count(*) FROM json_execute_serialized_sql(json_serialize_sql({nested}))) > 0",
@@ -135,7 +132,7 @@ def test_a_condition_of_an_export_only_reads_the_lake(chatlake: CommandLine, fol
 
 
 def test_the_connection_itself_writes_no_new_file(folder: Path, tmp_path: Path) -> None:
-    """The wall behind the check: without it, nothing but files that the views name is reached."""
+    """Even without the check, the connection reaches only the files that the views name."""
     lake = folder / "lake"
     spill = tmp_path / "spill"
     spill.mkdir()

@@ -1,4 +1,4 @@
-"""`chatlake sql -i`: question after question, behind the same walls."""
+"""`chatlake sql -i`: one query after another, with the same limits."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def test_an_incomplete_backup_says_so_by_its_code(tmp_path: Path, streams: str) 
 def test_work_that_is_done_counts_more_than_its_report(
     stored: Path, command: str, streams: str
 ) -> None:
-    """Exit code 0 and one line."""
+    """If a command did its work but cannot report it, the exit code is 0, with one line."""
     done = shell(stored, f"chatlake {command} {streams}")
 
     assert done.code == 0

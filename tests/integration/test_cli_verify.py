@@ -32,14 +32,11 @@ def folder(stored: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def chatlake(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> CommandLine:
+def chatlake(chatlake: CommandLine, folder: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     """Run commands where the lake is; without its source's key, which reading does not need."""
     monkeypatch.chdir(folder)
-    monkeypatch.delenv("CHATLAKE_CONFIG", raising=False)
-    monkeypatch.delenv(KEY_VARIABLE, raising=False)
-    return CommandLine(capsys)
+    monkeypatch.delenv(KEY_VARIABLE)
+    return chatlake
 
 
 def damage(folder: Path) -> str:
@@ -93,7 +90,7 @@ def test_damage_is_named_with_what_to_do(chatlake: CommandLine, folder: Path) ->
 
 
 def test_damage_as_json(chatlake: CommandLine, folder: Path) -> None:
-    """The same, and the error as every command has it."""
+    """The same findings, and the error in the form of every command."""
     path = damage(folder)
 
     done = chatlake("verify", "--json")
@@ -160,7 +157,7 @@ def test_a_wrong_subset_is_wrong_usage(chatlake: CommandLine, subset: str) -> No
 
 
 def test_no_lake_and_a_newer_one(chatlake: CommandLine, folder: Path) -> None:
-    """Exit codes 1 and 7, as every other command."""
+    """Exit codes 1 and 7, as in every other command."""
     newest = folder / "lake" / manifests.manifest_path(2)
     newest.write_bytes(b'{"format": 2}')
     done = chatlake("verify", "--json")

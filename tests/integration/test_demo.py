@@ -45,7 +45,11 @@ def test_the_demo_shows_the_product(
     assert out.count(" ms)\n") == 3
     assert "chatlake sql --config" in out
     assert "chatlake browse --config" in out
+    (shown,) = (line for line in out.splitlines() if " show --config " in line)
+    assert main(["show", "--config", str(tmp_path / "demo/demo.yaml"), shown.split()[-1]]) == 0
+    assert "[image " in capfd.readouterr().out
     assert "</html>" in (tmp_path / "demo/report.html").read_text(encoding="utf-8")
+    assert "leaked" not in out + err
     assert "demo-key" not in out + err
     assert processes_with(f"{MARK}={tmp_path}") == []
 

@@ -248,7 +248,7 @@ def test_a_doubtful_duration_is_a_warning(
     ],
 )  # fmt: skip
 def test_the_longest_pause_of_a_schedule(cron: str, hours: int | None) -> None:
-    """It is what completions must outlive; what only some schedulers know is not guessed."""
+    """Completions must outlive it; forms that only some schedulers know are not guessed."""
     pause = longest_pause(cron)
     assert (None if pause is None else pause.total_seconds() / 3600) == hours
 

@@ -325,7 +325,7 @@ def test_tool_calls_are_filled_in_from_the_completion_that_made_them(
 
 
 def test_repeated_lines_are_left_out(lake: Lake, tmp_path: Path) -> None:
-    """The same line, the same inputs, or an earlier turn of a conversation that went on."""
+    """The same line, the same inputs, or an earlier turn of a conversation that continued."""
     asked = [said("user", "1")]
     put(lake, "a", asked, content="2")
     put(lake, "b", asked, content="2")

@@ -151,7 +151,7 @@ def test_hostile_texts_are_only_read_as_html(hostile: Lake, tmp_path: Path) -> N
 
 
 def test_the_styles_hash_is_that_of_the_style(mixed: Lake, tmp_path: Path) -> None:
-    """Else a browser would show the page without it."""
+    """The policy has the hash of the style; otherwise browsers would ignore the style."""
     export_html(mixed, tmp_path / "page.html", Selection(limit=1))
     text = (tmp_path / "page.html").read_text()
     style = text.partition("<style>")[2].partition("</style>")[0]
@@ -297,10 +297,6 @@ def test_a_folder_of_something_else_is_left_alone(mixed: Lake, tmp_path: Path) -
 
 
 def _ids(mixed: Lake, tmp_path: Path, **options: Any) -> list[str]:
-    export_images(mixed, tmp_path / "x", Selection(**options))
-    report = report_of(tmp_path / "x")
-    export_eval(mixed, tmp_path / "x.jsonl", Selection(**options))
-    assert report["selected"] == report_of(tmp_path / "x.jsonl")["selected"]
     export_parquet(mixed, tmp_path / "copy", Selection(**options))
     place = f"{tmp_path}/copy/completions/**/*.parquet"
     query = f"SELECT completion_id FROM '{place}' ORDER BY created_at, source, completion_id"
@@ -329,6 +325,20 @@ def test_a_selection_can_be_narrowed(mixed: Lake, tmp_path: Path) -> None:
     assert set(small) < set(large) < set(everything)
     assert _ids(mixed, tmp_path, sample=1.0) == everything
     assert small != _ids(mixed, tmp_path, sample=0.2, seed=4)
+
+
+def test_every_export_takes_the_same_selection(mixed: Lake, tmp_path: Path) -> None:
+    """A sample, or the first of one source, is the same whatever the export reads of it."""
+    selections: list[dict[str, Any]] = [
+        {"sample": 0.3, "seed": 3},
+        {"sources": ("plain",), "limit": 9},
+    ]
+    for options in selections:
+        selected = len(_ids(mixed, tmp_path, **options))
+        export_images(mixed, tmp_path / "x", Selection(**options))
+        export_eval(mixed, tmp_path / "x.jsonl", Selection(**options))
+        assert 5 < report_of(tmp_path / "x")["selected"] == selected < 60
+        assert report_of(tmp_path / "x.jsonl")["selected"] == selected
 
 
 def test_the_command_reports_and_is_strict(folder: Path, chatlake: CommandLine) -> None:

@@ -53,7 +53,7 @@ def store(
 ) -> None:
     """Commit completions with their messages, given as JSON texts, as the backup does.
 
-    Without the lock, at whose end the catalogue would be built: who reads the lake builds it once.
+    Without the lock, at whose end the catalogue would be built: the first reader builds it.
     """
     buffer = RowBuffer(keep_images=keep_images)
     for text, messages in sent:
@@ -278,7 +278,7 @@ def test_a_bad_condition_is_a_usage_error(shared: Lake, tmp_path: Path, where: s
 def test_standard_output_gets_the_lines_and_nothing_else(
     shared: Lake, output: str | None, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    """So that they can be piped on; the stream stays open."""
+    """Only the lines go there, so they can be piped on; the stream stays open."""
     report = export_raw(shared, output)
     written, errors = capfdbinary.readouterr()
     assert names(exact(line) for line in written.split(b"\n")[:-1]) == ["a", "c", "b", "d"]
@@ -350,7 +350,7 @@ def test_only_the_owner_may_read_a_new_file(lake: Lake, tmp_path: Path) -> None:
 
 
 def test_a_link_stays_and_what_it_points_to_is_replaced(lake: Lake, tmp_path: Path) -> None:
-    """As for any program that writes a file."""
+    """The link stays a link, and the file that it points to is replaced."""
     target, link = tmp_path / "target.jsonl", tmp_path / "link.jsonl"
     target.write_text("old")
     link.symlink_to(target)

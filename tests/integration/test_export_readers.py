@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 from pydantic import TypeAdapter
 
-from chatlake.bootstrap.maintenance import compact_lake
-from chatlake.bootstrap.opened import open_lake
 from chatlake.exports.chat_content import ImageRules
 from chatlake.exports.chat_line import LineRules
 from chatlake.exports.evals import export_eval
@@ -22,13 +17,7 @@ from chatlake.exports.finetune import export_finetune
 from chatlake.exports.hf import export_hf
 from chatlake.exports.training_lines import TrainingOptions
 from chatlake.lake.lake import Lake
-from chatlake.simulator import Scenario, running
-from tests.docs.markdown import recipe
 from tests.export_lakes import lines_of, mixed_lake, report_of
-from tests.stand_in import missing
-from tests.support import NOW, backup, rows, settings_for
-
-CHECK = Path(__file__).parents[1] / "readers" / "check.py"
 
 Ask = Callable[..., Any]
 
@@ -39,37 +28,11 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return mixed_lake(tmp_path_factory.mktemp("lake"), readers=450, plain=200)
 
 
-@pytest.fixture
-def ask(tmp_path: Path) -> Ask:
-    """Give what runs `check.py` with the programs, or leave the test out."""
-    python = os.environ.get("CHATLAKE_READERS_PYTHON", "")
-    if not Path(python).is_file():
-        missing("what reads the exports (requirements-readers.lock)")
-    home = str(tmp_path / "home")
-    environment = {
-        **{key: value for key, value in os.environ.items() if not key.startswith("PYTHON")},
-        "HOME": home,
-        "HF_HOME": home,
-        "HF_HUB_OFFLINE": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-    }
-
-    def run(kind: str, *words: str | Path) -> Any:
-        done = subprocess.run(
-            [python, CHECK, kind, *words],
-            env=environment,
-            cwd=tmp_path,
-            capture_output=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr.decode()
-        return json.loads(done.stdout.splitlines()[-1])
-
-    return run
-
-
+@pytest.mark.slow
 def test_openais_types_take_every_line(lake: Lake, tmp_path: Path) -> None:
     """Messages and tools are what its client sends, apart from the weight, which is not sent."""
+    from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam  # takes long
+
     messages_of: TypeAdapter[Any] = TypeAdapter(list[ChatCompletionMessageParam])
     tools_of: TypeAdapter[Any] = TypeAdapter(list[ChatCompletionToolParam])
     path = tmp_path / "tune.jsonl"
@@ -126,31 +89,6 @@ def test_hugging_face_loads_the_folder(
     assert train["tools"][0][0]["function"]["name"]
     assert isinstance(json.loads(train["metadata"][0]), dict)
     assert bool(train["images"]) is (images == "keep")
-
-
-@pytest.mark.slow
-def test_hugging_faces_plain_loader_counts_what_the_views_count(tmp_path: Path, ask: Ask) -> None:
-    """The recipe of tools.md, after a first backup, after one with a change, after a compaction."""
-    code = tmp_path / "recipe.py"
-    code.write_text(recipe("Hugging Face datasets"))
-    (tmp_path / "data").mkdir()
-
-    def agree() -> dict[str, int]:
-        tables = ("completions", "messages")
-        counted = {t: rows(settings, f"SELECT count(*) FROM {t}")[0][0] for t in tables}
-        assert ask("recipe", code, *tables) == counted
-        return counted
-
-    with running(Scenario(completions=30, seed=5, days=3, now=NOW)) as server:
-        settings = settings_for(tmp_path / "data", server.base_url, lookback="30d")
-        backup(settings)
-        assert agree()["completions"] == 30
-        server.edit(server.ids()[5], {"edited": "yes"})
-        server.grow(4)
-        backup(settings)
-        assert agree()["completions"] == 34
-    compact_lake(open_lake(settings))
-    assert agree()["completions"] == 34
 
 
 @pytest.mark.slow

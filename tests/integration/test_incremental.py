@@ -90,7 +90,7 @@ def test_a_cursor_that_is_deleted_while_the_list_is_read(tmp_path: Path) -> None
 
 
 def test_each_source_has_its_own_selection_and_cursor(tmp_path: Path) -> None:
-    """Two accounts and one account twice: each goes on where it was, one night after the other."""
+    """Two accounts and one account twice: each continues where it was, night after night."""
 
     def source(name: str, server: Running, **more: Any) -> dict[str, Any]:
         key = f"${{{KEY_VARIABLE}}}"

@@ -26,19 +26,13 @@ def source() -> Iterator[Running]:
 
 @pytest.fixture
 def chatlake(
-    source: Running,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    chatlake: CommandLine, source: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> CommandLine:
-    """Run commands where a configuration lies that notifies `$TEST_HOOK`."""
+    """Run commands in a folder with a configuration that notifies `$TEST_HOOK`."""
     config = write_config(tmp_path, source.base_url, pace={"max_attempts": 1})
     config.write_text(config.read_text() + "\nnotify: ${TEST_HOOK}\n")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("CHATLAKE_CONFIG", raising=False)
-    monkeypatch.setenv(KEY_VARIABLE, KEY)
     monkeypatch.setattr("chatlake.api.notification._PAUSES_S", (0.0, 0.0))
-    return CommandLine(capsys)
+    return chatlake
 
 
 def test_an_incomplete_backup_is_posted_once(
@@ -181,7 +175,7 @@ def test_an_answer_of_400_and_more_is_a_warning_with_what_to_do(
 def test_each_chat_gets_its_shape_with_what_strangers_wrote_as_plain_text(
     chatlake: CommandLine, source: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Slack's text, Teams' card and Discord's content say the same; a complete run is not told."""
+    """Slack's text, Teams' card and Discord's content say the same; no complete run is posted."""
     chats = ("slack", "teams", "discord")
     with hook(200) as slack, hook(202) as teams, hook(204) as discord:
         for name, taking in zip(chats, (slack, teams, discord), strict=True):

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -18,6 +16,7 @@ import pytest
 from chatlake.bootstrap.backup import open_lake
 from chatlake.exports.raw import export_raw
 from tests.flat import exact
+from tests.loopback_server import Handler, listening
 from tests.support import backup, rows, settings_for
 
 RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "recordings"
@@ -84,10 +83,10 @@ def served(recorded: Recorded, *, page_size: int) -> Iterator[str]:
     completions = recorded.in_order()
     late = recorded.not_found.copy()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Replaying(Handler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:
+        def reply(self) -> None:
             url = urlsplit(self.path)
             query = {key: values[0] for key, values in parse_qs(url.query).items()}
             assert query.pop("order") == "asc"
@@ -102,25 +101,10 @@ def served(recorded: Recorded, *, page_size: int) -> Iterator[str]:
                 self.answer(200, page([*recorded.messages.get(name, {}).values()], 2, **query))
 
         def answer(self, status: int, body: Json) -> None:
-            data = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+            self.respond(status, json.dumps(body).encode())
 
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v1"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with listening(Replaying) as port:
+        yield f"http://127.0.0.1:{port}/v1"
 
 
 def page(items: list[Json], size: int, *, limit: str, after: str = "") -> Json:

@@ -18,7 +18,7 @@ from chatlake.verify.run import verify
 from tests.command_line import CommandLine
 from tests.lake_bytes import files_with
 from tests.planted import Planted, planted
-from tests.support import KEY, KEY_VARIABLE, backup, figures, rows, settings_for
+from tests.support import backup, figures, rows, settings_for
 
 CARD, EMAIL, TOKEN = "4111111111111111", "jane.roe@example.com", "ghp_" + "a1B2" * 9
 ESCAPED = CARD.replace("4", r"\u0034", 1)
@@ -249,7 +249,6 @@ def test_images_are_dropped(source: Planted, tmp_path: Path) -> None:
 def test_a_redacted_lake_agrees_with_its_source(
     source: Planted,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     chatlake: CommandLine,
     *,
     redacted_before: bool,
@@ -257,8 +256,6 @@ def test_a_redacted_lake_agrees_with_its_source(
     """`verify --against-api` compares what the source sends as the rules leave it."""
     for number in range(2):
         source.add(completion(number, metadata={"card": CARD}), message(content=EMAIL))
-    monkeypatch.setenv(KEY_VARIABLE, KEY)
-    monkeypatch.chdir(tmp_path)
     before = {"redact": PATTERNS} if redacted_before else {}
     backup(settings_for(tmp_path, source.base_url, retention="3650d", **before))
     settings_for(tmp_path, source.base_url, retention="3650d", redact=PATTERNS)
@@ -286,8 +283,6 @@ def test_the_dry_run_shows_what_the_rules_would_find(
     """By kind and place, with masked examples; in a redacted lake there is nothing left."""
     for number in range(2):
         source.add(completion(number, metadata={"card": CARD}), message(content=EMAIL, name="bob"))
-    monkeypatch.setenv(KEY_VARIABLE, KEY)
-    monkeypatch.chdir(tmp_path)
     rules = PATTERNS | {"drop": ["messages.name"]}
     backup(settings_for(tmp_path, source.base_url))
     settings_for(tmp_path, source.base_url, redact=rules)

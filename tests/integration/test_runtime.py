@@ -28,7 +28,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
 
 
 def shares(runtime: Runtime, batches: int) -> float:
-    """Return the share of a runtime under which so many batches are."""
+    """Return the share of a runtime that has this many batches under way."""
     with ExitStack() as stack:
         for _ in range(batches):
             stack.enter_context(runtime.batch_under_way())

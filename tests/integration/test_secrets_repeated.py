@@ -111,7 +111,7 @@ def assert_harmless(text: str) -> None:
 
 
 def told(chatlake: CommandLine, folder: Path) -> str:
-    """Return all that the lake tells about itself, texts and rows."""
+    """Return everything that the lake says about itself, texts and rows."""
     shown = [chatlake("status").out, chatlake("status", "--json").out, chatlake("verify").out]
     queries = [f"SELECT * FROM {view}" for view in ("runs", "failures")]
     shown += [chatlake("sql", query, "--format", "json").out for query in queries]
@@ -120,7 +120,7 @@ def told(chatlake: CommandLine, folder: Path) -> str:
 
 
 def ended_well(run: Ended) -> None:
-    """It is an error that was foreseen."""
+    """Assert that it ended with one of chatlake's own errors, and with the secret replaced."""
     assert run.code != 0
     assert "Traceback" not in run.err
     assert "unexpected error" not in run.err

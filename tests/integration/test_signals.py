@@ -41,9 +41,7 @@ def server() -> Iterator[Running]:
 def test_a_signal_after(
     server: Running, tmp_path: Path, number: signal.Signals, tenths: int
 ) -> None:
-    """While it starts, imports, lists, fetches, commits, or after its end: the lake is whole or
-    none.
-    """
+    """While it starts, lists, fetches or commits, or at its end: no lake is left, or a whole one."""
     write_config(tmp_path, server.base_url, pace={"concurrency": 4})
     # As users start it, not with warnings as errors: an import that is cut off leaves a file open.
     process = subprocess.Popen(
@@ -141,7 +139,7 @@ def test_a_signal_to_a_query_that_computes(
     write_config(tmp_path, server.base_url)
     assert ended(start(tmp_path, "backup")).code == 0
     process = start(tmp_path, *words)
-    time.sleep(3)  # until the query runs
+    time.sleep(1.5)  # until the query runs: the command begins with everything imported
     process.send_signal(number)
     done = ended(process, 60)
 

@@ -203,6 +203,17 @@ def test_what_expired_in_a_long_pause_is_marked(tmp_path: Path) -> None:
         assert marked(settings) == set(account("a", 30, first=0).created)
 
 
+def test_the_age_of_a_completion_counts_from_its_creation(tmp_path: Path) -> None:
+    """First seen an hour ago, but created long ago: it has expired, and is marked as gone."""
+    server = account("a", 5, first=NOW - 90 * DAY)
+    with source(tmp_path, server) as settings:
+        with _at(NOW - 3600):
+            backup(settings)
+        server.created = account("n", 3, first=NOW - 180).created
+        sweep(settings, times=2)
+        assert marked(settings) == set(account("a", 5, first=0).created)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("retention", ["30d", "3650d"])
 def test_what_expires_night_by_night_is_marked(tmp_path: Path, retention: str) -> None:
@@ -257,7 +268,7 @@ def test_one_that_is_left_bears_witness(tmp_path: Path, kept: str) -> None:
 
 @pytest.mark.slow
 def test_a_first_backup_in_two_pieces_is_one_stretch(tmp_path: Path) -> None:
-    """What an interrupted run stored may all be deleted: the run that went on knew it."""
+    """What an interrupted run stored may all be deleted: the run that continued knew it."""
     server = account("a", 10, first=NOW - DAY)
     with source(tmp_path, server) as settings:
         backup(settings)

@@ -179,7 +179,7 @@ def test_ids_that_are_too_old_or_forgotten(
 def test_what_a_known_value_became(
     settings: Settings, chatlake: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`redact --hash` prints what the lake has; a dropped value is said to be gone."""
+    """`redact --hash` prints what the lake has, or says that the value was dropped."""
     backup(settings)
     said = chatlake("redact", "--hash", f"{TEAM}-3").out.strip()
     assert said.startswith("hash:")

@@ -84,7 +84,7 @@ class Nights:
         return self._opened
 
     def _open(self) -> Lake:
-        """Open the lake anew, as each night does."""
+        """Open the lake again, as each night does."""
         if self.on_disk:
             self._opened = open_lake(self.settings, create=True)
             return self._opened
@@ -166,7 +166,7 @@ class Nights:
         return {row["completion_id"] for row in found if row["deleted_at"] is not None}
 
     def cursor(self) -> str | None:
-        """Return the id that the lake keeps as the place to go on from."""
+        """Return the id that the lake keeps as the place to continue from."""
         cursor = self.lake().state.cursors.get("openai")
         return None if cursor is None else cursor.completion_id
 

@@ -113,7 +113,7 @@ class NightServer:
         return Counter(request.route for request in self.asked)
 
     def forget_requests(self) -> None:
-        """Begin to count anew."""
+        """Start to count again."""
         self.asked = []
 
     def lists(self) -> list[dict[str, str]]:

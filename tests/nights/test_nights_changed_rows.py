@@ -114,7 +114,7 @@ def test_two_rows_of_one_id_on_a_page(  # noqa: PLR0917
     stored: str,
     full: bool,
 ) -> None:
-    """The later one is stored, once, every night the same; that they differ is said."""
+    """The later one is stored, once, every night the same, and a warning says that they differ."""
     server.grow(8)
     name = server.ids()[3]
     completion = server.rows[name].completion
@@ -136,7 +136,7 @@ def test_two_rows_of_one_id_on_a_page(  # noqa: PLR0917
 def test_the_same_row_twice_is_not_worth_a_word(
     nights: Nights, server: NightServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Two equal rows are one completion."""
+    """Two equal rows are one completion, without a warning."""
     server.grow(5)
     name = server.ids()[3]
     doubled(server, name, server.rows[name].completion)

@@ -1,4 +1,4 @@
-"""Nights with a server whose `after=X` answers the rows of a later second: none is passed over."""
+"""Nights with a server whose `after=X` gives the rows of a later second: none is skipped."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_a_late_row_at_the_edge_of_the_lookback(
 def test_one_second_fills_pages_of_an_exact_server(
     nights: Nights, server: NightServer, size: int, around: int
 ) -> None:
-    """Where the cursor is a place, a second that fills whole pages is stored, and nothing is said."""
+    """Where the cursor is a place, a second that fills whole pages is stored, without a warning."""
     server.grow(around)
     server.grow(size, per_second=size)
     server.grow(around)

@@ -140,7 +140,7 @@ def test_an_empty_list_where_completions_are_known(
 def test_an_empty_list_after_all_has_expired(
     server: NightServer, chatlake: CommandLine, tmp_path: Path
 ) -> None:
-    """Nothing is said where nothing can be left."""
+    """There is no warning if everything must have expired."""
     write_config(tmp_path, server.base_url)
     server.grow(5)
     assert chatlake("backup", "--no-progress").code == 0

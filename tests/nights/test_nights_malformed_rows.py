@@ -59,7 +59,7 @@ def test_one_malformed_row_blocks_no_night(
 def test_wherever_in_the_pages_it_stands(
     nights: Nights, server: NightServer, kind: str, place: int
 ) -> None:
-    """First, last or at the very cursor of a page of 230 rows: nothing behind it is lost."""
+    """First, last or at the very cursor of a list of 230 rows: nothing after it is lost."""
     server.grow(230)
     bad = server.ids()[place]
     server.malform(bad, kind)

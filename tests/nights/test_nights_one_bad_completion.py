@@ -1,4 +1,4 @@
-"""Nights with completions that never answer: they are named, and everything else goes on."""
+"""Nights with completions that never respond: they are named, and everything else continues."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ def test_a_dry_run_counts_past_a_gap(nights: Nights, server: NightServer, fault:
 def test_a_list_that_does_not_answer_either_is_a_source_out_of_reach(
     nights: Nights, server: NightServer, fault: Fault
 ) -> None:
-    """Exit code 6, the gap stays named, nothing is marked; the next night goes on."""
+    """Exit code 6, the gap stays named, nothing is marked; the next night continues."""
     server.grow(10)
     bad = server.ids()[3]
     server.break_for("reset", bad)

@@ -1,4 +1,4 @@
-"""Nights with servers of other limits, units, cursors and routes: served, or said at once."""
+"""Nights with servers of other limits, units, cursors and routes: backed up, or refused at once."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_limit_that_is_refused(nights: Nights, server: NightServer, limit: int
     paired(["milliseconds", "microseconds", "float", "iso", "text"], ["asked", "desc"]),
 )
 def test_other_units_of_time(nights: Nights, server: NightServer, created: str, order: Any) -> None:
-    """The creation is stored at its real time, and the nights go on as with seconds."""
+    """The creation is stored at its real time, and later nights work as with seconds."""
     server.habits = Habits(created=created, order=order)
     row_of_nights(nights, 12, step=3600)
 
@@ -95,7 +95,7 @@ def test_no_time_at_all(nights: Nights, server: NightServer, created: str, order
 def test_cursors_that_are_no_ids(
     nights: Nights, server: NightServer, token: str, unknown: Any, last_id: bool
 ) -> None:
-    """A page says what its cursor is: it is taken, or the run says that it cannot go on."""
+    """A page names its cursor: it is used, or the run says that it cannot continue."""
     server.habits = Habits(token=token, unknown_cursor=unknown, last_id=last_id)
     for number, full in enumerate((False, False, True, True)):
         server.grow((130, 170, 100, 120)[number])  # the list ends with a page, short or whole
@@ -159,7 +159,7 @@ def test_a_gap_does_not_hide_that_the_service_has_ended(
 def test_no_messages_route(
     nights: Nights, server: NightServer, caplog: pytest.LogCaptureFixture, body: bytes
 ) -> None:
-    """It is said once; completions and replies are kept, each night, without a failure for each."""
+    """It is reported once a night; completions and replies are kept, without a failure for each."""
     server.habits = Habits(absent=frozenset({"messages"}), absent_body=body)
     for count in (400, 30, 30):
         caplog.clear()

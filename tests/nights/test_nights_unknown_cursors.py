@@ -1,4 +1,4 @@
-"""Nights whose cursor is gone: whatever the server answers then, no later row is passed over."""
+"""Nights whose cursor is gone: whatever the server responds, no later row is skipped."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def habits(unknown: Any, has_more: bool | None, **others: Any) -> Habits:
 
 
 def first_cursor(nights: Nights) -> str:
-    """Return the id that a night goes on from, seen in a night in which nothing is new."""
+    """Return the id that a night continues from, seen in a night in which nothing is new."""
     night = nights.night()
     assert night.code == 0
     return night.lists[0]["after"]
@@ -270,7 +270,7 @@ def test_an_empty_page_with_more_and_a_last_id_is_followed(
 
 
 def test_an_empty_page_that_says_more_for_ever_ends(nights: Nights, server: NightServer) -> None:
-    """An empty page with `has_more` and the same `last_id` each time is not followed for ever."""
+    """An empty page with `has_more` and the same `last_id` each time is not followed endlessly."""
     server.grow(150)
     last = server.ids()[-1]
     empty = page_of([], {"first_id": last, "last_id": last}, {"has_more": True})
@@ -308,7 +308,7 @@ def test_no_more_after_a_short_page_is_checked(
 def test_no_more_after_the_first_short_page_of_all(
     nights: Nights, server: NightServer, cap: int, has_more: Any
 ) -> None:
-    """The lake is empty and the first page is short: what lies behind it is stored or said."""
+    """The lake is empty and the first page is short: what lies behind it is stored or reported."""
     server.habits = Habits(cap=cap, has_more=has_more)
     for _ in range(3):
         server.grow(135)
@@ -332,7 +332,7 @@ def test_whatever_has_more_says_full_pages_are_followed(
 
 
 def test_an_honest_end_costs_one_request_at_most(nights: Nights, server: NightServer) -> None:
-    """Where all behind the cursor is really gone, the night is complete and goes on from there."""
+    """If all rows after the cursor are really gone, the night is complete, and the next continues."""
     server.habits = Habits(unknown_cursor="empty")
     nights.source = {"lookback": "10s"}
     server.grow(60)

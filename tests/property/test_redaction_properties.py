@@ -173,7 +173,7 @@ def test_a_page_is_redacted_as_its_rows_are(plants: list[tuple[str, bytes]]) -> 
 
 @given(planted() | st.text().map(lambda text: ("", json.dumps({"id": "c", "x": text}).encode())))
 def test_the_hint_overlooks_nothing(plant: tuple[str, bytes]) -> None:
-    """What is passed over without being taken apart holds nothing to redact."""
+    """A text that is skipped without being parsed holds nothing to redact."""
     _, sent = plant
     place = Places([("drop", "input_user")]).completion
     assert (Walk(ALL).redact(sent, place) != sent) <= (ALL.completion(sent).text != sent)

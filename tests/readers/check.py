@@ -96,6 +96,51 @@ def recipe(path: str, *names: str) -> Any:
     return {name: len(variables[name]) for name in names}
 
 
+def count(program: str, files: str, *tables: str) -> Any:
+    """Return how many rows a program's plain loader finds in each table.
+
+    `files`: the path or pattern of tools.md, with `{}` for the table.
+    """
+    counted = {"polars": _polars, "pandas": _pandas, "datasets": _datasets, "spark": _spark}
+    return {table: counted[program](files.format(table)) for table in tables}
+
+
+def _polars(files: str) -> int:
+    import polars as pl
+
+    table = pl.scan_parquet(files, hive_partitioning=True)
+    count = int(table.select(pl.len()).collect().item())
+    assert len(table.collect()) == count
+    return count
+
+
+def _pandas(files: str) -> int:
+    import pandas as pd
+
+    return len(pd.read_parquet(files))
+
+
+def _datasets(files: str) -> int:
+    from datasets import Features, Value, load_dataset
+
+    named: dict[str, Any] = {}
+    if "/completions/" in files:  # which has a map, whose type datasets does not know
+        named = {"columns": ["model"], "features": Features({"model": Value("string")})}
+    return len(load_dataset("parquet", data_files=files, split="train", **named))
+
+
+def _spark(files: str) -> int:
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.config("spark.sql.session.timeZone", "UTC").master("local[2]")
+    spark = builder.config("spark.ui.enabled", "false").getOrCreate()
+    table = spark.read.option("basePath", files).parquet(files)
+    assert dict(table.dtypes)["created_date"] == "date"
+    assert dict(table.dtypes)["source"] == "string"
+    assert len(table.collect()) == table.count()
+    return int(table.count())
+
+
 def inspect(path: str) -> Any:
     """Load samples as Inspect does; return how many, and the kinds of their messages."""
     from inspect_ai.dataset import json_dataset
@@ -115,6 +160,6 @@ def inspect(path: str) -> Any:
 
 
 if __name__ == "__main__":
-    kinds = (together, mistral, datasets, recipe, inspect)
+    kinds = (together, mistral, datasets, recipe, count, inspect)
     (chosen,) = (kind for kind in kinds if kind.__name__ == sys.argv[1])
     print(json.dumps(chosen(*sys.argv[2:])))

@@ -39,7 +39,7 @@ ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM)
 
 
 def main() -> int:
-    """Storm, reckon, tell."""
+    """Run the storm, compare the lake with its sources, and report."""
     options = _options()
     began = time.monotonic()
     groups = ProcessGroup(), ProcessGroup()
@@ -90,8 +90,8 @@ def _storm(
         if not figures.problems:
             reckon(storm)
         if not figures.problems:
-            # Whether a run of the storm goes on from a row that was deleted is chance; the nights of
-            # `unknown` always do, and fail where they do not.
+            # Whether a run of the storm continues from a deleted row is chance. The nights of
+            # `unknown` always do, and fail if they do not.
             figures.check_something_happened(odd=sorted(odd - {"unknown_after"}))
     finally:
         for source in storm.sources:

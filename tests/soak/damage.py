@@ -1,4 +1,4 @@
-"""Damage to data files, and how `verify` has to call it."""
+"""Damage to data files, and what `verify` has to say about it."""
 
 from __future__ import annotations
 

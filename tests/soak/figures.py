@@ -14,7 +14,7 @@ Key = tuple[str, str]
 
 @dataclass
 class Figures:
-    """Figures to tell at the end; `problems` is empty where all is well."""
+    """Figures to report at the end; `problems` is empty if all is well."""
 
     rounds: int = 0
     runs: int = 0
@@ -47,14 +47,14 @@ class Figures:
         self.problems += others.problems
 
     def wrong_of(self, what: str, names: Iterable[object]) -> None:
-        """`what` is wrong of these, if there are any."""
+        """Note that `what` is wrong with these, if there are any."""
         some = sorted(map(_name, names))
         if some:
             more = f" and {len(some) - 8} more" if len(some) > 8 else ""
             self.problems.append(f"{what}: {', '.join(some[:8])}{more}")
 
     def wrong_end(self, what: str, ended: Ended) -> None:
-        """`what` is wrong with how a child ended."""
+        """Note that `what` is wrong with how a child ended."""
         errors = "\n    ".join(ended.errors.splitlines()[-12:])
         self.problems.append(f"{what}\n  chatlake {ended.words}\n    {errors}")
 

@@ -76,7 +76,7 @@ class OddSource(Source):
 
 
 class TimeCursors(OddSource):
-    """Three completions a second, and a cursor that goes on with the next second."""
+    """Three completions a second, and a cursor that continues with the next second."""
 
     kind = "time"
     answer = "time_page"
@@ -92,7 +92,7 @@ class TimeCursors(OddSource):
 
 
 class UnknownCursors(OddSource):
-    """An unknown cursor answers an empty list, and the rows to go on from are deleted."""
+    """An unknown cursor gives an empty list, and the rows to continue from are deleted."""
 
     kind = "unknown"
     answer = "unknown_after"

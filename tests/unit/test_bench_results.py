@@ -30,7 +30,7 @@ def test_a_target_judges_in_its_direction(bound: str, ratio: float, met: bool) -
 
 
 def test_a_miss_is_not_hidden() -> None:
-    """A row says no where its target is missed, and nothing where there is none."""
+    """A row says no if its target is missed, and nothing if it has no target."""
     assert cells(ROW)[-2:] == ("at least 5", "yes")
     assert cells(dataclasses.replace(ROW, ratio=4.999))[-3:] == ("4.999", "at least 5", "**no**")
     assert cells(dataclasses.replace(ROW, target=None))[-2:] == ("", "")

@@ -1,4 +1,4 @@
-"""The program's start: quick, and every wrong command line told in a line or two."""
+"""The program's start is quick, and every wrong command line is reported in a line or two."""
 
 from __future__ import annotations
 

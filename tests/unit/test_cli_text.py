@@ -102,6 +102,18 @@ def test_columns_that_do_not_fit_are_left_out_in_the_middle() -> None:
     assert "│ … │" in shown[0]
 
 
+def test_important_columns_stay_in_their_order() -> None:
+    """A narrow terminal shows those that the caller names, as far as there is room for them."""
+    headers = [f"c{i}" for i in range(12)]
+    row = [Cell("v" * 10) for _ in headers]
+    layout = Layout(headers, [False] * 12, 70, important=[9, 2, 5, 7, 1])
+    header = next(iter(lines(layout, [row], "", "")))
+    assert [name for name in header.split() if name[0] == "c"] == ["c1", "c2", "c5", "c7", "c9"]
+    layout = Layout(headers, [False] * 12, 60, important=[9, 2, 5, 7, 1])
+    header = next(iter(lines(layout, [row], "", "")))
+    assert [name for name in header.split() if name[0] == "c"] == ["c2", "c5", "c7", "c9"]
+
+
 def test_empty_columns_make_room_first_and_texts_stay() -> None:
     """Of many columns those without a value go before any other, and a text goes last of all."""
     headers = [f"c{i}" for i in range(12)]

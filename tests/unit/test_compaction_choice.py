@@ -51,7 +51,7 @@ def test_small_files_of_a_size_become_one() -> None:
 
 
 def test_a_file_alone_is_left_alone() -> None:
-    """Nothing is rewritten for its own sake."""
+    """A single file is not rewritten."""
     assert chosen(part(KIB)) == []
     assert chosen(part(KIB), today=None) == []
 
@@ -99,7 +99,7 @@ def test_a_late_row_does_not_rewrite_a_large_day() -> None:
 
 
 def test_the_command_merges_all_small_files() -> None:
-    """Without a date nothing waits."""
+    """Without a date no file waits for others."""
     assert chosen(part(50 * MIB), part(20 * KIB), today=None) == [[0, 1]]
 
 

@@ -1,4 +1,4 @@
-"""Lists of completion ids: what counts as one, and what is said of the rest."""
+"""Lists of completion ids: what counts as an id, and how anything else is refused."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Loading: which file is taken, and what is said when something in it is wrong."""
+"""Loading: which file is used, and how mistakes in it are reported."""
 
 import errno
 import os
@@ -104,7 +104,7 @@ def test_folder_instead_of_a_file(tmp_path: Path) -> None:
 
 
 def test_file_without_permission(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that may not be read is said to be so."""
+    """The error for a file without read permission says that."""
 
     def refuse(*_: object) -> bytes:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

@@ -41,7 +41,7 @@ def test_an_address_is_read_and_not_shown(value: str, monkeypatch: pytest.Monkey
 
 
 def test_without_it_nobody_is_told() -> None:
-    """It is null by default, which an empty list is too."""
+    """It is null by default, and an empty list means the same."""
     for line in ("", "notify: null", "notify: []"):
         assert parse(line).notify == ()
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from chatlake.backup.ports import MAX_BODY
+from chatlake.config.pace import PaceSettings
 from chatlake.config.sizes import format_size, parse_size
-from chatlake.config.source import PaceSettings
 from chatlake.errors import ConfigurationError
 from tests.support import settings_for
 

@@ -57,7 +57,7 @@ def test_a_run_that_meets_nothing_known_begins_a_stretch(
 
 
 def test_the_first_run_that_finds_something_begins_none() -> None:
-    """What is before it is nothing: the source was empty, or could not be reached."""
+    """Nothing came before it: the source was empty, or could not be reached."""
     assert _stretches(_run(0), _run(1, status="failed"), _run(2, new=5)) == [0, 0, 0, 0]
 
 

@@ -53,7 +53,7 @@ def test_deflate_without_its_header(chunk: int) -> None:
 
 @pytest.mark.parametrize("chunk", [1, 10, 1 << 16])
 def test_members_of_gzip(chunk: int) -> None:
-    """Several members are one body, and padding behind the last one is passed over."""
+    """Several members are one body, and padding after the last one is ignored."""
     body = gzip.compress(b"one ") + gzip.compress(b"") + gzip.compress(b"two")
     assert decode(["gzip"], body, chunk=chunk) == b"one two"
     assert decode(["gzip"], body + bytes(64), chunk=chunk) == b"one two"

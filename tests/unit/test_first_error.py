@@ -28,6 +28,6 @@ def test_it_is_the_error_itself(depth: int) -> None:
 
 
 def test_an_error_without_a_group_passes() -> None:
-    """So does one that no task raised."""
+    """An error that no task raised passes unchanged."""
     with pytest.raises(KeyError), first_error():
         raise KeyError("alone")

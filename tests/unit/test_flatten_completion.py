@@ -145,7 +145,7 @@ def test_metadata_are_pairs(sent: Any, stored: Any) -> None:
 
 
 def test_metadata_may_be_missing() -> None:
-    """Other servers have none."""
+    """Without the field, as other servers send completions, `metadata` is NULL."""
     assert rows_of(without(completion(), "metadata")).completion["metadata"] is None
 
 
@@ -179,7 +179,7 @@ def test_without_messages_the_counts_and_the_digest_are_unknown() -> None:
     ("choices", "count"), [([], 0), (None, None), ({}, None), ("none", None), (7, None)]
 )
 def test_a_completion_may_have_no_choices(choices: Any, count: int | None) -> None:
-    """None is a number only where there is a list of them."""
+    """An empty list counts as 0; anything else than a list is unknown, and NULL."""
     rows = rows_of(completion(choices=choices))
     assert rows.messages == []
     assert rows.completion["choice_count"] == count

@@ -11,7 +11,7 @@ from tests.flat import CREATED, ID, choice, completion, message, part, rebuilt, 
 
 
 def test_inputs_come_first_and_outputs_after() -> None:
-    """Positions go on from the inputs to every choice."""
+    """Positions continue from the inputs to every choice."""
     rows = rows_of(
         completion(choices=[choice("A"), choice("B", 1)]),
         [message("Be kind.", role="system"), message("Hi", number=1, name="ann")],
@@ -54,14 +54,14 @@ def test_every_column_of_a_reply_is_filled() -> None:
 
 
 def test_a_tool_answer_names_its_call() -> None:
-    """Where the server sends it."""
+    """The id of the call is stored if the server sends it."""
     sent = message("42", role="tool", tool_call_id="call_1")
     assert rows_of(completion(), [sent]).inputs[0]["tool_call_id"] == "call_1"
 
 
 @pytest.mark.parametrize("role", ["developer", "critic", None, 7])
 def test_any_role_is_kept(role: Any) -> None:
-    """Roles are never validated (api-facts)."""
+    """Roles are never validated (api-behaviour)."""
     stored = rows_of(completion(), [message("Hi", role=role)]).inputs[0]["role"]
     assert stored == (None if role is None else str(role))
 
@@ -79,7 +79,7 @@ def test_content_is_what_the_api_holds(content: Any, stored: str | None) -> None
 
 
 def test_text_prefers_the_parts() -> None:
-    """`content` joins the parts lossily (api-facts): the texts joined by line breaks are better."""
+    """`content` joins the parts and loses some of them (api-behaviour), so their texts are used."""
     parts = [
         part(text="One"),
         part("image_url", image_url={"url": "https://x/y"}),
@@ -90,7 +90,7 @@ def test_text_prefers_the_parts() -> None:
 
 
 def test_an_image_alone_has_no_text() -> None:
-    """Not even an empty one."""
+    """Without a text part, `text` is NULL and not empty."""
     parts = [part("image_url", image_url={"url": "https://x/y"})]
     row = rows_of(completion(), [message("", parts)]).inputs[0]
     assert (row["content"], row["text"]) == ("", None)

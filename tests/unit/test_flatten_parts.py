@@ -46,7 +46,7 @@ def test_a_plain_string_is_one_text_row(content: str) -> None:
 
 @pytest.mark.parametrize("content", [None, 5, {"a": 1}, True, []])
 def test_without_parts_and_string_there_is_no_row(content: Any) -> None:
-    """The message row stands all the same."""
+    """The message still has its own row."""
     rows = rows_of(completion(choices=[]), [message(content)])
     assert rows.parts == []
     assert [row["part_count"] for row in rows.messages] == [0]
@@ -98,7 +98,7 @@ def test_any_part_may_have_a_text() -> None:
 
 
 def test_an_image_url_may_be_a_plain_string() -> None:
-    """As other APIs send it."""
+    """Other APIs send the link as text, without an object around it."""
     (row,) = parts_of(None, [part("image_url", image_url="https://x/y")])
     assert (row["image_url"], row["image_detail"]) == ("https://x/y", None)
 
@@ -122,14 +122,14 @@ def test_parts_go_before_a_list_in_content() -> None:
 
 
 def test_a_reply_has_parts_too() -> None:
-    """From its content, with its message id and direction."""
+    """A reply's parts come from its content, with its message id and direction."""
     (row,) = rows_of(completion()).parts
     names = ("message_id", "message_index", "direction", "text", "part_source")
     assert [row[name] for name in names] == [f"{ID}-choice-0", 0, "output", "Hello.", "content"]
 
 
 def test_image_count_counts_the_image_parts() -> None:
-    """Linked, embedded, broken and repeated ones alike."""
+    """Linked, embedded, broken and repeated ones all count."""
     url = "data:image/png;base64,AAAA"
     sent = [image("https://x/y"), image(url), image(url), image("data:,"), part(text="x")]
     rows = rows_of(completion(choices=[choice([image(url)])]), [message("", sent)])

@@ -80,7 +80,7 @@ def test_other_spellings_are_decoded_and_restored(prefix: str, media_type: str |
     ],
 )
 def test_what_could_not_be_restored_exactly_gets_no_reference(url: str) -> None:
-    """The bytes are stored all the same; the text keeps the image as it was sent."""
+    """The bytes are still stored, and the text keeps the image as it was sent."""
     image = decoded(url)
     assert image.reference is None
     assert image.data

@@ -26,6 +26,8 @@ def messages(*texts: str, direction: str = "input") -> list[StoredMessage]:
         (['{"a":1,"b":2}'], ['{ "b": 2, "a": 1 }'], set(), False),
         (['{"a":"\\ud800"}'], ['{"a":"\\ud800"}'], set(), False),
         (["NaN"], ["NaN"], set(), False),
+        (["NaN"], ["Infinity"], {"0"}, True),
+        (['{"a":"\\ud800"}'], ['{"a":"\\ud801"}'], {"0"}, True),
         ([], ["1"], set(), True),
     ],
 )

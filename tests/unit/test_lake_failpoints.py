@@ -1,4 +1,4 @@
-"""Fail-points do nothing unless armed, and then exactly what they were told."""
+"""Fail-points do nothing unless armed, and then exactly what was set."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def test_that_of_a_dead_process_of_this_machine_is_free_at_once(
 def test_that_of_a_living_process_of_this_machine_is_not(
     store: FakeStore, storage: RemoteStorage
 ) -> None:
-    """Nor that of a process with such a number on another machine."""
+    """Neither is that of a process with the same number on another machine."""
     alive = {"pid": os.getpid(), "process_start": process_start(os.getpid())}
     for machine, start in ((machine_id(), alive["process_start"]), ("another", "1")):
         found = {**alive, "machine": machine, "process_start": start}
@@ -119,7 +119,7 @@ def test_that_of_a_living_process_of_this_machine_is_not(
 
 
 def test_of_two_that_take_it_over_one_gets_it(store: FakeStore) -> None:
-    """Who looked before the other wrote is refused: its write depends on what it saw."""
+    """The one that looked before the other wrote is refused: its write depends on what it saw."""
     put(store, OTHER)
     store.passes(63)
     first, second = storage_on(store), storage_on(store)
@@ -182,7 +182,7 @@ def test_it_is_renewed_while_it_is_held(store: FakeStore) -> None:
 def test_a_passing_failure_of_a_renewal_ends_nothing(
     store: FakeStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is said, and tried again."""
+    """The failure is logged, and the renewal is tried again."""
     with storage_on(store, lease_s=0.15).lock(MINE):
         store.refuses = True
         end = time.monotonic() + 10

@@ -1,4 +1,4 @@
-"""Part files written anew: the rest stays as it was, and what was altered is not made right."""
+"""Rewritten part files: other rows stay as they were, and altered bytes get no valid hash."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.lake_rows import write
 
 
 def test_rows_without_completions_keep_the_rest_and_honest_figures() -> None:
-    """A rewrite drops the unwanted rows only, keeps the schema, and computes its range anew."""
+    """A rewrite drops only the unwanted rows, keeps the schema, and computes its range again."""
     storage = MemoryStorage()
     found = [rows.completion(key, rows.NOON + i) for i, key in enumerate("abc")]
     file = write(storage, "completions", found)
@@ -54,7 +54,7 @@ def test_a_rewrite_goes_by_row_group(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_altered_file_does_not_get_a_right_hash(tmp_path: Path) -> None:
-    """Rows of a file whose bytes changed are not written into a new one: the file is named."""
+    """Rows of a file whose bytes changed are not written to a new file: the changed one is named."""
     storage = LocalStorage(tmp_path)
     file = write(storage, "completions", [rows.completion("a"), rows.completion("b")])
     data = bytearray((tmp_path / file.path).read_bytes())

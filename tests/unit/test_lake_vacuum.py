@@ -89,7 +89,7 @@ def test_what_was_replaced_lately_stays_for_its_readers(lake: Lake) -> None:
 
 
 def test_what_was_replaced_long_ago_goes(lake: Lake) -> None:
-    """Also where later commits have removed other files since."""
+    """It goes even if later commits have removed other files since."""
     old = replaced_at(lake, NOW - 8 * DAY)
     young = replaced_at(lake, NOW - 2 * DAY) - old
     assert old

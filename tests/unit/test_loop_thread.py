@@ -37,7 +37,7 @@ def interrupting() -> Iterator[list[int]]:
 
 @pytest.mark.parametrize("times", [1, 2, 3])
 def test_work_is_awaited_however_often_it_is_interrupted(times: int) -> None:
-    """Each interruption cancels the work once; the first goes on, when the work has ended."""
+    """Each interruption cancels the work once; the first one is raised when the work has ended."""
     seen: list[str] = []
 
     async def work() -> None:

@@ -61,7 +61,7 @@ def test_no_text_gets_out_of_its_code(text: str) -> None:
 
 @pytest.mark.parametrize("text", ACTING)
 def test_cells_of_a_table_are_code_where_they_may_act(text: str) -> None:
-    """Prefect renders each cell as Markdown."""
+    """A cell that could act becomes code, because Prefect renders cells as Markdown."""
     assert as_cell(text).startswith("`")
 
 

@@ -1,4 +1,4 @@
-"""The shared pace at work: who may send, and when."""
+"""The shared pace at work: which request may be sent, and when."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_share_of_the_pace_is_a_share_of_the_requests_at_once() -> None:
 
 
 def test_a_pause_that_is_too_long_takes_no_slot() -> None:
-    """A caller that will not wait so long is told how long it would be, and others get its slot."""
+    """A caller that will not wait so long learns how long it would be, and others get its slot."""
     pace = shared(Pace(concurrency=1))
 
     async def use() -> float:

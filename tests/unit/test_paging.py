@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from chatlake.errors import InvalidResponseError
-from chatlake.model.pages import Page
+from chatlake.model.pages import Malformed, Page
 from chatlake.model.paging import Pager, StrandedError
 
 
@@ -73,6 +73,7 @@ def test_an_empty_page_behind_a_cursor_is_no_end(start: str | None, has_more: bo
     with pytest.raises(StrandedError):
         pager.feed(page("", has_more))
     assert pager.done is False
+    assert not pager.ends_in_a_claim
     assert pager.step_back() is (start is None)
 
 
@@ -85,6 +86,33 @@ def test_stepping_back_goes_twice_as_far_each_time() -> None:
         found.append(pager.cursor)
     assert found == ["n", "l", "h", "a"]
     assert fed(pager, page("bcdefghijklmnopq", has_more=False)) == ["q"]
+
+
+def test_stepping_back_skips_a_place_that_was_tried() -> None:
+    """A cursor that led nowhere before is not requested again."""
+    pager = Pager[Item]()
+    fed(pager, page("abcd"))
+    assert pager.step_back()
+    assert state(pager) == ("b", False)
+    fed(pager, page("cde"))
+    assert pager.step_back()
+    assert state(pager) == ("a", False)
+    assert not pager.step_back()
+
+
+def test_the_last_item_can_be_asked_for_again() -> None:
+    """`ask_for_known` goes back by one, and the last item is a cursor once more."""
+    pager = Pager[Item]()
+    assert not pager.ask_for_known()
+    assert fed(pager, page("a", has_more=False)) == ["a"]
+    assert not pager.ask_for_known()
+    fed(pager, page("abc", has_more=False))
+    assert pager.ask_once_more()
+    assert (*state(pager), pager.overlap) == ("c", False, 0)
+    assert pager.ask_for_known()
+    assert (*state(pager), pager.overlap) == ("b", False, 1)
+    assert fed(pager, page("c")) == [""]
+    assert state(pager) == ("c", False)
 
 
 def test_an_empty_page_behind_the_very_last_item_is_the_end() -> None:
@@ -107,6 +135,51 @@ def test_an_empty_page_that_names_a_cursor_is_followed_once() -> None:
     with pytest.raises(StrandedError):
         pager.feed(page("", last_id="x"))
     assert fed(pager, page("def", has_more=False)) == ["def"]
+
+
+def test_an_empty_page_after_a_hidden_one_is_no_end() -> None:
+    """The cursor that an empty page named may be unknown, so an older one is tried."""
+    pager = Pager[Item](limit=2)
+    fed(pager, page("ab", has_more=False), page("", last_id="x"))
+    with pytest.raises(StrandedError):
+        pager.feed(page("", has_more=False))
+    assert state(pager) == ("x", False)
+
+
+def test_a_page_without_a_readable_row_that_claims_more_is_an_error() -> None:
+    """Its rows may be anything, so nothing says where to continue."""
+    pager = Pager[Item]("a")
+    broken = Page[Item]((), has_more=True, malformed=(Malformed(0, "not an object"),))
+    with pytest.raises(InvalidResponseError, match="no row of the page can be read"):
+        pager.feed(broken)
+    assert state(pager) == ("a", False)
+
+
+def test_a_claim_of_more_after_the_last_item_is_remembered() -> None:
+    """The server said that more follows the very last item, and sent nothing."""
+    pager = Pager[Item]()
+    fed(pager, page("abc"), page("c"))
+    assert state(pager) == ("c", False)
+    assert not pager.ends_in_a_claim
+    with pytest.raises(StrandedError):
+        pager.feed(page(""))
+    assert pager.ends_in_a_claim
+    assert fed(pager, page("de")) == ["de"]
+    assert not pager.ends_in_a_claim
+
+
+def test_the_request_after_the_last_item_needs_a_cursor_there() -> None:
+    """`ask_after_last` names the very last item, or nothing if the server does not know its id."""
+    pager = Pager[Item]()
+    fed(pager, page("ab"))
+    assert pager.ask_after_last()
+    assert state(pager) == ("b", False)
+    assert pager.ask_after_last()
+
+    nameless = Pager[Item](is_cursor=lambda item: item.id != "b")
+    fed(nameless, page("ab"))
+    assert not nameless.ask_after_last()
+    assert state(nameless) == ("a", False)
 
 
 def test_a_server_that_goes_round_in_circles_is_an_error() -> None:
@@ -155,7 +228,14 @@ def test_a_page_as_large_as_the_largest_is_not_believed_either() -> None:
 
 @pytest.mark.parametrize(
     ("size", "after", "is_asked_again"),
-    [(20, None, True), (19, None, False), (25, "x", True), (60, None, True), (60, "x", False)],
+    [
+        (20, None, True),
+        (19, None, False),
+        (25, "x", True),
+        (60, None, True),
+        (60, "x", False),
+        (49, None, False),
+    ],
 )
 def test_a_short_page_that_may_be_capped_is_checked(
     size: int, after: str | None, is_asked_again: bool
@@ -166,6 +246,21 @@ def test_a_short_page_that_may_be_capped_is_checked(
     for pager in (checking, believing):
         pager.feed(Page(items, has_more=False))
     assert (checking.done, believing.done) == (not is_asked_again, True)
+
+
+@pytest.mark.parametrize(("size", "is_asked_again"), [(3, False), (4, True)])
+def test_half_a_page_is_checked(size: int, is_asked_again: bool) -> None:
+    """A first page of half of the limit may be capped; a smaller one is the end."""
+    pager = Pager[Item](limit=8, checks_caps=True)
+    pager.feed(page("abcd"[:size], has_more=False))
+    assert pager.done is not is_asked_again
+
+
+def test_pages_of_two_may_be_capped_too() -> None:
+    """The second page is as large as the first, so the list need not end there."""
+    pager = Pager[Item]()
+    fed(pager, page("ab"), page("bc", has_more=False))
+    assert state(pager) == ("b", False)
 
 
 def test_without_has_more_only_nothing_new_is_the_end() -> None:
@@ -209,9 +304,16 @@ def test_opaque_cursors_are_followed() -> None:
     assert pager.done
 
 
+def test_an_opaque_cursor_that_leads_back_to_the_start_is_not_followed() -> None:
+    """A page may name the cursor that it was requested with."""
+    pager = Pager[Item]("start")
+    assert fed(pager, page("ab", next_cursor="start")) == ["ab"]
+    assert state(pager) == ("a", False)
+
+
 @pytest.mark.parametrize(("claims_more", "is_end"), [(False, True), (True, False)])
 def test_nothing_behind_an_opaque_cursor(claims_more: bool, is_end: bool) -> None:
-    """It is the end where the server has said so before; after a claim of more it is not."""
+    """It is the end if the server has said so before, but not after a claim that there is more."""
     pager = Pager[Item](limit=2)
     fed(pager, page("ab", claims_more, next_cursor="t"))
     if is_end:
@@ -303,11 +405,62 @@ def test_a_second_that_fills_a_page_is_read_where_the_cursor_is_exact(seconds: s
 
 @pytest.mark.parametrize("seconds", ["1111111", "01111111", "0011111112", "0111111122"])
 def test_a_second_that_fills_a_page_is_said_where_the_cursor_goes_by_time(seconds: str) -> None:
-    """What lies behind it in that second cannot be read; it is never left out in silence."""
+    """The rest of that second cannot be read, and that is always reported."""
     items = at(seconds)
     found, hidden = ByTime(items, 3).read()
     assert [item.second for item in hidden] == [1]
     assert {item.second for item in set(items) - set(found)} == {1}
+
+
+def test_an_item_that_was_deleted_between_two_pages_changes_nothing() -> None:
+    """The last item does not come again, but it shares no second: the cursor is still a place."""
+    pager = Pager[Item](limit=4, second=lambda item: item.second)
+    pager.feed(Page(at("0123"), has_more=True))
+    assert state(pager) == ("2", False)
+    assert pager.feed(Page(at("45", start=4), has_more=True)) == list(at("45", start=4))
+    assert pager.hidden_after == []
+    assert state(pager) == ("4", False)
+
+
+@pytest.mark.parametrize(("again", "is_end"), [("11", True), ("12", False)])
+def test_a_last_second_that_comes_again_is_the_end(again: str, *, is_end: bool) -> None:
+    """Cursors that mean "from this second on", and a claim of more on every page."""
+    items = (*at("0"), *at(again, start=1))
+    pager = Pager[Item](limit=10, second=lambda item: item.second)
+    pager.feed(Page(items, has_more=True))
+    pager.feed(Page(items[1:], has_more=True))
+    assert state(pager) == ("2", False)
+    if is_end:
+        assert pager.feed(Page(items[1:], has_more=True)) == []
+        assert pager.done
+    else:
+        with pytest.raises(InvalidResponseError, match="repeats"):
+            pager.feed(Page(items[1:], has_more=True))
+
+
+@pytest.mark.parametrize("seconds", ["0111", "000111", "0111222"])
+def test_a_second_smaller_than_a_page_hides_nothing(seconds: str) -> None:
+    """An empty page after a row of the last second shows only that cursors go by time."""
+    items = at(seconds)
+    assert ByTime(items, 4).read() == (list(items), [])
+
+
+def test_cursors_by_time_cost_two_requests_at_the_turn() -> None:
+    """Once the pager knows that cursors go by time, each page is one request."""
+    items = tuple(Item(str(number), second=number // 3) for number in range(990))
+    server = ByTime(items, 100)
+    assert server.read() == (list(items), [])
+    assert server.requests <= 12
+
+
+def test_a_full_page_of_one_second_that_comes_again_is_an_error() -> None:
+    """More rows of that second may follow, so it is not taken for the end."""
+    items = at("11")
+    pager = Pager[Item](limit=2, second=lambda item: item.second)
+    pager.feed(Page(items, has_more=True))
+    pager.feed(Page(items, has_more=True))
+    with pytest.raises(InvalidResponseError, match="repeats"):
+        pager.feed(Page(items, has_more=True))
 
 
 def test_exact_cursors_cost_one_item_a_page() -> None:

@@ -51,6 +51,6 @@ def test_the_keys_of_the_api_stay(expression: str) -> None:
 
 
 def test_a_body_that_begins_like_a_date_is_refused() -> None:
-    """It looks like a number, and is none: no completion, and no traceback."""
+    """It looks like a number but is not one: it gives no completion, and no traceback."""
     with pytest.raises(InvalidResponseError):
         read_completion(b'9999-12-31T23:59:60Z{"id": "a"}')

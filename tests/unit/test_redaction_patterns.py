@@ -50,7 +50,7 @@ def found(name: str, text: str) -> list[str]:
     ],
 )
 def test_what_is_found(name: str, text: str) -> None:
-    """Alone, between words, and between brackets."""
+    """A pattern finds its text alone, between words and in brackets."""
     assert found(name, text) == [text]
     if not text.endswith("cut off"):
         assert found(name, f"this ({text}) here") == [text]
@@ -81,10 +81,11 @@ def test_what_is_found(name: str, text: str) -> None:
     ],
 )
 def test_what_stays(name: str, text: str) -> None:
-    """What only looks like it: no check digit, part of something longer, a date."""
+    """Text that only looks like it stays: no check digit, part of something longer, a date."""
     assert found(name, text) == []
 
 
+@pytest.mark.sample(40)
 @pytest.mark.parametrize("name", READY)
 @pytest.mark.parametrize(
     "piece",

@@ -71,7 +71,7 @@ def test_a_run_that_moves_across_midnight_leaves_no_hole() -> None:
 
 
 def test_today_is_open() -> None:
-    """Its backup may still come."""
+    """Today does not count as missed: its backup may still come."""
     found = report(run("18T20:00"), run("19T20:00"))
     assert missed_days(found) == []
     (month,) = months(found)
@@ -106,7 +106,7 @@ def test_the_worst_source_decides() -> None:
     ("text", "end"), [("2026-02", date(2026, 3, 1)), ("2025-12", date(2026, 1, 1))]
 )
 def test_a_month_ends_where_the_next_begins(text: str, end: date) -> None:
-    """Whatever its length."""
+    """A month has all of its days, whatever its length."""
     period = period_of(text)
     assert period is not None
     assert period.end == end

@@ -1,4 +1,4 @@
-"""How a busy library is told of a signal, and what happens if it does not react."""
+"""How a busy library learns of a signal, and what happens if it does not react."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_library_that_does_not_stop_ends_with_the_process(number: int, code: i
 
 
 def test_a_block_that_ends_is_left_in_peace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was told once ends the block, and no alarm comes after it."""
+    """One notice ends the block, and no alarm follows."""
     monkeypatch.setattr(signals, "_GRACE_S", 0.2)
     told = threading.Event()
     with signals.interruptible(), signals.telling_of_stops(told.set):

@@ -1,4 +1,4 @@
-"""When a source has had nothing new for too long, and when that is told."""
+"""When a source has had nothing new for too long, and when that is reported."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_source_of_working_days_may_pause_over_a_long_weekend() -> None:
 
 
 def test_a_source_without_a_rhythm_is_never_silent_by_itself() -> None:
-    """Six days with completions are too few to know; a set limit counts all the same."""
+    """Six days with completions are too few to know; a set limit still counts."""
     assert silent(range(50, 56)) is None
     assert silent(range(50, 56), 7 * DAY) is not None
     assert silent([], 7 * DAY) is None
@@ -93,7 +93,7 @@ def test_a_source_that_can_have_nothing_new_is_not_silent() -> None:
 
 
 def test_a_silence_is_told_when_it_begins_and_every_week() -> None:
-    """Nightly backups tell on the first night past the limit, and on each seventh after that."""
+    """Nightly backups report it on the first night past the limit, and every seventh after that."""
     newest = NOW - 60 * DAY
     told = []
     for night in range(1, 20):

@@ -34,7 +34,7 @@ def test_what_the_service_sends_is_known() -> None:
 
 
 def test_documented_fields_without_a_column_are_known() -> None:
-    """What stands in `raw` alone on purpose is no news."""
+    """Documented fields that only `raw` holds are not reported as new."""
     details = {"cached_tokens": 1, "cache_write_tokens": 1, "text_tokens": 1, "image_tokens": 1}
     sent = completion(
         moderation={"flagged": False},
@@ -116,7 +116,7 @@ def test_a_new_field_beside_another_shape_is_found() -> None:
 
 
 def test_a_field_is_named_once() -> None:
-    """However many messages have it."""
+    """A field is named once, however many messages have it."""
     messages = [message("a", number=number, mood=1) for number in range(5)]
     assert found(completion(), *messages) == ["messages[].mood"]
 
@@ -143,7 +143,7 @@ def test_endless_keys_are_cut_off() -> None:
 
 
 def test_a_field_that_got_known_is_known() -> None:
-    """A later chatlake tells fields that an earlier one met from those that are still news."""
+    """A later chatlake knows fields that were new to an earlier one, and lists only the rest."""
     known = ["moderation", "usage.prompt_tokens_details.text_tokens", "messages[].content[].text"]
     assert all(map(is_known, known))
     assert not any(map(is_known, ["text_tokens", "usage.moderation", "x.id", "(further fields)"]))

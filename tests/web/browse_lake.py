@@ -1,4 +1,4 @@
-"""A lake of four conversations, one of them hostile, and a gap: for the pages of `browse`."""
+"""A lake of four conversations, one of them hostile, a gap and a failed run: for `browse`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import base64
 from pathlib import Path
 
 from chatlake.lake import Lake
-from chatlake.model.manifest import Failure
+from chatlake.model.manifest import Failure, Manifest, SourceRun, format_time
 from chatlake.simulator.pictures import logo
-from tests.reading_lake import completion, reply, store
+from tests.reading_lake import SEEN, completion, reply, store
 
 HOSTILE = (
     "<script>alert(1)</script> [go](javascript:alert(1)) ![x](https://tracker.example/x.png) "
@@ -48,4 +48,9 @@ def lake_to_browse(folder: Path) -> Lake:
         failures=[Failure(source="openai", completion_id="chatcmpl-gap", reason="not_found",
                           detail="<i>gone</i>")],
     )  # fmt: skip
+    failed = SourceRun(run_id="run-2", source="a-source-" + "x" * 60, status="failed", mode="full",
+                       started_at=format_time(SEEN), finished_at=format_time(SEEN), seconds=9.5,
+                       error=f"the source cannot be reached: {HOSTILE} " + "and so on " * 40)  # fmt: skip
+    with lake.lock():
+        lake.commit(Manifest(run_id="run-2", runs=[failed]))
     return lake

@@ -87,11 +87,11 @@ def test_a_search_marks_the_hit_and_says_what_it_looked_at(reader: httpx.Client)
     assert "<mark>Hello</mark> there" in page
     assert 'href="/c/openai/2026-02-01/chatcmpl-second#m1"' in page
     assert "Searched 3 days" in page
-    assert "Nothing found yet" in reader.get("/", params={"q": "nowhere to be found"}).text
+    assert "Nothing found. Searched 3 days" in reader.get("/", params={"q": "nowhere at all"}).text
 
 
 def test_a_pasted_id_opens_its_conversation(reader: httpx.Client) -> None:
-    """Its address is where the search leads."""
+    """The search for an id leads to the address of its conversation."""
     found = reader.get("/", params={"q": "chatcmpl-first"})
     assert found.url.path == "/c/openai/2026-02-01/chatcmpl-first"
 
@@ -153,7 +153,7 @@ def test_runs_gaps_and_usage_are_shown(reader: httpx.Client) -> None:
 
 
 def test_what_is_not_there_is_404(reader: httpx.Client) -> None:
-    """A wrong day, id, image or page."""
+    """A wrong day, id, image or page is a 404."""
     for path in ("/c/openai/no-day/x", "/c/openai/2026-02-01/x", "/image/openai/2026-02-01/x"):
         assert reader.get(path).status_code == 404, path
 

@@ -86,6 +86,18 @@ def test_a_phone_shows_every_hit_of_a_search(
     assert browser.execute_script(_CUT_HITS) == []
 
 
+def test_a_phone_shows_why_a_run_failed(browser: webdriver.Chrome, server: BrowseServer) -> None:
+    """The whole reason is on the screen, however wide the table; nobody has to scroll to the side."""
+    opened(browser, server.address, PHONE, "light")
+    opened(browser, server.base_url + "/runs", PHONE, "light")
+    reason = browser.find_element("css selector", ".why")
+    assert "and so on" in reason.text
+    right = browser.execute_script("return arguments[0].getBoundingClientRect().right", reason)
+    assert right <= PHONE[0]
+    table = "const t = document.querySelector('.scroll'); return t.scrollWidth > t.clientWidth"
+    assert browser.execute_script(table)
+
+
 def test_hostile_content_does_nothing(browser: webdriver.Chrome, server: BrowseServer) -> None:
     """Scripts and tags are text, links go nowhere else, no request leaves the page."""
     opened(browser, server.address, SCREEN, "light")

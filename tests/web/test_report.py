@@ -63,7 +63,7 @@ def headlines(found: Any) -> list[str]:
 def test_a_source_that_fell_silent_is_a_note_of_its_own(
     chatlake: CommandLine, nights: Nights
 ) -> None:
-    """It is told with its time, not among implausible times, and the lake is no worse for it."""
+    """It is reported with its time, not as an implausible time, and the lake counts as whole."""
     text = nights.settings.path.read_text()
     config = nights.settings.path.with_name("impatient.yaml")
     config.write_text(

@@ -40,7 +40,7 @@ _ADVICE: Final = {
     410: "The address was deleted: create a new one, and put it where notify refers to.",
     429: _LATER,
 }
-# Healthchecks answers 200 all the same.
+# Healthchecks responds with 200 even then.
 _UNHEARD: Final = {
     "OK (not found)": "Nothing is at this address: copy the monitor's address again.",
     "OK (rate limited)": "The monitor was pinged too often: give each program its own.",

@@ -247,6 +247,6 @@ class _Noted:
         """Say how many there are, with one of them as the example."""
         if self._count:
             logger.warning(
-                "%s: %d completion(s) with %s, for example %s: %s",
-                self._source, self._count, self._what, self._example, consequence,
+                "%s: completions with %s: %d, for example %s; %s",
+                self._source, self._what, self._count, self._example, consequence,
             )  # fmt: skip

@@ -121,7 +121,7 @@ class CompletionApi(Protocol):
 
 
 class Observer(Protocol):
-    """Is told how a backup goes; must not raise."""
+    """Learns how a backup goes; must not raise."""
 
     def source_started(self, source: str, mode: str) -> None:
         """A source's turn has come."""
@@ -130,7 +130,7 @@ class Observer(Protocol):
     def progressed(self, source: str, run: SourceRun, fraction: float | None = None) -> None:
         """Figures have changed; called often, must be cheap.
 
-        `fraction`: how much of the source is done, 0 to 1, where that can be told.
+        `fraction`: how much of the source is done, 0 to 1, where that is known.
         """
         ...
 

@@ -14,15 +14,16 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
-from chatlake.config import Source
+from chatlake.config import Settings, Source
 from chatlake.config.source import SilentAfter
-from chatlake.model.manifest import LakeState, PartFile, parse_time
+from chatlake.model.manifest import LakeState, PartFile, SourceRun, parse_time
 from chatlake.model.tables import COMPLETIONS
 
 LOOKED_AT: Final = timedelta(days=90)
 SHORTEST: Final = timedelta(days=3)
 FEWEST_DAYS: Final = 7
 _REMINDER: Final = timedelta(days=7)
+_LISTED: Final = ("complete", "incomplete")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Silence:
         )
 
     def is_news(self, last_until: datetime | None) -> bool:
-        """Say whether to tell it now: when it began, and every seven days from then.
+        """Say whether to report it now: when it began, and every seven days from then.
 
         `last_until`: the time up to which the backup before had looked; None: there was none.
         """
@@ -62,6 +63,29 @@ class Silence:
         before = last_until - self.newest - self.limit
         now = self.length - self.limit
         return before <= timedelta(0) or now // _REMINDER > before // _REMINDER
+
+
+def new_silences(
+    settings: Settings, state: LakeState, before: Iterable[SourceRun], now: Iterable[SourceRun]
+) -> list[Silence]:
+    """Return the silences to report after a run: those that began, and each again every seven days.
+
+    `now`: what the run did, one entry for each source. `before`: the runs that came before it. Only
+    a source whose list was read to its end counts.
+    """
+    earlier = [run for run in before if run.status in _LISTED and run.mode != "ids"]
+    found = []
+    for run in now:
+        if run.status not in _LISTED or run.mode == "ids":
+            continue
+        silence = silence_in(state, settings.source(run.source), parse_time(run.started_at))
+        last = max(
+            (parse_time(other.started_at) for other in earlier if other.source == run.source),
+            default=None,
+        )
+        if silence is not None and silence.is_news(last):
+            found.append(silence)
+    return found
 
 
 def silence_in(state: LakeState, source: Source, until: datetime) -> Silence | None:

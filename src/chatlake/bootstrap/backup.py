@@ -11,13 +11,13 @@ from chatlake.backup.items import SourceJob
 from chatlake.backup.ports import Observer
 from chatlake.backup.report import BackupReport, new_report
 from chatlake.backup.run import Strategy, back_up
+from chatlake.backup.silence import new_silences
 from chatlake.bootstrap.after_run import compact_after
 from chatlake.bootstrap.known_lakes import find_lake, remember_lake
 from chatlake.bootstrap.notify import is_whole, notifying, tell_start
 from chatlake.bootstrap.opened import open_lake
 from chatlake.bootstrap.runtime import Runtime, forget_runtime, share_runtime
 from chatlake.bootstrap.secrets import load_prefect_secret
-from chatlake.bootstrap.silences import new_silences
 from chatlake.bootstrap.sparing_memory import sparing_memory
 from chatlake.config import Settings
 from chatlake.errors import (
@@ -49,7 +49,7 @@ def run_backup(
     SIGINT and SIGTERM (in the main thread) end it early: what was fetched is committed, and the
     report says so. ConfigurationError, LakeLockedError and other LakeErrors are raised:
     LakeMissingError if there are signs of an earlier lake, unless `new_lake` is set. The targets of
-    `notify` are told how it ended.
+    `notify` learn how it ended.
     """
     report = new_report(settings.lake_location, dry_run=dry_run)
     with notifying(settings, report, whole=is_whole(settings, jobs)):
@@ -91,7 +91,8 @@ def _run(
                 remember_lake(settings, lake.state.number)
         if not dry_run:
             compact_after(lake, report, listed)
-            report.silences = new_silences(settings, lake.state, before.values(), report)
+            now = [each.run for each in report.sources]
+            report.silences = new_silences(settings, lake.state, before.values(), now)
         _tell_head(lake, report)
 
 

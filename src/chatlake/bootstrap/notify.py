@@ -93,7 +93,7 @@ def _tell(
 
 
 def _is_told(report: BackupReport, error: Exception | None) -> bool:
-    """Say whether anybody is told of a run that ended so."""
+    """Say whether anybody is notified of a run with this end."""
     if report.dry_run or report.stopped_by is not None or isinstance(error, RunInterruptedError):
         return False
     # Without an error and a source: a maintenance that went well, or a run that is yet to begin.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from chatlake.config import Settings
 from chatlake.errors import UsageError
@@ -22,10 +22,13 @@ def open_lake(settings: Settings, *, create: bool = False, to_ask: bool = False)
     return lake
 
 
-def require_sources(settings: Settings, lake: Lake, names: Iterable[str]) -> None:
+def require_sources(settings: Settings, lake: Lake, names: Collection[str]) -> None:
     """Raise UsageError for a name that neither the configuration nor the lake has."""
+    if not names:
+        return  # spares the reading of the manifests
     known = {source.name for source in settings.sources}
     known |= {file.partition.source for file in lake.state.files.values()}
+    known |= {source for _, source in lake.state.runs}
     for name in names:
         if name not in known:
             raise UsageError(

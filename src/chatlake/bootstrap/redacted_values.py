@@ -10,7 +10,7 @@ from chatlake.bootstrap.forgetting import Choice
 from chatlake.bootstrap.sources import redaction_of
 from chatlake.config import Settings
 from chatlake.errors import UsageError
-from chatlake.model.redaction.walk import is_hashed
+from chatlake.model.redaction.json_values import is_hashed
 
 
 def hashes_of(settings: Settings, value: str, *, source: str | None = None) -> dict[str, str]:

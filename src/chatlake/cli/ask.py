@@ -21,6 +21,7 @@ from chatlake.cli.sql_choices import Format, FormatOption, OutputOption, format_
 if TYPE_CHECKING:
     from chatlake.lake.catalog.ready_questions import ReadyQuestion
 
+_ANY_COMPLETION = "SELECT 1 FROM completions LIMIT 1"
 EXAMPLES = examples(
     "chatlake ask",
     "chatlake ask usage --since 2026-11-01",
@@ -85,20 +86,27 @@ def ask(
         "words": words, "shortest": shortest, "limit": limit,
     }  # fmt: skip
     given = {option: value for option, value in options.items() if value is not None}
-    query = ready_question(name).sql(given)
+    question = ready_question(name)
+    query = question.sql(given)
     if show_sql:
         say(query)
         return
     chosen = format_of(style, as_json=as_json, output=output)
-    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
+    from chatlake.bootstrap.opened import open_lake, require_sources  # noqa: PLC0415
     from chatlake.cli.sql_answer import open_for_questions  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
 
+    settings = load_settings(config)
+    lake = open_lake(settings, to_ask=True)
+    require_sources(settings, lake, () if source is None else (source,))
     beside = output if chosen is Format.parquet else None
-    with open_for_questions(
-        open_lake(load_settings(config), to_ask=True), beside=beside
-    ) as questions:
-        questions.answer(query, chosen.value, output)
+    with open_for_questions(lake, beside=beside) as questions:
+
+        def nothing() -> str:
+            count = questions.read(lambda views: views.execute(_ANY_COMPLETION).fetchall())
+            return "Nothing found." if count else "The lake has no completions yet."
+
+        questions.answer(query, chosen.value, output, nothing=nothing, important=question.important)
 
 
 def _list(questions: list[ReadyQuestion], *, as_json: bool) -> None:

@@ -19,6 +19,7 @@ from chatlake.cli.words import count, duration
 from chatlake.config import load_settings
 
 REPORT = "report.html"
+_WITH_A_PICTURE = "SELECT arg_max(completion_id, (image_count > 0, created_at)) FROM completions"
 _QUERIES = (
     (
         "How many tokens did each model use on the newest days?",
@@ -100,10 +101,13 @@ def _ask(place: DemoPlace) -> None:
 def _tell_what_next(place: DemoPlace) -> None:
     program, folder = _program(), _shown_path(place.folder)
     config = f"--config {_shown_path(place.config)}"
+    with open_for_questions(open_lake(load_settings(place.config))) as questions:
+        ((newest,),) = questions.read(lambda views: views.execute(_WITH_A_PICTURE).fetchall())
     for what, how in (
         ("report to share", f"{folder}/{REPORT}"),
         ("read in a browser", f"{program} browse {config}"),
-        ("find words", f"{program} search {config} refund"),
+        ("find words", f"{program} search {config} invoice"),
+        ("read one", f"{program} show {config} {newest}"),
         ("common questions", f"{program} ask {config}"),
         ("your own SQL", f"{program} sql {config} 'SHOW TABLES'"),
         ("with any DuckDB", f"duckdb -readonly {folder}/lake/catalog.duckdb"),

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -134,7 +134,7 @@ def _fitting(text: str) -> str:
 
 @contextlib.contextmanager
 def _child(
-    arguments: Sequence[str], environment: dict[str, str] | os._Environ[str], *, stderr: int | None
+    arguments: Sequence[str], environment: Mapping[str, str], *, stderr: int | None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run Python in its own process group; at the end no process of the group is left."""
     process = subprocess.Popen(  # noqa: S603 - our own modules

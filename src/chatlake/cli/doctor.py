@@ -26,7 +26,7 @@ def doctor(
         bool,
         typer.Option(
             "--notify-test",
-            help="Send a test message to every target of `notify`, and report each one's answer.",
+            help="Send a test message to every target of `notify`, and report how each responded.",
         ),
     ] = False,
     quiet: QuietOption = False,

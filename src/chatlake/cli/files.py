@@ -65,8 +65,10 @@ def files(
     elif paths:
         for _, path in found:
             say(path)
-    else:
+    elif found:
         _show(found)
+    else:
+        say(f"The table {table} has no rows yet, and so no files.")
 
 
 def _document(file: PartFile, path: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -13,13 +14,22 @@ from chatlake.cli.sql_choices import Format, FormatOption, OutputOption, format_
 RUNS_EXAMPLES = examples("chatlake runs", "chatlake runs --limit 100 --format csv")
 FAILURES_EXAMPLES = examples("chatlake failures", "chatlake failures --json")
 
+# What a narrow terminal shows.
+_OF_A_RUN: Final = (
+    "started_at", "status", "error", "source", "new", "failed", "listed", "changed", "deleted",
+    "seconds", "unchanged", "messages", "mode", "bytes_added", "requests", "retries",
+)  # fmt: skip
+_OF_A_FAILURE: Final = (
+    "completion_id", "reason", "detail", "source", "last_attempt_at", "attempts", "created_at",
+    "request_id",
+)  # fmt: skip
 _RUNS: Final = """
-SELECT started_at, source, mode, status, round(seconds, 1) AS seconds, listed, new, changed,
+SELECT {started_at}, source, mode, status, round(seconds, 1) AS seconds, listed, new, changed,
     unchanged, deleted, failed, messages, content_parts, images, requests, retries, rate_limited,
     files_added, bytes_added, healed_files, error, run_id
 FROM runs
 {where}
-ORDER BY started_at DESC, source
+ORDER BY runs.started_at DESC, source
 LIMIT {limit}
 """
 _FAILURES: Final = """
@@ -48,8 +58,11 @@ def runs(
     Each row says what the backup found and stored, and how it ended.
     """
     chosen = format_of(style, as_json=as_json, output=output)
-    query = _RUNS.format(where=_where(source), limit=limit)
-    _answer(query, config, chosen, output)
+    # People read seconds; programs get what is stored.
+    shown = "date_trunc('second', started_at) AS started_at"
+    started_at = shown if chosen is Format.table else "started_at"
+    query = _RUNS.format(started_at=started_at, where=_where(source), limit=limit)
+    _answer(query, config, source, chosen, output, important=_OF_A_RUN)
 
 
 def failures(
@@ -69,7 +82,9 @@ def failures(
     """
     chosen = format_of(style, as_json=as_json, output=output)
     query = _FAILURES.format(where=_where(source), limit=limit)
-    _answer(query, config, chosen, output)
+    of_source = "" if source is None else f" of {source}"
+    nothing = f"No gaps: no completion{of_source} is waiting to be fetched again."
+    _answer(query, config, source, chosen, output, nothing=nothing, important=_OF_A_FAILURE)
 
 
 def _where(source: str | None) -> str:
@@ -78,13 +93,31 @@ def _where(source: str | None) -> str:
     return "" if source is None else f"WHERE source = {quoted(source)}"
 
 
-def _answer(query: str, config: Path | None, style: Format, output: Path | None) -> None:
-    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
+def _answer(
+    query: str,
+    config: Path | None,
+    source: str | None,
+    style: Format,
+    output: Path | None,
+    *,
+    important: Sequence[str],
+    nothing: str = "",
+) -> None:
+    """Write the rows; if there are none, say `nothing`, or that no backup has run yet."""
+    from chatlake.bootstrap.opened import open_lake, require_sources  # noqa: PLC0415
     from chatlake.cli.sql_answer import open_for_questions  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
 
+    settings = load_settings(config)
+    lake = open_lake(settings, to_ask=True)
+    require_sources(settings, lake, () if source is None else (source,))
+    any_run = f"SELECT count(*) FROM runs {_where(source)}"  # noqa: S608 - quoted
     beside = output if style is Format.parquet else None
-    with open_for_questions(
-        open_lake(load_settings(config), to_ask=True), beside=beside
-    ) as questions:
-        questions.answer(query, style.value, output)
+    with open_for_questions(lake, beside=beside) as questions:
+
+        def said() -> str:
+            ((count,),) = questions.read(lambda views: views.execute(any_run).fetchall())
+            of_source = "" if source is None else f" of {source}"
+            return nothing if count else f"No backup{of_source} has run yet."
+
+        questions.answer(query, style.value, output, nothing=said, important=important)

@@ -25,8 +25,7 @@ QuietOption = Annotated[
     bool,
     typer.Option(
         "--quiet",
-        help="Say nothing if all is well, for cron. Warnings, and everything of a failure, are "
-        "shown.",
+        help="Say nothing if all is well, for cron. Warnings and failures are shown in full.",
     ),
 ]
 SinceOption = Annotated[

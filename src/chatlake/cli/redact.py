@@ -44,17 +44,17 @@ def redact(
             "--hash",
             metavar="VALUE",
             help="Print what stands for this value in hashed fields; - reads it from standard "
-            "input, so that no shell remembers it.",
+            "input, so that it stays out of the shell's history.",
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what the rules of `redact` would find in the lake.
 
-    Backups redact before they write; a lake that was written before keeps what it has, and this
-    command changes nothing. It counts values by kind and place, and masks its examples. Images are
-    not looked into. --hash finds a known person again: it prints the hash that the lake has instead
-    of the value. Exit codes: 0 done, 2 without --dry-run or without rules, 7 damaged.
+    Backups redact before they write; a lake keeps what was written before, and this command changes
+    nothing. It counts values by kind and place, and masks its examples. It does not look into
+    images. --hash finds a known person again: it prints the hash that the lake has instead of the
+    value. Exit codes: 0 done, 2 without --dry-run or without rules, 7 damaged.
     """
     from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.bootstrap.redactable import find_redactable  # noqa: PLC0415

@@ -43,7 +43,7 @@ def search(
             metavar="WORDS",
             help=(
                 "Words that must all occur in one message; case is ignored. Words in double "
-                "quotes must follow each other."
+                "quotes must stand together, in that order."
             ),
             show_default=False,
         ),
@@ -87,7 +87,9 @@ def search(
         return
     for row, summary in zip(found.rows, shown, strict=True):
         _show(row, summary, wanted)
-    _tell(found)
+    if found.rows and sys.stdout.isatty():
+        note("Read one with `chatlake show ID`.")
+    _tell(found, is_whole=since is None and until is None)
 
 
 def _day(option: str, text: str | None) -> date | None:
@@ -100,7 +102,7 @@ def _day(option: str, text: str | None) -> date | None:
 
 
 def _find(criteria: Criteria, config: Path | None, limit: int) -> tuple[Found, list[Summary]]:
-    from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
+    from chatlake.bootstrap.opened import open_lake, require_sources  # noqa: PLC0415
     from chatlake.cli.sql_answer import open_for_questions  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
     from chatlake.lake.catalog.excerpts import summaries  # noqa: PLC0415
@@ -123,7 +125,10 @@ def _find(criteria: Criteria, config: Path | None, limit: int) -> tuple[Found, l
         by_place = summaries(ask, found.rows, criteria.words)
         return found, [by_place[row.place] for row in found.rows]
 
-    with open_for_questions(open_lake(load_settings(config), to_ask=True)) as questions:
+    settings = load_settings(config)
+    lake = open_lake(settings, to_ask=True)
+    require_sources(settings, lake, () if criteria.source is None else (criteria.source,))
+    with open_for_questions(lake) as questions:
         return questions.read(read)
 
 
@@ -155,12 +160,13 @@ def _moment(row: ListRow) -> str:
     return moment(datetime.fromtimestamp(row.created_us / 1_000_000, UTC))
 
 
-def _tell(found: Found) -> None:
+def _tell(found: Found, *, is_whole: bool) -> None:
     from chatlake.cli.words import count  # noqa: PLC0415
 
     total = count(len(found.rows), "conversation")
     if found.oldest is None:
-        note("Nothing to search: there are no completions on these days.")
+        where = "the lake has no completions yet" if is_whole else "no completions on these days"
+        note(f"Nothing to search: {where}.")
     elif found.next_place is None:
         note(f"{total} found in all {count(found.days_looked_at, 'day')} with completions")
     else:

@@ -47,13 +47,13 @@ def serve(
 ) -> None:
     """Schedule the flows, and keep running.
 
-    The backup runs at `schedule.cron` of the configuration. On Sunday, a full sweep runs two
-    hours after the first time of day in it, and maintenance (compact, verify a quarter, vacuum)
-    four hours after that time. Runs wait for each other. `serve` uses the Prefect server of
+    The backup runs at `schedule.cron` of the configuration. On Sundays, a full sweep runs two
+    hours after the first backup time of the day, and maintenance (compact, verify a quarter,
+    vacuum) four hours after it. Runs wait for each other. `serve` uses the Prefect server of
     PREFECT_API_URL, or starts its own and stops it at the end. The pages of that server ask for a
-    password; `serve` prints it, or the file that contains it. On SIGINT or SIGTERM it stops; a
-    running backup first commits what it has fetched, and the next run continues from there. Exit
-    codes: 4 configuration, 130 or 143 interrupted, 1 no Prefect server.
+    password; `serve` prints the password, or the name of a file that contains it. On SIGINT or
+    SIGTERM it stops; a running backup first commits what it has fetched, and the next run continues
+    from there. Exit codes: 4 configuration, 130 or 143 interrupted, 1 no Prefect server.
     """
     import re  # noqa: PLC0415
 

@@ -8,12 +8,15 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Final, TypeVar
 
 import duckdb
 
 from chatlake import signals
+from chatlake.cli.output import say
 from chatlake.cli.pager import paged_output
 from chatlake.cli.sql_formats import WRITERS, Result, Row, unique, write_table
 from chatlake.cli.sql_statements import errors_explained
@@ -77,11 +80,21 @@ class Questions:
         ):
             return self._asked(ask)
 
-    def answer(self, query: str, style: str, output: Path | None, *, paged: bool = False) -> None:
+    def answer(
+        self,
+        query: str,
+        style: str,
+        output: Path | None,
+        *,
+        paged: bool = False,
+        nothing: Callable[[], str] | None = None,
+        important: Sequence[str] = (),
+    ) -> None:
         """Write the answer to a query in one of the formats, to a file or standard output.
 
-        `paged`: a table goes through the user's pager. UsageError for SQL that is wrong or does
-        more than read.
+        `paged`: a table goes through the user's pager. `nothing`: returns the sentence that stands
+        for a table without rows. `important`: the columns that a narrow terminal shows, the most
+        important first. UsageError for SQL that is wrong or does more than read.
         """
         with (
             errors_explained(self.lake.location, VIEWS),
@@ -96,11 +109,17 @@ class Questions:
             if style == "table" and question.is_plan:
                 style = "plan"
             if style == "table" and output is None:
+                if nothing is not None:
+                    first = next(iter(result.rows), None)
+                    if first is None:
+                        say(nothing())
+                        return
+                    result = replace(result, rows=chain([first], result.rows))
                 # Redirected output is never cut: only a terminal has an edge.
                 terminal = sys.stdout.isatty()
                 width = shutil.get_terminal_size().columns if terminal else None
                 with paged_output() if paged else nullcontext(sys.stdout) as stream:
-                    write_table(result, stream, width, stream if paged else None)
+                    write_table(result, stream, width, stream if paged else None, important)
                 return
             with open_export(output, is_json=style in ("json", "jsonl")) as file:
                 if style == "table":

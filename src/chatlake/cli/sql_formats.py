@@ -143,11 +143,16 @@ def write_line(result: Result, output: BinaryIO) -> None:
 
 
 def write_table(
-    result: Result, output: TextIO, width: int | None, footer: TextIO | None = None
+    result: Result,
+    output: TextIO,
+    width: int | None,
+    footer: TextIO | None = None,
+    important: Sequence[str] = (),
 ) -> None:
     """Write a table for people; `width` is the terminal's.
 
-    The number of rows goes to `footer`, by default standard error.
+    The number of rows goes to `footer`, by default standard error. `important`: the columns that a
+    narrow terminal shows, the most important first.
     """
     ascii_only = "utf" not in (output.encoding or "").lower()
     counted = 0
@@ -160,7 +165,9 @@ def write_table(
 
     right = [result.is_number(index) for index in range(len(result.names))]
     texts = [kind == "VARCHAR" for kind in result.types]
-    layout = Layout([printable(name) for name in result.names], right, width, ascii_only, texts)
+    headers = [printable(name) for name in result.names]
+    first = [result.names.index(name) for name in important]
+    layout = Layout(headers, right, width, ascii_only, texts, first)
     dim, end = ("\x1b[2m", "\x1b[0m") if shows_colours(output) else ("", "")
     output.writelines(line + "\n" for line in lines(layout, cells(), dim, end))
     hidden = len(layout.headers) - len(layout.shown)

@@ -28,7 +28,8 @@ class Layout:
 
     `width` is the terminal's, None if nothing is cut. `ascii_only`: no lines but `-`, `|`, `+`.
     `texts`: which columns may hold text to read. In a narrow terminal columns without a value go
-    first, then those in the middle, and texts last.
+    first, then those in the middle, and texts last; or, with `important` (columns, the most
+    important first), the last of these, after all others.
     """
 
     headers: Sequence[str]
@@ -36,6 +37,7 @@ class Layout:
     width: int | None = None
     ascii_only: bool = False
     texts: Sequence[bool] = ()
+    important: Sequence[int] = ()
     shown: list[int] = field(default_factory=list)
     widths: list[int] = field(default_factory=list)
 
@@ -65,6 +67,9 @@ class Layout:
     def _dispensable(self, rows: Sequence[Sequence[Cell]]) -> list[int]:
         """Return the columns in the order in which they are left out."""
         empty = [i for i in self.shown if self._is_empty(i, rows)]
+        if self.important:
+            ranked = [*self.important, *(i for i in self.shown if i not in self.important)]
+            return empty[::-1] + [i for i in ranked[::-1] if i not in empty]
         texts = [i for i in self.shown if i not in empty and self._is_text(i, rows)]
         others = [i for i in self.shown if i not in empty and i not in texts]
         order = empty[::-1]

@@ -81,13 +81,13 @@ def verify(
 ) -> None:
     """Check every file of the lake for damage.
 
-    It checks size, SHA-256, rows, columns, keys, counts and images, derives each column again
-    from the objects that the API sent, and follows the chain of commits. It contacts no source and
-    needs no key. It changes only verified.json, which records what was checked when. Damage is
-    told to the targets of `notify`. Exit
-    codes: 0 no damage, 7 damage (each file is named, with what to do), 1 this user may not read
-    the whole lake. With --against-api also: 3 the source has what the lake lacks, 5 not
-    authorised, 6 unreachable; 7 also if a completion that was fetched again differs.
+    It checks size, SHA-256, rows, columns, keys, counts and images, derives each column again from
+    the objects that the API sent, and follows the chain of commits. It contacts no source and needs
+    no key. It changes only verified.json, which records what was checked when. Damage is reported
+    to the targets of `notify`. Exit codes: 0 no damage, 7 damage (each file is named, with what to
+    do), 1 this user may not read the whole lake. With --against-api also: 3 the source has what the
+    lake lacks, 5 not authorised, 6 unreachable; 7 also if a completion that was fetched again
+    differs.
     """
     from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.cli.bytes_shown import bytes_shown  # noqa: PLC0415

@@ -5,10 +5,11 @@ from chatlake.config.ids import IdList, lines_of, parse_ids, read_ids
 from chatlake.config.load import find_settings_file, load_settings, parse_settings
 from chatlake.config.notify import NotifyTarget
 from chatlake.config.notify_address import NotifyAddress
+from chatlake.config.pace import PaceSettings
 from chatlake.config.references import SecretLoader, SecretReference
 from chatlake.config.select import Select
 from chatlake.config.settings import Runner, Schedule, Settings, json_schema
-from chatlake.config.source import PaceSettings, Source
+from chatlake.config.source import Source
 from chatlake.config.template import template, write_template
 
 __all__ = [

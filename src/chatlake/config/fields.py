@@ -113,7 +113,7 @@ def duration(*, zero: bool = False) -> Leaf:
 
 
 def days() -> Leaf:
-    """A duration of whole days. `2m` is refused: somebody means months, and would get minutes."""
+    """A duration of whole days. `2m` is refused: it may mean months, and would be minutes."""
 
     def check(value: object) -> timedelta:
         if isinstance(value, timedelta):

@@ -124,7 +124,7 @@ class PingAddresses(Section):
 
 
 class NotifyTarget(Section):
-    """One address that is told how runs end, or one monitor that is pinged."""
+    """An address to notify when runs end, or a monitor to ping."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -150,8 +150,8 @@ class NotifyTarget(Section):
         default=("incomplete", "failed", "silent"),
         title="events: complete, incomplete, failed, silent",
         min_length=1,
-        description="What is told: complete, incomplete, failed (also damage that verify or "
-        "maintenance finds), silent (a source has had nothing new for silent_after).",
+        description="Which events to report: complete, incomplete, failed (also damage that "
+        "verify or maintenance finds), silent (a source has had nothing new for silent_after).",
     )
     ping: Annotated[PingAddresses | None, _OrAddress()] = Field(
         default=None,

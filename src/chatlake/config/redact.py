@@ -73,7 +73,7 @@ EXPRESSIONS = Leaf(
 
 
 class Redact(Section):
-    """What to replace before anything is written. A lake written before keeps what it has."""
+    """What to replace before anything is written. A lake keeps what was written before."""
 
     drop: Paths = Field(
         default=(),
@@ -97,14 +97,14 @@ class Redact(Section):
         EMPTY_IS_DEFAULT,
     ] = Field(
         default=(),
-        description="What to look for in all texts. `card` and `iban` have to have the right check "
+        description="What to look for in all texts. `card` and `iban` need the right check "
         "digits; `keys` are API keys, tokens and private keys.",
         examples=[["email", "card", "keys"]],
     )
     expressions: Annotated[Mapping[str, str], EXPRESSIONS] = Field(
         default={},
-        description="Own regular expressions in RE2's syntax, each with a name for its marker. "
-        "They need chatlake[redact].",
+        description="Your own regular expressions in RE2's syntax, each with a name for its "
+        "marker. They need chatlake[redact].",
         examples=[{"employee": "EMP-[0-9]{6}"}],
     )
     images: Annotated[Literal["keep", "drop"], EXPANDS] = Field(

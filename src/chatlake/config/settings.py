@@ -81,7 +81,7 @@ class Settings(Section):
     )
     notify: NotifyTargets = Field(
         default=(),
-        description="Whom a run tells how it ended: an address, a section, or a list of these. "
+        description="Whom to notify when a run ends: an address, a section, or a list of these. "
         "For an address alone: JSON, when a run ends incomplete or failed, or a source is silent.",
         examples=["${SLACK_URL}"],
         json_schema_extra={"default": None},
@@ -92,7 +92,7 @@ class Settings(Section):
     )
     keep: Annotated[timedelta, days()] | None = Field(
         default=None,
-        description="How long the lake keeps completions, by whole UTC days; null: for ever. "
+        description="How long the lake keeps completions, by whole UTC days; null: forever. "
         "`maintain` and `chatlake forget --expired` erase what is older, and backups leave it out.",
         examples=["2y", "90d"],
     )

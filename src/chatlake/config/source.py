@@ -1,4 +1,4 @@
-"""One source: its address, its key, and how fast to send requests to it.
+"""One source: its address, its key, and what of it to keep.
 
 Every field's description is also in the JSON Schema that editors show. Durations are
 `timedelta`, instants are aware and in UTC, paths are absolute.
@@ -21,48 +21,12 @@ from chatlake.config.fields import (
     Section,
     duration,
     duration_field,
-    size,
     words,
 )
+from chatlake.config.pace import PaceSettings
 from chatlake.config.redact import Redact
 from chatlake.config.references import SecretLoader, SecretReference, Text
 from chatlake.config.select import Select
-from chatlake.config.sizes import parse_size
-
-
-class PaceSettings(Section):
-    """How fast to send requests to a source, and how long to retry."""
-
-    concurrency: Annotated[int, Field(strict=True, ge=1, le=1024), EXPANDS] = Field(
-        default=32, description="Maximum number of requests at once."
-    )
-    requests_per_minute: Annotated[int | None, Field(strict=True, ge=1, le=1_000_000), EXPANDS] = (
-        Field(
-            default=None,
-            description=(
-                "Maximum number of requests per minute; null: as fast as the service allows."
-            ),
-        )
-    )
-    timeout: Annotated[timedelta, duration()] = duration_field(
-        "60s", "How long one request may take."
-    )
-    max_body: Annotated[int, size()] = Field(
-        default=parse_size("512MiB"),
-        description=(
-            "Maximum size of one decoded response. A larger one is a named failure. A backup's "
-            "memory use stays close to this."
-        ),
-        examples=["512MiB", "2GiB"],
-        json_schema_extra={"default": "512MiB"},
-    )
-    max_attempts: Annotated[int, Field(strict=True, ge=1, le=100), EXPANDS] = Field(
-        default=8, description="How many times to try one request before it counts as a failure."
-    )
-    give_up_after: Annotated[timedelta, duration()] = duration_field(
-        "15m", "How long to retry one request before it counts as a failure."
-    )
-
 
 _PERMITTED = {"anyOf": [{"const": True}, {"type": "string", "pattern": r"^\$\{"}]}
 _ENCRYPTED: dict[str, Any] = {
@@ -172,7 +136,7 @@ class Source(Section):
     silent_after: Annotated[SilentAfter, SILENT_AFTER] = Field(
         default="auto",
         description="How long a source may have nothing new before chatlake warns; auto: twice the "
-        "longest pause of its last 90 days with completions, 3 days at least; null: never.",
+        "longest pause of its last 90 days with completions, at least 3 days; null: never.",
         examples=["auto", "3d"],
     )
     images: Annotated[Literal["store", "reference"], EXPANDS] = Field(

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 from chatlake.config.expected import bounds, choices
+from chatlake.config.pace import PaceSettings
 from chatlake.config.settings import Runner
-from chatlake.config.source import PaceSettings, Source
+from chatlake.config.source import Source
 from chatlake.errors import UsageError
 
 FILE_NAME = "chatlake.yaml"
@@ -88,7 +89,7 @@ schedule:                       # when `chatlake serve` backs up
   cron: "0 2 * * *"             # minute hour day month weekday
   timezone: UTC                 # such as Europe/Berlin
 
-# Whom a run tells how it ended: an address, or a list. Addresses are secrets: use references.
+# Whom to notify when a run ends: an address, or a list. Addresses are secrets: use references.
 notify: null                    # or an address alone: it gets JSON if a run does not end well
 # notify:
 #   - url: ${SLACK_URL}
@@ -97,7 +98,7 @@ notify: null                    # or an address alone: it gets JSON if a run doe
 #   - ping: ${HEALTHCHECKS_URL}   # a monitor that alerts if no success comes
 #   - ping: {start: null, success: "${UP_URL}", failure: "${DOWN_URL}"}   # one of another kind
 
-# What never reaches the lake, `raw` included. A lake that was written before keeps what it has:
+# What never reaches the lake, `raw` included. A lake keeps what was written before:
 # `chatlake redact --dry-run` shows what these rules would find in it.
 redact:
   drop: []                      # become null: [input_user, metadata.email, messages.name]
@@ -109,7 +110,7 @@ redact:
 
 # How long the lake keeps completions, by whole UTC days: 2y, 90d. What is older is erased for good
 # by `maintain` and by `chatlake forget --expired`, and is not backed up again.
-keep: null                      # null: for ever
+keep: null                      # null: forever
 
 access: private                 # private: 0700/0600 | group: 0750/0640, so the group can read
 

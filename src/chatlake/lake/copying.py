@@ -23,7 +23,7 @@ from typing import Final
 
 from chatlake import __version__
 from chatlake.errors import LakeDamagedError, LakeError
-from chatlake.lake import manifests
+from chatlake.lake import checkpoints, manifests
 from chatlake.lake.files.replaced import open_listed, replaced_path
 from chatlake.lake.lake import Lake
 from chatlake.model.forgotten import RECEIPTS
@@ -141,7 +141,7 @@ def _copy_commits(lake: Lake, other: Lake, report: CopyReport) -> None:
     there = {file.path for file in place.list(manifests.FOLDER)}
     if newest > other.state.number:
         try:
-            manifests.create_checkpoint(place, lake.state, chatlake=__version__)
+            checkpoints.create_checkpoint(place, lake.state, chatlake=__version__)
         finally:  # it may be there although a later step failed
             other.reload()
     paths = [(manifests.manifest_path(number), True) for number in range(1, newest + 1)]
@@ -158,7 +158,7 @@ def _copy_commits(lake: Lake, other: Lake, report: CopyReport) -> None:
             if is_commit:
                 raise LakeDamagedError(f"{source.location}/{path} is missing") from None
         report.commits += is_commit
-    for number in manifests.checkpoint_numbers(place):
+    for number in checkpoints.checkpoint_numbers(place):
         if number % CHECKPOINT_EVERY:
             place.delete(manifests.checkpoint_path(number))
 

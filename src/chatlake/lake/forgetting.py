@@ -5,11 +5,11 @@
 2. One commit replaces them. It carries the receipt, which names the files that had the rows: the
    listed ones, those that were replaced before, those of killed writers.
 3. After the catalogue these files are removed at once (`tidying`), without the grace that a vacuum
-   gives to readers of an older commit. Whoever is killed before that has committed: the next
-   writer removes them.
+   gives to readers of an older commit. If the process is killed before that, the next writer
+   removes them.
 
-So a forgetting that was killed before the commit has changed nothing, and can be said again; after
-it, it ends by itself.
+So a forgetting that was killed before the commit has changed nothing, and can be repeated. One that
+was killed after it is completed by the next writer.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Final
 
 from chatlake import failpoints
 from chatlake.errors import LakeDamagedError
+from chatlake.lake import unlisted
 from chatlake.lake.files import rewriting
 from chatlake.lake.files.arrow import to_values
 from chatlake.lake.files.parts import open_part, read_columns
@@ -46,9 +47,6 @@ Selected = Mapping[Partition, Collection[str]]
 _OF_COMPLETIONS: Final = (COMPLETIONS, MESSAGES, CONTENT_PARTS, HISTORY, MESSAGE_HISTORY, MISSED)
 _WITH_RAW: Final = (COMPLETIONS, MESSAGES, CONTENT_PARTS, HISTORY, MESSAGE_HISTORY)
 _REFERENCE: Final = re.compile(r"chatlake-image:([0-9a-f]{64})")
-_PLACE: Final = re.compile(
-    r"(?P<table>[a-z_]+)/source=(?P<source>[^/]+)/created_date=(?P<day>[^/]+)/[^/]+"
-)
 
 
 def forget(
@@ -66,9 +64,8 @@ def forget(
         failpoints.reach("forget.rewritten")
     if not work.removed and not work.erased:
         return None
-    for path in _temporary_files(lake):
-        work.erased.append(path)
     state = lake.state
+    work.erased += unlisted.temporary_files(lake.storage, state)
     key = state.forgotten.key() if remember else ""
     hashes = [
         keyed_hash(key, partition.source, completion_id)
@@ -124,7 +121,7 @@ def forget_days(lake: Lake, before: int, *, run_id: str, reason: str = "") -> Fo
     files = [file for file in lake.state.files.values() if is_past(file.partition)]
     erased = [
         listed_path(path)
-        for partition, found in _unlisted_by_partition(lake).items()
+        for partition, found in unlisted.by_partition(lake.storage, lake.state).items()
         for path, _ in found
         if is_past(partition)
     ]
@@ -230,7 +227,7 @@ class _Forgetting:
     ) -> None:
         """Find the files of a partition that no manifest lists and that hold any of the rows."""
         if self._unlisted is None:
-            self._unlisted = _unlisted_by_partition(self._lake)
+            self._unlisted = unlisted.by_partition(self._lake.storage, self._lake.state)
         for path, table in self._unlisted.get(partition, ()):
             column, wanted = ("sha256", images) if table == IMAGES else (
                 "completion_id", completion_ids
@@ -243,25 +240,3 @@ class _Forgetting:
                 keys = list(wanted)[:1]
             if not wanted.isdisjoint(keys):
                 self.erased.append(listed_path(path))
-
-
-def _unlisted_by_partition(lake: Lake) -> dict[Partition, list[tuple[str, str]]]:
-    """Return partition -> path and table of each data file that no manifest lists."""
-    found: dict[Partition, list[tuple[str, str]]] = {}
-    for file in lake.storage.list():
-        place = _PLACE.fullmatch(listed_path(file.path))
-        if place is None or file.path in lake.state.files or not file.path.endswith(".parquet"):
-            continue
-        partition = Partition(place["source"], place["day"])
-        found.setdefault(partition, []).append((file.path, place["table"]))
-    return found
-
-
-def _temporary_files(lake: Lake) -> Iterator[str]:
-    """Yield files that killed writers left half written.
-
-    They may contain anything, and are not needed.
-    """
-    for file in lake.leftovers():
-        if file.path.endswith(".tmp"):
-            yield file.path

@@ -1,4 +1,4 @@
-"""A lake: what the backup writes to and every command reads from."""
+"""A lake: how it is opened, locked and committed to. Rows and views are in modules of their own."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import logging
 import os
 import re
 import socket
-import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from chatlake import __version__, failpoints
 from chatlake.errors import (
@@ -18,50 +17,35 @@ from chatlake.errors import (
     LakeDamagedError,
     LakeError,
     LakeNotFoundError,
-    LakeUnwritableError,
 )
-from chatlake.lake import manifests, tidying
-from chatlake.lake.catalog.keeper import CatalogKeeper
-from chatlake.lake.catalog.opening import connect
-from chatlake.lake.files.losses import Losses, find_losses
-from chatlake.lake.files.replaced import FOLDER as REPLACED
-from chatlake.lake.lake_rows import LakeRows
+from chatlake.lake import checkpoints, manifests, tidying, unlisted
+from chatlake.lake.lake_views import LakeViews
 from chatlake.model.manifest import Manifest, format_time
 from chatlake.model.prices import Price
-from chatlake.model.tables import COLUMNS
 from chatlake.storage.folder import Access
-from chatlake.storage.interface import TEMPORARY_SUFFIX, LockHolder, Storage, StoredFile
+from chatlake.storage.interface import LockHolder, Storage, StoredFile
 from chatlake.storage.opening import storage_at
 
-if TYPE_CHECKING:
-    import duckdb
-
 logger = logging.getLogger(__name__)
-
-_LOST_SHOWN: Final = 3
 
 _PARTITION: Final = re.compile(r"[/\\](source|created_date)=")
 # DuckDB keeps a backslash in a path, but treats it as a separator in a glob.
 _UNREADABLE: Final = re.compile(r"\\.*[*?\[]|[*?\[].*\\")
 
 
-class Lake(LakeRows):
-    """The lake on one storage, and what its newest manifest lists (`backup.ports.LakeStore`)."""
+class Lake(LakeViews):
+    """The lake on one storage, as the backup needs it (`backup.lake_port.LakeStore`)."""
 
     def __init__(self, storage: Storage, prices: Sequence[Price] | None = None) -> None:
         """Load the state; `prices` are for the view `costs`; None: those that the lake has.
 
         LakeDamagedError, LakeFormatError (see `manifests.load_state`).
         """
-        super().__init__(storage, manifests.load_state(storage))
-        self._catalog = CatalogKeeper(storage, prices)
-        self._holds_lock = False
+        super().__init__(storage, prices)
         # Of the files that this process has listed: those that no catalogue has shown yet, and
         # those that it replaced before one did.
         self._unshown: set[str] = set()
         self._never_shown: set[str] = set()
-        self._answers_despite_losses = False
-        self._losses = Losses()
 
     @classmethod
     def open(
@@ -100,30 +84,12 @@ class Lake(LakeRows):
         lake.create()
         return lake
 
-    def follow_move(self) -> None:
-        """Rewrite the catalogue if the lake was moved or copied, because its paths are absolute.
-
-        Without write access, a query gets a private catalogue (`ensure_catalog`). Damage of a lake
-        is reported when it is read.
-        """
-        if self._catalog.is_elsewhere(self._state):
-            with suppress(LakeError):
-                self._catalog.refresh(self._state, force=True, may_swap=self._may_swap)
-
     def create(self) -> None:
         """Write the files of a lake without commits: the empty files that every view reads.
 
         The catalogue is written with the first run's commits, or on request.
         """
         self._catalog.write_empty_files()
-
-    def refresh(self) -> bool:
-        """Load what other processes have committed; return whether there was anything."""
-        return manifests.refresh_state(self.storage, self._state)
-
-    def reload(self) -> None:
-        """Read the state again from its newest checkpoint. LakeDamagedError."""
-        self._state = manifests.load_state(self.storage)
 
     @contextmanager
     def lock(self, run_id: str = "") -> Iterator[None]:
@@ -139,7 +105,7 @@ class Lake(LakeRows):
             try:
                 self.refresh()
                 tidying.put_back(self.storage, self._state)
-                manifests.restore_checkpoints(
+                checkpoints.restore_checkpoints(
                     self.storage, newest=self._state.number, chatlake=__version__
                 )
                 try:
@@ -178,7 +144,7 @@ class Lake(LakeRows):
                 manifest.number, manifest.created_at, manifest.chatlake = given
             raise
         failpoints.reach("commit.applied")
-        manifests.ensure_checkpoint(self.storage, self._state, chatlake=__version__)
+        checkpoints.ensure_checkpoint(self.storage, self._state, chatlake=__version__)
         # A lost file prevents building the catalogue, but must not stop a run, which may restore
         # it. If it is still lost at the end of the run, releasing the lock reports it.
         with suppress(LakeDamagedError):
@@ -194,96 +160,9 @@ class Lake(LakeRows):
         if self._catalog.refresh(self._state, force=force):
             self._unshown.clear()
 
-    def catalog_is_current(self) -> bool:
-        """Say whether the catalogue shows `state`, at the place where the lake now is."""
-        return self._catalog.is_current(self._state)
-
-    def ensure_catalog(self) -> str:
-        """Return the path of a catalogue of the newest commit, written again if need be.
-
-        If the lake cannot be written, or is in a bucket, it is in a temporary folder that is
-        removed with this object. While another run writes, it is the one that the run keeps fresh.
-        """
-        self.refresh()
-        if self._losses.are_of(self._state):
-            return self._catalog.build_privately(self._state, self._losses)
-        try:
-            return self._ensure_whole_catalog()
-        except LakeDamagedError:
-            if not self.look_for_losses():
-                raise
-            return self._catalog.build_privately(self._state, self._losses)
-
-    def _ensure_whole_catalog(self) -> str:
-        if not self._catalog.is_local:
-            # The one in the bucket is for other programs; it would have to be fetched to be read.
-            return self._catalog.build_privately(self._state)
-        if not self._catalog.is_current(self._state):
-            try:
-                self._catalog.refresh(self._state, force=True, may_swap=self._may_swap)
-            except LakeUnwritableError:
-                return self._catalog.build_privately(self._state)
-            if not self._catalog.is_usable():
-                return self._catalog.build_privately(self._state)
-        return self._catalog.path
-
-    def connect(self) -> duckdb.DuckDBPyConnection:
-        """Open the views read-only, on the newest commit; TimeZone UTC."""
-        if self._catalog.is_local:
-            self.refresh()
-            if not self._losses.are_of(self._state) and (
-                current := self._catalog.connect_if_current(self._state)
-            ):
-                return current
-        connection = connect(self.ensure_catalog(), self.storage)
-        # A private catalogue is removed with its keeper, so the keeper lives as long as the
-        # connection.
-        weakref.finalize(connection, _let_go, self._catalog).atexit = False
-        return connection
-
-    def answer_despite_losses(self) -> None:
-        """Let the views answer for the rest where listed files are missing, with a warning.
-
-        Without this they raise LakeDamagedError: an export must not leave rows out silently.
-        """
-        self._answers_despite_losses = True
-
-    def look_for_losses(self) -> bool:
-        """Look for listed files that are not at their path, and warn of those that are nowhere.
-
-        Return whether there are any and opening the views again helps: without
-        `answer_despite_losses` only if none is lost.
-        """
-        if self._losses.are_of(self._state):
-            return False
-        found = find_losses(self.storage, self._state)
-        if found.lost and not self._answers_despite_losses:
-            return False
-        self._losses = found
-        lost = sorted(found.lost)
-        if lost:
-            more = f" and {len(lost) - _LOST_SHOWN:,} more" if lost[_LOST_SHOWN:] else ""
-            logger.warning(
-                "%s: %d listed file(s) are missing, and the answer lacks their rows: %s%s. "
-                "`chatlake verify` says what to do",
-                self.location, len(lost), ", ".join(lost[:_LOST_SHOWN]), more,
-            )  # fmt: skip
-        return self._losses.are_of(self._state)
-
     def leftovers(self) -> Iterator[StoredFile]:
-        """Yield the files that no manifest lists: temporary, replaced, or of a killed run."""
-        for file in self.storage.list():
-            folder, _, name = file.path.rpartition("/")
-            top = folder.partition("/")[0]
-            is_data = top == REPLACED or (top in COLUMNS and file.path not in self._state.files)
-            if is_data or (name.startswith("_") and name.endswith(TEMPORARY_SUFFIX)):
-                yield file
-
-    def was_rewritten(self) -> bool:
-        """Say whether later commits have replaced files of `state`, which may be gone."""
-        with suppress(LakeError):
-            return not self._state.files.keys() <= manifests.load_state(self.storage).files.keys()
-        return False
+        """Yield the files that no manifest lists (`unlisted.leftovers`)."""
+        return unlisted.leftovers(self.storage, self._state)
 
     def _end(self) -> None:
         """Swap in the last catalogue, then tidy.
@@ -300,18 +179,6 @@ class Lake(LakeRows):
                 "Parquet files directly count them too: %s",
                 error.message,
             )
-
-    def _may_swap(self) -> bool:
-        # A reader does not take the lock, which would turn a backup away. It leaves the catalogue
-        # alone if a run is writing or has committed in the meantime, because that run swaps in a
-        # newer one.
-        if self._holds_lock:
-            return True
-        return self.storage.lock_holder() is None and not self.refresh()
-
-
-def _let_go(_keeper: CatalogKeeper) -> None:
-    """Do nothing; being registered keeps an object alive until the end of another one."""
 
 
 def _this_process(run_id: str) -> LockHolder:

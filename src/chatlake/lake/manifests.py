@@ -1,4 +1,4 @@
-"""Manifests on the storage: numbered commits, each created only if absent, and checkpoints.
+"""Manifests on the storage: numbered commits, each created only if absent, and their checkpoints.
 
     manifests/000000000001.json              what commit 1 added and removed
     manifests/checkpoint-000000000032.json   the whole state after commit 32
@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -26,11 +26,9 @@ import msgspec
 from chatlake.errors import CommitConflictError, LakeDamagedError, LakeFormatError
 from chatlake.lake.sealed import read_document, seal, unseal
 from chatlake.model.manifest import (
-    CHECKPOINT_EVERY,
     Checkpoint,
     LakeState,
     Manifest,
-    format_time,
     parse_time,
 )
 from chatlake.storage.interface import Storage
@@ -71,7 +69,7 @@ def load_state(storage: Storage) -> LakeState:
     newer chatlake wrote it. A damaged checkpoint does no harm as long as older files have the same
     content.
     """
-    commits, checkpoints = _numbers(storage)
+    commits, checkpoints = numbers(storage)
     damage: LakeDamagedError | None = None
     state = LakeState()
     for number in sorted(checkpoints, reverse=True):
@@ -91,7 +89,7 @@ def load_state(storage: Storage) -> LakeState:
 
 def refresh_state(storage: Storage, state: LakeState) -> bool:
     """Apply the commits after the state's own; return whether there were any."""
-    commits, checkpoints = _numbers(storage)
+    commits, checkpoints = numbers(storage)
     newest = max(commits.keys() | checkpoints, default=0)
     before = state.number
     _apply_until(storage, state, newest)
@@ -146,44 +144,11 @@ def _sha256_of(storage: Storage, number: int) -> str:
     raise LakeDamagedError(f"{place} was removed while this run was writing")
 
 
-def ensure_checkpoint(storage: Storage, state: LakeState, *, chatlake: str) -> None:
-    """Write the checkpoint of `state` if one belongs after its commit and there is none yet."""
-    if state.number % CHECKPOINT_EVERY or not state.number:
-        return
-    if storage.size(checkpoint_path(state.number)) is None:
-        create_checkpoint(storage, state, chatlake=chatlake)
-
-
-def create_checkpoint(storage: Storage, state: LakeState, *, chatlake: str) -> None:
-    """Write the checkpoint of `state`, wherever it stands, unless there is one."""
-    checkpoint = state.checkpoint(created_at=format_time(datetime.now(UTC)), chatlake=chatlake)
-    storage.create(checkpoint_path(state.number), seal(msgspec.json.encode(checkpoint)))
-
-
-def checkpoint_numbers(storage: Storage) -> set[int]:
-    """Return the commits after which there is a checkpoint."""
-    return _numbers(storage)[1]
-
-
 def state_at(storage: Storage, number: int) -> LakeState:
     """Return what commit `number` listed, from the manifests. LakeDamagedError."""
     state = LakeState()
     _apply_until(storage, state, number)
     return state
-
-
-def restore_checkpoints(storage: Storage, *, newest: int, chatlake: str) -> None:
-    """Write each missing checkpoint up to commit `newest`, if the commits for it still exist.
-
-    It may be missing because a run was killed before it, or because it was removed.
-    """
-    _, checkpoints = _numbers(storage)
-    lost = set(range(CHECKPOINT_EVERY, newest + 1, CHECKPOINT_EVERY)) - checkpoints
-    state: LakeState | None = LakeState()
-    for number in range(1, max(lost, default=0) + 1):
-        state = _advanced(storage, state, number, has_checkpoint=number in checkpoints)
-        if state is not None and number in lost:
-            ensure_checkpoint(storage, state, chatlake=chatlake)
 
 
 def removed_since(storage: Storage, moment: datetime) -> set[str]:
@@ -192,7 +157,7 @@ def removed_since(storage: Storage, moment: datetime) -> set[str]:
     A commit's own time and its file's time both count, so one wrong clock hides none.
     LakeDamagedError if a manifest that may list one is missing or altered.
     """
-    commits, checkpoints = _numbers(storage)
+    commits, checkpoints = numbers(storage)
     newest = max(commits.keys() | checkpoints, default=0)
     recent = (number for number, modified_at in commits.items() if modified_at >= moment)
     oldest = min(recent, default=newest + 1)
@@ -213,7 +178,7 @@ def find_damage(storage: Storage) -> Iterator[str]:
 
     Opening reads only what it needs, so this is how `verify` looks at the older ones.
     """
-    commits, checkpoints = _numbers(storage)
+    commits, checkpoints = numbers(storage)
     newest = max(commits.keys() | checkpoints, default=0)
     for number in range(1, newest + 1):
         try:
@@ -224,7 +189,7 @@ def find_damage(storage: Storage) -> Iterator[str]:
             yield error.message
 
 
-def _numbers(storage: Storage) -> tuple[dict[int, datetime], set[int]]:
+def numbers(storage: Storage) -> tuple[dict[int, datetime], set[int]]:
     """Return the commits that have a file, with its time, and the checkpoints."""
     commits: dict[int, datetime] = {}
     checkpoints: set[int] = set()
@@ -242,18 +207,3 @@ def _numbers(storage: Storage) -> tuple[dict[int, datetime], set[int]]:
 def _apply_until(storage: Storage, state: LakeState, newest: int) -> None:
     for number in range(state.number + 1, newest + 1):
         state.apply(read_document(storage, manifest_path(number), Manifest, number))
-
-
-def _advanced(
-    storage: Storage, state: LakeState | None, number: int, *, has_checkpoint: bool
-) -> LakeState | None:
-    """Return the state after commit `number`; None if neither commits nor a checkpoint show it."""
-    if state is not None:
-        with suppress(LakeDamagedError):
-            state.apply(read_document(storage, manifest_path(number), Manifest, number))
-            return state
-    if has_checkpoint:
-        with suppress(LakeDamagedError):
-            path = checkpoint_path(number)
-            return LakeState.from_checkpoint(read_document(storage, path, Checkpoint, number))
-    return None

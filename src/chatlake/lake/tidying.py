@@ -11,15 +11,13 @@ anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from chatlake import failpoints
 from chatlake.lake.files.replaced import FOLDER, listed_path, replaced_path
+from chatlake.lake.unlisted import in_tables
 from chatlake.model.manifest import LakeState
-from chatlake.model.tables import COLUMNS
 from chatlake.storage.interface import Storage
-
-_SUFFIX = ".parquet"
 
 
 def put_back(storage: Storage, state: LakeState) -> None:
@@ -33,26 +31,12 @@ def put_back(storage: Storage, state: LakeState) -> None:
     storage.move({away[path]: path for path in listed if storage.size(path) is None})
 
 
-def unlisted_files(storage: Storage, state: LakeState) -> list[str]:
-    """Return the Parquet files in the tables' folders that the state does not list."""
-    # In a bucket, listing each table costs more.
-    return _unlisted((file.path for file in storage.list()), state)
-
-
 def is_erased(path: str, state: LakeState) -> bool:
     """Say whether a file has data that was forgotten later.
 
     Then it is removed for good, wherever it is.
     """
     return listed_path(path) in state.forgotten.erased
-
-
-def _unlisted(paths: Iterable[str], state: LakeState) -> list[str]:
-    return [
-        path
-        for path in paths
-        if path.endswith(_SUFFIX) and path.partition("/")[0] in COLUMNS and path not in state.files
-    ]
 
 
 def tidy(storage: Storage, state: LakeState, never_shown: Collection[str]) -> None:
@@ -67,7 +51,7 @@ def tidy(storage: Storage, state: LakeState, never_shown: Collection[str]) -> No
         if is_erased(path, state):
             storage.delete(path)
             failpoints.reach("tidying.erased")
-    for path in _unlisted(found, state):
+    for path in in_tables(found, state):
         if is_erased(path, state):
             continue
         if path in never_shown:

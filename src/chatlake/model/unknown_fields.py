@@ -1,6 +1,6 @@
 """Fields of the API's objects that this chatlake does not know: they are kept in `raw` alone.
 
-An API gets new fields without a word. They are stored, as all that it sends, and nobody sees them.
+An API gets new fields without notice. They are stored, as all that it sends, and nobody sees them.
 So every object that is stored is compared with the fields that are known: those with a column, and
 those of which it is known that they are in `raw` only.
 

@@ -43,7 +43,7 @@ class Faults:
     repeated_page: float = _rate("`after` is ignored, and the first page is sent again (rate)")
     overlapping_page: float = _rate("a page begins with items of the previous page (rate)")
     empty_page: float = _rate("has_more is true on an empty page (rate)")
-    hollow_page: float = _rate("an empty page whose has_more and last_id lead on (rate)")
+    hollow_page: float = _rate("an empty page whose has_more and last_id point to more (rate)")
     lost_cursor: float = _rate("`after` is unknown, as if its row was just deleted (rate)")
     other_id: float = _rate("get and messages return the oldest, whatever the id (rate)")
     missing: float = _rate("share of ids whose messages always return 404, 0 to 1")

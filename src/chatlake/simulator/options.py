@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import types
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from chatlake.simulator.faults import Faults
 from chatlake.simulator.scenario import Scenario
@@ -13,7 +13,15 @@ from chatlake.simulator.scenario import Scenario
 Options = TypeVar("Options", Scenario, Faults)
 
 
-def add_options(parser: argparse._ActionsContainer, options: type[Scenario] | type[Faults]) -> None:
+class Parser(Protocol):
+    """A parser of arguments, or a group of it."""
+
+    def add_argument(self, *args: Any, **kwargs: Any) -> Any:
+        """Declare an argument, as `argparse.ArgumentParser` does."""
+        ...
+
+
+def add_options(parser: Parser, options: type[Scenario] | type[Faults]) -> None:
     """One option for each field, with the field's help and default."""
     hints = get_type_hints(options)
     for spec in dataclasses.fields(options):

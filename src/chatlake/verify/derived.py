@@ -23,12 +23,13 @@ from chatlake.errors import InvalidResponseError
 from chatlake.lake.files.arrow import to_table, to_values
 from chatlake.lake.files.parts import open_part
 from chatlake.model.flatten import INPUT, FlatCompletion, Observation, Row, flatten
-from chatlake.model.image_references import HIDDEN_MARK, MARK, read_reference
+from chatlake.model.image_references import read_reference
 from chatlake.model.manifest import PartFile
 from chatlake.model.objects import Completion, Message, read_completion
 from chatlake.model.pages import read_message_page
 from chatlake.model.tables import COLUMNS, COMPLETIONS, CONTENT_PARTS, MESSAGES
 from chatlake.storage.rereading import RereadingStorage
+from chatlake.verify.agreement import by_owner, has_mark, owners_that_differ, tables_agree
 
 SLICE_BYTES: Final = 8 << 20  # of files, which take about four times their size in memory
 DERIVED: Final = {
@@ -80,8 +81,8 @@ class Slice:
             stored = self.stored[table]
             if suspects:
                 stored = stored.filter(pc.invert(pc.is_in(stored["completion_id"], whole)))
-            if not _agree(stored, rows):
-                suspects |= _owners_that_differ(stored, rows)
+            if not tables_agree(stored, rows):
+                suspects |= owners_that_differ(stored, rows)
         if not suspects:
             return [], {}
         chosen = pa.array(sorted(suspects), pa.string())
@@ -174,32 +175,6 @@ def read_stored(
     return completion, read_message_page(page, completion_id).items
 
 
-def by_owner(rows: pa.Table) -> dict[str, list[dict[str, Any]]]:
-    """Return completion id -> its rows as dictionaries, times as microseconds since 1970."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    columns = [to_values(column) for column in rows.columns]
-    for values in zip(*columns, strict=True):
-        row = dict(zip(rows.column_names, values, strict=True))
-        found.setdefault(row["completion_id"], []).append(row)
-    return found
-
-
-def has_mark(text: str) -> bool:
-    """Say whether a stored text has a reference, or a user's text like one: it is not as sent."""
-    return MARK in text or HIDDEN_MARK in text
-
-
-def same_text(one: str | None, other: str | None) -> bool:
-    """Whether two JSON texts are equal, however they escape the mark of a reference."""
-    if one is None or other is None or one == other:
-        return one == other
-    return _plain(one) == _plain(other)
-
-
-def _plain(text: str) -> str:
-    return text.replace(HIDDEN_MARK, MARK)
-
-
 def _digest(completion: Completion, stored: bytes) -> bytes | None:
     # With references in place of images, it is not the text that was hashed.
     return stored if has_mark(completion.sent.text.decode()) else None
@@ -210,46 +185,6 @@ def _table(table: str, rows: list[Row]) -> pa.Table:
         columns: dict[str, list[Any]] = {name: [] for name in COLUMNS[table]}
         return to_table(table, columns).select(list(DERIVED[table]))
     return to_table(table, columns_of(table, rows)).select(list(DERIVED[table]))
-
-
-def _agree(one: pa.Table, other: pa.Table) -> bool:
-    return one.num_rows == other.num_rows and all(
-        _same(one[name], other[name]) for name in one.column_names
-    )
-
-
-def _same(one: pa.ChunkedArray[Any], other: pa.ChunkedArray[Any]) -> bool:
-    if one.equals(other):
-        return True
-    one, other = _storage(one), _storage(other)
-    if not pa.types.is_string(one.type):
-        return False
-    replaced = (pc.replace_substring(each, HIDDEN_MARK, MARK) for each in (one, other))
-    return next(replaced).equals(next(replaced))
-
-
-def _storage(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
-    """Return JSON as its text."""
-    is_json = isinstance(column.type, pa.BaseExtensionType)
-    return column.cast(pa.string()) if is_json else column
-
-
-def _owners_that_differ(one: pa.Table, other: pa.Table) -> set[str]:
-    stored, derived = by_owner(one), by_owner(other)
-    texts = {name for name in one.column_names if pa.types.is_string(_storage(one[name]).type)}
-
-    def agree(row: dict[str, Any], twin: dict[str, Any]) -> bool:
-        return all(
-            same_text(value, twin[name]) if name in texts else value == twin[name]
-            for name, value in row.items()
-        )
-
-    found = set()
-    for owner in stored.keys() | derived.keys():
-        rows, twins = stored.get(owner, []), derived.get(owner, [])
-        if len(rows) != len(twins) or not all(map(agree, rows, twins)):
-            found.add(owner)
-    return found
 
 
 def _read(

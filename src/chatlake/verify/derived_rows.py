@@ -21,14 +21,8 @@ from chatlake.model.flatten import INPUT, OUTPUT, Observation, Row, flatten
 from chatlake.model.image_references import MARK, read_reference, restore_references
 from chatlake.model.objects import Completion, Message
 from chatlake.model.tables import COMPLETIONS, CONTENT_PARTS, MESSAGES
-from chatlake.verify.derived import (
-    DERIVED,
-    RowsOf,
-    by_owner,
-    has_mark,
-    read_stored,
-    same_text,
-)
+from chatlake.verify.agreement import by_owner, has_mark, same_text
+from chatlake.verify.derived import DERIVED, RowsOf, read_stored
 
 LoadImage = Callable[[str], bytes | None]
 """Returns the bytes of an image by SHA-256, None if the lake does not have it."""

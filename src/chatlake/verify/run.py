@@ -7,15 +7,9 @@ read row group by row group.
 
 from __future__ import annotations
 
-import os
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
-
-import pyarrow as pa
 
 from chatlake.errors import (
     LakeDamagedError,
@@ -30,33 +24,19 @@ from chatlake.lake.files.replaced import FOLDER as REPLACED
 from chatlake.lake.files.replaced import listed_path
 from chatlake.lake.lake import Lake
 from chatlake.model.manifest import LakeState, PartFile
-from chatlake.model.partitions import Partition
 from chatlake.storage.folder import Access
 from chatlake.storage.interface import Storage
 from chatlake.storage.opening import storage_at
 from chatlake.storage.rereading import RereadingStorage
-from chatlake.verify.catalog import (
-    read_catalog,
-)
-from chatlake.verify.derivation import check_derived
+from chatlake.verify.catalog import read_catalog
+from chatlake.verify.data_files import DataCheck, Progress
 from chatlake.verify.evidence import check_past
 from chatlake.verify.expectation import Expectation
-from chatlake.verify.file import KEY_COLUMNS, check_bytes, read_keys
 from chatlake.verify.findings import Finding, VerifyReport
-from chatlake.verify.history import (
-    History,
-    readable_files,
-)
+from chatlake.verify.history import History, readable_files
 from chatlake.verify.record import Record, Subset, choose
-from chatlake.verify.tables import TableChecker
 
 __all__ = ["Finding", "Subset", "VerifyReport", "storage_of", "verify", "verify_storage"]
-
-Progress = Callable[[int, int], None]
-"""Called with the bytes of data files that were read, and the bytes to read in total."""
-
-_THREADS: Final = min(4, os.cpu_count() or 1)
-_ROWS_AT_ONCE: Final = 500_000
 
 
 def storage_of(location: str, access: Access = "private") -> Storage:
@@ -105,10 +85,7 @@ class _Verification:
     ) -> None:
         self._storage = storage
         self._report = report
-        self._progress = progress
-        self._mutex = threading.Lock()
-        self._read = 0
-        self._to_read = 0
+        self._data = DataCheck(storage, report.notes, progress)
 
     def run(self) -> VerifyReport:
         begun_at = time.monotonic()
@@ -135,7 +112,7 @@ class _Verification:
         sizes = self._storage.sizes([file.path for file in listed])
         there = [file for file in listed if file.path in sizes]
         self._begin(there, len(there))
-        self._report.findings += self._damaged_bytes(there)
+        self._report.findings += self._data.damaged_bytes(there)
         self._report.notes.append(
             "Data files were only checked one by one: while a manifest is damaged, it is unknown "
             "which files belong to the lake"
@@ -148,7 +125,7 @@ class _Verification:
         checked: set[str] = set()
         findings: list[Finding] = []
         try:
-            findings += self._data_findings(state, chosen, checked)
+            findings += self._data.findings(state, chosen, checked)
         finally:
             # If interrupted, it records how far it got.
             findings = [*self._still_listed(findings), *self._moved_away(state)]
@@ -160,64 +137,9 @@ class _Verification:
         report = self._report
         report.listed_files = listed
         report.files = len(chosen)
-        report.bytes = self._to_read = sum(file.bytes for file in chosen)
+        report.bytes = sum(file.bytes for file in chosen)
         report.rows = sum(file.rows for file in chosen)
-        self._on_bytes(0)
-
-    def _data_findings(
-        self, state: LakeState, chosen: Sequence[PartFile], checked: set[str]
-    ) -> Iterator[Finding]:
-        checker = TableChecker()
-        wanted = {file.path for file in chosen}
-        partitions = sorted({file.partition for file in chosen})
-        for batch in _batches(state, partitions):
-            files = [file for partition in batch for file in partition]
-            damaged = set()
-            for finding in self._damaged_bytes([f for f in files if f.path in wanted]):
-                damaged.add(finding.path)
-                yield finding
-            whole = [f for f in files if f.path not in damaged and f.table in KEY_COLUMNS]
-            keys: dict[str, pa.Table] = {}
-            with ThreadPoolExecutor(_THREADS) as pool:
-                found = pool.map(lambda f: self._keys(f, check_images=f.path in wanted), whole)
-                for file, rows in zip(whole, found, strict=True):
-                    if isinstance(rows, Finding):
-                        damaged.add(file.path)
-                        yield rows
-                    else:
-                        keys[file.path] = rows
-            # If a file is damaged, rows are missing elsewhere too, which is already reported.
-            contradictions = checker.check(
-                [(f, keys[f.path]) for f in partition if f.path in keys]
-                for partition in batch
-                if damaged.isdisjoint(f.path for f in partition)
-            )
-            for finding in contradictions:
-                damaged.add(finding.path)
-                yield finding
-            for partition in batch:
-                if damaged.isdisjoint(f.path for f in partition):
-                    yield from check_derived(self._storage, partition, keys, wanted)
-            checked.update(file.path for file in files if file.path in wanted)
-        yield from checker.missing_images()
-        if checker.incomplete:
-            self._report.notes.append(
-                f"{checker.incomplete:,} completions lack their messages, which could not be "
-                "fetched or were lost with a file; the next backup retries those in `failures`"
-            )
-        for source, parts in sorted(checker.kept_as_references().items()):
-            self._report.notes.append(
-                f"{source}: {parts:,} image parts have no stored image: "
-                "their runs kept references only (images: reference)"
-            )
-
-    def _keys(self, file: PartFile, *, check_images: bool) -> pa.Table | Finding:
-        return read_keys(self._storage, file, check_images=check_images)
-
-    def _damaged_bytes(self, files: Sequence[PartFile]) -> Iterator[Finding]:
-        with ThreadPoolExecutor(_THREADS) as pool:
-            found = pool.map(lambda file: check_bytes(self._storage, file, self._on_bytes), files)
-            yield from (finding for finding in found if finding is not None)
+        self._data.begin(report.bytes)
 
     def _still_listed(self, findings: Iterable[Finding]) -> list[Finding]:
         """Drop files that are missing because another process has merged and removed them."""
@@ -255,24 +177,3 @@ class _Verification:
             self._report.notes.append(
                 f"{error.message}: cannot record for --subset what was checked today"
             )
-
-    def _on_bytes(self, number: int) -> None:
-        if self._progress is not None:
-            with self._mutex:
-                self._read += number
-                self._progress(self._read, self._to_read)
-
-
-def _batches(state: LakeState, partitions: Iterable[Partition]) -> Iterator[list[list[PartFile]]]:
-    """Yield some partitions at a time, each as its files: small ones together, for speed."""
-    batch: list[list[PartFile]] = []
-    rows = 0
-    for partition in partitions:
-        files = state.partition_files(partition)
-        batch.append(files)
-        rows += sum(file.rows for file in files)
-        if rows >= _ROWS_AT_ONCE:
-            yield batch
-            batch, rows = [], 0
-    if batch:
-        yield batch

@@ -5,6 +5,7 @@ Without Arrow, so that a question to the views starts quickly.
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import tempfile
@@ -127,9 +128,14 @@ class _Kept:
         self._lock = Lock()
         self._of_parent, self._base = self._base, None
 
+    def let_go(self) -> None:
+        """Keep no database any longer: one that is left when Python ends is reported as a leak."""
+        self._of_parent = self._base = None
+
 
 _KEPT: Final = _Kept()
 os.register_at_fork(after_in_child=_KEPT.begin_in_child)
+atexit.register(_KEPT.let_go)
 
 
 def kept_connection() -> AbstractContextManager[duckdb.DuckDBPyConnection]:

@@ -1,6 +1,7 @@
 """The questions that analysts ask most: one SQL file each, with its parameters.
 
-A file begins with comments: what the question answers, then one line for each parameter
+A file begins with comments: what the question answers, then `-- narrow: NAME, …`, the columns that
+a narrow terminal shows, the most important first. One line for each parameter follows
 (`-- since DATE: The first day to count.`), then `-- needs: NAME` for those that have no default. In
 the SQL a parameter is `$name`. A line with a parameter that was not given is left out, so each
 condition has its own line.
@@ -22,6 +23,7 @@ from chatlake.lake.catalog.views import quoted
 
 _PARAMETER: Final = re.compile(r"-- (\w+) (DATE|TEXT|NUMBER)(?: = (\S+))?: (.+)")
 _NEEDS: Final = re.compile(r"-- needs: (.+)")
+_NARROW: Final = re.compile(r"-- narrow: (.+)")
 _PLACE: Final = re.compile(r"\$(\w+)")
 
 
@@ -52,12 +54,16 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class ReadyQuestion:
-    """A question that only needs its name and parameters."""
+    """A question that only needs its name and parameters.
+
+    `important`: the columns that a narrow terminal shows, the most important first.
+    """
 
     name: str
     description: str
     parameters: tuple[Parameter, ...]
     template: str
+    important: tuple[str, ...]
 
     def sql(self, given: Mapping[str, str]) -> str:
         """Return the SQL with these parameters. UsageError for unknown, missing or wrong ones."""
@@ -123,9 +129,10 @@ def _parsed(name: str, text: str) -> ReadyQuestion:
         for line in rest
         if (match := _PARAMETER.fullmatch(line))
     )
+    narrow = [match[1].split(", ") for line in rest if (match := _NARROW.fullmatch(line))]
+    important = tuple(narrow[0]) if narrow else ()
+    about = (_PARAMETER, _NEEDS, _NARROW)
     template = "\n".join(
-        line
-        for line in rest
-        if not (_PARAMETER.fullmatch(line) or _NEEDS.fullmatch(line) or not line)
+        line for line in rest if line and not any(each.fullmatch(line) for each in about)
     )
-    return ReadyQuestion(name, first.removeprefix("-- "), parameters, template)
+    return ReadyQuestion(name, first.removeprefix("-- "), parameters, template, important)

@@ -93,7 +93,7 @@ def page_of(rows: FieldPlace) -> FieldPlace:
 
 
 def steps_of(path: str) -> Sequence[str]:
-    """Return the keys of a path; ValueError, beginning with "expected", where it is none."""
+    """Return the keys of a path; ValueError, beginning with "expected", if it is not a path."""
     first, _, rest = path.partition(".")
     steps = [first, *([rest] if first == "metadata" and rest else rest.split(".") if rest else [])]
     if not all(step.strip() for step in steps) or path.endswith("."):

@@ -84,7 +84,7 @@ class Redaction:
         self.fingerprint = self._fingerprint(rules)
 
     def completion(self, body: bytes, *, hit: Hit | None = None) -> Redacted:
-        """Redact one completion; `hit` is told of each value."""
+        """Redact one completion; `hit` is called with each value."""
         return self._object(body, self._places.completion, hit)
 
     def completions(self, body: bytes) -> Redacted:
@@ -92,7 +92,7 @@ class Redaction:
         return self._page(body, self._places.completion)
 
     def message(self, body: bytes, *, hit: Hit | None = None) -> Redacted:
-        """Redact one message; `hit` is told of each value."""
+        """Redact one message; `hit` is called with each value."""
         return self._object(body, self._places.message, hit)
 
     def messages(self, body: bytes) -> Redacted:

@@ -1,22 +1,27 @@
 """Redaction of one JSON text: values are replaced where they stand, all else keeps its spelling.
 
-The text is taken apart by its tokens, as no reader may accept it whole: a row that cannot be read
-is named with what is wrong with it, and must not show more than the others.
+The text is read token by token, because a parser might refuse it as a whole. An unreadable row is
+reported with what is wrong in it, and that report must not show more than readable rows do.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-import msgspec
-
 from chatlake.model.api_keys import NAMES
 from chatlake.model.json_marks import STRING
 from chatlake.model.redaction.data_urls import is_image_url, redact_data_url
+from chatlake.model.redaction.json_values import (
+    canonical,
+    is_hashed,
+    is_json,
+    quoted,
+    string_of,
+    whole_number,
+)
 from chatlake.model.redaction.patterns import Pattern
 from chatlake.model.redaction.places import KEPT, FieldPlace
 from chatlake.model.redaction.texts import marker, redact_text
@@ -26,12 +31,10 @@ _TOKENS: Final = re.compile(
 )
 _QUOTE, _OPEN_LIST, _OPEN, _CLOSE = ord('"'), ord("["), frozenset(b"[{"), frozenset(b"]}")
 _DEEPEST_TEXT: Final = 4  # JSON within a text, and in that again
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _IMAGE: Final = "image"
-_LARGEST_EXPONENT: Final = 40
 
 Hit = Callable[[str, str, str], None]
-"""Told the kind, the path of keys, and what was replaced."""
+"""Called with the kind, the path of keys, and what was replaced."""
 
 
 class Rules(Protocol):
@@ -105,14 +108,14 @@ class Walk:
             elif skipped_to >= 0:
                 continue
             elif first == _QUOTE and token.group(2) is not None:
-                key = _string(token.group(1))
+                key = string_of(token.group(1))
                 value_place = here.of(key)
                 if path:
                     path[-1] = key
                 if not here.is_kept and value_place is not KEPT:
                     new = self._key(key, keys[-1] if keys else Counter())
                     if new != key:
-                        put(token.start(1), token.end(1), _quoted(new))
+                        put(token.start(1), token.end(1), quoted(new))
             else:
                 target = here if in_list else value_place
                 old = token.group()
@@ -135,14 +138,14 @@ class Walk:
         if old[0] == _QUOTE:
             if len(old) == 2:
                 return old
-            text = _string(old)
+            text = string_of(old)
             new = self._text(text, place, within)
-            return old if new is text else _quoted(new)
-        number = _whole_number(old)
+            return old if new is text else quoted(new)
+        number = whole_number(old)
         if number is None or len(number) < self._shortest:
             return old
         new = redact_text(number, self._rules.patterns, self._note)
-        return old if new is number else _quoted(new if new.startswith("[") else marker("number"))
+        return old if new is number else quoted(new if new.startswith("[") else marker("number"))
 
     def _text(self, text: str, place: FieldPlace, within: int) -> str:
         rules = self._rules
@@ -154,7 +157,7 @@ class Walk:
         if text[:5].lower() == "data:" and "," in text:
             return redact_data_url(text, lambda part: self._text(part, place, within))
         start = text.lstrip()[:1]
-        if start and start in "[{" and within < _DEEPEST_TEXT and _is_json(text):
+        if start and start in "[{" and within < _DEEPEST_TEXT and is_json(text):
             sent = text.encode("utf-8", "surrogatepass")
             new = self._json(sent, place, within + 1)
             return text if new is sent else new.decode("utf-8", "surrogatepass")
@@ -183,11 +186,11 @@ class Walk:
         if place.action == "drop":
             self._note("dropped", old.decode("utf-8", "replace"))
             return b"null"
-        text = _string(old) if old[0] == _QUOTE else None
+        text = string_of(old) if old[0] == _QUOTE else None
         if text is not None and is_hashed(text):
             return old
         self._note("hashed", old.decode("utf-8", "replace"))
-        return _quoted(self._rules.hashed(_canonical(old, text)))
+        return quoted(self._rules.hashed(canonical(old, text)))
 
     def _note(self, kind: str, what: str) -> None:
         if not self.counts:
@@ -195,71 +198,3 @@ class Walk:
         self.counts[-1][kind] += 1
         if self._hit is not None:
             self._hit(kind, ".".join(filter(None, self._path)), what)
-
-
-_HASHED: Final = re.compile("hash:[0-9a-f]{32}")
-_SORTED: Final = msgspec.json.Encoder(order="sorted")
-
-
-def is_hashed(text: str) -> bool:
-    """Whether a text is what a hash left: it is not hashed again."""
-    return _HASHED.fullmatch(text) is not None
-
-
-def _canonical(old: bytes, text: str | None) -> bytes:
-    """Return what is hashed: of a text the text, of anything else its canonical JSON."""
-    if text is not None:
-        return text.encode("utf-8", "surrogatepass")
-    try:
-        return _SORTED.encode(msgspec.json.decode(old))
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return old
-
-
-def _string(token: bytes) -> str:
-    """Return what a string says; where it is not valid, its characters as they stand."""
-    inner = token[1:-1]
-    if b"\\" not in inner:
-        return inner.decode("utf-8", "surrogateescape")
-    try:
-        return str(json.loads(token.decode("utf-8", "surrogateescape"), strict=False))
-    except ValueError:
-        return inner.decode("utf-8", "surrogateescape")
-
-
-def _quoted(text: str) -> bytes:
-    r"""Return a text as a JSON string; half a surrogate pair stands there as its escape."""
-    if _SURROGATE.search(text):
-        try:  # bytes that are not UTF-8 go back as they came
-            return json.dumps(text, ensure_ascii=False).encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError:
-            return json.dumps(text).encode()
-    return json.dumps(text, ensure_ascii=False).encode()
-
-
-def _is_json(text: str) -> bool:
-    try:
-        msgspec.json.decode(text.encode("utf-8", "surrogatepass"), type=msgspec.Raw)
-    except (msgspec.MsgspecError, RecursionError):
-        return False
-    return True
-
-
-def _whole_number(token: bytes) -> str | None:
-    """Return the digits of a whole number, however it is written; None for any other value."""
-    if token.isdigit():
-        return token.decode()
-    text = token.decode().lower().lstrip("-")
-    if not text[:1].isdigit():
-        return None  # true, false, null
-    digits, _, exponent = text.partition("e")
-    whole, _, decimals = digits.partition(".")
-    if not (whole.isdigit() and (not decimals or decimals.isdigit())):
-        return None
-    try:
-        shift = int(exponent or 0)
-    except ValueError:
-        return None
-    if not 0 <= shift <= _LARGEST_EXPONENT or decimals[shift:].strip("0"):
-        return None
-    return (whole + decimals[:shift].ljust(shift, "0")).lstrip("0") or "0"

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, ClassVar, Final
 
 import s3fs
+from aiobotocore.session import AioSession
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -21,6 +23,7 @@ from botocore.exceptions import (
     ProfileNotFound,
     TokenRetrievalError,
 )
+from botocore.loaders import Loader, create_loader
 
 from chatlake.storage.bucket.object_store import (
     ANSWER_S,
@@ -74,6 +77,7 @@ class S3Store:
             max_concurrency=4,
             use_listings_cache=False,
             skip_instance_cache=True,
+            session=_new_session(),
         )
 
     def get(self, key: str) -> bytes:
@@ -151,6 +155,19 @@ class S3Store:
             return "unsupported"
         is_silent = isinstance(error, BotoCoreError | ConnectionError | TimeoutError)
         return "unreachable" if is_silent else "other"
+
+
+@cache
+def _descriptions() -> Loader:
+    """Read what botocore's files say of S3 once a process: it is most of the work of a session."""
+    loader: Loader = create_loader(os.environ.get("AWS_DATA_PATH"))
+    return loader
+
+
+def _new_session() -> AioSession:
+    session = AioSession()
+    session.register_component("data_loader", _descriptions())
+    return session
 
 
 def _code(error: BaseException) -> str:

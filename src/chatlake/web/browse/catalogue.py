@@ -11,7 +11,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -27,6 +28,7 @@ T = TypeVar("T")
 PATIENCE_S: Final = 20.0
 """How long the queries of one page may take."""
 _LOOK_AGAIN_S: Final = 30.0  # after which the lake itself is checked for commits, not only the file
+_HELPERS: Final = 8  # threads for the queries that run beside a page's own
 _SETTINGS: Final = ("SET memory_limit = '2GB'",)
 
 
@@ -53,9 +55,14 @@ class _Opened:
 class Session:
     """The views during one page: every query sees the same commit."""
 
-    def __init__(self, opened: _Opened, cursor: duckdb.DuckDBPyConnection) -> None:
+    def __init__(
+        self, opened: _Opened, cursor: duckdb.DuckDBPyConnection, helpers: ThreadPoolExecutor
+    ) -> None:
+        cursor.execute("USE lake")
         self._opened = opened
         self._cursor = cursor
+        self._helpers = helpers
+        self._beside: list[Session] = []
         self.was_interrupted = False
 
     def ask(self, sql: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
@@ -74,6 +81,25 @@ class Session:
         found = self.ask(sql, parameters)
         names = [column[0] for column in self._cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in found]
+
+    @contextmanager
+    def beside(self, make: Callable[[Session], T]) -> Iterator[Future[T]]:
+        """Let another thread call `make` during the block, with a session of the same commit.
+
+        Yields what it will return. The block ends when `make` has ended, whatever happens.
+        """
+        if self.was_interrupted:
+            raise TooSlowError
+        with closing(self._cursor.cursor()) as cursor:
+            other = Session(self._opened, cursor, self._helpers)
+            self._beside.append(other)
+            other.was_interrupted = self.was_interrupted
+            made = self._helpers.submit(make, other)
+            try:
+                yield made
+            finally:
+                wait([made])
+                self._beside.remove(other)
 
     def once(self, name: str, compute: Callable[[], T]) -> T:
         """Return what `compute` returns, computed once for each commit."""
@@ -95,6 +121,8 @@ class Session:
         """Interrupt the running query, and allow no other."""
         self.was_interrupted = True
         self._cursor.interrupt()
+        for other in tuple(self._beside):
+            other.interrupt()
 
 
 class Catalogue:
@@ -107,6 +135,7 @@ class Catalogue:
         self._lake = lake
         self._lock = threading.Lock()
         self._folder = tempfile.TemporaryDirectory(prefix="chatlake-")
+        self._helpers = ThreadPoolExecutor(_HELPERS, thread_name_prefix="browse")
         self._opened: _Opened | None = None
         self._path = ""
         self._looked_at = float("-inf")
@@ -137,6 +166,7 @@ class Catalogue:
             for session in self._sessions:
                 session.interrupt()
             self._let_go()
+        self._helpers.shutdown()
         self._folder.cleanup()
 
     @contextmanager
@@ -144,14 +174,13 @@ class Catalogue:
         with self._lock:
             opened = self._current()
             cursor = opened.connection.cursor()
-            session = Session(opened, cursor)
+            session = Session(opened, cursor, self._helpers)
             opened.askers += 1
             self._sessions.add(session)
         timer = threading.Timer(self.patience_s, session.interrupt)
         timer.daemon = True
         timer.start()
         try:
-            cursor.execute("USE lake")
             yield session
         finally:
             timer.cancel()

@@ -106,14 +106,14 @@ class ConversationPage:
 
 def conversation_page(session: Session, key: Key) -> ConversationPage | None:
     """Make the page of a completion; None if the lake has none of this name and day."""
-    found = session.rows(COMPLETION, key.parameters)
-    if not found:
-        return None
-    facts = found[0]
-    rows = session.rows(_MESSAGES.format(shown=SHOWN + 1, most=MOST_MESSAGES + 1), key.parameters)
-    parts = _parts(session, key) if any(map(_has_parts, rows)) else {}
-    earlier, later = turns_around(session, key.source, key.day, key.completion_id)
-    versions = versions_of(session, key.parameters, facts)
+    with session.beside(lambda other: _said(other, key)) as said:
+        found = session.rows(COMPLETION, key.parameters)
+        if not found:
+            return None
+        facts = found[0]
+        earlier, later = turns_around(session, key.source, key.day, key.completion_id)
+        versions = versions_of(session, key.parameters, facts)
+        rows, parts = said.result()
     page = page_of(key, facts, rows, parts)
     return replace(page, versions=versions, earlier=earlier, later=later)
 
@@ -142,6 +142,14 @@ def page_of(
         later=[],
         more_messages=len(rows) > MOST_MESSAGES,
     )
+
+
+def _said(
+    session: Session, key: Key
+) -> tuple[list[dict[str, Any]], dict[int, list[dict[str, Any]]]]:
+    """Return the rows of a completion's messages and, by their index, those of their parts."""
+    rows = session.rows(_MESSAGES.format(shown=SHOWN + 1, most=MOST_MESSAGES + 1), key.parameters)
+    return rows, _parts(session, key) if any(map(_has_parts, rows)) else {}
 
 
 def _has_parts(row: dict[str, Any]) -> bool:

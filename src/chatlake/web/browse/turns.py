@@ -5,8 +5,8 @@ is a completion whose inputs begin with the inputs and the reply of this one. Th
 neighbours are looked at.
 
 Reading all texts of a day takes longer than the rest of the page. So each day is read once for each
-commit, into a table in memory that has a hash in place of each text; a list that is shown has its
-days read in the background.
+commit, into a table of its own in memory that has a hash in place of each text. The days of a list
+are read in the background.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import count
 from typing import Any, Final
 
 from chatlake.web.browse.catalogue import Session
@@ -24,38 +25,34 @@ _MOST: Final = 20
 _MOST_CANDIDATES: Final = 200
 _HEAD: Final = 120
 _AHEAD: Final = 3
-_KEPT_MESSAGES: Final = 1_000_000  # some 150 MB; what one page needs stays in any case
-_CREATE: Final = """
-CREATE TABLE IF NOT EXISTS memory.main.said (
-    source VARCHAR, day DATE, id VARCHAR, created_us BIGINT, index INTEGER, direction VARCHAR,
-    role VARCHAR, answers VARCHAR, text UBIGINT, calls VARCHAR[], head VARCHAR)
-"""
+_KEPT_MESSAGES: Final = 1_000_000  # some 180 MB; what one page needs stays in any case
+_LEAST_MESSAGES: Final = 250  # as which a quiet day counts: a table takes 45 kB in any case
 _READ: Final = f"""
-INSERT INTO memory.main.said
-SELECT source, created_date, completion_id, epoch_us(created_at), message_index, direction,
-    role, tool_call_id, hash(coalesce(text, '')), json_extract_string(tool_calls, '$[*].id'),
-    CASE WHEN role = 'user' THEN left(text, {_HEAD}) END
+CREATE OR REPLACE TABLE memory.main.{{table}} AS
+SELECT created_date AS day, completion_id AS id, epoch_us(created_at) AS created_us,
+    message_index AS index, direction, role, tool_call_id AS answers,
+    hash(coalesce(text, '')) AS text, json_extract_string(tool_calls, '$[*].id') AS calls,
+    CASE WHEN role = 'user' THEN left(text, {_HEAD}) END AS head
 FROM messages
 WHERE created_date = $day AND source = $source
 """  # noqa: S608 - of constants
-_FORGET: Final = "DELETE FROM memory.main.said WHERE day = $day AND source = $source"
+_FORGET: Final = "DROP TABLE IF EXISTS memory.main.{table}"
 _OWN: Final = """
 SELECT index, direction, role, answers, text, calls
-FROM memory.main.said
-WHERE day = $day AND source = $source AND id = $id
+FROM memory.main.{table}
+WHERE id = $id
 ORDER BY index
 """
 _CANDIDATES: Final = """
 SELECT DISTINCT day, id
-FROM memory.main.said
-WHERE day BETWEEN $first AND $last AND source = $source AND id <> $id
-    AND direction = '{direction}' AND role = 'assistant' AND ({places})
+FROM ({tables})
+WHERE id <> $id AND direction = '{direction}' AND role = 'assistant' AND ({places})
 LIMIT {most}
 """
 _THEIRS: Final = """
 SELECT day, id, created_us, direction, role, answers, text, calls, head
-FROM memory.main.said
-WHERE day BETWEEN $first AND $last AND source = $source AND list_contains($ids, id)
+FROM ({tables})
+WHERE id IN (SELECT unnest($ids))
 ORDER BY day, id, index
 """
 
@@ -95,6 +92,14 @@ class _Talk:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _ReadDay:
+    """A day in memory: its table, and how many messages that has."""
+
+    table: str
+    messages: int
+
+
 def read_days(session: Session, days: Iterable[tuple[str, date]]) -> None:
     """Read the days (source, day) into memory that are not there yet; unused ones go first."""
     needed = list(days)
@@ -103,15 +108,26 @@ def read_days(session: Session, days: Iterable[tuple[str, date]]) -> None:
             if (source, day) in kept:
                 kept[source, day] = kept.pop((source, day))  # used last
                 continue
-            if not kept:
-                session.ask(_CREATE)
-            parameters = {"source": source, "day": day}
-            session.ask(_FORGET, parameters)  # what an interrupted page has left
-            ((kept[source, day],),) = session.ask(_READ, parameters)
-            for other in list(kept):
-                if other not in needed and sum(kept.values()) > _KEPT_MESSAGES:
-                    del kept[other]
-                    session.ask(_FORGET, {"source": other[0], "day": other[1]})
+            taken = {read.table for read in kept.values()}
+            table = next(name for n in count() if (name := f"said_{n}") not in taken)
+            ((messages,),) = session.ask(_READ.format(table=table), {"source": source, "day": day})
+            kept[source, day] = _ReadDay(table, messages)
+            _forget_some(session, kept, needed)
+
+
+def _forget_some(
+    session: Session,
+    kept: dict[tuple[str, date], _ReadDay],
+    needed: Sequence[tuple[str, date]],
+) -> None:
+    """Let the days go that were not used for the longest time, until the rest is small enough."""
+    held = sum(max(read.messages, _LEAST_MESSAGES) for read in kept.values())
+    for other in [key for key in kept if key not in needed]:
+        if held <= _KEPT_MESSAGES:
+            return
+        gone = kept.pop(other)
+        held -= max(gone.messages, _LEAST_MESSAGES)
+        session.ask(_FORGET.format(table=gone.table))
 
 
 def days_around(listed: Iterable[tuple[str, date]]) -> list[tuple[str, date]]:
@@ -124,69 +140,90 @@ def turns_around(
     session: Session, source: str, day: date, completion_id: str
 ) -> tuple[list[Turn], list[Turn]]:
     """Return the earlier and the later turns, each in the order of time."""
-    with session.alone("said"):  # until all is asked no other page lets a day go
+    with session.alone("said") as kept:  # until all is asked no other page lets a day go
         read_days(session, days_around([(source, day)]))
-        return _turns_around(session, source, day, completion_id)
+        near = _Near(session, source, day, kept)
+        return near.turns(completion_id)
 
 
-def _turns_around(
-    session: Session, source: str, day: date, completion_id: str
-) -> tuple[list[Turn], list[Turn]]:
-    parameters = {"source": source, "day": day, "id": completion_id}
-    own = _Talk(day, None, [], [])
-    places: list[tuple[int, int]] = []
-    for index, direction, role, answers, text, calls in session.ask(_OWN, parameters):
-        if direction == "output":
-            own.replies.append((text, tuple(calls or ())))
-            continue
-        own.inputs.append((role, text, answers))
-        if role == "assistant" and index:
-            places.append((index, text))
-    if not own.inputs:
-        return [], []
-    replies = list({(len(own.inputs), text) for text, _ in own.replies})
-    before = _talks(session, parameters, "output", places[-8:], (day - _DAY, day))
-    after = _talks(session, parameters, "input", replies, (day, day + _DAY))
-    earlier = {name: talk for name, talk in before.items() if talk.goes_on_as(own)}
-    later = {name: talk for name, talk in after.items() if own.goes_on_as(talk)}
-    return _turns(source, earlier), _turns(source, later)
+@dataclass(frozen=True, slots=True)
+class _Near:
+    """A day and its neighbours, in memory."""
 
+    session: Session
+    source: str
+    day: date
+    kept: dict[tuple[str, date], _ReadDay]
 
-def _talks(
-    session: Session,
-    own: dict[str, Any],
-    direction: str,
-    places: Sequence[tuple[int, int]],
-    days: tuple[date, date],
-) -> dict[str, _Talk]:
-    """Return the completions of these days that have one of the texts at its position."""
-    if not places:
-        return {}
-    span = {"first": days[0], "last": days[1], "source": own["source"]}
-    parameters = {**span, "id": own["id"]}
-    conditions = []
-    for number, (index, text) in enumerate(places):
-        parameters |= {f"at_{number}": index, f"text_{number}": text}
-        # A reply comes after the inputs, or after the earlier replies.
-        comparison = "=" if direction == "input" else ">="
-        conditions.append(f"(index {comparison} $at_{number} AND text = $text_{number})")
-    sql = _CANDIDATES.format(
-        direction=direction, places=" OR ".join(conditions), most=_MOST_CANDIDATES
-    )
-    ids = [name for _, name in session.ask(sql, parameters)]
-    found: dict[str, _Talk] = {}
-    if not ids:
+    def turns(self, completion_id: str) -> tuple[list[Turn], list[Turn]]:
+        """Return the earlier and the later turns of a completion of the day."""
+        own, places = self._own(completion_id)
+        if not own.inputs:
+            return [], []
+        replies = list({(len(own.inputs), text) for text, _ in own.replies})
+        earlier_days, later_days = (self.day - _DAY, self.day), (self.day, self.day + _DAY)
+        before = self._talks(completion_id, "output", places[-8:], earlier_days)
+        after = self._talks(completion_id, "input", replies, later_days)
+        earlier = {name: talk for name, talk in before.items() if talk.goes_on_as(own)}
+        later = {name: talk for name, talk in after.items() if own.goes_on_as(talk)}
+        return _turns(self.source, earlier), _turns(self.source, later)
+
+    def _own(self, completion_id: str) -> tuple[_Talk, list[tuple[int, int]]]:
+        """Return a completion's own talk, and where the assistant speaks in its inputs."""
+        own = _Talk(self.day, None, [], [])
+        places: list[tuple[int, int]] = []
+        sql = _OWN.format(table=self.kept[self.source, self.day].table)
+        for index, direction, role, answers, text, calls in self.session.ask(
+            sql, {"id": completion_id}
+        ):
+            if direction == "output":
+                own.replies.append((text, tuple(calls or ())))
+                continue
+            own.inputs.append((role, text, answers))
+            if role == "assistant" and index:
+                places.append((index, text))
+        return own, places
+
+    def _talks(
+        self,
+        completion_id: str,
+        direction: str,
+        places: Sequence[tuple[int, int]],
+        days: tuple[date, date],
+    ) -> dict[str, _Talk]:
+        """Return the completions of these days that have one of the texts at its position."""
+        if not places:
+            return {}
+        tables = " UNION ALL ".join(
+            f"FROM memory.main.{self.kept[self.source, day].table}" for day in days
+        )
+        parameters: dict[str, Any] = {"id": completion_id}
+        conditions = []
+        for number, (index, text) in enumerate(places):
+            parameters |= {f"at_{number}": index, f"text_{number}": text}
+            # A reply comes after the inputs, or after the earlier replies.
+            comparison = "=" if direction == "input" else ">="
+            conditions.append(f"(index {comparison} $at_{number} AND text = $text_{number})")
+        sql = _CANDIDATES.format(
+            tables=tables,
+            direction=direction,
+            places=" OR ".join(conditions),
+            most=_MOST_CANDIDATES,
+        )
+        ids = [name for _, name in self.session.ask(sql, parameters)]
+        found: dict[str, _Talk] = {}
+        if not ids:
+            return found
+        for day, name, created_us, kind, role, answers, text, calls, head in self.session.ask(
+            _THEIRS.format(tables=tables), {"ids": ids}
+        ):
+            talk = found.setdefault(name, _Talk(day, created_us, [], []))
+            if kind == "output":
+                talk.replies.append((text, tuple(calls or ())))
+            else:
+                talk.inputs.append((role, text, answers))
+                talk.said = head or talk.said
         return found
-    for day, name, created_us, kind, role, answers, text, calls, head in session.ask(
-        _THEIRS, {**span, "ids": ids}
-    ):
-        talk = found.setdefault(name, _Talk(day, created_us, [], []))
-        if kind == "output":
-            talk.replies.append((text, tuple(calls or ())))
-        else:
-            talk.inputs.append((role, text, answers))
-            talk.said = head or talk.said
-    return found
 
 
 def _turns(source: str, talks: dict[str, _Talk]) -> list[Turn]:

@@ -1,4 +1,5 @@
 -- Completions and tokens of each value of a metadata key, such as team or customer.
+-- narrow: value, completions, total_tokens, percent_of_tokens, percent_of_completions, last_day
 -- key TEXT: The metadata key. `chatlake ask keys` lists those in use.
 -- since DATE: The first day to count.
 -- until DATE: The last day to count.

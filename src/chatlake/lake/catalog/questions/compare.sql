@@ -1,4 +1,5 @@
 -- The values of a metadata key side by side: length, truncation, refusals, tool calls.
+-- narrow: value, completions, percent_refused_or_filtered, percent_cut, completion_tokens_avg, percent_with_tool_calls
 -- key TEXT: The metadata key, for example an experiment's name.
 -- since DATE: The first day to count.
 -- until DATE: The last day to count.

@@ -1,4 +1,5 @@
 -- Is the backup complete? For each source: days without completions, the last complete backup, gaps, deletions.
+-- narrow: source, completions, last_status, last_complete_backup, open_gaps, days_without_any, last_day
 -- source TEXT: Only this source.
 WITH days AS (
     SELECT source, created_date, count(*) AS completions, count(deleted_at) AS deleted

@@ -1,4 +1,5 @@
 -- Candidates for fine-tuning: complete replies of some length that were neither refused nor cut off.
+-- narrow: completion_id, last_user_text, reply, model, created_at
 -- since DATE: The first day to look at.
 -- until DATE: The last day to look at.
 -- source TEXT: Only this source.

@@ -1,4 +1,5 @@
 -- How replies ended, by model: complete, cut at the length limit, filtered, with tool calls.
+-- narrow: model, ended_with, replies, percent_of_model
 -- since DATE: The first day to count.
 -- until DATE: The last day to count.
 -- source TEXT: Only this source.

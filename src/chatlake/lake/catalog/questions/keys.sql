@@ -1,4 +1,5 @@
 -- The metadata keys in use: how many completions have each, and how many different values.
+-- narrow: key, completions, percent_of_completions, most_common_value, different_values
 -- since DATE: The first day to count.
 -- until DATE: The last day to count.
 -- source TEXT: Only this source.

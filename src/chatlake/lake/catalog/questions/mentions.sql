@@ -1,4 +1,5 @@
 -- The conversations that mention some words, newest first. `chatlake search` is quicker.
+-- narrow: completion_id, around_the_hit, created_at, model
 -- words TEXT: The words, exactly as written, one after the other; case is ignored.
 -- since DATE: The first day to look at.
 -- until DATE: The last day to look at.

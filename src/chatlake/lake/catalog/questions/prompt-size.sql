@@ -1,4 +1,5 @@
 -- Prompt tokens by model: median, 95th percentile, largest, and the share that was cached.
+-- narrow: model, completions, p50, p95, largest, percent_cached
 -- since DATE: The first day to count.
 -- until DATE: The last day to count.
 -- source TEXT: Only this source.

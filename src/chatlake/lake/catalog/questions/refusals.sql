@@ -1,4 +1,5 @@
 -- The share of replies that refuse or were filtered, by model.
+-- narrow: model, replies, refusals, percent_refused, newest_refusal
 -- since DATE: The first day to count.
 -- until DATE: The last day to count.
 -- source TEXT: Only this source.

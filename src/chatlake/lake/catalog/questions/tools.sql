@@ -1,4 +1,5 @@
 -- The tools that models called: how often, with invalid arguments, and without an answer.
+-- narrow: tool_name, calls, with_invalid_arguments, unanswered_inputs, completions
 -- since DATE: The first day to count.
 -- until DATE: The last day to count.
 -- source TEXT: Only this source.

@@ -1,4 +1,5 @@
 -- Completions and tokens of each day and model.
+-- narrow: day, model, completions, total_tokens, prompt_tokens, completion_tokens
 -- since DATE: The first day to count.
 -- until DATE: The last day to count.
 -- source TEXT: Only this source.
