@@ -100,7 +100,7 @@ def test_a_message_that_was_changed_behind_chatlake_s_back(
 ) -> None:
     """Raw and columns agree, every hash is right, the list does not show it: the sample does."""
     lake = open_lake(settings_for(tmp_path, server.base_url, retention="3650d"))
-    file = lake.state.table_files("messages")[0]
+    files = lake.state.table_files("messages")  # in no certain order of days
     forged: list[str] = []
 
     def change(row: dict[str, Any]) -> dict[str, Any] | None:
@@ -110,7 +110,7 @@ def test_a_message_that_was_changed_behind_chatlake_s_back(
         raw = json.loads(row["raw"]) | {"name": "forged"}
         return row | {"name": "forged", "raw": json.dumps(raw)}
 
-    assert forge_row(Path(lake.location), file, change)
+    assert any(forge_row(Path(lake.location), file, change) for file in files)
     link_again(Path(lake.location))
     assert chatlake_there("verify").code == 0
 
