@@ -12,8 +12,10 @@ import pytest
 import chatlake
 from chatlake.cli import entry
 from chatlake.lake import Lake
+from chatlake.simulator import Scenario, running
 from tests.command_line import CommandLine, environment
 from tests.reading_lake import completion, store
+from tests.support import KEY, KEY_VARIABLE, NOW, write_config
 
 HEAVY = ("aiohttp", "duckdb", "httpx", "prefect", "pyarrow", "rich", "starlette", "uvicorn", "yaml")
 NOT_TO_READ = (
@@ -108,6 +110,31 @@ def test_a_command_starts_with_few_modules(
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_backup_imports_only_what_it_needs(tmp_path: Path) -> None:
+    """A backup into a folder needs neither Prefect nor a cloud, Arrow's functions or a reader."""
+    not_needed = (
+        "chatlake.api.notification", "chatlake.bootstrap.prefect_database", "chatlake.exports",
+        "chatlake.lake.files.rewriting", "chatlake.simulator", "chatlake.storage.bucket",
+        "chatlake.verify", "chatlake.web", "fsspec", "imagesize", "jinja2", "jsonschema", "numpy",
+        "pandas", "prefect", "prompt_toolkit", "pyarrow.compute", "pyarrow.dataset", "re2",
+        "sqlalchemy", "sqlite3", "starlette", "uvicorn",
+    )  # fmt: skip
+    call = "import sys, chatlake.cli as cli; code = cli.main(['backup', '--json']); "
+    check = f"sys.exit(code or ' '.join(m for m in {not_needed!r} if m in sys.modules) or None)"
+    with running(Scenario(completions=3, image_share=0.0, now=NOW, api_key=KEY)) as server:
+        write_config(tmp_path, server.base_url)
+        done = subprocess.run(
+            [sys.executable, "-c", call + check],
+            env={**environment(), KEY_VARIABLE: KEY},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status"] == "complete"
 
 
 def test_python_m_chatlake_is_the_same_program() -> None:

@@ -242,6 +242,16 @@ def test_a_reference_takes_the_place_of_its_own_url_only() -> None:
     assert json.loads(replaced) == ["chatlake-image:one", line_break]
 
 
+def test_only_whole_strings_become_references() -> None:
+    """A URL within a longer text, or at its start, stays; each string that is the URL is replaced."""
+    url, reference = "data:image/png;base64,QUJD", "chatlake-image:one"
+    value = [f"see {url}", url, f"{url} and {url}", url, {url: url}]
+    text = json.dumps(value, separators=(",", ":")).encode()
+    expected = [value[0], reference, value[2], reference, {reference: reference}]
+    assert json.loads(insert_references(text, {url: reference})) == expected
+    assert insert_references(b'"' + url.encode(), {url: reference}) == b'"' + url.encode()
+
+
 ODD_SPELLINGS = {
     "unpadded": lambda text: text.rstrip("="),
     "safe in URLs": lambda text: text.replace("+", "-").replace("/", "_"),

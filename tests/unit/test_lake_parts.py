@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,8 +17,10 @@ from chatlake import failpoints
 from chatlake.errors import LakeDamagedError, LakeUnwritableError
 from chatlake.lake.files import arrow, parts
 from chatlake.lake.files.arrow import to_table
-from chatlake.lake.files.parts import read_columns, row_groups
+from chatlake.lake.files.merging import merge
+from chatlake.lake.files.parts import empty_file, open_part, read_columns, row_groups
 from chatlake.lake.files.schema import SCHEMAS
+from chatlake.model.compaction import Merge
 from chatlake.model.manifest import format_time
 from chatlake.storage.folder import LocalStorage
 from chatlake.storage.memory import MemoryStorage
@@ -89,16 +93,60 @@ def test_times_may_be_microseconds_or_datetimes() -> None:
     assert file.min_created_at == format_time(moment)
 
 
-def test_a_file_says_its_format_and_describes_its_columns() -> None:
-    """The schema's metadata holds format, version and table; each column its description."""
+@pytest.mark.parametrize("table", SCHEMAS)
+def test_a_file_says_its_format_and_has_its_types(table: str) -> None:
+    """The footer holds format, version and table; the types are the table's."""
+    storage = MemoryStorage()
+    file = write(storage, table, [dict.fromkeys(SCHEMAS[table].names)])
+    with open_part(storage, file.path) as part:
+        metadata = part.metadata.metadata or {}
+        schema = part.schema_arrow
+    assert metadata[b"chatlake.format"] == b"1"
+    assert metadata[b"chatlake.table"] == table.encode()
+    assert b"chatlake.version" in metadata
+    assert schema.equals(SCHEMAS[table])
+
+
+def test_the_empty_file_describes_the_columns() -> None:
+    """Each column of it has its description; the part files do not repeat them."""
+    described = pq.read_schema(pa.BufferReader(empty_file("messages")))
     storage = MemoryStorage()
     file = write(storage, "messages", [rows.message("a", 0)])
-    schema = pq.read_schema(pa.BufferReader(storage.read(file.path)))
-    metadata = schema.metadata or {}
-    assert metadata[b"chatlake.format"] == b"1"
-    assert metadata[b"chatlake.table"] == b"messages"
-    assert b"chatlake.version" in metadata
-    assert all((field.metadata or {})[b"description"] for field in schema)
+    plain = pq.read_schema(pa.BufferReader(storage.read(file.path)))
+    assert all((field.metadata or {})[b"description"] for field in described)
+    assert not any(b"description" in (field.metadata or {}) for field in plain)
+
+
+def test_only_columns_that_are_compared_have_statistics() -> None:
+    """The least and the greatest text would be kilobytes in the footer; ids and times have them."""
+    storage = MemoryStorage()
+    long = "x" * 4_000
+    file = write(storage, "messages", [rows.message("a", 0, text=long, content=long, raw=long)])
+    with open_part(storage, file.path) as part:
+        group = part.metadata.row_group(0)
+        columns = [group.column(place) for place in range(group.num_columns)]
+        footer_bytes = part.metadata.serialized_size
+    without = {each.path_in_schema for each in columns if not each.is_stats_set}
+    assert {"raw", "text", "content"} <= without
+    assert not without & {"completion_id", "message_id", "created_at", "role", "model"}
+    assert footer_bytes < 8_000
+
+
+def test_a_file_with_descriptions_is_merged_with_one_without() -> None:
+    """Earlier versions wrote them: such files are read, merged and keep their rows."""
+    storage = MemoryStorage()
+    table = to_table("messages", rows.columns("messages", [rows.message("a", 0)]))
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    data = buffer.getvalue()
+    new = write(storage, "messages", [rows.message("b", 0)])
+    path = new.path.replace("part-", "part-0")
+    with storage.open_output(path) as file:
+        file.write(data)
+    digest = hashlib.sha256(data).hexdigest()
+    old = msgspec.structs.replace(new, path=path, bytes=len(data), sha256=digest)
+    merged = merge(storage, Merge((old, new)))
+    assert read_columns(storage, merged, "completion_id") == [["a", "b"]]
 
 
 def test_parts_are_zstd_with_bloom_filters_on_ids(tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ A compressed body of one megabyte can decode to a thousand. So the bytes that le
 counted, in pieces of 64 KiB, and reading ends when they exceed the bound. The bytes on the wire
 count against the same bound. Of a refusal, only the first 64 KiB are read.
 
-Large bodies take turns: two beyond 256 KiB at once, one beyond 64 MiB. Before the greater part of a
-large body is read, `room` waits until the export can take it (`backup/export.py`). So memory stays
-near the bound, however many large responses arrive at once.
+Large bodies take turns: two beyond 256 KiB at once, one beyond 4 MiB, because what is made of such
+a body takes five times its size for a moment. Before the greater part of it is read, `room` waits
+until the export can take it (`backup/export.py`). So memory stays near the bound, however many
+large responses arrive at once.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from chatlake.backup.ports import Room
 from chatlake.config.sizes import format_size
 
 LARGE_BYTES: Final = 1 << 18
-_HUGE_BYTES: Final = 1 << 26
+_HUGE_BYTES: Final = 1 << 22
 _LARGE_AT_ONCE: Final = 2
 _ERROR_BYTES: Final = 1 << 16
 
@@ -72,7 +73,7 @@ class BodyReader:
                     body.write(piece)
                     while grade < len(self._turns) and size > self._turns[grade][0]:
                         turn = self._turns[grade][1]
-                        await _wait(held, turn, deadline, None if grade else room)
+                        await _wait(held, turn, deadline, room)
                         grade += 1
         decoder.finish()
         return body.getvalue()

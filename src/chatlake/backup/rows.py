@@ -46,7 +46,7 @@ class RowBuffer:
             for sha256, image in flat.images.items():
                 if sha256 not in waiting:
                     waiting[sha256] = image
-                    self.bytes += 3 * len(image.data)  # writing them copies them
+                    self.bytes += 4 * len(image.data)  # decoding and writing copy them
 
     def take_over(self, other: RowBuffer) -> None:
         """Take in the rows of another buffer, which has other partitions and is not used again."""

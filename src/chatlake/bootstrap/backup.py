@@ -14,7 +14,6 @@ from chatlake.backup.run import Strategy, back_up
 from chatlake.backup.silence import new_silences
 from chatlake.bootstrap.after_run import compact_after
 from chatlake.bootstrap.known_lakes import find_lake, remember_lake
-from chatlake.bootstrap.notify import is_whole, notifying, tell_start
 from chatlake.bootstrap.opened import open_lake
 from chatlake.bootstrap.runtime import Runtime, forget_runtime, share_runtime
 from chatlake.bootstrap.secrets import load_prefect_secret
@@ -52,7 +51,7 @@ def run_backup(
     `notify` learn how it ended.
     """
     report = new_report(settings.lake_location, dry_run=dry_run)
-    with notifying(settings, report, whole=is_whole(settings, jobs)):
+    with _telling(settings, jobs, report):
         _run(settings, jobs, observer, report, strategy, new_lake=new_lake)
     return report
 
@@ -77,7 +76,7 @@ def _run(
     # The lock inside: a stopped run says so, even if its catalogue is incomplete.
     with _interruptible(report), lock, sparing_memory():
         listed, before = frozenset(lake.state.files), dict(lake.state.runs)
-        tell_start(settings, report, whole=is_whole(settings, jobs))
+        _tell_start(settings, jobs, report)
         runtime = Runtime(settings, lake, observer)
         share_runtime(report.run_id, runtime)
         try:
@@ -94,6 +93,24 @@ def _run(
             now = [each.run for each in report.sources]
             report.silences = new_silences(settings, lake.state, before.values(), now)
         _tell_head(lake, report)
+
+
+def _telling(
+    settings: Settings, jobs: Sequence[SourceJob], report: BackupReport
+) -> contextlib.AbstractContextManager[None]:
+    """Tell the targets of `notify`, if there are any, how the block ends."""
+    if not settings.notify:
+        return contextlib.nullcontext()
+    from chatlake.bootstrap.notify import is_whole, notifying  # noqa: PLC0415 - often not needed
+
+    return notifying(settings, report, whole=is_whole(settings, jobs))
+
+
+def _tell_start(settings: Settings, jobs: Sequence[SourceJob], report: BackupReport) -> None:
+    if settings.notify:
+        from chatlake.bootstrap.notify import is_whole, tell_start  # noqa: PLC0415 - as above
+
+        tell_start(settings, report, whole=is_whole(settings, jobs))
 
 
 def _tell_head(lake: Lake, report: BackupReport) -> None:

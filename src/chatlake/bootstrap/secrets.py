@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import os
 
-from chatlake.bootstrap.loopback import exempt_loopback
-from chatlake.bootstrap.prefect_database import require_known_database
-from chatlake.bootstrap.prefect_password import temporary_server_guarded
-from chatlake.bootstrap.runners import require_prefect
 from chatlake.config import Settings
 
 
@@ -17,6 +13,12 @@ def load_prefect_secret(name: str) -> str:
     It is read from the server of `PREFECT_API_URL`, else from your Prefect home.
     Raises ChatlakeError if a later Prefect has changed the database there.
     """
+    # Most configurations have no such reference.
+    from chatlake.bootstrap.loopback import exempt_loopback  # noqa: PLC0415
+    from chatlake.bootstrap.prefect_database import require_known_database  # noqa: PLC0415
+    from chatlake.bootstrap.prefect_password import temporary_server_guarded  # noqa: PLC0415
+    from chatlake.bootstrap.runners import require_prefect  # noqa: PLC0415
+
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
     exempt_loopback()

@@ -23,6 +23,10 @@ them.
 """
 
 
+READ_AHEAD_BYTES: Final = 4 << 20
+"""How much is fetched at once of a file that is not on this machine."""
+
+
 class LockHolder(msgspec.Struct, frozen=True):
     """The writer of a lake: host, process id, start (RFC 3339, UTC) and run."""
 

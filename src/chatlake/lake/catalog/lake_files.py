@@ -14,8 +14,7 @@ from fsspec import AbstractFileSystem
 
 from chatlake.errors import LakeDamagedError
 from chatlake.lake.files.replaced import open_listed, read_listed, size_of_listed
-from chatlake.storage.bucket.transfer import READ_AHEAD_BYTES
-from chatlake.storage.interface import Storage
+from chatlake.storage.interface import READ_AHEAD_BYTES, Storage
 
 RECENT_FILES: Final = 16
 """How many small files are kept in memory, of at most 4 MiB each."""

@@ -94,7 +94,7 @@ def _column(field: pa.Field[Any], structs: list[Any]) -> pa.Array[Any]:
     if field.name == "created_at":  # the API's own clock: whole seconds
         seconds = [s.created for s in structs]
         micros = [None if s is None else s * 1_000_000 for s in seconds]
-        return pa.array(micros, pa.int64()).cast(TIME)
+        return pa.array(micros, pa.int64()).view(TIME)
     values = [getattr(struct, field.name) for struct in structs]
     if field.type == _COUNTS:
         return pa.array([list(value.items()) or None for value in values], _COUNTS)

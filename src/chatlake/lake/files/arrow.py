@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, Final, cast
 
 import pyarrow as pa
@@ -44,8 +45,10 @@ def to_tables(table: str, columns: dict[str, list[Any]]) -> Iterator[pa.Table]:
 
 def to_values(column: pa.ChunkedArray[Any]) -> list[Any]:
     """Return a column's plain values, times as microseconds since 1970."""
-    # Through int64: Arrow takes a microsecond for each datetime with a time zone.
-    return column.cast(pa.int64()).to_pylist() if column.type == TIME else column.to_pylist()
+    if column.type != TIME:
+        return column.to_pylist()
+    # As numbers: Arrow takes a microsecond for each datetime with a time zone.
+    return list(chain.from_iterable(c.view(pa.int64()).to_pylist() for c in column.chunks))
 
 
 def _to_array(values: list[Any], kind: pa.DataType) -> pa.Array[Any] | pa.ChunkedArray[Any]:
@@ -58,5 +61,5 @@ def _to_array(values: list[Any], kind: pa.DataType) -> pa.Array[Any] | pa.Chunke
     if pa.types.is_timestamp(kind):
         known = next((value for value in values if value is not None), None)
         if isinstance(known, int):
-            return pa.array(values, pa.int64()).cast(TIME)
+            return pa.array(values, pa.int64()).view(TIME)
     return cast("pa.Array[Any]", pa.array(values, kind))

@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from chatlake.backup.lake_port import Columns, StoredMessage
 from chatlake.errors import LakeDamagedError
@@ -72,6 +71,8 @@ def lost_messages(
 def _rows_of(
     storage: Storage, file: PartFile, completion_ids: Collection[str], names: tuple[str, ...]
 ) -> Iterator[pa.Table]:
+    import pyarrow.compute as pc  # noqa: PLC0415 - takes a while, rarely needed
+
     wanted = pa.array(list(completion_ids), pa.string())
     with open_part(storage, file.path) as part:
         if part.metadata.num_rows != file.rows or not set(names) <= set(part.schema_arrow.names):

@@ -1,7 +1,9 @@
 """Part files: Parquet files, written once; size and SHA-256 are known when a file is durable.
 
 zstd level 3; row groups of at most 50,000 rows and about 64 MiB of data (16 MiB of images); bloom
-filters on the ids, so that a look-up of one id skips nearly every row group.
+filters on the ids, so that a look-up of one id skips nearly every row group. A day is a small file,
+so its footer counts: it has no descriptions of columns, and no least and greatest value of long
+texts, which no query compares.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ from itertools import chain
 from typing import Any, BinaryIO, Final, cast
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pytz import UnknownTimeZoneError
 
@@ -25,7 +26,7 @@ from chatlake import __version__
 from chatlake.errors import LakeDamagedError
 from chatlake.lake.files.arrow import to_values
 from chatlake.lake.files.replaced import open_listed
-from chatlake.lake.files.schema import FEW_VALUED_COLUMNS, ID_COLUMNS, SCHEMAS
+from chatlake.lake.files.schema import FEW_VALUED_COLUMNS, ID_COLUMNS, LONG_COLUMNS, SCHEMAS
 from chatlake.model.manifest import FORMAT, PartFile, format_time
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import IMAGES
@@ -58,31 +59,24 @@ def write_part(
     if first is None:
         return None
     path = f"{table}/{partition.folder}/part-{uuid.uuid4()}.parquet"
-    rows = 0
-    low, high = day_range(partition)
-    if "created_at" in first.column_names:
-        low, high = high, low
+    footers: list[pq.FileMetaData] = []
     with storage.open_output(path) as file:
         sink = _HashingSink(file)
-        expected_rows = expected_rows or first.num_rows
-        with _open_writer(cast("BinaryIO", sink), first.schema, table, expected_rows) as writer:
+        rows = expected_rows or first.num_rows
+        schema = pa.schema([column.remove_metadata() for column in first.schema])
+        with _open_writer(cast("BinaryIO", sink), schema, table, rows, footers) as writer:
             waiting = iter([first])
             del first
             for batch in chain(waiting, batches):
-                rows += batch.num_rows
-                if "created_at" in batch.column_names:
-                    span: Any = pc.min_max(batch["created_at"]).as_py()
-                    low = min(low, span["min"] or low)
-                    high = max(high, span["max"] or high)
                 for group in row_groups(table, batch):
                     writer.write_table(group, row_group_size=MAX_GROUP_ROWS)
                 del batch, group  # before the next one is made
-    if low > high:  # not one row says when it was created
-        low, high = day_range(partition)
+    (footer,) = footers
+    low, high = _span(footer) or day_range(partition)
     return PartFile(
         table=table,
         path=path,
-        rows=rows,
+        rows=footer.num_rows,
         bytes=sink.size,
         sha256=sink.sha256.hexdigest(),
         source=partition.source,
@@ -107,7 +101,10 @@ def day_range(partition: Partition) -> tuple[datetime, datetime]:
 
 @cache
 def empty_file(table: str) -> bytes:
-    """Return a Parquet file with the table's columns and no rows."""
+    """Return a Parquet file with the table's columns and no rows.
+
+    It alone has the description of each column.
+    """
     buffer = io.BytesIO()
     with _open_writer(buffer, SCHEMAS[table], table, 0):
         pass
@@ -183,9 +180,28 @@ class _HashingSink:
         """Stay open: the caller that opened the file closes it, after fsync."""
 
 
-def _open_writer(sink: BinaryIO, schema: pa.Schema, table: str, rows: int) -> pq.ParquetWriter:
-    distinct = max(1, min(rows, MAX_GROUP_ROWS))
-    names = [name for name in ID_COLUMNS if name in schema.names]
+def _span(footer: pq.FileMetaData) -> tuple[datetime, datetime] | None:
+    """Return the first and the last `created_at` of a file; None if no row has one."""
+    names = footer.schema.names
+    if "created_at" not in names:
+        return None
+    place = names.index("created_at")
+    groups = (footer.row_group(index).column(place) for index in range(footer.num_row_groups))
+    known: list[Any] = [each for group in groups if (each := group.statistics) and each.has_min_max]
+    if not known:
+        return None
+    return min(each.min for each in known), max(each.max for each in known)
+
+
+def _open_writer(
+    sink: BinaryIO,
+    schema: pa.Schema,
+    table: str,
+    rows: int,
+    footers: list[pq.FileMetaData] | None = None,
+) -> pq.ParquetWriter:
+    """Open a writer for about so many rows; `footers` gets the file's footer when it is closed."""
+    bloom_filter = {"ndv": max(1, min(rows, MAX_GROUP_ROWS)), "fpp": BLOOM_FALSE_POSITIVES}
     return pq.ParquetWriter(
         sink,
         schema.with_metadata(
@@ -198,11 +214,10 @@ def _open_writer(sink: BinaryIO, schema: pa.Schema, table: str, rows: int) -> pq
         compression="zstd",
         compression_level=3,
         use_dictionary=cast("Any", list(_leaf_paths(schema))),
-        write_statistics=True,
+        write_statistics=cast("Any", [name for name in schema.names if name not in LONG_COLUMNS]),
         write_page_checksum=True,
-        bloom_filter_options={
-            name: {"ndv": distinct, "fpp": BLOOM_FALSE_POSITIVES} for name in names
-        },
+        bloom_filter_options={name: bloom_filter for name in ID_COLUMNS if name in schema.names},
+        metadata_collector=footers,
     )
 
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from chatlake.errors import LakeDamagedError
 from chatlake.lake.files.parts import read_columns, write_part
@@ -30,6 +29,8 @@ def without(
 
     A file left without rows is only removed.
     """
+    import pyarrow.compute as pc  # noqa: PLC0415 - takes a while, rarely needed
+
     written: list[PartFile] = []
     removed: list[str] = []
     for file in files:
@@ -66,6 +67,8 @@ def marked_deleted(
     It is always after the completion's `synced_at`, so a clock that was put back does not reverse
     the history.
     """
+    import pyarrow.compute as pc  # noqa: PLC0415 - takes a while, rarely needed
+
     written: list[PartFile] = []
     removed: list[str] = []
     for file in files:

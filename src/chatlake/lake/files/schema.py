@@ -181,6 +181,11 @@ FEW_VALUED_COLUMNS: Final = frozenset({
 })  # fmt: skip
 """Columns whose values repeat within a row group: a dictionary shrinks them."""
 
+LONG_COLUMNS: Final = frozenset({
+    "content", "data", "echo_raw", "image_url", "raw", "raw_exact", "refusal", "text", "tool_calls",
+})  # fmt: skip
+"""Columns that nobody compares by order: they have no statistics."""
+
 
 def describe(table: str) -> dict[str, str]:
     """Return column -> its description, the partition columns included."""

@@ -14,9 +14,8 @@ from chatlake.errors import LakeDamagedError, LakeUnwritableError
 from chatlake.lake.files.parts import open_part
 from chatlake.lake.files.replaced import open_listed, read_listed
 from chatlake.model.manifest import PartFile
-from chatlake.storage.bucket.transfer import READ_AHEAD_BYTES
 from chatlake.storage.file_errors import too_many_open
-from chatlake.storage.interface import Storage
+from chatlake.storage.interface import READ_AHEAD_BYTES, Storage
 
 _CHUNK_BYTES: Final = 1 << 20
 

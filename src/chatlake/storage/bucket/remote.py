@@ -24,8 +24,14 @@ from chatlake.storage.bucket.object_store import (
     is_absence,
     why_refused,
 )
-from chatlake.storage.bucket.transfer import READ_AHEAD_BYTES, RemoteInput, content, gathering
-from chatlake.storage.interface import LockHolder, StoredFile, checked, step_of
+from chatlake.storage.bucket.transfer import RemoteInput, content, gathering
+from chatlake.storage.interface import (
+    READ_AHEAD_BYTES,
+    LockHolder,
+    StoredFile,
+    checked,
+    step_of,
+)
 
 LOCK: Final = "lock.json"
 

@@ -7,15 +7,13 @@ import mmap
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, cast
 
 from chatlake.errors import ChatlakeError, LakeUnwritableError
 from chatlake.storage.bucket.object_store import (
     LARGE_BYTES,
     Buffer,
 )
-
-READ_AHEAD_BYTES: Final = 4 << 20
 
 
 class RemoteInput(io.RawIOBase):
