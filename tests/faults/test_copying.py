@@ -24,6 +24,8 @@ from tests.lake_bytes import files_with
 from tests.lake_writer import commit
 from tests.support import write_config
 
+pytestmark = pytest.mark.slow
+
 QUERY = "SELECT completion_id, message_id, raw::VARCHAR FROM messages ORDER BY ALL"
 GONE = "forget-me-74312"
 

@@ -30,6 +30,8 @@ from tests.forked import killed
 from tests.lake_writer import commit
 from tests.support import write_config
 
+pytestmark = pytest.mark.slow
+
 FORMAT_1 = Path(__file__).parents[1] / "fixtures" / "lake_format_1" / "lake"
 WEEK = timedelta(days=7)
 QUERY = "SELECT completion_id, message_id, raw::VARCHAR FROM messages ORDER BY ALL"

@@ -20,6 +20,8 @@ from chatlake.verify.run import VerifyReport, verify_storage
 from tests.faults.forged import forge_row, link_again
 from tests.faults.verify_lakes import back_up, check, copy, only, paths
 
+pytestmark = pytest.mark.slow
+
 # Names and places of rows, which no object states. The other columns follow from raw.
 FREE = {"completion_id", "message_id", "message_index", "part_index", "raw", "raw_exact"}
 COLUMNS = [(table, name) for table, names in DERIVED.items() for name in names if name not in FREE]

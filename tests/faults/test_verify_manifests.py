@@ -29,6 +29,8 @@ from tests.faults.verify_lakes import (
     paths,
 )
 
+pytestmark = pytest.mark.slow
+
 NEWEST = CHECKPOINT_EVERY + 2
 CHECKPOINT = manifests.checkpoint_path(CHECKPOINT_EVERY)
 

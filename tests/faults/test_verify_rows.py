@@ -17,6 +17,8 @@ from chatlake.storage.memory import MemoryStorage
 from tests import lake_rows as rows
 from tests.faults.verify_lakes import check_storage, commit, only, paths
 
+pytestmark = pytest.mark.slow
+
 PICTURE = b"\x89PNG one"
 OTHER_PICTURE = b"\x89PNG two"
 SHA256 = hashlib.sha256(PICTURE).hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -327,3 +328,47 @@ def test_a_kept_connection_that_is_closed_is_not_asked_again_in_secret() -> None
     assert isinstance(trial.error, errors.SourceUnreachableError | errors.RetriesExhaustedError)
     assert "closed the connection without a response" in trial.error.message
     assert len(trial.server.seen) == trial.api.figures.requests == 2
+
+
+def test_each_request_has_its_own_attempts() -> None:
+    """What one request uses up is not taken from another, be it at once or later."""
+
+    async def use(api: CompletionApi) -> list[object]:
+        async def ask() -> list[object]:
+            asked = (api.get_completion(bytes, name) for name in ("lost", "found", "lost"))
+            return list(await asyncio.gather(*asked, return_exceptions=True))
+
+        return [*await ask(), *await ask()]
+
+    async def scenario(api: CompletionApi) -> list[object]:
+        trial.server.by_target = lambda target: BUSY if target.endswith("lost") else None
+        return await use(api)
+
+    trial = Trial(max_attempts=3)
+    results = trial.run(scenario).result
+    assert isinstance(results, list)
+    for lost, found, also_lost in (results[:3], results[3:]):
+        assert found == OK
+        for error in (lost, also_lost):
+            assert isinstance(error, errors.RetriesExhaustedError)
+            assert "given up after 3 attempts" in error.message
+    assert trial.api.figures.requests == 2 * (3 + 1 + 3)
+
+
+def test_requests_leave_nothing_to_the_garbage_collector() -> None:
+    """Objects in cycles stay in memory for a long time in a run, which seldom collects them."""
+
+    async def use(api: CompletionApi) -> int:
+        await api.get_completion(bytes, "x")
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(20):
+                await api.get_completion(bytes, "x")
+            return gc.collect()
+        finally:
+            gc.enable()
+
+    found = Trial().run(use).result
+    assert isinstance(found, int)
+    assert found < 20

@@ -17,6 +17,8 @@ from tests.nights.night import Nights
 from tests.nights.server import Habits, NightServer, serving
 from tests.support import KEY_VARIABLE, NOW, write_config
 
+pytestmark = pytest.mark.slow
+
 DAY = 86_400
 FUTURE = pytest.mark.parametrize(
     "future", [3_600, 30 * DAY, 80 * 365 * DAY], ids=["an hour", "a month", "80 years"]

@@ -15,6 +15,8 @@ from tests.nights.night import Nights
 from tests.nights.server import Habits, NightServer
 from tests.support import rows
 
+pytestmark = pytest.mark.slow
+
 FULL = pytest.mark.parametrize("full", [False, True], ids=["incremental", "full"])
 LEFT = pytest.mark.parametrize("left", [0, 1, 2])
 

@@ -15,6 +15,8 @@ from tests.nights.night import PACE, Nights
 from tests.nights.server import NightServer, Request
 from tests.nights.wire import JSON_TYPE, Answer
 
+pytestmark = pytest.mark.slow
+
 BOUND = 1 << 20
 TOO_LARGE = "larger than 1MiB (pace.max_body)"
 

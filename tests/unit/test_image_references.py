@@ -287,3 +287,13 @@ def test_base64_is_decoded_however_it_is_spelled(spelling: str, extra: int) -> N
 def test_what_only_resembles_base64_is_no_image(payload: str) -> None:
     """A wrong length, both alphabets at once, half a padding: the part keeps its text."""
     assert decode_data_url(f"data:image/png;base64,{payload}") is None
+
+
+def test_images_that_begin_alike_are_told_apart() -> None:
+    """Each gets its own reference, also next to one without any, and where one ends early."""
+    alike = "data:image/png;base64," + 60 * "QUJD"
+    one, other, unknown = (alike + end for end in ("QQ==", "Qg==", "Qw=="))
+    references = {one: "chatlake-image:one", other: "chatlake-image:other"}
+    sent = json.dumps([one, other, unknown, one, one[:-2], alike]).encode()
+    kept = [references.get(url, url) for url in json.loads(sent)]
+    assert json.loads(insert_references(sent, references)) == kept

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Mapping
 from contextlib import AsyncExitStack
 from typing import Final, cast
 
 import httpx
 
-from chatlake.api.decoding import EncodedBodyError, decoder_for
+from chatlake.api.decoding import Decoder, EncodedBodyError, decoder_for
 from chatlake.backup.ports import Room
 from chatlake.config.sizes import format_size
 
@@ -45,17 +45,21 @@ class BodyReader:
         )
 
     async def read(
-        self, response: httpx.Response, deadline: asyncio.Timeout, room: Room | None
+        self,
+        response: httpx.Response,
+        headers: Mapping[str, str],
+        deadline: asyncio.Timeout,
+        room: Room | None,
     ) -> bytes:
         """Return the whole body, decoded; or raise TooLargeBodyError or EncodedBodyError.
 
-        `room` is awaited before the greater part of a large body is read. While a body waits for
-        its turn, `deadline` is paused.
+        `headers`: those of the response, with names in lower case. `room` is awaited before the
+        greater part of a large body is read. While a body waits for its turn, `deadline` is paused.
         """
-        length = response.headers.get("content-length", "")
+        length = headers.get("content-length", "")
         if length.isdecimal() and int(length[:20]) > self._max_body:
             raise self._too_large()
-        decoder = decoder_for(response.headers.get_list("content-encoding"))
+        decoder = _decoder_of(response, headers)
         body, size, raw_size, grade = io.BytesIO(), 0, 0, 0
         async with AsyncExitStack() as held:
             async for chunk in _stream(response):
@@ -80,14 +84,15 @@ class BodyReader:
         )
 
 
-async def read_refusal_body(response: httpx.Response) -> bytes:
+async def read_refusal_body(response: httpx.Response, headers: Mapping[str, str]) -> bytes:
     """Return the first 64 KiB of the body of a refusal, as far as it can be decoded.
 
-    The status says what happened; the body only adds words. The rest is left unread.
+    `headers`: as for `BodyReader.read`. The status says what happened; the body only adds words.
+    The rest is left unread.
     """
     body = b""
     try:
-        decoder = decoder_for(response.headers.get_list("content-encoding"))
+        decoder = _decoder_of(response, headers)
         async for chunk in _stream(response):
             for piece in decoder.feed(chunk):
                 body += piece
@@ -96,6 +101,11 @@ async def read_refusal_body(response: httpx.Response) -> bytes:
     except EncodedBodyError:
         pass
     return body
+
+
+def _decoder_of(response: httpx.Response, headers: Mapping[str, str]) -> Decoder:
+    name = "content-encoding"  # it may come several times, which `headers` do not show
+    return decoder_for(response.headers.get_list(name) if name in headers else ())
 
 
 def _stream(response: httpx.Response) -> AsyncIterable[bytes]:

@@ -203,13 +203,13 @@ class ApiClient:
 
         async def fetch(attempts: Attempts) -> T:
             try:
-                return await self._retries.run(attempt, attempts, hasty=hasty)
+                return await self._retries.run(attempt, attempts)
             except GivenUpError as given_up:
                 error = self._last_word(given_up, answers_before)
             raise error  # outside of `except`: the cause may quote the body, with secrets
 
         # One budget for all requests for this page: asking again neither uses nor renews it.
-        attempts = Attempts(self._retries)
+        attempts = Attempts(self._retries, hasty=hasty)
         waits = iter(() if hasty else PAGE_REASKS_S)
         while True:
             page = await fetch(attempts)

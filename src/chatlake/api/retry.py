@@ -22,7 +22,7 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn, TypeVar
 
 import tenacity
@@ -70,9 +70,13 @@ class GivenUpError(Exception):
 
 
 class Attempts:
-    """The attempts of one request: how often it was sent since when, and how it failed."""
+    """The attempts of one request: how often it was sent since when, and how it failed.
 
-    def __init__(self, policy: RetryPolicy) -> None:
+    `hasty`: the first failure is the last.
+    """
+
+    def __init__(self, policy: RetryPolicy, *, hasty: bool = False) -> None:
+        self.hasty = hasty
         self.sent = 0
         self.asked_again = 0
         self.failures: Counter[Kind] = Counter()
@@ -85,10 +89,6 @@ class Attempts:
             self._begun_at = self._policy.clock()
         self.sent += 1
         return self.sent > 1
-
-    def note_failure(self, state: tenacity.RetryCallState) -> None:
-        """Count a failure, before wait and stop ask for it."""
-        self.failures[failure_of(state).kind] += 1
 
     async def ask_again(self, wait_s: float, why: str) -> bool:
         """Wait before requesting a page again that broke the paging rules.
@@ -137,13 +137,13 @@ class wait_doubling(tenacity.wait.wait_base):  # noqa: N801
     For a completion that is not visible yet, nearly the whole wait is used.
     """
 
-    attempts: Attempts
     random: Callable[[], float]
 
     def __call__(self, retry_state: tenacity.RetryCallState) -> float:
         """Return seconds."""
         kind = failure_of(retry_state).kind
-        longest = min(LONGEST_WAIT_S, 2.0 ** min(self.attempts.failures[kind] - 1, 10))
+        failures = attempts_of(retry_state).failures[kind]
+        longest = min(LONGEST_WAIT_S, 2.0 ** min(failures - 1, 10))
         lowest = 0.9 if kind is Kind.UNSETTLED else 0.5
         return longest * (lowest + (1 - lowest) * self.random())
 
@@ -152,29 +152,26 @@ class wait_doubling(tenacity.wait.wait_base):  # noqa: N801
 class stop_after_attempts(tenacity.stop.stop_base):  # noqa: N801
     """Stop after the attempts that each kind of failure allows, and after all attempts."""
 
-    attempts: Attempts
     policy: RetryPolicy
 
     def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
         """Say whether there is no further attempt."""
-        failures, kind = self.attempts.failures, failure_of(retry_state).kind
-        attempted = self.attempts.sent - self.attempts.asked_again
-        answered_at_all = attempted - failures[Kind.UNSETTLED]
+        attempts, kind = attempts_of(retry_state), failure_of(retry_state).kind
+        attempted = attempts.sent - attempts.asked_again
+        answered_at_all = attempted - attempts.failures[Kind.UNSETTLED]
         return (
-            failures[kind] >= self.policy.attempts(kind)
+            attempts.hasty
+            or attempts.failures[kind] >= self.policy.attempts(kind)
             or answered_at_all >= self.policy.max_attempts
         )
 
 
-@dataclass(frozen=True, slots=True)
 class stop_before_late(tenacity.stop.stop_base):  # noqa: N801
     """Stop if the wait would end after the time of giving up."""
 
-    attempts: Attempts
-
     def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
         """Say whether there is no further attempt."""
-        return retry_state.upcoming_sleep > self.attempts.left_s
+        return retry_state.upcoming_sleep > attempts_of(retry_state).left_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,37 +189,22 @@ class RetryPolicy:
     random: Callable[[], float]
     has_answered: Callable[[], bool]
     on_wait: Callable[[float, str], None]
+    _idle: list[tenacity.AsyncRetrying] = field(default_factory=list, init=False)
 
-    async def run(
-        self,
-        attempt: Callable[[Attempts], Awaitable[T]],
-        attempts: Attempts,
-        *,
-        hasty: bool = False,
-    ) -> T:
-        """Call `attempt` until it returns; `hasty`: call it once only.
+    async def run(self, attempt: Callable[[Attempts], Awaitable[T]], attempts: Attempts) -> T:
+        """Call `attempt` until it returns.
 
         `attempts`: what was tried already counts, if the same request was called before.
 
         Only AskAgainError leads to another attempt, and in the end to GivenUpError. Any other
         exception passes through.
         """
-        is_late = stop_before_late(attempts)
-        enough = tenacity.stop_after_attempt(1) if hasty else stop_after_attempts(attempts, self)
-
-        def give_up(state: tenacity.RetryCallState) -> NoReturn:
-            raise _given_up(attempts, failure_of(state), is_late=is_late(state))
-
-        retrying = tenacity.AsyncRetrying(
-            sleep=self.sleep,
-            retry=tenacity.retry_if_exception_type(AskAgainError),
-            after=attempts.note_failure,
-            wait=wait_as_asked(wait_doubling(attempts, self.random)),
-            stop=enough | is_late,
-            before_sleep=self._announce,
-            retry_error_callback=give_up,
-        )
-        return await retrying(attempt, attempts)
+        # One serves one call at a time. A new one for each would be garbage in a cycle.
+        retrying = self._idle.pop() if self._idle else self._new_retrying()
+        try:
+            return await retrying(attempt, attempts)
+        finally:
+            self._idle.append(retrying)
 
     def attempts(self, kind: Kind) -> int:
         """Return how often a request is sent that fails in this way each time."""
@@ -231,6 +213,17 @@ class RetryPolicy:
         if kind is Kind.UNREACHABLE and not self.has_answered():
             return min(_FIRST_CONTACT_ATTEMPTS, self.max_attempts)
         return self.max_attempts
+
+    def _new_retrying(self) -> tenacity.AsyncRetrying:
+        return tenacity.AsyncRetrying(
+            sleep=self.sleep,
+            retry=tenacity.retry_if_exception_type(AskAgainError),
+            after=_note_failure,
+            wait=wait_as_asked(wait_doubling(self.random)),
+            stop=stop_after_attempts(self) | stop_before_late(),
+            before_sleep=self._announce,
+            retry_error_callback=_give_up,
+        )
 
     def _announce(self, state: tenacity.RetryCallState) -> None:
         self.on_wait(state.upcoming_sleep, failure_of(state).error.message)
@@ -244,10 +237,24 @@ def failure_of(state: tenacity.RetryCallState) -> AskAgainError:
     return failure
 
 
-def _given_up(attempts: Attempts, last: AskAgainError, *, is_late: bool) -> GivenUpError:
+def attempts_of(state: tenacity.RetryCallState) -> Attempts:
+    """Return the attempts of the request that a state is about: its one argument."""
+    (attempts,) = state.args
+    if not isinstance(attempts, Attempts):
+        raise TypeError(f"a request is called with its Attempts, not with {attempts!r}")
+    return attempts
+
+
+def _note_failure(state: tenacity.RetryCallState) -> None:
+    """Count a failure, before wait and stop ask for it."""
+    attempts_of(state).failures[failure_of(state).kind] += 1
+
+
+def _give_up(state: tenacity.RetryCallState) -> NoReturn:
+    attempts, last, is_late = attempts_of(state), failure_of(state), stop_before_late()(state)
     times = "attempt" if attempts.sent == 1 else "attempts"
     why = f"given up after {attempts.sent} {times} in {attempts.elapsed_s:.0f} s"
     if last.retry_after_s and is_late:
         why += f": it asks to wait {last.retry_after_s:.0f} s, give_up_after ends in"
         why += f" {max(0.0, attempts.left_s):.0f} s"
-    return GivenUpError(last, why)
+    raise GivenUpError(last, why)

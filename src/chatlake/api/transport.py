@@ -29,6 +29,7 @@ from chatlake.model.outside_text import request_id
 
 _CONNECT_TIMEOUT_S = 10.0
 _KEEPALIVE_S = 30.0
+_NO_BODY = httpx.ByteStream(b"")
 _LONGEST_HEADER = 1 << 16
 """Bytes of one header; gateways send cookies and policies that are longer than aiohttp's 8 KiB."""
 
@@ -120,7 +121,8 @@ class Wire:
     ) -> None:
         self._timeout_s = timeout_s
         self._bodies = BodyReader(max_body)
-        timeout = httpx.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_TIMEOUT_S))
+        # `get` has one deadline for the whole exchange; a timer for each chunk would cost more.
+        timeout = httpx.Timeout(None, connect=min(timeout_s, _CONNECT_TIMEOUT_S))
         self._extensions = {"timeout": timeout.as_dict()}
         proxy = proxy_for(scheme, host, port, configured=proxy)
         is_encrypted = scheme == "https" or (proxy or "").lower().startswith("https")
@@ -143,15 +145,17 @@ class Wire:
         response: httpx.Response | None = None
         try:
             async with asyncio.timeout(self._timeout_s) as deadline:
-                # The session carries the headers that all requests share.
-                request = httpx.Request("GET", url, extensions=self._extensions)
+                # The session carries the headers that all requests share. With a stream, even an
+                # empty one, httpx adds none of its own; aiohttp adds the same ones.
+                request = httpx.Request("GET", url, stream=_NO_BODY, extensions=self._extensions)
+                request.read()
                 response = await self._transport.handle_async_request(request)
                 try:
                     headers = _lower_case(response.headers.raw)
                     if response.is_success:
-                        body = await self._bodies.read(response, deadline, room)
+                        body = await self._bodies.read(response, headers, deadline, room)
                     else:
-                        body = await read_refusal_body(response)
+                        body = await read_refusal_body(response, headers)
                         await response.aclose()
                 except BaseException:  # complete bodies have returned their connection
                     await response.aclose()

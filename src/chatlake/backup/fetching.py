@@ -213,6 +213,8 @@ def _second(message: Message) -> int | None:
 
 def _require_own(page: Page[Message], completion_id: str) -> None:
     """Refuse messages of another completion, as a confused cache may send them."""
+    if page.items and page.items[0].id.startswith(f"{completion_id}-"):
+        return
     owners = {_owner(message.id) for message in page.items}
     if len(owners) == 1 and completion_id.startswith("chatcmpl-"):
         (owner,) = owners

@@ -37,6 +37,7 @@ from chatlake.lake.files.schema import SCHEMAS
 
 # The oldest storage version that DuckDB still writes: every DuckDB since 1.0 opens it.
 _STORAGE_VERSION: Final = "v1.0.0"
+_WITHOUT_TEMPLATE: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +49,21 @@ class Template:
 
 
 class Templates:
-    """Makes the template when a process builds its second catalogue: for one it does not pay."""
+    """Makes the template when a process builds its third catalogue.
+
+    It takes as long as a catalogue from nothing. A run of some seconds builds one or two.
+    """
 
     def __init__(self) -> None:
         """No catalogue has been built yet."""
-        self._is_second = False
+        self._built = 0
         self._template: Template | None = None
 
     def next(self) -> Template | None:
-        """Return the template for the next catalogue; None for the first."""
-        if self._is_second and self._template is None:
+        """Return the template for the next catalogue; None for the first and the second."""
+        if self._built == _WITHOUT_TEMPLATE and self._template is None:
             self._template = _make_template()
-        self._is_second = True
+        self._built += self._template is None
         return self._template
 
 

@@ -151,6 +151,6 @@ class Redaction:
 def total(counts: Sequence[Counts]) -> dict[str, int]:
     """Return the sum of counts, by name in alphabetical order."""
     found: Counter[str] = Counter()
-    for each in counts:
+    for each in filter(None, counts):
         found.update(each)
     return dict(sorted(found.items()))
