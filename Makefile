@@ -101,8 +101,6 @@ test: $(OTHER_DUCKDB)/.ready ## run the tests, except those marked slow; TESTS=F
 	@$(PYTEST) $(if $(TESTS),$(TESTS),-m "not slow")
 
 .PHONY: test-slow
-# Its clusters and servers are processes of their own.
-test-slow: JOBS = 3
 test-slow: $(ALL_READY) ## run those marked slow: Prefect, clouds, clusters, readers of exports, long rows of nights
 	@HYPOTHESIS_PROFILE=deep $(PYTEST) -m "slow or hypothesis"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,11 @@ def processes_with(text: str) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def tells_status(text: str, status: int) -> bool:
+    """Say whether a text has this HTTP status, and not only a time, a port or an id with its digits."""
+    return re.search(rf"(?<![\w.:-]){status}(?![\w-])", text) is not None
 
 
 class Prefect:

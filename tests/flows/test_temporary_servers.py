@@ -12,7 +12,7 @@ import pytest
 from chatlake.config import load_settings
 from chatlake.simulator import Running
 from tests.flows.migrated import home_with_secret, used_home
-from tests.flows.prefect_server import COUNT, processes_with
+from tests.flows.prefect_server import COUNT, processes_with, tells_status
 from tests.flows.temporary_server import PATIENCE_S, require_guarded, server_of
 from tests.flows.test_own_database import secret_config
 from tests.flows.test_scripts import finish, start
@@ -35,7 +35,7 @@ def test_the_server_of_a_script_answers_its_run_alone(config: Path, tmp_path: Pa
 
     assert code == 0, err
     assert "Traceback" not in err
-    assert "401" not in err
+    assert not tells_status(err, 401)
     assert rows(load_settings(config), "SELECT count(*) FROM completions") == [(COUNT,)]
 
 

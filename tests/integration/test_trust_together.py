@@ -196,7 +196,7 @@ def test_what_a_known_value_became(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", POINTS[::2])  # in a folder it is killed at every one
 def test_a_forgetting_that_is_killed_in_a_bucket(s3: S3Server, s3_lake: str, point: str) -> None:
     """Before the commit nothing has changed; after it the next writer ends what was begun."""
     lake = Lake.open(s3_lake, create=True)
