@@ -45,7 +45,7 @@ OTHER_CLOUDS = ("gs_lake", "az_lake", "gcs_server", "azure_server")
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """Collect no garbage meanwhile: there is hardly any, and each look for it costs a fifth more."""
+    """Collect no garbage meanwhile: there is hardly any, and looking for it takes a fifth of the time."""
     gc.disable()
     try:
         yield

@@ -1,1 +1,1 @@
-"""The flows. As a package, so that what its tests share ends with the last of them."""
+"""Tests of the flows. They are a package, so that its fixtures end with the last of them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -19,6 +20,10 @@ from tests.integration.scripted_server import DROP, OK, Answer, FakeTime, Script
 
 BUSY = Answer(503, b'{"error": {"message": "overloaded"}}')
 GONE = Answer(404, b'{"error": {"message": "Completion x not found", "code": "not_found"}}')
+REAL_TIME: dict[str, Callable[..., Any]] = {
+    "sleep": asyncio.sleep,
+    "clock": lambda: asyncio.get_running_loop().time(),
+}
 
 
 class Trial:
@@ -293,8 +298,7 @@ def test_concurrency_is_kept() -> None:
     trial = Trial(
         default=Answer(pause_s=0.02),
         concurrency=4,
-        sleep=asyncio.sleep,
-        clock=lambda: asyncio.get_running_loop().time(),
+        **REAL_TIME,
     )
     trial.run(use)
     assert len(trial.server.seen) == 100
@@ -311,8 +315,7 @@ def test_a_share_of_the_pace_is_kept_by_the_pace_alone() -> None:
     trial = Trial(
         default=Answer(pause_s=0.02),
         concurrency=8,
-        sleep=asyncio.sleep,
-        clock=lambda: asyncio.get_running_loop().time(),
+        **REAL_TIME,
     )
     trial.run(use)
     assert len(trial.server.seen) == 60

@@ -159,7 +159,7 @@ class S3Store:
 
 @cache
 def _descriptions() -> Loader:
-    """Read what botocore's files say of S3 once a process: it is most of the work of a session."""
+    """Read botocore's description of S3, once a process: that is most of the work of a session."""
     loader: Loader = create_loader(os.environ.get("AWS_DATA_PATH"))
     return loader
 
