@@ -21,8 +21,10 @@ from tests.faults.source_runs import VirtualTime, backup_in
 from tests.nights.server import MOST, NightServer
 from tests.support import figures, settings_for
 
-PACE: dict[str, Any] = {"max_attempts": 2, "timeout": "300ms"}
+PACE: dict[str, Any] = {"max_attempts": 2}
 """Waits cost no time here; only what hangs costs its timeout, twice."""
+PATIENT, HASTY = {"timeout": "10s"}, {"timeout": "300ms"}
+"""A busy machine may take a second for an answer, so only a night in which one hangs is hasty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,9 @@ class Nights:
     @property
     def settings(self) -> Settings:
         """The configuration of the coming night."""
-        options = {"pace": PACE, "full_sweep_every": None} | self.source
+        timeout = HASTY if self.server.hangs else PATIENT
+        options = {"full_sweep_every": None} | self.source
+        options["pace"] = PACE | timeout | self.source.get("pace", {})
         return settings_for(self.folder, self.server.base_url, **options)
 
     def lake(self) -> Lake:

@@ -193,6 +193,11 @@ class NightServer:
         """Answer the list in another way."""
         self.faults["list", ""] = fault
 
+    @property
+    def hangs(self) -> bool:
+        """Whether some request is never answered."""
+        return "hang" in self.faults.values()
+
     def mend(self) -> None:
         """Answer everything as it is again: no fault, nothing malformed, no id for another."""
         self.faults.clear()

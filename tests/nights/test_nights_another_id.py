@@ -15,7 +15,7 @@ CONCURRENCY = pytest.mark.parametrize("concurrency", [1, 32])
 
 def pace(nights: Nights, concurrency: int) -> None:
     """Let so many requests be under way at once."""
-    nights.source = {"pace": {"max_attempts": 2, "timeout": "1s", "concurrency": concurrency}}
+    nights.source = {"pace": {"concurrency": concurrency}}
 
 
 @CONCURRENCY

@@ -143,7 +143,7 @@ def numbers(value: Any) -> Iterator[float]:
 
 def keep(server: NightServer, folder: Path, **source: Any) -> None:
     """Write a configuration for the commands."""
-    pace = {"max_attempts": 1, "timeout": "1s"}
+    pace = {"max_attempts": 1}
     write_config(folder, server.base_url, **({"pace": pace} | source))
 
 
@@ -206,7 +206,7 @@ def test_the_doctor_warns_of_what_hides_changes(
 
 def two_sources(server: NightServer, folder: Path, *names: str, key: str = KEY_VARIABLE) -> None:
     """Write a configuration with sources of one address and one key."""
-    pace = {"max_attempts": 1, "timeout": "1s"}
+    pace = {"max_attempts": 1}
     sources = [
         {"name": name, "base_url": server.base_url, "api_key": f"${{{key}}}", "pace": pace}
         for name in names

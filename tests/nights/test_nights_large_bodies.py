@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.nights.night import PACE, Nights
+from tests.nights.night import Nights
 from tests.nights.server import NightServer, Request
 from tests.nights.wire import JSON_TYPE, Answer
 
@@ -24,7 +24,7 @@ TOO_LARGE = "larger than 1MiB (pace.max_body)"
 @pytest.fixture(autouse=True)
 def bound(nights: Nights) -> None:
     """Let a response have 1 MiB."""
-    nights.source = {"pace": PACE | {"max_body": "1MiB", "timeout": "5s"}}
+    nights.source = {"pace": {"max_body": "1MiB"}}
 
 
 def messages(size: int) -> bytes:

@@ -143,7 +143,7 @@ def test_all_of_twenty_gaps_are_bad_at_once(
 
     server.mend()
     server.break_for(fault, *bad)
-    pace = {"max_attempts": 2, "timeout": "300ms", "concurrency": concurrency}
+    pace = {"concurrency": concurrency}
     nights.source = {"lookback": "1s", "pace": pace}
     row_of_nights(nights, bad, count=2)
     heal(nights)
@@ -188,7 +188,7 @@ def test_given_ids_go_on_past_a_bad_one(
     server.grow(6)
     bad, *good = server.ids()
     server.break_for(fault, bad, routes=routes)
-    pace = {"max_attempts": 2, "timeout": "300ms", "concurrency": 1}
+    pace = {"concurrency": 1}
     nights.source = {"pace": pace}
 
     for _ in range(2):

@@ -304,7 +304,7 @@ def test_conversations_of_any_length(
 
 def configured(server: NightServer, folder: Path) -> None:
     """Write a configuration for the commands."""
-    pace = {"max_attempts": 1, "timeout": "1s"}
+    pace = {"max_attempts": 1}
     write_config(folder, server.base_url, pace=pace)
 
 
