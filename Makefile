@@ -102,7 +102,7 @@ test: $(OTHER_DUCKDB)/.ready ## run the tests, except those marked slow; TESTS=F
 
 .PHONY: test-slow
 test-slow: $(ALL_READY) ## run those marked slow: Prefect, clouds, clusters, readers of exports, long rows of nights
-	@HYPOTHESIS_PROFILE=deep $(PYTEST) -m "slow or hypothesis"
+	@$(PYTEST) -m slow
 
 .PHONY: test-all
 test-all: ## run every test

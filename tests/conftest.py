@@ -28,9 +28,8 @@ os.environ[failpoints.SWITCH] = "1"
 
 use_memory()
 
-# `make test` tries few examples of each property, `make test-slow` more; `thorough` is for a night.
+# `make test` tries few examples of each property, and always the same; `thorough` is for a night.
 settings.register_profile("quick", max_examples=QUICK_EXAMPLES, deadline=None, derandomize=True)
-settings.register_profile("deep", max_examples=60, deadline=None, derandomize=True)
 settings.register_profile("thorough", max_examples=2000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 

@@ -29,7 +29,7 @@ NOW = 1_760_000_000
 
 
 def examples(count: int) -> int:
-    """Return how many examples hypothesis tries where one is expensive: `count`, in CI."""
+    """Return how many examples hypothesis tries where not `QUICK_EXAMPLES`: `count`, if thorough."""
     return count if settings.default.max_examples > QUICK_EXAMPLES else max(2, count // 3)
 
 

@@ -9,7 +9,7 @@ import pytest
 from chatlake.config import template
 from chatlake.errors import ConfigurationError
 from chatlake.flows.configuration import flow_settings, source_names
-from tests.flows.test_scripts import REPOSITORY, finish, start
+from tests.flows.script import REPOSITORY, finish, start
 
 EXAMPLE = (REPOSITORY / "config/chatlake.yaml").read_text()
 # The same values: as another editor, another system or an impatient reader may have left it.

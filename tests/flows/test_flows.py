@@ -12,6 +12,7 @@ from unittest import mock
 
 import msgspec
 import pytest
+from prefect.settings import PREFECT_API_URL
 
 from chatlake.bootstrap.backup import open_lake
 from chatlake.bootstrap.runtime import export_batch
@@ -23,6 +24,7 @@ from chatlake.flows.shown.artifacts import FAILURES_KEY, REPORT_KEY
 from chatlake.flows.shown.progress_artifact import PROGRESS_KEY
 from chatlake.simulator import Faults, Running
 from tests.flows.prefect_server import COUNT, Prefect
+from tests.flows.script import finish, start
 from tests.hook import hook
 from tests.support import KEY, KEY_VARIABLE, part_files, rows, wait_for_messages
 
@@ -235,6 +237,23 @@ def test_a_run_that_meets_another_one_is_skipped(
     assert "## Backup: skipped" in prefect_server.artifacts(run_id(state))[REPORT_KEY]
     assert address.posted == []
     assert stored_ids(config) == []
+
+
+@pytest.mark.slow
+def test_a_script_that_meets_another_run_ends_as_locked(
+    config: Path, tmp_path: Path, prefect_server: Prefect
+) -> None:
+    """Exit code 8 and a line that names the other one, though Prefect calls the run Skipped."""
+    server = str(PREFECT_API_URL.value())
+    with open_lake(load_settings(config), create=True).lock("another-run"):
+        script = start("backup.py", "--config", str(config), home=tmp_path, PREFECT_API_URL=server)
+        code, out, err = finish(script)
+
+    assert code == 8, err
+    (told,) = [line for line in err.splitlines() if line.startswith("Error: ")]
+    assert f"is being written by process {os.getpid()} on " in told
+    assert "\nWait for that run to end, then run again.\n" in err
+    assert out == ""
 
 
 @pytest.mark.slow

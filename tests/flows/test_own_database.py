@@ -16,10 +16,10 @@ from chatlake.config import load_settings
 from chatlake.errors import ChatlakeError
 from chatlake.flows.serve import own_server
 from chatlake.simulator import Running
-from tests.flows.migrated import home_with_secret, later, migrated
-from tests.flows.prefect_server import COUNT, processes_with
-from tests.flows.test_scripts import finish, start
-from tests.support import KEY, KEY_VARIABLE, rows, write_config
+from tests.flows.migrated import later, migrated
+from tests.flows.prefect_server import processes_with
+from tests.flows.script import finish, start
+from tests.support import KEY, KEY_VARIABLE, write_config
 
 pytestmark = pytest.mark.slow
 
@@ -47,19 +47,6 @@ def test_a_port_that_another_program_takes_meanwhile(
     ports = iter([taken])
     with pytest.raises(own_server.PortTakenError):
         asyncio.run(start_and_stop(taken))
-
-
-def test_a_secret_is_read_where_the_user_keeps_it(server: Running, tmp_path: Path) -> None:
-    """`secret:NAME` finds the block in the user's Prefect home, for script and command alike."""
-    home = home_with_secret(tmp_path / "home")
-    config = secret_config(tmp_path, server)
-
-    code, _, err = finish(start("backup.py", "--config", str(config), home=home))
-
-    assert code == 0, err
-    assert KEY not in err
-    assert rows(load_settings(config), "SELECT count(*) FROM completions") == [(COUNT,)]
-    assert not (home / "chatlake").exists()
 
 
 @pytest.mark.parametrize(

@@ -13,42 +13,23 @@ from unittest import mock
 
 import pytest
 
-from chatlake.bootstrap.backup import open_lake
 from chatlake.config import Settings, load_settings
 from chatlake.flows.defaults import DEFAULTS, set_defaults
 from chatlake.signals import SAME_WISH_S
 from chatlake.simulator import Faults, Scenario, running
 from tests.flows.migrated import later, used_home
 from tests.flows.prefect_server import COUNT, processes_with, tells_status
+from tests.flows.script import finish, start
 from tests.flows.temporary_server import require_guarded, server_of
 from tests.support import KEY, KEY_VARIABLE, NOW, rows, write_config
 
 pytestmark = pytest.mark.slow
 
-REPOSITORY = Path(__file__).parents[2]
 DEAD = {
     name: "http://127.0.0.1:9"  # the port "discard": nobody listens there
     for upper in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
     for name in (upper, upper.lower())
 }
-
-
-def start(script: str, *arguments: str, home: Path, **variables: str) -> subprocess.Popen[str]:
-    """Start a flow's script with a Prefect home of its own."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
-    return subprocess.Popen(
-        [sys.executable, str(REPOSITORY / "flows" / script), *arguments],
-        env={**inherited, "PREFECT_HOME": str(home), KEY_VARIABLE: KEY, **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """Wait for a script; returns exit code, standard output and standard error."""
-    out, err = process.communicate(timeout=110)
-    return process.returncode, out, err
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,20 +93,6 @@ def test_a_script_does_not_open_the_users_database(first_run: FirstRun) -> None:
     """A later Prefect has migrated it: the run uses its own, and the user's stays as it was."""
     assert (first_run.home / "prefect.db").read_bytes() == first_run.users_database
     assert (first_run.home / "chatlake" / "prefect.db").is_file()
-
-
-def test_a_script_that_meets_another_run_ends_as_locked(config: Path, tmp_path: Path) -> None:
-    """Exit code 8 and a line that names the other one, though Prefect calls the run Skipped."""
-    home = used_home(tmp_path / "home")
-    with open_lake(load_settings(config), create=True).lock("another-run"):
-        code, out, err = finish(start("backup.py", "--config", str(config), home=home))
-
-    assert code == 8, err
-    (told,) = [line for line in err.splitlines() if line.startswith("Error: ")]
-    assert f"is being written by process {os.getpid()} on " in told
-    assert "\nWait for that run to end, then run again.\n" in err
-    assert out == ""
-    assert processes_with(str(home)) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -217,13 +218,8 @@ def _by_id(records: Sequence[Any]) -> dict[str, Any]:
     return dict(zip(names, records, strict=True))
 
 
-# Shrinking would take minutes; a list of at most nine actions is read as it is.
-@settings(max_examples=examples(8), phases=[Phase.explicit, Phase.reuse, Phase.generate])
-@given(_actions)
-def test_one_undisturbed_full_run_makes_the_lake_equal_to_the_source(
-    actions: list[Grow | Edit | Delete | Hide | Run],
-) -> None:
-    """After any growth, edits, deletions, late rows, crashes and runs nothing is lost or wrong."""
+def check_history(actions: list[Grow | Edit | Delete | Hide | Run]) -> None:
+    """Let it happen to a source and its backup, then compare the lake with the model."""
     scenario = Scenario(
         completions=COUNT, seed=5, now=NOW, days=1.5, image_share=0.3, image_bytes=2000
     )
@@ -238,3 +234,26 @@ def test_one_undisturbed_full_run_makes_the_lake_equal_to_the_source(
         model.check_equal(folder)
         model.do(Run(full=True))
         model.check_marked()
+
+
+# Shrinking would take minutes; a list of at most nine actions is read as it is.
+PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
+
+
+@settings(max_examples=examples(8), phases=PHASES)
+@given(_actions)
+def test_one_undisturbed_full_run_makes_the_lake_equal_to_the_source(
+    actions: list[Grow | Edit | Delete | Hide | Run],
+) -> None:
+    """After any growth, edits, deletions, late rows, crashes and runs nothing is lost or wrong."""
+    check_history(actions)
+
+
+@pytest.mark.slow
+@settings(max_examples=examples(24), phases=PHASES)
+@given(_actions)
+def test_further_histories_end_the_same(
+    actions: list[Grow | Edit | Delete | Hide | Run],
+) -> None:
+    """Hypothesis chooses by the name of a test, so these are others than above."""
+    check_history(actions)
