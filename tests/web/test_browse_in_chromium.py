@@ -47,7 +47,8 @@ def test_keys_and_clicks_lead_through_the_pages(
     wait_for(browser, "/c/openai/")
     assert "chatcmpl-images" in browser.title
     picture = browser.find_element("css selector", "figure img")
-    assert browser.execute_script("return arguments[0].naturalWidth", picture) > 0
+    width = "return arguments[0].naturalWidth"  # zero until it is there
+    WebDriverWait(browser, 20).until(lambda seen: seen.execute_script(width, picture) > 0)
     press(browser, "u")
     WebDriverWait(browser, 20).until(lambda seen: "/c/" not in seen.current_url)
 
