@@ -1,7 +1,8 @@
-"""Databases that a Prefect server has used before, so that it need not create their tables.
+"""A database that a Prefect server has used before, so that it need not create its tables.
 
 To create them takes a server longer than anything else that it does as it starts. So they are
-created once, and copied. The tests of a first start do without.
+created once, and copied. It also has a Secret block with the tests' key, and no runs. The tests of
+a first start do without.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ Secret(value={KEY!r}).save("chatlake-key")
 def migrated(path: Path) -> Path:
     """Put a database there as the installed Prefect leaves it, without runs; return `path`."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    shutil.copyfile(_template("used.db"), path)
+    shutil.copyfile(_template(), path)
     return path
 
 
@@ -44,8 +45,7 @@ def used_home(home: Path) -> Path:
 
 def home_with_secret(home: Path) -> Path:
     """Make a Prefect home in which the user keeps the tests' key as a Secret block; return it."""
-    home.mkdir(mode=0o700, parents=True)
-    shutil.copyfile(_template("secret.db"), home / "prefect.db")
+    migrated(home / "prefect.db")
     return home
 
 
@@ -59,12 +59,12 @@ def later(path: Path, revision: str = FROM_THE_FUTURE) -> Path:
     return path
 
 
-def _template(name: str) -> Path:
-    """Return a database that all processes of this test run copy; the first one creates it."""
+def _template() -> Path:
+    """Return the database that all processes of this test run copy; the first one creates it."""
     folder = Path(tempfile.gettempdir(), _NAME)
-    path = folder / name
+    path = folder / "used.db"
     folder.mkdir(mode=0o700, exist_ok=True)
-    with (folder / f"{name}.lock").open("w") as lock:
+    with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
             atexit.register(_remove, os.getpid(), folder)
@@ -74,13 +74,9 @@ def _template(name: str) -> Path:
 
 def _create(path: Path) -> None:
     home = path.with_suffix("")
-    words = ["-m", "prefect", "server", "database", "upgrade", "-y"]
-    if path.name == "secret.db":
-        migrated(home / "prefect.db")
-        words = ["-c", _CREATE_SECRET]
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     subprocess.run(
-        [sys.executable, *words],
+        [sys.executable, "-c", _CREATE_SECRET],
         env={
             **inherited,
             "PREFECT_HOME": str(home),
@@ -93,10 +89,12 @@ def _create(path: Path) -> None:
         capture_output=True,
     )
     # Also what the server left in a file beside the database.
-    with sqlite3.connect(home / "prefect.db") as made, sqlite3.connect(path) as copy:
+    unfinished = path.with_suffix(".new")
+    with sqlite3.connect(home / "prefect.db") as made, sqlite3.connect(unfinished) as copy:
         made.backup(copy)
     made.close()
     copy.close()
+    unfinished.rename(path)
 
 
 def _remove(owner: int, folder: Path) -> None:

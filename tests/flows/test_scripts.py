@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -17,7 +19,7 @@ from chatlake.config import Settings, load_settings
 from chatlake.flows.defaults import DEFAULTS, set_defaults
 from chatlake.signals import SAME_WISH_S
 from chatlake.simulator import Faults, Scenario, running
-from tests.flows.migrated import later, used_home
+from tests.flows.migrated import later, migrated, used_home
 from tests.flows.prefect_server import COUNT, processes_with, tells_status
 from tests.flows.script import finish, start
 from tests.flows.temporary_server import require_guarded, server_of
@@ -55,6 +57,7 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
     home = folder / "home"
     database = later(home / "prefect.db")
     before = database.read_bytes()
+    migrated(home / "chatlake" / "prefect.db")
     scenario = Scenario(completions=COUNT, seed=5, now=NOW, api_key=KEY)
     with running(scenario) as server, mock.patch.dict(os.environ, {KEY_VARIABLE: KEY}):
         for name in [name for name in os.environ if name.upper().endswith("_PROXY")]:
@@ -90,9 +93,10 @@ def test_a_script_leaves_no_server(first_run: FirstRun) -> None:
 
 
 def test_a_script_does_not_open_the_users_database(first_run: FirstRun) -> None:
-    """A later Prefect has migrated it: the run uses its own, and the user's stays as it was."""
+    """A later Prefect has migrated it: the run is in chatlake's own, and the user's is as it was."""
     assert (first_run.home / "prefect.db").read_bytes() == first_run.users_database
-    assert (first_run.home / "chatlake" / "prefect.db").is_file()
+    with contextlib.closing(sqlite3.connect(first_run.home / "chatlake" / "prefect.db")) as own:
+        assert own.execute("SELECT count(*) FROM flow_run").fetchone() == (1,)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
