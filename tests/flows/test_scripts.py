@@ -22,7 +22,7 @@ from chatlake.simulator import Faults, Scenario, running
 from tests.flows.migrated import later, migrated, used_home
 from tests.flows.prefect_server import COUNT, processes_with, tells_status
 from tests.flows.script import finish, start
-from tests.flows.temporary_server import require_guarded, server_of
+from tests.flows.temporary_server import require_guarded, server_of, servers_until_end
 from tests.support import KEY, KEY_VARIABLE, NOW, rows, write_config
 
 pytestmark = pytest.mark.slow
@@ -43,6 +43,7 @@ class FirstRun:
     code: int
     out: str
     err: str
+    servers: int
     users_database: bytes
 
 
@@ -67,9 +68,10 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
         config.write_text(config.read_text() + "\nrunner: {kind: processes, workers: 2}\n")
         process = start("backup.py", "--config", str(config), home=home, **DEAD)
         require_guarded(server_of(home))
+        servers = servers_until_end(process, home)
         code, out, err = finish(process)
         settings = load_settings(config)
-    return FirstRun(settings, home, code, out, err, before)
+    return FirstRun(settings, home, code, out, err, len(servers), before)
 
 
 def test_a_script_needs_no_server(first_run: FirstRun) -> None:
@@ -87,8 +89,9 @@ def test_a_script_needs_no_server(first_run: FirstRun) -> None:
     assert rows(first_run.settings, "SELECT count(*) FROM completions") == [(COUNT,)]
 
 
-def test_a_script_leaves_no_server(first_run: FirstRun) -> None:
-    """The server that it started for itself ends with it."""
+def test_a_script_has_one_server_and_leaves_none(first_run: FirstRun) -> None:
+    """Its worker processes ask the server that it started for itself, which ends with it."""
+    assert first_run.servers == 1
     assert processes_with(str(first_run.home)) == []
 
 

@@ -14,7 +14,12 @@ from chatlake.simulator import Running
 from tests.flows.migrated import home_with_secret
 from tests.flows.prefect_server import COUNT, processes_with, tells_status
 from tests.flows.script import finish, start
-from tests.flows.temporary_server import PATIENCE_S, require_guarded, server_of
+from tests.flows.temporary_server import (
+    PATIENCE_S,
+    require_guarded,
+    server_of,
+    servers_until_end,
+)
 from tests.flows.test_own_database import secret_config
 from tests.support import KEY, KEY_VARIABLE, rows
 
@@ -32,9 +37,11 @@ def test_the_server_of_a_script_answers_its_run_alone(server: Running, tmp_path:
     process = start("backup.py", "--config", str(config), home=home, **{KEY_VARIABLE: ""})
 
     require_guarded(server_of(home))
+    servers = servers_until_end(process, home)
     code, _, err = finish(process)
 
     assert code == 0, err
+    assert len(servers) == 1
     assert "Traceback" not in err
     assert not tells_status(err, 401)
     assert KEY not in err

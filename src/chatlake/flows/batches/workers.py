@@ -216,13 +216,14 @@ def require_version(runner: Runner, version: str | None) -> None:
 
 @contextlib.contextmanager
 def server_for_workers(runner: Runner) -> Iterator[None]:
-    """Let a cluster's workers find the run's Prefect server; inside a flow run.
+    """Let workers in other processes find the run's Prefect server; inside a flow run.
 
     A server that was started for the run is known only to its process, so each worker would start
-    another one. ConfigurationError for a cluster at an address: its workers stay from one run to
-    the next, and Prefect keeps the connections to the first server that they had.
+    another one, which takes seconds and 200 MB. ConfigurationError for a cluster at an address: its
+    workers stay from one run to the next, and Prefect keeps the connections to the first server
+    that they had.
     """
-    if runner.kind not in {"dask", "ray"} or PREFECT_API_URL.value():
+    if runner.kind == "threads" or PREFECT_API_URL.value():
         yield
         return
     if runner.address is not None:
