@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 JSON_TYPE = ("content-type", "application/json")
+DEPTH: Final = 1_000_000  # Python 3.14 reads 200,000 levels
 RESET, HANG = -1, 0
 MALFORMED = (
     "no id",
@@ -130,6 +131,6 @@ def malformed(kind: str, completion: dict[str, Any]) -> bytes:
         "infinity": whole[:-1] + b', "seed": -Infinity}',
         "invalid utf-8": whole[:-1] + b', "note": "\xff\xfe"}',
         "control character": whole[:-1] + b', "note": "a\x01b"}',
-        "deep": whole[:-1] + b', "note": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        "deep": whole[:-1] + b', "note": ' + b"[" * DEPTH + b"]" * DEPTH + b"}",
     }
     return kinds[kind]

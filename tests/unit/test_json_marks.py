@@ -52,7 +52,10 @@ def test_what_lies_deep_hides_no_other_row(shape: str) -> None:
 def test_a_page_of_deep_rows_takes_no_minute(shape: str) -> None:
     """A hundred rows, each a hundred thousand deep: a second or so, not ten."""
     opening, closing = SHAPES[shape]
-    rows = [b'{"id":"c%d","note":%b}' % (number, opening + closing) for number in range(100)]
+    # Python 3.14 goes as deep as its stack has room for, so something else is wrong, too.
+    rows = [
+        b'{"id":"c%d","note":%b,"bad":NaN}' % (number, opening + closing) for number in range(100)
+    ]
     began = time.process_time()
     with pytest.raises(InvalidResponseError):
         read_completion_page(page(rows))

@@ -55,3 +55,17 @@ def test_a_body_that_begins_like_a_date_is_refused() -> None:
     """It looks like a number but is not one: it gives no completion, and no traceback."""
     with pytest.raises(InvalidResponseError):
         read_completion(b'9999-12-31T23:59:60Z{"id": "a"}')
+
+
+@pytest.mark.parametrize("depth", [500, 20_000, 100_000])
+@pytest.mark.parametrize("shape", [(b"[", b"]"), (b'{"a":', b"}")], ids=["arrays", "objects"])
+def test_an_address_at_any_depth(depth: int, shape: tuple[bytes, bytes]) -> None:
+    """It is replaced wherever a Python reads that deep, and nothing is stored where it does not."""
+    opening, closing = shape
+    body = b'{"id": "a", "x": %b"jane.doe@example.com"%b}' % (opening * depth, closing * depth)
+    assert b"jane.doe" not in EMAILS.completion(body).text
+    try:
+        stored = read_completion(body, EMAILS).sent.text
+    except InvalidResponseError:
+        return
+    assert stored == body.replace(b"jane.doe@example.com", b"[redacted:email]")
