@@ -47,7 +47,7 @@ serve: setup ## show chatlake serve: simulated API, Prefect, a scheduled run (tw
 # The catalogue must also open in the oldest supported DuckDB; the tests use this one.
 $(OTHER_DUCKDB)/.ready: $(READY) tests/contract/duckdb-1.5.lock
 	@$(PYTHON) -m venv --clear --without-pip $(OTHER_DUCKDB)
-	@$(BIN)/pip --python $(OTHER_DUCKDB)/bin/python install --quiet --require-hashes -r tests/contract/duckdb-1.5.lock >>$(LOG) 2>&1 || { tail -n 20 $(LOG); exit 1; }
+	@$(BIN)/pip --python $(OTHER_DUCKDB)/bin/python install --quiet --no-compile --require-hashes -r tests/contract/duckdb-1.5.lock >>$(LOG) 2>&1 || { tail -n 20 $(LOG); exit 1; }
 	@touch $@
 
 # Ray alone is half as large as the rest, so the demo does without it. Some machines have no build of it.
@@ -70,21 +70,21 @@ $(AZURITE)/.ready: $(READY) tests/azurite/package.json tests/azurite/package-loc
 # Programs that read the exports. One needs an older fsspec than Prefect, so they have their own venv.
 $(READERS)/.tried: $(READY) requirements-readers.lock
 	@$(PYTHON) -m venv --clear --without-pip $(READERS)
-	@if ! $(BIN)/pip --python $(READERS)/bin/python install --quiet --no-deps --require-hashes -r requirements-readers.lock >>$(LOG) 2>&1; then \
+	@if ! $(BIN)/pip --python $(READERS)/bin/python install --quiet --no-compile --no-deps --require-hashes -r requirements-readers.lock >>$(LOG) 2>&1; then \
 	tail -n 5 $(LOG); rm -rf $(READERS)/bin; echo "chatlake: the programs that read the exports in the tests cannot be installed; these tests are skipped"; fi
 	@touch $@
 
 # OpenAI's specification, and what makes requests of it, to check the simulator against.
 $(SPECIFICATION)/.tried: $(READY) requirements-specification.lock
 	@$(PYTHON) -m venv --clear --without-pip $(SPECIFICATION)
-	@if ! $(BIN)/pip --python $(SPECIFICATION)/bin/python install --quiet --no-deps --require-hashes -r requirements-specification.lock >>$(LOG) 2>&1; then \
+	@if ! $(BIN)/pip --python $(SPECIFICATION)/bin/python install --quiet --no-compile --no-deps --require-hashes -r requirements-specification.lock >>$(LOG) 2>&1; then \
 	tail -n 5 $(LOG); rm -rf $(SPECIFICATION)/bin; echo "chatlake: OpenAI's specification and schemathesis cannot be installed; the tests of the simulator against it are skipped"; fi
 	@touch $@
 
 # What writes the bill of materials: 28 packages that neither chatlake nor its tests need.
 $(SBOM)/.ready: $(READY) supply/sbom.lock
 	@$(PYTHON) -m venv --clear --without-pip $(SBOM)
-	@$(BIN)/pip --python $(SBOM)/bin/python install --quiet --no-deps --require-hashes -r supply/sbom.lock >>$(LOG) 2>&1 || { tail -n 20 $(LOG); exit 1; }
+	@$(BIN)/pip --python $(SBOM)/bin/python install --quiet --no-compile --no-deps --require-hashes -r supply/sbom.lock >>$(LOG) 2>&1 || { tail -n 20 $(LOG); exit 1; }
 	@touch $@
 
 ALL_READY := $(OTHER_DUCKDB)/.ready $(VENV)/.ray-tried $(VENV)/.clouds-ready $(AZURITE)/.ready $(READERS)/.tried $(SPECIFICATION)/.tried $(SBOM)/.ready
