@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-# Digits are never given back: a header of nothing but digits takes time that grows with it only.
+# Possessive, so that a header of nothing but digits takes time that is linear in its length.
 _NUMBER = re.compile(r"[+-]?(?:\d++(?:\.\d*+)?|\.\d++)", re.ASCII)
 _DURATION = re.compile(r"(?:\d++(?:\.\d*+)?(?:ns|us|µs|μs|ms|h|m|s))++", re.ASCII)
 _DURATION_PART = re.compile(r"(\d+(?:\.\d*)?)(ns|us|µs|μs|ms|h|m|s)", re.ASCII)
