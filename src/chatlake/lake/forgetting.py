@@ -4,9 +4,9 @@
    versions, and the images that nothing else of the partition refers to.
 2. One commit replaces them. It carries the receipt, which names the files that had the rows: the
    listed ones, those that were replaced before, those of killed writers.
-3. After the catalogue these files are removed at once (`tidying`), without the grace that a vacuum
-   gives to readers of an older commit. If the process is killed before that, the next writer
-   removes them.
+3. As soon as the catalogue shows that commit, these files are removed (`tidying`), without the
+   grace that a vacuum gives to readers of an older commit. If the process is killed before that,
+   the next writer removes them.
 
 So a forgetting that was killed before the commit has changed nothing, and can be repeated. One that
 was killed after it is completed by the next writer.
