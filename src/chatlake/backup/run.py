@@ -82,10 +82,10 @@ async def export_apart(
     *,
     run_id: str,
 ) -> None:
-    """Export some items of a run where the run itself is not: in a worker.
+    """Export a batch of a run's items apart from the run, usually in a worker.
 
-    It has its own memory of the lake's content, and neither lists nor commits. `take` gets durable
-    files, even if this then raises: AccountError, SourceUnreachableError, LakeError.
+    The batch finds out by itself what the lake holds, and neither lists nor commits. `take` gets
+    durable files, even if this then raises: AccountError, SourceUnreachableError, LakeError.
     """
 
     async def each() -> AsyncIterator[Item]:
@@ -164,7 +164,7 @@ class _SourceBackup:
             await self._end("failed")
             raise
         if is_cancelled():
-            raise asyncio.CancelledError  # an error hid it: no other source has its turn
+            raise asyncio.CancelledError  # an error hid it, and the next source must not begin
 
     def _warn_of_other_rules(self) -> None:
         """Say what a change of `redact` means for what the lake holds already."""
@@ -230,7 +230,10 @@ class _SourceBackup:
             self._observer.progressed(self._job.name, self.report.run, self._fraction())
 
     def _fraction(self) -> float | None:
-        """How much of the list is read, by the time that it covers; None where unknown."""
+        """How much is done, from 0 to 1: of the list by time, or of the given ids.
+
+        None if it is unknown.
+        """
         if self._job.ids is not None:
             return self.report.run.listed / max(1, len(self._job.ids))
         start, position = self._discovery.start, self._discovery.position
