@@ -182,7 +182,7 @@ def telling_of_stops(tell: Callable[[], None]) -> Iterator[None]:
         yield
         return
     reading, writing = socket.socketpair()
-    writing.setblocking(False)  # the interpreter asks for it
+    writing.setblocking(False)  # `set_wakeup_fd` requires it
 
     alarms: list[threading.Timer] = []
 
