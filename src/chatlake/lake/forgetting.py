@@ -236,7 +236,7 @@ class _Forgetting:
                 with open_part(self._lake.storage, path) as part:
                     keys = to_values(part.read(columns=[column])[column])
             except LakeDamagedError:
-                self.unreadable += 1
-                keys = list(wanted)[:1]
+                self.unreadable += bool(wanted)
+                keys = list(wanted)[:1]  # it may hold any of them
             if not wanted.isdisjoint(keys):
                 self.erased.append(listed_path(path))

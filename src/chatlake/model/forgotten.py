@@ -25,7 +25,7 @@ class Forgetting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     erased, by table; `versions`: of older versions of completions and messages. `hashes`: a keyed
     hash for each completion; empty if only age decided. `erased`: the files that had the rows, by
     the path that they had while they were listed; they are removed for good. `unreadable`: how many
-    files that no manifest listed could not be read; if erased, they may have held other rows, too.
+    of them could not be read, all of them unlisted; they may have held other rows, too.
     """
 
     at: str
