@@ -1,9 +1,9 @@
 """Sends a message or a ping. What becomes of it never changes how the run ends.
 
-One message is tried `ATTEMPTS` times, `TIMEOUT_S` each, where another attempt may help: no
-connection, 429, 5xx. No redirect is followed: neither the address nor the message goes to a place
-that was not named. Nothing here shows an address, because addresses are secrets, and nothing shows
-what the other side wrote.
+One message is tried up to `ATTEMPTS` times, if another attempt may help: no connection, 429, 5xx.
+Each step of an attempt (connect, write, read) may take `TIMEOUT_S`. No redirect is followed:
+neither the address nor the message goes to a place that was not named. Nothing here shows an
+address, because addresses are secrets, and nothing shows what the other side wrote.
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ Policy, by what went wrong:
                                         and 4 s, which uses up none of these attempts
     404 of what was just listed         retried after about 1, 2 and 4 s (late visibility)
 
-Waits double from 1 s to 60 s, jittered over their upper half: the sum of 8 attempts is then never
-below 61 s, so a minute of 503 is survived, which full jitter (from 0) would not ensure, and still
-no two requests come back together. `Retry-After` takes the place of the wait. All is bounded by
-`give_up_after_s` from the first sending; a wait that would end later is not begun.
+Waits double from 1 s to 60 s, jittered over their upper half, so that requests do not come back
+together. The waits of 8 attempts then add up to at least 61 s, and a minute of 503 is survived.
+Full jitter (from 0) would not ensure that. `Retry-After` takes the place of the wait. All is
+bounded by `give_up_after_s` from the first sending; a wait that would end later is not begun.
 """
 
 from __future__ import annotations

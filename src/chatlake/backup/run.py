@@ -52,8 +52,9 @@ async def back_up(
 ) -> None:
     """Back up each job's source into `report`; one source's error does not stop the others.
 
-    The caller holds the lake's lock. LakeError ends the run; on cancellation what was fetched is
-    committed, and the report ends as interrupted.
+    The caller holds the lake's lock. LakeError, and no further source, if not even the end of a
+    source's run can be committed. On cancellation what was fetched is committed, and the report
+    ends as interrupted.
     """
     started = time.monotonic()
     if not report.dry_run:
@@ -243,7 +244,10 @@ class _SourceBackup:
         return min(1.0, (position - start) / (end - start))
 
     def _swept(self) -> SweepResult | None:
-        """What a full sweep found gone; None if the list did not show all that there is."""
+        """What a full sweep found gone.
+
+        None if this run is not one, or its list did not show all that there is.
+        """
         if self._sweep is None or self._discovery.position is None or self._discovery.gaps:
             return None
         return self._sweep.finish(self._completions)

@@ -56,8 +56,8 @@ class Pager(Generic[T]):
     `second(item)`: when the item was created, None if unknown. `is_cursor(item)`: whether the
     server knows the item by its id. `checks_caps`: whether one more request follows a short page
     that the server may have capped. `hidden_after`: items after which others of the same second may
-    be hidden. A full page is never taken for the last one, whatever it says. If the server does not
-    say whether there is more, only a page without anything new is the end.
+    be hidden. A full page with anything new is never taken for the last one, whatever it says. If
+    the server does not say whether there is more, only a page without anything new is the end.
     """
 
     def __init__(
