@@ -10,8 +10,8 @@
 5. Memory is bounded by the completions of a few days, not by the size of the lake.
 6. What earlier runs stored under other rules of `redact` is compared as today's rules would leave
    it. So a new rule is not a change at the source, and nothing is stored anew for it. But what a
-   rule took out cannot be put back for the comparison: once the rule is gone, the completions that
-   it changed are stored again.
+   rule took out cannot be put back for the comparison: once the rule is gone, or `hash_key` is
+   another one, the completions that it changed are stored again.
 """
 
 from __future__ import annotations

@@ -175,8 +175,9 @@ class _SourceBackup:
             logger.warning(
                 "%s: `redact` has changed since the last run. %s",
                 run.source,
-                "What the lake holds stays as it is; `chatlake redact --dry-run` shows what the "
-                "rules would find there"
+                "New rules change nothing that the lake holds; `chatlake redact --dry-run` shows "
+                "what they would find there. What a rule altered that no longer applies is stored "
+                "again"
                 if run.redaction
                 else "Completions that were redacted are stored again, as the source sends them",
             )
