@@ -9,7 +9,7 @@ from chatlake import signals
 _ALLOCATIONS = 150_000
 """Allocations before the garbage collector runs, more than the imports make.
 
-Nearly all of their objects live on, and to look for garbage among them takes 20 ms.
+Nearly all of their objects live on, and looking for garbage among them takes 20 ms.
 """
 
 
