@@ -7,7 +7,10 @@ import sys
 from chatlake import signals
 
 _ALLOCATIONS = 150_000
-"""Imports create so many objects, which live on: to look among them for garbage takes 20 ms."""
+"""Allocations before the garbage collector runs, more than the imports make.
+
+Nearly all of their objects live on, and looking for garbage among them takes 20 ms.
+"""
 
 
 def run() -> int:
@@ -35,14 +38,14 @@ def _open_closed_streams() -> None:
     """Open the standard streams that the caller has closed (`2>&-`).
 
     Otherwise the next opened file gets the free number, and messages for people are written into
-    that file. Standard output is opened to read, so that writing to it still fails; a lost standard
-    error is not reported.
+    that file. Standard output is opened for reading, so that writing to it still fails. Standard
+    error is opened for writing, so what is written there is lost without an error.
     """
     for number, flags in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
         try:
             os.fstat(number)
         except OSError:
-            # The lowest number that is free: this one.
+            # `open` gives the lowest free number, and all lower ones are open: so it is this one.
             os.set_inheritable(os.open(os.devnull, flags), True)
 
 

@@ -10,7 +10,7 @@
     │   ├── MethodNotSupportedError             405: the account has no such route
     │   ├── NoStoreError                        501: the server stores no completions
     │   ├── RetiredError                        410: the service has ended stored completions
-    │   └── QuotaExhaustedError                 429 that never helps to retry: quota, credit, limit
+    │   └── QuotaExhaustedError                 429 that no retry helps: quota, credit, limit
     ├── SourceUnreachableError         exit 6   look at the network or the service, run again
     ├── UnusableListError              exit 1   the service's list of completions breaks its rules
     ├── CompletionError                exit 3   one completion could not be fetched
@@ -50,7 +50,7 @@ class ChatlakeError(Exception):
     """The root: `message` says what happened, `hint` what to do.
 
     `exit_code` is the process's exit code, `kind` the word for programs (`--json`). `request_id` is
-    the source's name for the request that failed; empty where it sent none, or nothing was asked.
+    the source's id for the request that failed; empty if it sent none, or if there was no request.
     """
 
     exit_code: ClassVar[int] = 1
@@ -241,7 +241,7 @@ class IncompleteExportError(ChatlakeError):
 
     exit_code = 3
     kind = "skipped"
-    default_hint = "The report beside the output counts what was skipped by reason."
+    default_hint = "The report beside the output counts what was skipped, by reason."
 
 
 class GapsError(ChatlakeError):
@@ -258,7 +258,7 @@ class StaleError(ChatlakeError):
     exit_code = 3
     kind = "stale"
     default_hint = (
-        "`chatlake runs` shows how the last ones ended; `chatlake doctor` checks the rest."
+        "`chatlake runs` shows how the last runs ended; `chatlake doctor` checks the rest."
     )
 
 
@@ -303,7 +303,9 @@ class LakeForbiddenError(LakeError):
     """This user may not read the lake or a part of it, so its state is unknown."""
 
     kind = "lake_forbidden"
-    default_hint = "Run it as the user who backs up, or set `access: group` in the configuration."
+    default_hint = (
+        "Run the command as the user who backs up, or set `access: group` in the configuration."
+    )
 
 
 class LakeUnwritableError(LakeError):

@@ -67,7 +67,9 @@ TIDYING: Final[tuple[str, ...]] = (
     "tidying.moved",
     "tidying.ended",
 )
-"""Points after a run's last catalogue: before the files, after each that goes or moves, after all.
+"""Points after a run has built its last catalogue, while unlisted files are tidied away.
+
+Before the first file, after each file that is removed or moved, and after all of them.
 
 `tidying.copied` is only in buckets, where a file is copied and then removed.
 """
@@ -77,7 +79,7 @@ WORKERS: Final[tuple[str, ...]] = ("batch.started", "batch.written")
 
 _ALL: Final = (*NAMES, *MAINTENANCE, *TIDYING, *WORKERS)
 
-_SIGNAL_TAKEN_S: Final = 0.2  # the main thread has raised it and informed the loop
+_SIGNAL_TAKEN_S: Final = 0.2  # by then the main thread has handled it and informed the loop
 
 _armed: dict[str, Callable[[], None]] = {}
 
@@ -94,7 +96,10 @@ def reach(name: str) -> None:
 
 @contextmanager
 def active(name: str, error: BaseException | None = None, *, nth: int = 1) -> Iterator[None]:
-    """Raise `error` (or FailPointError) when `name` is reached for the `nth` time, inside."""
+    """Raise `error` (or FailPointError) when `name` is reached for the `nth` time in the block.
+
+    ValueError if no point has this name.
+    """
     failure = FailPointError(f"fail-point {name}") if error is None else error
 
     def fail() -> None:

@@ -6,9 +6,9 @@ A program is stopped in one of three ways, depending on what it has to finish:
 - `raise_in_command`: it has to close what a command opened. An exception ends the command.
 - `raising_stops`: a run has to commit what it fetched. An error of chatlake ends the run.
 
-A second signal is judged by its time. `timeout`, service managers and terminals often send the same
+A second signal is judged by its time alone. `timeout`, service managers and terminals often send a
 signal twice within milliseconds: to the process and to its group. That counts as one signal, and
-the run still ends in order. The same signal after `SAME_WISH_S` ends the process at once.
+the run still ends in order. Any signal later than `SAME_WISH_S` ends the process at once.
 
 The program imports this module before it handles any signal, so nothing slow is imported here.
 """
@@ -182,7 +182,7 @@ def telling_of_stops(tell: Callable[[], None]) -> Iterator[None]:
         yield
         return
     reading, writing = socket.socketpair()
-    writing.setblocking(False)  # the interpreter asks for it
+    writing.setblocking(False)  # `set_wakeup_fd` requires it
 
     alarms: list[threading.Timer] = []
 

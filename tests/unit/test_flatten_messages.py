@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from chatlake.model.values import invalid_argument_calls
 from tests.flat import CREATED, ID, choice, completion, message, part, rebuilt, rows_of
 
 
@@ -167,3 +168,9 @@ def test_invalid_arguments_are_known_by_position(arguments: str, valid: bool) ->
     custom = {"id": "call_2", "type": "custom", "custom": {"name": "g", "input": arguments}}
     rows = rows_of(completion(choices=[choice(None, tool_calls=[good, call, custom])]), [])
     assert rows.messages[-1]["invalid_argument_calls"] == (None if valid else [1, 2])
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000 + "]" * 100_000, "[1e400]", "[", "null"])
+def test_calls_that_cannot_be_read_are_not_judged(text: str) -> None:
+    """Nested too deeply, with a number too large, or cut off: none of their positions is named."""
+    assert invalid_argument_calls(text.encode()) is None

@@ -1,1 +1,1 @@
-"""The HTTP side: requests, their pace, their retries, their errors. Only here is httpx imported."""
+"""The HTTP side: requests to the sources, their pace, retries and errors, and notifications."""

@@ -18,8 +18,8 @@ def request_headers(key: str, auth: str, extra: Mapping[str, str]) -> httpx.Head
     """Return the headers of every request.
 
     `auth`: "bearer" (`Authorization: Bearer KEY`) or "api-key" (`api-key: KEY`, Azure).
-    `extra` comes last and may replace any of them. ConfigurationError, without the key, where a
-    text cannot be a header.
+    `extra` comes last and may replace any of them. ConfigurationError if `auth` is unknown or a
+    value cannot be sent as a header; the error never shows the value.
     """
     if auth not in {"bearer", "api-key"}:
         raise ConfigurationError(f"auth is {auth!r}, expected bearer or api-key")

@@ -54,11 +54,10 @@ class ApiClient:
     `auth`: "bearer" or "api-key". `concurrency`: requests under way at once.
     `requests_per_minute`: upper bound of the pace, None for none. `timeout_s`: for one request as a
     whole. `max_body`: bytes of one response, once decoded. `max_attempts`, `give_up_after_s`: see
-    `chatlake.api.retry`. `proxy`, `ca_file`: see `api.proxies` and `api.trust`. `redaction`:
-    see `CompletionApi`. `clock`:
-    monotonic seconds; `random`: uniform in [0, 1). `on_wait(seconds, why)` is called before each
-    wait for a retry.
-    ConfigurationError where base_url, the key, a header, the proxy or a certificate is unusable.
+    `chatlake.api.retry`. `proxy`, `ca_file`: see `api.proxies` and `api.trust`. `redaction`: see
+    `CompletionApi`. `clock`: monotonic seconds; `random`: uniform in [0, 1).
+    `on_wait(seconds, why)` is called before each wait for a retry. ConfigurationError if base_url,
+    the key, a header, the proxy or a certificate is unusable.
     """
 
     def __init__(
@@ -189,7 +188,8 @@ class ApiClient:
         hasty: bool = False,
     ) -> T:
         url = self._routes.url(route, parameters)
-        # A list that stops responding is the source's failure; a completion's is only its own.
+        # If a source stops responding to its list, it counts as unreachable. If it does so for one
+        # completion, that completion fails alone, unless nothing has ever come.
         answers_before = self._answers if completion_id is None else 0
         request_id, redaction = "", self.redaction
 
@@ -262,8 +262,8 @@ class ApiClient:
     def _last_word(self, given_up: GivenUpError, answers_before: int) -> ChatlakeError:
         """Return the error of a request that was given up.
 
-        A source that has responded to nothing since then cannot be reached; one that has responded
-        to other requests has trouble with this one only.
+        `answers_before`: how many responses had come before. A source that has responded to nothing
+        since then cannot be reached; one that has responded to other requests fails only this one.
         """
         error = given_up.last.error
         if not isinstance(error, RetriesExhaustedError):

@@ -1,9 +1,9 @@
 """Sends a message or a ping. What becomes of it never changes how the run ends.
 
-One message is tried `ATTEMPTS` times, `TIMEOUT_S` each, where another attempt may help: no
-connection, 429, 5xx. No redirect is followed: neither the address nor the message goes to a place
-that was not named. Nothing here shows an address, because addresses are secrets, and nothing shows
-what the other side wrote.
+One message is tried up to `ATTEMPTS` times, if another attempt may help: no connection, 429, 5xx.
+Each step of an attempt (connect, write, read) may take `TIMEOUT_S`. No redirect is followed:
+neither the address nor the message goes to a place that was not named. Nothing here shows an
+address, because addresses are secrets, and nothing shows what the other side wrote.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _is_posting: ContextVar[bool] = ContextVar("is_posting", default=False)
 _LATER: Final = "Nothing to do if it is rare; `chatlake doctor --notify-test` tries again."
 _ADVICE: Final = {
     400: "The address does not take this message: set `format` to slack, teams, discord or json.",
-    401: "The address is not valid any more: create a new one, and put it where notify refers to.",
-    403: "The address is not valid any more: create a new one, and put it where notify refers to.",
-    404: "Nothing is at this address: create a new one, and put it where notify refers to.",
+    401: "The address is no longer valid: create a new one, and store it where `notify` looks.",
+    403: "The address is no longer valid: create a new one, and store it where `notify` looks.",
+    404: "Nothing is at this address: create a new one, and store it where `notify` looks.",
     405: "The address takes no POST: a monitor belongs under `ping`.",
     409: "The address names more than one monitor: use the address with its UUID.",
-    410: "The address was deleted: create a new one, and put it where notify refers to.",
+    410: "The address was deleted: create a new one, and store it where `notify` looks.",
     429: _LATER,
 }
 # Healthchecks responds with 200 even then.
@@ -64,7 +64,7 @@ class Outgoing:
 class SendResult:
     """What became of a message: whether it was taken, the answer in words, and what to do.
 
-    `may_help`: whether another attempt may.
+    `may_help`: whether another attempt may succeed.
     """
 
     taken: bool
@@ -76,7 +76,7 @@ class SendResult:
 def deliver(
     message: Outgoing, *, attempts: int = ATTEMPTS, pause: Callable[[float], None] = time.sleep
 ) -> SendResult:
-    """Send a message; never raises for the other side."""
+    """Send a message; what the other side does never raises an error."""
     try:
         url = httpx.URL(message.secret_url)
         proxy = proxy_for(url.scheme, url.host, url.port)
@@ -110,7 +110,7 @@ def _attempt(client: httpx.Client, message: Outgoing) -> SendResult:
         ) as answer:
             beginning = next(answer.iter_bytes(_READ_AT_MOST), b"").decode(errors="replace")
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-        # Its text may hold the address.
+        # The class only, because the error's text may contain the address.
         what = type(error).__name__
         return SendResult(
             False, what, "Check the address, the network and the proxy.", may_help=True

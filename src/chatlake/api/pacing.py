@@ -44,7 +44,7 @@ class SharedPace:
         """Wait for a slot and take it; `finish` must follow.
 
         `waits_until(now)`: the latest end of a pause that the caller accepts.
-        PauseTooLongError, without a slot, where the service asked for a longer one.
+        PauseTooLongError if the service asked for a longer pause; no slot is taken then.
         """
         if not self._waiting and self._pace.delay_s(now := self._clock()) <= 0:
             return self._pace.start(now)

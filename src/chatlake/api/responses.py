@@ -36,8 +36,9 @@ def read_answer(
 ) -> T:
     """Return what `read` makes of the body, or raise the error that the response means.
 
-    AskAgainError if the request may be sent again, another API error if not. `settle`:
-    a 404 may be late visibility. `redaction`: for what the service says of an error.
+    AskAgainError if the request may be sent again, another API error if not. `settle`: whether a
+    404 may only mean that the completion is not visible yet. `redaction`: applied to the service's
+    own words in an error.
     """
     if not 200 <= answer.status < 300:
         raise _refusal(answer, route, completion_id, redaction, settle=settle)

@@ -11,10 +11,10 @@ Policy, by what went wrong:
                                         and 4 s, which uses up none of these attempts
     404 of what was just listed         retried after about 1, 2 and 4 s (late visibility)
 
-Waits double from 1 s to 60 s, jittered over their upper half: the sum of 8 attempts is then never
-below 61 s, so a minute of 503 is survived, which full jitter (from 0) would not ensure, and still
-no two requests come back together. `Retry-After` takes the place of the wait. All is bounded by
-`give_up_after_s` from the first sending; a wait that would end later is not begun.
+Waits double from 1 s to 60 s, jittered over their upper half, so that requests do not come back
+together. The waits of 8 attempts then add up to at least 61 s, and a minute of 503 is survived.
+Full jitter (from 0) would not ensure that. `Retry-After` takes the place of the wait. All is
+bounded by `give_up_after_s` from the first sending; a wait that would end later is not begun.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class GivenUpError(Exception):
 
 
 class Attempts:
-    """The attempts of one request: how often it was sent since when, and how it failed.
+    """The attempts of one request: when it was first sent, how often, and how it failed.
 
     `hasty`: the first failure is the last.
     """
@@ -199,7 +199,8 @@ class RetryPolicy:
         Only AskAgainError leads to another attempt, and in the end to GivenUpError. Any other
         exception passes through.
         """
-        # One serves one call at a time. A new one for each would be garbage in a cycle.
+        # An AsyncRetrying serves one call at a time. It is used again, because it is part of a
+        # reference cycle: thrown away after each call, it would keep the garbage collector busy.
         retrying = self._idle.pop() if self._idle else self._new_retrying()
         try:
             return await retrying(attempt, attempts)
@@ -238,7 +239,10 @@ def failure_of(state: tenacity.RetryCallState) -> AskAgainError:
 
 
 def attempts_of(state: tenacity.RetryCallState) -> Attempts:
-    """Return the attempts of the request that a state is about: its one argument."""
+    """Return the attempts of the request that a state is about: its one argument.
+
+    TypeError if that is something else.
+    """
     (attempts,) = state.args
     if not isinstance(attempts, Attempts):
         raise TypeError(f"a request is called with its Attempts, not with {attempts!r}")
@@ -255,6 +259,6 @@ def _give_up(state: tenacity.RetryCallState) -> NoReturn:
     times = "attempt" if attempts.sent == 1 else "attempts"
     why = f"given up after {attempts.sent} {times} in {attempts.elapsed_s:.0f} s"
     if last.retry_after_s and is_late:
-        why += f": it asks to wait {last.retry_after_s:.0f} s, give_up_after ends in"
+        why += f": the service asks to wait {last.retry_after_s:.0f} s, but give_up_after ends in"
         why += f" {max(0.0, attempts.left_s):.0f} s"
     raise GivenUpError(last, why)

@@ -19,7 +19,7 @@ class Routes:
 
     `base_url`: with or without a path, a trailing slash or a query (`?api-version=…`); `query`:
     parameters that every request carries. A parameter of the single request takes precedence over
-    both.
+    both. ConfigurationError if `base_url` is not an http or https address, or contains credentials.
     """
 
     def __init__(self, base_url: str, query: Mapping[str, str]) -> None:

@@ -1,8 +1,8 @@
 """One GET over the wire, and the one place where the libraries' exceptions become our own words.
 
-httpx is used with the aiohttp transport, which is called directly with prepared requests: half the
-CPU of a request through `httpx.AsyncClient` or less (decision 2), whose redirects, cookies, event
-hooks and authentication flows are not needed here.
+httpx is used with the aiohttp transport, which is called directly with prepared requests. That
+takes at most half the CPU of a request through `httpx.AsyncClient` (decision 2). The client's
+redirects, cookies, event hooks and authentication flows are not needed here.
 
 Proxies are chosen by `api.proxies`, trusted certificates by `api.trust`. `.netrc` is never read.
 """
@@ -104,7 +104,10 @@ class Response:
 
 
 class Wire:
-    """The connections to one source; open in the event loop that uses it, `aclose` at the end."""
+    """The connections to one source; open in the event loop that uses it, `aclose` at the end.
+
+    ConfigurationError if the proxy or the certificates are unusable.
+    """
 
     def __init__(
         self,
@@ -138,7 +141,7 @@ class Wire:
         )
 
     async def get(self, url: str, room: Room | None = None) -> Response:
-        """Send one GET; raises ExchangeError if no complete response came within the timeout.
+        """Send one GET; raises ExchangeError if no usable response came, for whatever reason.
 
         `room` is awaited before the greater part of a large body is read; its errors are raised.
         """
@@ -193,7 +196,7 @@ class Wire:
 
 
 def classify(error: Exception, *, answered: bool) -> ExchangeFailure | None:
-    """Map an exception of httpx, aiohttp or the socket to a Failure; None for any other.
+    """Map an exception of httpx, aiohttp or the socket to its ExchangeFailure; None for any other.
 
     `answered`: whether the response headers had arrived. The transport maps aiohttp's exceptions
     loosely (a dropped connection arrives as httpx.ConnectTimeout), so this looks at the cause

@@ -22,7 +22,7 @@ _HINT: Final = "Name a file of certificates in PEM form."
 def trusting(ca_file: str | None = None) -> ssl.SSLContext:
     """Return an SSL context that trusts these certificates.
 
-    Raises ConfigurationError if they are missing.
+    Raises ConfigurationError if they cannot be read, or there are none.
     """
     if ca_file is not None:
         return _of_file(Path(ca_file), "tls.ca_file")

@@ -8,7 +8,8 @@ source that refuses everything must end it, instead of producing ten thousand fa
     a listed completion       after a refusal, or several silences in a row, the list is asked for
                               one row: if it answers, the error belongs to the completion
     an id that was given      the last completion that came is requested again; if none has come
-                              yet, the error ends the run
+                              yet, and more fail in a row than requests run at once, the error ends
+                              the run
 
 The whole route of the messages may be missing or forbidden. chatlake concludes this only if neither
 this run nor the lake has an input message of the source, and several listed completions, the newest
@@ -85,7 +86,7 @@ class Blame:
         return as_own(error)
 
     async def may_be_of_all(self, error: SourceError, *, listed: bool) -> bool:
-        """Whether more errors may show that the whole source, or its route, is like this."""
+        """Whether further errors may show that this one is of the whole source, or of its route."""
         if self._gaps or self._last_good is not None:
             return False
         if self._job.ids is not None:
@@ -98,7 +99,7 @@ class Blame:
         return not self._had_messages
 
     async def _ask_the_source(self, error: SourceError) -> None:
-        """Raise if the source does not return something that it must have."""
+        """Raise the source's error if it does not return something that it must have."""
         asked = self._asked
         async with self._asking:
             if self._asked > asked:
@@ -145,5 +146,8 @@ def is_of_route(error: SourceError) -> bool:
 
 
 def forbids_all(error: SourceError) -> bool:
-    """Whether a source that answers all messages so forbids them; else it does not have them."""
+    """Whether a source forbids its messages if each request for them ends in this error.
+
+    If not, it does not have them.
+    """
     return isinstance(error, AccountError) and not isinstance(error, MethodNotSupportedError)

@@ -22,7 +22,7 @@ from chatlake.model.redaction.rules import NO_COUNTS, Counts, total
 from chatlake.model.unknown_fields import unknown_fields
 
 failures_logger = logging.getLogger("chatlake.backup.failures")
-"""One line for each failure: the command leaves them out, its report names each."""
+"""Gets a line for each failure. The command does not show them, because its report names each."""
 
 
 class Collected:
@@ -104,7 +104,7 @@ class Collected:
         partition = self._partition(item) if item else None
         day = partition
         if instead_of is not None and created is not None:
-            day = Partition.of(self._job.name, created)  # behind the outcome that it corrects
+            day = Partition.of(self._job.name, created)  # so that it follows what it corrects
         self._days.of(day).flush.outcomes.append(
             Outcome(
                 completion_id,
@@ -161,9 +161,9 @@ class Collected:
 
 
 def _observation(run_id: str, previous: StoredVersion | None) -> Observation:
-    """Return the time of seeing it now.
+    """Return an observation of now.
 
-    It is always later than the last one, because clocks may be put back.
+    Its time is always later than that of the previous one, even if the clock was put back.
     """
     now = time.time_ns() // 1000
     if previous is None:

@@ -40,7 +40,7 @@ from chatlake.model.tables import (
 
 
 class Committer:
-    """Commits the flushes of one run and source; the only code that writes manifests.
+    """Commits the flushes of one run and source.
 
     `run` has the figures so far, `failures` those of this run by completion id. `discovery` knows
     how far the list has been read and what it does not show; `api` counts its requests.
@@ -112,10 +112,11 @@ class Committer:
         return len(self.failures) + len(self._absent) + len(self._discovery.gaps.failures)
 
     def close_gaps(self) -> None:
-        """Close the gaps that can never be filled.
+        """Close the gaps that can never be filled, and those that the lake would not keep.
 
-        The completion is found neither by its id nor in the list. The answer to the id alone is not
-        enough: a source that does not know it today may list it.
+        A gap can never be filled if its completion is found neither by its id nor in the list. The
+        answer to the id alone is not enough: a source that does not know it today may list it. A
+        place in the list is closed once the list was read there without an error.
         """
         for completion_id, failure in list(self._absent.items()):
             if self._discovery.would_have_shown(failure.created):
@@ -272,7 +273,8 @@ class Committer:
         if last is None or self._is_broken or not self._discovery.ascending:
             return {}
         old = self._lake.state.cursors.get(self._job.name)
-        # Still within the lookback? The cursor never goes back, except from a time in the future.
+        # A list begins before the cursor, by the lookback. So until it is past the cursor, the
+        # cursor stays. It never goes back, except from a time in the future.
         if old is None or old.selection != self._job.selection:
             old = Cursor("", 0)
         if last[1] < old.created <= time.time() + CLOCK_SLACK_S:

@@ -3,14 +3,14 @@
 1. Rows are collected by day, because every file holds one day.
 2. The list comes in the order of time. So a day is over when the list shows a later one and nothing
    of it is being fetched any more.
-3. When rows have to be written, the days that are over are written whole. A day that still comes
-   waits for the rest of it.
+3. When rows have to be written, the days that are over are written whole. The rows of a day that is
+   not over wait for the rest of it.
 4. No row waits longer than `max_age_s`: then its day is written as it is, and the rest of it goes
    into another file.
 5. If what would wait takes more than half of the memory, everything is written.
 
-Nothing depends on the order but the number of files: in a list of another order, days are only
-written in more pieces.
+Only the number of files depends on the order: if a list comes in another one, days are written in
+more pieces.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ from chatlake.model.partitions import Partition
 
 @dataclass(slots=True)
 class FetchedDay:
-    """What was fetched of one day: rows and outcomes; `since`: the first of them, monotonic."""
+    """What was fetched of one day: rows and outcomes.
+
+    `since`: when the first of them came, in monotonic seconds.
+    """
 
     rows: RowBuffer
     since: float
@@ -37,8 +40,8 @@ class FetchedDay:
 class Days:
     """What was fetched and is not handed over yet, by day; `bytes`: how much memory it takes.
 
-    None is the day of completions of which not even the day is known: it never waits. With
-    `keep_images`, the bytes of images are kept.
+    None stands for the day of a completion whose day is not known; what belongs there never waits.
+    With `keep_images`, the bytes of images are kept.
     """
 
     def __init__(self, *, max_bytes: int, max_age_s: float, keep_images: bool) -> None:
@@ -95,7 +98,8 @@ class Days:
             due = list(self._days)
         if not due:
             return None
-        due.sort(key=lambda place: place is not None)  # a gap that was then fetched: in this order
+        # None first: a failed request by id must count before the same completion from the list.
+        due.sort(key=lambda place: place is not None)
         rows, flush = RowBuffer(keep_images=self._keep_images), Flush()
         for place in due:
             day = self._days.pop(place)

@@ -125,11 +125,12 @@ class Discovery:
         return Listed(completion, completion_digest(completion.sent), known.version, sequence)
 
     def would_have_shown(self, created: int | None) -> bool:
-        """Say whether the list would have held a completion of this time, if the source had it.
+        """Say whether a completion of this time is gone if neither its id nor the list shows it.
 
-        A completion without a time, or outside the selected times, is never in a list: only the
-        answer to its own id says anything about it. An empty list proves nothing, because it may be
-        another account's. A list with unreadable rows proves nothing either.
+        `created`: UTC seconds. True if the list would have shown it. True also without a time, or
+        outside the selected times: no list shows such a completion, so the answer to its own id
+        decides. An empty list proves nothing, because it may be another account's. A list with
+        unreadable rows proves nothing either.
         """
         job = self._job
         if (
@@ -144,7 +145,10 @@ class Discovery:
         return self._listing.listed_after is None or created > self._listing.listed_after
 
     def has_read(self, created: int | None) -> bool:
-        """Whether the list was read from a row of this time (UTC seconds) on; None: its first."""
+        """Whether the list was read to its end, from this time (UTC seconds) on or from earlier.
+
+        None stands for the beginning of the list.
+        """
         start = self._listing.listed_after
         return self.ended and (start is None or (created is not None and created >= start))
 

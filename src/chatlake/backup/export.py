@@ -6,7 +6,7 @@ Memory stays bounded, whatever the size of the source:
 2. Days are written when all together hold `FLUSH_BYTES`, or when the oldest row is `FLUSH_SECONDS`
    old; `days` chooses which. Meanwhile more rows are collected, at most as many again.
 3. When these are as many, `_room` makes the fetching of further completions wait.
-4. A large response needs as much memory. So the client reads only its first 256 KiB, and then
+4. A large response needs much memory, too. So the client reads only its first 256 KiB, and then
    awaits `room`, which returns when there is room for more rows and none are being written.
 5. The client does not read the connection in the meantime, so the server has to stop sending.
 """

@@ -128,8 +128,8 @@ class MessageSource:
 class _Reading:
     """The messages of one completion while they are read.
 
-    `request_id`: the service's name for the request of the last page; `hidden_in`: for that of the
-    page that showed first that messages are left out.
+    `request_id`: the service's id for the request of the last page. `hidden_in`: its id for the
+    request that first showed that messages are left out.
     """
 
     def __init__(
@@ -154,8 +154,8 @@ class _Reading:
     def read(self, body: bytes) -> Page[Message]:
         """Decode a page.
 
-        Raises UnsettledError if it is too short, as long as asking again may help, and
-        TooLargeError if the messages together exceed the limit of one response.
+        Raises UnsettledError if it is too short, as long as asking again may help, TooLargeError if
+        the messages together exceed the limit of one response, and InvalidResponseError.
         """
         if len(body) > self._bytes_left:
             raise TooLargeError(

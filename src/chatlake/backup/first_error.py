@@ -10,8 +10,8 @@ from contextlib import contextmanager
 def first_error() -> Iterator[None]:
     """Raise the first error of a task group without the group: its class decides the exit code.
 
-    Later errors are mostly consequences of the first. Not by `except*`: before Python 3.11.4, what
-    is raised there comes out in a group again.
+    Later errors are mostly consequences of the first. This does not use `except*`: before Python
+    3.11.4, what is raised there comes out in a group again.
     """
     try:
         yield

@@ -31,7 +31,7 @@ _FETCHED_WITH_MESSAGES = {MESSAGES, CONTENT_PARTS, IMAGES}
 
 
 def heal(lake: LakeStore, run: SourceRun, now: int) -> None:
-    """Drop the source's files that are missing; counts them in `run.healed_files`.
+    """Take the source's missing files off the list, in a commit; count them in `run.healed_files`.
 
     `now`: microseconds since 1970. If nothing is missing, nothing is committed.
     """

@@ -127,11 +127,11 @@ class Outcome(msgspec.Struct, frozen=True):
 class Flush:
     """Durable part files that no manifest lists yet, and their outcomes.
 
-    `replaced`: completions whose older rows must be removed when this is committed, as they are
-    stored; `replaced_alone`: those of which only the completion's own row is removed and the
-    messages stay. `unfetched`: those whose messages could not be fetched, so their stored messages
-    stay. `lost`: ids of stored messages, by completion, that the new ones lack. `images`: SHA-256
-    of the images in `parts`. `fields`: for each field that chatlake does not know, how many
+    `replaced`: completions whose older rows must be removed when this is committed, each with its
+    stored version; `replaced_alone`: those of which only the completion's own row is removed and
+    the messages stay. `unfetched`: those whose messages could not be fetched, so their stored
+    messages stay. `lost`: ids of stored messages, by completion, that the new ones lack. `images`:
+    SHA-256 of the images in `parts`. `fields`: for each field that chatlake does not know, how many
     completions have it, and the id of one. `requests`: those sent by another process, which the
     run's own API client does not count.
     """
@@ -160,7 +160,10 @@ class Flush:
         self.requests += other.requests
 
     def count_fields(self, names: Iterable[str], completion_id: str) -> None:
-        """Count a completion with fields that chatlake does not know; many of them as one."""
+        """Count a completion with fields that chatlake does not know.
+
+        After the first `MOST` fields, all others count as one.
+        """
         for name in {self._field(name): None for name in names}:
             self._count_field(name, 1, completion_id)
 

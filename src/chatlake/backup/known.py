@@ -3,13 +3,15 @@
 1. A run asks for each listed completion whether the lake holds it, and in which version.
 2. The answer is in the files of the completion's day. They are read once, when the first
    completion of that day is listed, and their ids and digests stay in memory.
-3. The list is ascending, so a run works on one day at a time, and on two around midnight. The
-   newest three partitions stay in memory, older ones are forgotten.
+3. The list is ascending, so a run works on one day at a time, and on two around midnight. The three
+   partitions that were used last stay in memory, the others are forgotten.
 4. A completion that is being fetched is not in the files yet. So `take` marks it as in hand, and a
    second listing of it is recognised. A partition with completions in hand is not forgotten.
 5. Memory is bounded by the completions of a few days, not by the size of the lake.
 6. What earlier runs stored under other rules of `redact` is compared as today's rules would leave
-   it. So a change of the rules is not a change at the source, and nothing is stored anew for it.
+   it. So a new rule is not a change at the source, and nothing is stored anew for it. But what a
+   rule took out cannot be put back for the comparison: once the rule is gone, or `hash_key` is
+   another one, the completions that it changed are stored again.
 """
 
 from __future__ import annotations

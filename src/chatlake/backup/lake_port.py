@@ -62,9 +62,9 @@ class LakeStore(Protocol):
     def stored_texts(
         self, partition: Partition, *, but_of: Container[str]
     ) -> Iterator[tuple[str, str]]:
-        """Yield id and exact text of the partition's whole completions, but those of some runs.
+        """Yield id and exact text of the partition's whole completions.
 
-        `but_of`: ids of runs.
+        `but_of`: ids of runs; what these have stored is left out.
         """
         ...
 
@@ -107,7 +107,10 @@ class LakeStore(Protocol):
     def lost_messages(
         self, partition: Partition, message_ids: Mapping[str, Collection[str]]
     ) -> Columns | None:
-        """Return messages (completion id -> ids) as rows of `message_history`; None without any."""
+        """Return stored messages as rows of `message_history`; None if there are none of them.
+
+        `message_ids`: completion id -> ids of its messages.
+        """
         ...
 
     def without_completions(
@@ -144,7 +147,7 @@ class LakeStore(Protocol):
         ...
 
     def missed(self, partition: Partition) -> set[str]:
-        """Return the completions that the last full sweep missed, for the first time."""
+        """Return the ids of the completions that full sweeps have missed once so far."""
         ...
 
     def mark_deleted(

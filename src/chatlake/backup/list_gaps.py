@@ -46,7 +46,7 @@ class ListGaps:
     def note_malformed(self, page: Page[Completion], cursor: str | None, request_id: str) -> None:
         """Record the rows of a page that cannot be read; those with an id are requested by id.
 
-        `request_id`: the service's name for the request that the page answers.
+        `request_id`: the service's id for the request that the page answers.
         """
         for row in page.malformed:
             if row.id is not None:

@@ -157,7 +157,7 @@ class ListHoles:
     ) -> AsyncIterator[tuple[ListedPage, Completion | None]]:
         """Yield the rows after the bad row, newest first, each page with the oldest row so far.
 
-        It yields None once they meet the rows that were read before.
+        With the page that meets the rows read before, it yields None instead of the oldest row.
         """
         pager, oldest = self._requests.new_pager(None), None
         self._is_blocked = False

@@ -98,7 +98,7 @@ class ListRequests:
         self.limit, self._pages = limit, 0
 
     def grow(self, pager: Pager[Completion]) -> bool:
-        """After some pages ask for twice as many rows at once; whether that was tried now."""
+        """After some pages, ask for twice as many rows at once; return whether it does so now."""
         self._pages += 1
         if self.limit >= self._most or self._pages < _PAGES_BEFORE_GROWTH:
             return False

@@ -13,10 +13,10 @@ from chatlake.model.redaction.rules import Redaction
 
 
 class MetadataFilter:
-    """The pairs that a completion must have, as they are after redaction: so completions come.
+    """The pairs that a completion must have, as they are after redaction, like the completions.
 
-    Where the rules hash a value, its hash is compared. Where they leave nothing to compare, the
-    filter that the service applies has to do.
+    If the rules hash a value, its hash is compared. If they leave nothing to compare, only the
+    service applies the filter.
     """
 
     def __init__(self, pairs: Mapping[str, str], redaction: Redaction | None) -> None:

@@ -59,9 +59,9 @@ class CompletionApi(Protocol):
     the body. `read` may raise InvalidResponseError; the request is then sent again, a few times.
     Since it may be called several times, it only decodes.
 
-    `take` gets the page that `read` returned, after the retries have ended, and the service's name
-    for the request, empty where it gave none. Its result is returned. It may raise
-    InvalidResponseError: the page breaks the rules of paging, and is asked for again after
+    `take` gets the page that `read` returned, after the retries have ended, and the service's id
+    for the request, empty if it gave none. Its result is returned. It may raise
+    InvalidResponseError: the page breaks the rules of paging, and is requested again after
     `PAGE_REASKS_S`. Such a request counts as a retry in `figures`, but not towards the attempts of
     the retry policy. Any other exception of `take` passes through.
 
@@ -69,7 +69,7 @@ class CompletionApi(Protocol):
     the request is sent only once.
 
     `redaction`: what `read` has to take out of every body before it reads anything else; None:
-    nothing. The texts of errors are without it already.
+    nothing. The texts of errors are already redacted.
     """
 
     figures: RequestFigures
@@ -124,7 +124,7 @@ class Observer(Protocol):
     """Learns how a backup goes; must not raise."""
 
     def source_started(self, source: str, mode: str) -> None:
-        """A source's turn has come."""
+        """The backup of a source begins."""
         ...
 
     def progressed(self, source: str, run: SourceRun, fraction: float | None = None) -> None:

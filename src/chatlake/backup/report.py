@@ -55,7 +55,7 @@ class BackupReport:
 
     @property
     def status(self) -> str:
-        """The worst status of the sources, where something was stored at least incomplete."""
+        """The worst status of the sources, but `incomplete` if only some of them failed."""
         statuses = {source.run.status for source in self.sources}
         if "interrupted" in statuses or self.stopped_by is not None:
             return "interrupted"

@@ -16,7 +16,7 @@ _OWNER, _NAME, _DIRECTION, _RAW, _EXACT = (
 )
 _MESSAGE_COUNT = COLUMNS[COMPLETIONS].index("message_count")
 _IMAGE_COUNT = COLUMNS[COMPLETIONS].index("image_count")
-_ROW_BYTES = 700  # a tuple of some 20 values and what of them is not text, measured
+_ROW_BYTES = 700  # measured: a tuple of some 20 values, without their texts
 
 
 class RowBuffer:
@@ -57,7 +57,7 @@ class RowBuffer:
     def messages(
         self, partition: Partition, completion_ids: Container[str]
     ) -> dict[str, list[StoredMessage]]:
-        """Return the messages that wait of these completions, by completion."""
+        """Return the waiting messages of these completions, by completion id."""
         found: dict[str, list[StoredMessage]] = {}
         for row in self._rows.get((MESSAGES, partition), ()):
             if row[_OWNER] in completion_ids:

@@ -52,8 +52,9 @@ async def back_up(
 ) -> None:
     """Back up each job's source into `report`; one source's error does not stop the others.
 
-    The caller holds the lake's lock. LakeError ends the run; on cancellation what was fetched is
-    committed, and the report ends as interrupted.
+    The caller holds the lake's lock. LakeError, and no further source, if not even the end of a
+    source's run can be committed. On cancellation what was fetched is committed, and the report
+    ends as interrupted.
     """
     started = time.monotonic()
     if not report.dry_run:
@@ -82,10 +83,10 @@ async def export_apart(
     *,
     run_id: str,
 ) -> None:
-    """Export some items of a run where the run itself is not: in a worker.
+    """Export a batch of a run's items apart from the run, usually in a worker.
 
-    It has its own memory of the lake's content, and neither lists nor commits. `take` gets durable
-    files, even if this then raises: AccountError, SourceUnreachableError, LakeError.
+    The batch finds out by itself what the lake holds, and neither lists nor commits. `take` gets
+    durable files, even if this then raises: AccountError, SourceUnreachableError, LakeError.
     """
 
     async def each() -> AsyncIterator[Item]:
@@ -164,7 +165,7 @@ class _SourceBackup:
             await self._end("failed")
             raise
         if is_cancelled():
-            raise asyncio.CancelledError  # an error hid it: no other source has its turn
+            raise asyncio.CancelledError  # an error hid it, and the next source must not begin
 
     def _warn_of_other_rules(self) -> None:
         """Say what a change of `redact` means for what the lake holds already."""
@@ -174,8 +175,9 @@ class _SourceBackup:
             logger.warning(
                 "%s: `redact` has changed since the last run. %s",
                 run.source,
-                "What the lake holds stays as it is; `chatlake redact --dry-run` shows what the "
-                "rules would find there"
+                "New rules change nothing that the lake holds; `chatlake redact --dry-run` shows "
+                "what they would find there. What a rule altered that no longer applies is stored "
+                "again"
                 if run.redaction
                 else "Completions that were redacted are stored again, as the source sends them",
             )
@@ -230,7 +232,10 @@ class _SourceBackup:
             self._observer.progressed(self._job.name, self.report.run, self._fraction())
 
     def _fraction(self) -> float | None:
-        """How much of the list is read, by the time that it covers; None where unknown."""
+        """How much is done, from 0 to 1: of the list by time, or of the given ids.
+
+        None if it is unknown.
+        """
         if self._job.ids is not None:
             return self.report.run.listed / max(1, len(self._job.ids))
         start, position = self._discovery.start, self._discovery.position
@@ -240,7 +245,10 @@ class _SourceBackup:
         return min(1.0, (position - start) / (end - start))
 
     def _swept(self) -> SweepResult | None:
-        """What a full sweep found gone; None if the list did not show all that there is."""
+        """What a full sweep found gone.
+
+        None if this run is not one, or its list did not show all that there is.
+        """
         if self._sweep is None or self._discovery.position is None or self._discovery.gaps:
             return None
         return self._sweep.finish(self._completions)

@@ -2,8 +2,8 @@
 
 A backup of such a source is complete, and yet something may be wrong: a program no longer sends
 `store=true`, a key was changed, a project was moved. How long is long? A duration that is set, or,
-with `auto`, twice the longest pause that the source has made in its last 90 days with completions,
-and 3 days at least. A source with completions on fewer than 7 days has no rhythm yet.
+with `auto`, twice the longest pause in the 90 days before the source's newest completion, and 3
+days at least. A source with completions on fewer than 7 of these days has no rhythm yet.
 """
 
 from __future__ import annotations
@@ -104,8 +104,9 @@ def silence_of(
 ) -> Silence | None:
     """Return the silence of a source, None where there is none.
 
-    `files`: those of the lake. `until`: until when the source is known, which a backup that has
-    stopped does not move. Completions from the future, or without a time, do not count.
+    `files`: those of the lake. `until`: the time up to which a backup has looked at the source, so
+    no silence grows while backups have stopped. Completions from the future, or without a time, do
+    not count.
     """
     if after is None:
         return None

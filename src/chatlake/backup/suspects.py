@@ -1,7 +1,7 @@
 """Completions whose error may be the whole source's, and sources that have no messages at all.
 
-1. While no message of the source is known, an error that may be of all makes a completion a
-   suspect: neither stored nor named yet.
+1. While no message of the source is known, an error that may concern all completions makes one a
+   suspect: it is neither stored nor named yet.
 2. As soon as messages come, the errors belong to the suspects: each becomes a failure.
 3. If enough completions failed alike, and the newest one too, the source has no messages. Then
    completions are stored without them, and only some are still asked for theirs.
@@ -34,7 +34,7 @@ from chatlake.model.pages import read_completion_page
 
 logger = logging.getLogger(__name__)
 
-ASKED_ALL_THE_SAME = 50  # of a source without messages, one completion in so many is asked for them
+ASKED_ALL_THE_SAME = 50  # if a source has no messages, they are still requested for one in so many
 UNASKED_KEPT = 100_000  # 15 MB; what is older is fetched by the next full sweep
 
 
@@ -96,7 +96,7 @@ class Suspects:
             await self._conclude()
 
     def came(self, completion_id: str) -> None:
-        """Take note of messages that came: what failed before is those completions' own."""
+        """Take note of messages that came: the errors so far are of single completions."""
         self._blame.succeeded(completion_id)
         if self._has_no_messages:
             logger.warning("%s: the service sends messages after all", self._job.name)

@@ -149,13 +149,13 @@ class Sweep:
 
 
 def _why_withheld(source: str, number: int) -> str:
-    """Return the warning of a sweep that shows others, and nothing of what it is compared with."""
+    """Return the warning for a list that shows none of the completions that should be in it."""
     what = "1 completion" if number == 1 else f"{number:,} completions"
     return (
         f"{source}: the list shows none of {what} that earlier runs stored, and nothing else that "
         "the same runs stored. It may be the list of another account, so nothing is marked as "
         "deleted. Check api_key, base_url and headers, or configure the other account under its "
-        "own name. If they were deleted at the source, they will be marked once `retention` has "
+        "own name. Completions that were deleted at the source are marked once `retention` has "
         "passed."
     )
 

@@ -12,8 +12,8 @@ T = TypeVar("T")
 async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
     """Await `work` to its end, however often the waiting task is cancelled in the meantime.
 
-    The cancellation continues afterwards. An error of `work` goes before it: the caller then finds
-    the cancellation in `is_cancelled`.
+    The cancellation continues afterwards. An error of `work` takes precedence: `is_cancelled` then
+    tells the caller of the cancellation.
     """
     task = asyncio.ensure_future(work)
     interruption: asyncio.CancelledError | None = None

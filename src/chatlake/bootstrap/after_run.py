@@ -21,10 +21,10 @@ next run.
 
 
 def compact_after(lake: Lake, report: BackupReport, before: Container[str]) -> None:
-    """Merge what the run has made small, then other small files; the run holds the lake's lock.
+    """Merge small files, first in the partitions that the run has written to.
 
-    `before`: the files that were listed when the run began. An error here does not fail the run:
-    what it fetched is committed, and `verify` reports damage.
+    The caller holds the lake's lock. `before`: the files that were listed when the run began. An
+    error here does not fail the run: what it fetched is committed, and `verify` reports damage.
     """
     if any(isinstance(source.error, LakeError) for source in report.sources):
         return

@@ -73,7 +73,8 @@ def _run(
     if report.new_lake and not dry_run:
         logger.info("created a new lake at %s", lake.location)
     lock = contextlib.nullcontext() if dry_run else lake.lock(report.run_id)
-    # The lock inside: a stopped run says so, even if its catalogue is incomplete.
+    # The lock is released inside, so that a signal which interrupts the last catalogue is reported
+    # as an early end of the run, too.
     with _interruptible(report), lock, sparing_memory():
         listed, before = frozenset(lake.state.files), dict(lake.state.runs)
         _tell_start(settings, jobs, report)

@@ -62,7 +62,7 @@ class ForgetReport:
 def select(lake: Lake, choice: Choice) -> dict[Partition, list[str]]:
     """Return what the lake has of the choice. SqlError for a bad condition; LakeDamagedError.
 
-    NotInLakeError names the ids that it does not have.
+    NotInLakeError if the lake lacks any of the ids; it names the first one.
     """
     sources = None if choice.source is None else [choice.source]
     if choice.ids:
@@ -86,8 +86,9 @@ def select(lake: Lake, choice: Choice) -> dict[Partition, list[str]]:
 def forget_choice(lake: Lake, choice: Choice, *, reason: str) -> ForgetReport | None:
     """Forget what the lake has of the choice by now; None if that is nothing.
 
-    LakeLockedError; LakeDamagedError, and nothing changed, where a file of it is damaged;
-    LakeUnwritableError, where all is committed and files are left that could not be removed.
+    LakeLockedError; LakeDamagedError, and nothing changed, if a file of it is damaged;
+    LakeUnwritableError, also if all is committed but files are left that could not be removed;
+    the errors of `select`.
     """
     run_id = new_run_id()
     with lake.lock(run_id), sparing_memory():
@@ -106,7 +107,8 @@ def expired(keep: timedelta) -> Choice:
 def forget_expired(lake: Lake, keep: timedelta) -> ForgetReport | None:
     """Forget the days that are older than `keep`; None if there are none.
 
-    Errors as of `forget_choice`; no file is read, so none is damaged.
+    LakeLockedError and LakeUnwritableError as for `forget_choice`. No data file is read, so damaged
+    ones go, too.
     """
     run_id, before = new_run_id(), keep_after(keep)
     reason = f"older than keep: {format_duration(keep)}"
@@ -118,7 +120,7 @@ def forget_expired(lake: Lake, keep: timedelta) -> ForgetReport | None:
 
 
 def _despite_conflicts(lake: Lake, work: Callable[[], Forgetting | None]) -> Forgetting | None:
-    """Do it again where a run that has lost its lock committed first."""
+    """Repeat the work if a run that has lost its lock committed first."""
     for left in reversed(range(_ATTEMPTS)):
         try:
             return work()

@@ -28,8 +28,8 @@ _NO_PREVIEWS: Final = 4  # Discord's flag SUPPRESS_EMBEDS
 class Notice:
     """How a run ended: in figures, in a line for chats, and in one without any markup.
 
-    `event`: complete, incomplete, failed or silent. `is_silent`: whether it says so of a source,
-    besides what the event says.
+    `event`: complete, incomplete, failed or silent. `is_silent`: whether it reports a silent
+    source, whatever the event is.
     """
 
     event: str
@@ -40,7 +40,7 @@ class Notice:
 
     @property
     def events(self) -> set[str]:
-        """What it tells; a target that wants one of these gets it."""
+        """The events that it reports: a target that wants one of these gets it."""
         return {self.event, "silent"} if self.is_silent else {self.event}
 
 
@@ -51,7 +51,10 @@ def notice_of(
     *,
     silences: Mapping[str, str] | None = None,
 ) -> Notice:
-    """Return the notice of a run that ended so; `silences`: what to say of silent sources."""
+    """Return the notice of a run that has ended.
+
+    `error`: what ended it, if it is not in the report. `silences`: source -> what to say of it.
+    """
     silent = silences or {}
     status = report.status if error is None else "failed"
     event = "silent" if silent and status == "complete" else status

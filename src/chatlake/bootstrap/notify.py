@@ -2,9 +2,9 @@
 
 A message goes to each target that wants the event. A ping says three things: a backup starts, a
 backup of all sources is complete, something failed. A run of a part (`--source`, `--ids-file`)
-pings no success: the monitor would take it for that of the whole. Nothing is sent for a dry run,
-for an interrupted run, and for one that finds another run writing: that one does the work, and
-reports how it ends.
+pings no success, because the monitor would take it for a backup of everything. Nothing is sent for
+a dry run, for an interrupted run, and for one that finds another run writing: that other run does
+the work, and reports how it ends.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def notifying(
 ) -> Iterator[None]:
     """Tell, when the block ends with an error or without, how the run of the report ended.
 
-    `command`: what it was that ended so. `whole`: whether it was a backup of all that the
+    `command`: the name of the command. `whole`: whether it was a backup of all that the
     configuration selects. Whatever becomes of the messages, the block's error and the report stay
     as they are.
     """
@@ -51,12 +51,12 @@ def notifying(
 
 
 def tell_failure(settings: Settings, error: ChatlakeError, *, command: str) -> None:
-    """Tell that a command failed which is no run: `verify` that finds damage."""
+    """Report the failure of a command other than a backup, such as a `verify` that found damage."""
     _tell(settings, new_report(settings.lake_location), command, error, whole=False)
 
 
 def tell_start(settings: Settings, report: BackupReport, *, whole: bool) -> None:
-    """Ping the monitors that a backup of everything starts: once, for it must not wait."""
+    """Ping the monitors that a backup of everything starts: one attempt, for it must not wait."""
     if whole and not report.dry_run:
         for target in settings.notify:
             _ping(target, "start", f"chatlake backup {report.run_id} starts", attempts=1)
@@ -96,7 +96,7 @@ def _is_told(report: BackupReport, error: Exception | None) -> bool:
     """Say whether anybody is notified of a run with this end."""
     if report.dry_run or report.stopped_by is not None or isinstance(error, RunInterruptedError):
         return False
-    # Without an error and a source: a maintenance that went well, or a run that is yet to begin.
+    # Neither an error nor a source: maintenance that went well, or a run that has yet to begin.
     return bool(report.sources) or not (error is None or isinstance(error, LakeLockedError))
 
 
@@ -118,8 +118,8 @@ def _warn_unless_taken(result: SendResult | None, what: str) -> None:
 def try_target(target: NotifyTarget, lake: str) -> tuple[str, SendResult]:
     """Send a test to a target; returns what was sent, in words, and what became of it.
 
-    A monitor notes a `log` ping without counting it. One with addresses of its own gets a start
-    ping, or else a success ping: nothing else can be sent to it without an alert.
+    A monitor notes a `log` ping without counting it. A monitor with one address for each signal
+    gets a start ping, or else a success ping: anything else would alert somebody.
     """
     notice = trial_notice(lake)
     if target.ping is None:

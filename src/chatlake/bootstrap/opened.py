@@ -1,4 +1,4 @@
-"""Opens the lake of a configuration; says which sources it can have."""
+"""Opens the lake of a configuration, and checks the names of sources that a user gives."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def open_lake(settings: Settings, *, create: bool = False, to_ask: bool = False)
 def require_sources(settings: Settings, lake: Lake, names: Collection[str]) -> None:
     """Raise UsageError for a name that neither the configuration nor the lake has."""
     if not names:
-        return  # spares the reading of the manifests
+        return  # without reading the manifests
     known = {source.name for source in settings.sources}
     known |= {file.partition.source for file in lake.state.files.values()}
     known |= {source for _, source in lake.state.runs}

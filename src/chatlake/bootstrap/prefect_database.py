@@ -65,7 +65,7 @@ def later_database(database: str) -> ChatlakeError:
 
     return ChatlakeError(
         f"{database} was changed by another version of Prefect than this one ({__version__})",
-        hint="Install that version, or move the file away: chatlake creates a new one. It "
+        hint="Install that version, or move the file away: chatlake creates a new one. The file "
         "holds the history of runs and your Secret blocks, but nothing of the lake.",
     )
 

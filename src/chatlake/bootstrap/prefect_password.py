@@ -51,10 +51,10 @@ def password_kept(file: Path, password: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def temporary_server_guarded() -> Iterator[None]:
-    """Give the server that Prefect may start for this process a password, and its client too.
+    """Give a password to the server that Prefect may start for this process, and to its client.
 
-    Prefect starts one where no API address is set, and keeps it until the process ends; hence one
-    password for the whole process. Where an address is set, nothing changes. Imports Prefect.
+    Prefect starts one if no API address is set, and keeps it until the process ends. So there is
+    one password for the whole process. If an address is set, nothing changes. Imports Prefect.
     """
     from prefect.settings import (  # noqa: PLC0415 - takes seconds
         PREFECT_API_AUTH_STRING,

@@ -19,7 +19,7 @@ _OF_COMPLETIONS: Final = (COMPLETIONS, HISTORY)
 _LONGEST: Final = 40
 
 Progress = Callable[[int, int], None]
-"""Told how many files were read, and of how many."""
+"""Called with the number of files that were read, and of all files to read."""
 
 
 @dataclass(slots=True)
@@ -107,7 +107,10 @@ def _look(
 
 
 def masked(text: str) -> str:
-    """Return an example that shows the shape of a value, and of it the first and last character."""
+    """Return the shape of a value: letters and digits between its first and last become `*`.
+
+    A value of fewer than 6 characters becomes stars only.
+    """
     if len(text) < 6:
         return "*" * len(text)
     hidden = "".join("*" if each.isalnum() else each for each in text[1:-1])

@@ -69,7 +69,7 @@ class Runtime:
 
     @contextlib.contextmanager
     def batch_under_way(self) -> Iterator[None]:
-        """Divide the pace by what is fetched inside the block. On the loop only."""
+        """Count one more batch inside the block when the pace is divided. On the loop only."""
         self._count(1)
         try:
             yield
@@ -82,7 +82,7 @@ class Runtime:
             client.use_share(self._share())
 
     def _share(self) -> float:
-        """How much of a source's pace is this process's own: the sum of all is at most 1."""
+        """Return this process's share of a source's pace; those of all processes are at most 1."""
         if self._processes == 0:
             return LISTING_SHARE if self._batches else 1.0
         return (1 - LISTING_SHARE) * min(1.0, max(1, self._batches) / self._processes)
@@ -98,7 +98,8 @@ class Runtime:
         async with self.open_api(job) as api:
 
             async def take(flush: Flush) -> None:
-                if self._processes:  # batches of several threads share the client: set it once
+                # Batches share the client, so each of its requests goes into one flush only.
+                if self._processes:
                     told = self._told.get(job.name, RequestFigures())
                     flush.requests = api.figures - told
                     self._told[job.name] = api.figures + RequestFigures()
@@ -127,7 +128,10 @@ def forget_runtime(run_id: str) -> None:
 
 @contextlib.contextmanager
 def fetching_elsewhere(run_id: str) -> Iterator[None]:
-    """Leave the pace to the others inside the block. In the run's own process, on its loop."""
+    """Leave most of the pace to other processes inside the block.
+
+    Call it in the run's own process, on its loop.
+    """
     with _RUNTIMES[run_id].batch_under_way():
         yield
 
@@ -144,8 +148,8 @@ def export_batch(
     """Export a batch of a run, in whatever process this is.
 
     `settings`: used if the run itself is in another process; `collect` gets durable files, flush by
-    flush, even if the export then fails; `processes`: how many of them, beside the run's own, share
-    the source's pace. Raises what stopped the export: AccountError, SourceUnreachableError,
+    flush, even if the export then fails; `processes`: how many processes, beside the run's own,
+    share the source's pace. Raises what stopped the export: AccountError, SourceUnreachableError,
     LakeUnwritableError, LakeNotFoundError.
     """
     with _RUNTIMES_LOCK:

@@ -11,7 +11,7 @@ def load_prefect_secret(name: str) -> str:
     """Return the value of a Prefect Secret block; ValueError if there is none.
 
     It is read from the server of `PREFECT_API_URL`, else from your Prefect home.
-    Raises ChatlakeError if a later Prefect has changed the database there.
+    Raises ChatlakeError if Prefect is not installed, or a later one has changed the database there.
     """
     # Most configurations have no such reference.
     from chatlake.bootstrap.loopback import exempt_loopback  # noqa: PLC0415

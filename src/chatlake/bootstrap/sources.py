@@ -36,7 +36,7 @@ def jobs_for(
 
 
 def keep_after(keep: timedelta) -> int:
-    """Return the first second, a midnight in UTC, of what a lake keeps that long."""
+    """Return the oldest creation time (UTC seconds, a midnight) that a lake then keeps."""
     return int(time.time() - keep.total_seconds()) // DAY_S * DAY_S
 
 
@@ -77,7 +77,8 @@ def new_client(
 ) -> ApiClient:
     """Return a client for a source; only here are its secrets resolved.
 
-    `redaction`: that of what will be stored (`redaction_of`); None where nothing is.
+    `redaction`: see `redaction_of`; None if nothing of the source is stored. ConfigurationError for
+    a secret or an address that cannot be used.
     """
     pace = source.pace
     for text in source.resolved_texts():
@@ -102,9 +103,9 @@ def new_client(
 
 
 def redaction_of(settings: Settings, source: Source) -> Redaction | None:
-    """Return what of a source never reaches the lake; None where all does.
+    """Return the rules for what of a source never reaches the lake; None if there are none.
 
-    ConfigurationError where the key of the hashes cannot be read.
+    ConfigurationError if the key of the hashes cannot be read.
     """
     return settings.redact_of(source).ready(load_prefect_secret)
 

@@ -136,7 +136,7 @@ class Source(Section):
     silent_after: Annotated[SilentAfter, SILENT_AFTER] = Field(
         default="auto",
         description="How long a source may have nothing new before chatlake warns; auto: twice the "
-        "longest pause of its last 90 days with completions, at least 3 days; null: never.",
+        "longest pause in the 90 days before its newest completion, at least 3 days; null: never.",
         examples=["auto", "3d"],
     )
     images: Annotated[Literal["store", "reference"], EXPANDS] = Field(

@@ -1,4 +1,4 @@
-"""The lake on disk: part files, manifests, lock, storage, and the catalogue of views."""
+"""The lake: its part files, its manifests, its catalogue of views, and their upkeep."""
 
 from chatlake.lake.lake import Lake
 

@@ -32,7 +32,7 @@ def ensure_checkpoint(storage: Storage, state: LakeState, *, chatlake: str) -> N
 
 
 def create_checkpoint(storage: Storage, state: LakeState, *, chatlake: str) -> None:
-    """Write the checkpoint of `state`, wherever it stands, unless there is one."""
+    """Write the checkpoint of `state` after whichever commit it is, unless there is one."""
     checkpoint = state.checkpoint(created_at=format_time(datetime.now(UTC)), chatlake=chatlake)
     storage.create(checkpoint_path(state.number), seal(msgspec.json.encode(checkpoint)))
 

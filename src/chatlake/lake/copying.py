@@ -4,11 +4,11 @@ A copy that is made file by file, in order of names, while a backup writes may h
 files it lacks. So this one works like a writer, in the order of a commit: the data files first,
 each checked against its SHA-256 while it is read and again at the other place; then the commits.
 
-Of these first a checkpoint, the whole list after the newest commit, even where none belongs there.
-By it the copy goes from one whole commit to another in one step. With the manifests alone it would
-show each commit in between for a moment, and these list files that have been replaced since. The
-manifests follow, and the checkpoint goes again. A copy that is stopped before that can be read, and
-the next one ends it.
+Before the manifests it writes a checkpoint: the whole list after the newest commit, even if no
+checkpoint belongs there. With it the copy goes from one whole commit to another in one step. With
+the manifests alone, the copy would show each commit in between for a moment, and those list files
+that have been replaced since. The manifests follow, and then the checkpoint is removed. A copy that
+is stopped before that can be read, and the next run of the command completes it.
 
 A second copy adds what is new, and takes out of the copy's folders what the lake has replaced or
 forgotten since.
@@ -31,7 +31,7 @@ from chatlake.model.manifest import CHECKPOINT_EVERY, PartFile
 from chatlake.storage.interface import Storage
 
 Progress = Callable[[int, int], None]
-"""Told the bytes that were copied, and how many there are to copy."""
+"""Called with the bytes that were copied, and the bytes to copy in total."""
 
 _CHUNK: Final = 1 << 20
 _ATTEMPTS: Final = 5
@@ -81,7 +81,7 @@ def copy_lake(
 
 
 def _require_same_past(lake: Lake, other: Lake) -> None:
-    """LakeError unless all that `other` has of commits is this lake's."""
+    """Raise LakeError unless every commit of `other` is a commit of `lake`, too."""
     number = other.state.number
     if not number:
         return
@@ -142,7 +142,7 @@ def _copy_commits(lake: Lake, other: Lake, report: CopyReport) -> None:
     if newest > other.state.number:
         try:
             checkpoints.create_checkpoint(place, lake.state, chatlake=__version__)
-        finally:  # it may be there although a later step failed
+        finally:  # the checkpoint may be there although a later step failed
             other.reload()
     paths = [(manifests.manifest_path(number), True) for number in range(1, newest + 1)]
     paths += [

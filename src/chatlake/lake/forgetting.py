@@ -4,9 +4,9 @@
    versions, and the images that nothing else of the partition refers to.
 2. One commit replaces them. It carries the receipt, which names the files that had the rows: the
    listed ones, those that were replaced before, those of killed writers.
-3. After the catalogue these files are removed at once (`tidying`), without the grace that a vacuum
-   gives to readers of an older commit. If the process is killed before that, the next writer
-   removes them.
+3. As soon as the catalogue shows that commit, these files are removed (`tidying`), without the
+   grace that a vacuum gives to readers of an older commit. If the process is killed before that,
+   the next writer removes them.
 
 So a forgetting that was killed before the commit has changed nothing, and can be repeated. One that
 was killed after it is completed by the next writer.
@@ -178,7 +178,8 @@ class _Forgetting:
         """Write the listed files of a partition again, and find the others that hold the rows."""
         storage, state = self._lake.storage, self._lake.state
         files = state.partition_files(partition)
-        images = self._images_of(files, completion_ids)
+        others = self._find_unlisted(partition, "completion_id", completion_ids)
+        images = self._images_of(files, others, completion_ids)
         for table in _OF_COMPLETIONS:
             own = [file for file in files if file.table == table]
             for file in own:
@@ -189,54 +190,76 @@ class _Forgetting:
         stored = {key for file in own for key in read_columns(storage, file, "sha256")[0]}
         self.rows[IMAGES] += len(images & stored)
         self._take(rewriting.without(storage, own, "sha256", images))
-        self._find_unlisted(partition, completion_ids, images)
+        self._find_unlisted(partition, "sha256", images)
 
     def _take(self, rewritten: rewriting.Rewritten) -> None:
         written, removed = rewritten
         self.added += written
         self.removed += removed
 
-    def _images_of(self, files: list[PartFile], completion_ids: set[str]) -> set[str]:
-        """Return the images that these completions refer to and nothing else of the partition."""
+    def _images_of(
+        self, files: list[PartFile], more: list[tuple[str, str]], completion_ids: set[str]
+    ) -> set[str]:
+        """Return the images that these completions refer to and nothing else of the partition.
+
+        `more`: path and table of unlisted files that hold rows of the completions. A killed writer
+        may have left images to which only these refer.
+        """
         theirs: set[str] = set()
         others: set[str] = set()
         for file in files:
-            if file.table in _WITH_RAW:
-                for owner, found in self._references(file):
-                    (theirs if owner in completion_ids else others).update(found)
+            for owner, found in self._references(file.path, file.table):
+                (theirs if owner in completion_ids else others).update(found)
+        for path, table in more:
+            try:
+                for owner, found in self._references(path, table):
+                    if owner in completion_ids:
+                        theirs.update(found)
+            except LakeDamagedError:
+                self.unreadable += 1
         return theirs - others
 
-    def _references(self, file: PartFile) -> Iterator[tuple[str, set[str]]]:
-        """Yield completion id and images of each row that refers to any."""
+    def _references(self, path: str, table: str) -> Iterator[tuple[str, set[str]]]:
+        """Yield completion id and images of each row of a file that refers to any."""
+        if table not in _WITH_RAW:
+            return
         names = ["completion_id", "raw", "raw_exact"]
-        names += ["image_sha256"] if file.table == CONTENT_PARTS else []
-        names += ["echo_raw"] if file.table == MESSAGES else []
-        with open_part(self._lake.storage, file.path) as part:
+        names += ["image_sha256"] if table == CONTENT_PARTS else []
+        names += ["echo_raw"] if table == MESSAGES else []
+        with open_part(self._lake.storage, path) as part:
             for group in range(part.num_row_groups):
                 rows = part.read_row_group(group, columns=names)
                 columns = [to_values(rows[name]) for name in names]
                 for owner, *texts in zip(*columns, strict=True):
                     found = set(_REFERENCE.findall("\n".join(filter(None, texts))))
-                    if file.table == CONTENT_PARTS and texts[2] is not None:
+                    if table == CONTENT_PARTS and texts[2] is not None:
                         found.add(texts[2])
                     if found:
                         yield owner, found
 
     def _find_unlisted(
-        self, partition: Partition, completion_ids: set[str], images: set[str]
-    ) -> None:
-        """Find the files of a partition that no manifest lists and that hold any of the rows."""
+        self, partition: Partition, column: str, wanted: set[str]
+    ) -> list[tuple[str, str]]:
+        """Find the files of a partition that no manifest lists and that hold any of the rows.
+
+        `column`: "completion_id", or "sha256" for images. Returns path and table of those that can
+        be read.
+        """
         if self._unlisted is None:
             self._unlisted = unlisted.by_partition(self._lake.storage, self._lake.state)
+        found = []
         for path, table in self._unlisted.get(partition, ()):
-            column, wanted = ("sha256", images) if table == IMAGES else (
-                "completion_id", completion_ids
-            )  # fmt: skip
+            if (table == IMAGES) != (column == "sha256"):
+                continue
             try:
                 with open_part(self._lake.storage, path) as part:
                     keys = to_values(part.read(columns=[column])[column])
             except LakeDamagedError:
-                self.unreadable += 1
-                keys = list(wanted)[:1]
+                self.unreadable += bool(wanted)
+                keys = list(wanted)[:1]  # it may hold any of them
+            else:
+                if not wanted.isdisjoint(keys):
+                    found.append((path, table))
             if not wanted.isdisjoint(keys):
                 self.erased.append(listed_path(path))
+        return found

@@ -60,8 +60,9 @@ class Lake(LakeViews):
 
         `access` says which users may read what this process writes into a folder. `prices` are for
         the view `costs`; None: those that the lake's catalogue has. Raises LakeNotFoundError
-        without a lake; LakeDamagedError, LakeFormatError; with `create` LakeUnwritableError;
-        ConfigurationError for a URL that `storage_at` refuses.
+        without a lake; LakeError for a path that DuckDB would misread; LakeDamagedError,
+        LakeFormatError; with `create` LakeUnwritableError; ConfigurationError for a URL that
+        `storage_at` refuses.
         """
         storage = storage_at(location, access)
         if _PARTITION.search(storage.location):
@@ -137,7 +138,7 @@ class Lake(LakeViews):
             self._never_shown |= self._unshown.intersection(manifest.removed)
         except BaseException as error:
             if not isinstance(error, CommitConflictError):
-                # It may exist although a later step failed: what is there counts.
+                # The manifest may exist although a later step failed: what is there counts.
                 with suppress(LakeError):
                     self.refresh()
             if self._state.number < manifest.number:

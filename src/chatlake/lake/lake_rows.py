@@ -35,7 +35,7 @@ class LakeRows:
     def stored_texts(
         self, partition: Partition, *, but_of: Container[str]
     ) -> Iterator[tuple[str, str]]:
-        """Yield id and exact text of the partition's whole completions, but those of some runs."""
+        """Yield id and exact text of the partition's whole completions; see `LakeStore`."""
         return part_files.versions.stored_texts(self.storage, self._state, partition, but_of=but_of)
 
     def stored_messages(
@@ -49,7 +49,7 @@ class LakeRows:
     def lost_messages(
         self, partition: Partition, message_ids: Mapping[str, Collection[str]]
     ) -> Columns | None:
-        """Return messages (completion id -> ids) as rows of the table `message_history`."""
+        """Return stored messages as rows of `message_history`; see `LakeStore`."""
         return part_files.message_versions.lost_messages(
             self.storage, self._state, partition, message_ids
         )
@@ -73,7 +73,7 @@ class LakeRows:
         return part_files.versions.superseded(self.storage, self._state, partition, completion_ids)
 
     def missed(self, partition: Partition) -> set[str]:
-        """Return the completions that the last full sweep missed, for the first time."""
+        """Return the ids of the completions that full sweeps have missed once so far."""
         return part_files.versions.keys(
             self.storage, self._state.partition_files(partition, MISSED)
         )
@@ -125,7 +125,10 @@ class LakeRows:
     def forget_digests(
         self, partition: Partition, *, without: Container[str]
     ) -> tuple[list[PartFile], list[str]]:
-        """Rewrite the partition's completions without digest, so that they are fetched again."""
+        """Rewrite the partition's completions without digest, so that they are fetched again.
+
+        `without`: paths of files to leave alone.
+        """
         files = self._state.partition_files(partition, COMPLETIONS)
         return part_files.rewriting.with_nulls(
             self.storage, [file for file in files if file.path not in without], "digest"

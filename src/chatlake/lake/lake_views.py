@@ -40,11 +40,14 @@ class LakeViews(LakeRows):
         self._losses = Losses()
 
     def refresh(self) -> bool:
-        """Load what other processes have committed; return whether there was anything."""
+        """Load what other processes have committed; return whether there was anything.
+
+        LakeDamagedError, LakeFormatError.
+        """
         return manifests.refresh_state(self.storage, self._state)
 
     def reload(self) -> None:
-        """Read the state again from its newest checkpoint. LakeDamagedError."""
+        """Read the state again from its newest checkpoint. LakeDamagedError, LakeFormatError."""
         self._state = manifests.load_state(self.storage)
 
     def follow_move(self) -> None:
@@ -64,8 +67,9 @@ class LakeViews(LakeRows):
     def ensure_catalog(self) -> str:
         """Return the path of a catalogue of the newest commit, written again if need be.
 
-        If the lake cannot be written, or is in a bucket, it is in a temporary folder that is
-        removed with this object. While another run writes, it is the one that the run keeps fresh.
+        If the lake cannot be written, or is in a bucket, the catalogue is in a temporary folder
+        that is removed with this object. While another run writes, it is the one that the run keeps
+        fresh. LakeDamagedError if a listed file is missing (see `answer_despite_losses`).
         """
         self.refresh()
         if self._losses.are_of(self._state):
@@ -91,7 +95,10 @@ class LakeViews(LakeRows):
         return self._catalog.path
 
     def connect(self) -> duckdb.DuckDBPyConnection:
-        """Open the views read-only, on the newest commit; TimeZone UTC."""
+        """Open the views read-only, on the newest commit; TimeZone UTC.
+
+        Errors as of `ensure_catalog`.
+        """
         if self._catalog.is_local:
             self.refresh()
             if not self._losses.are_of(self._state) and (

@@ -88,7 +88,10 @@ def load_state(storage: Storage) -> LakeState:
 
 
 def refresh_state(storage: Storage, state: LakeState) -> bool:
-    """Apply the commits after the state's own; return whether there were any."""
+    """Apply the commits after the state's own; return whether there were any.
+
+    LakeDamagedError, LakeFormatError (see `load_state`).
+    """
     commits, checkpoints = numbers(storage)
     newest = max(commits.keys() | checkpoints, default=0)
     before = state.number

@@ -1,7 +1,7 @@
 """Manifests and checkpoints as files, in which a changed byte is noticed.
 
-Each is one JSON object that begins with the SHA-256 of its other text. It shows accidents, not
-forgeries: a forger can write a matching one.
+Each is one JSON object that begins with the SHA-256 of its other text. The hash shows accidents,
+not forgeries: a forger can write a matching one.
 """
 
 from __future__ import annotations

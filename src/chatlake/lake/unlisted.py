@@ -40,7 +40,7 @@ def temporary_files(storage: Storage, state: LakeState) -> Iterator[str]:
 
 
 def by_partition(storage: Storage, state: LakeState) -> dict[Partition, list[tuple[str, str]]]:
-    """Return partition -> path and table of each data file, wherever it lies."""
+    """Return partition -> path and table of each unlisted data file, wherever it lies."""
     found: dict[Partition, list[tuple[str, str]]] = {}
     for file in storage.list():
         place = _PLACE.fullmatch(listed_path(file.path))
@@ -52,7 +52,7 @@ def by_partition(storage: Storage, state: LakeState) -> dict[Partition, list[tup
 
 
 def in_tables(paths: Iterable[str], state: LakeState) -> list[str]:
-    """Return those of `paths` that lie as Parquet in a table's folder, where a glob counts them."""
+    """Return the unlisted Parquet files among `paths` that a glob over a table's folder counts."""
     return [
         path
         for path in paths

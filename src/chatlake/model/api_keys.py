@@ -43,4 +43,4 @@ _WITHIN: Final = (
 """Keys within calls, tools, images and the like."""
 
 NAMES: Final = frozenset({*_WITHIN, *(key for keys in KEYS.values() for key in keys)})
-"""All of them: the API's words, which say nothing of anybody."""
+"""All these keys. They are the API's own words, so they reveal nothing about anybody."""

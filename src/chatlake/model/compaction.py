@@ -43,12 +43,12 @@ class Merge:
 
     @property
     def table(self) -> str:
-        """The table that the files are of."""
+        """The table that the files belong to."""
         return self.files[0].table
 
     @property
     def partition(self) -> Partition:
-        """The partition that the files are of."""
+        """The partition that the files belong to."""
         return self.files[0].partition
 
     @property

@@ -9,12 +9,13 @@
     501                       NoStoreError              RequestRejectedError
     3xx (never followed)      SourceUnreachableError    RequestRejectedError
     429 quota, credit, spend  QuotaExhaustedError       the same
-    408 409 425 429 5xx       RetriesExhaustedError     the same, asked again first
+    408 409 425 429 5xx       RetriesExhaustedError     the same
     other 4xx                 RequestRejectedError      the same
 
-A redirect is never followed, so that the key stays here. `x-should-retry` overrides "asked again
-first", except for the account's own errors. Messages are one line: route, status, the service's own
-words, request id; never a secret.
+A redirect is never followed, so that the key goes to no other host. A RetriesExhaustedError is
+raised when further attempts have failed, too. The header `x-should-retry` overrides this: `false`
+forbids these attempts, `true` turns a RequestRejectedError into a RetriesExhaustedError. Messages
+are one line: route, status, the service's own words, request id; never a secret.
 """
 
 from __future__ import annotations

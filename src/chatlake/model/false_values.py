@@ -17,7 +17,8 @@ _MOST_SECONDS = 2**63 // 1_000_000
 def false_value(document: Manifest | Checkpoint) -> str | None:
     """Return what a document contains that chatlake never writes: a time, a day or a figure.
 
-    Else None. Its SHA-256 shows accidents, not forgeries: a forger can write a matching one.
+    Else None. A document's SHA-256 shows accidents, not forgeries: a forger can write a matching
+    one.
     """
     files = document.added if isinstance(document, Manifest) else document.files
     told = chain(map(_false_of_file, files), _false_moments(document), _false_seconds(document))
@@ -54,7 +55,7 @@ def _false_seconds(document: Manifest | Checkpoint) -> Iterator[str]:
         if not _FIRST.timestamp() < cursor.created < _LAST.timestamp():
             yield f"created of the cursor of {source} is not a time: {cursor.created}"
     for failure in document.failures:
-        # What a source sends for an unreadable completion is kept unchanged.
+        # A failure has what the source sent, however odd, so only the column's range counts here.
         if failure.created is not None and abs(failure.created) > _MOST_SECONDS:
             yield f"created of {failure.completion_id} is not a time: {failure.created}"
 

@@ -201,7 +201,10 @@ class _Rows:
     def add_completion(
         self, seen: Observation, finish_reasons: list[str | None] | None, digest: bytes | None
     ) -> None:
-        """Add its own row, after all messages; without `digest`, the inputs are missing."""
+        """Add the completion's own row. Call it after all messages.
+
+        `digest` is None if the input messages are missing.
+        """
         is_whole = digest is not None
         completion, fields, sent = self._completion, self._completion.fields, self._completion.sent
         usage = fields.usage

@@ -24,8 +24,8 @@ class Forgetting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `at`: when, RFC 3339. `reason`: as the user gave it. `completions` and the other numbers: rows
     erased, by table; `versions`: of older versions of completions and messages. `hashes`: a keyed
     hash for each completion; empty if only age decided. `erased`: the files that had the rows, by
-    the path while they were listed; they are removed for good. `unreadable`: how many of them could
-    not be read, and so may have held other rows; no manifest listed them.
+    the path that they had while they were listed; they are removed for good. `unreadable`: how many
+    of them could not be read, all of them unlisted; they may have held other rows, too.
     """
 
     at: str

@@ -27,7 +27,7 @@ _DATA_URL_START = re.compile(rb'"data:', re.IGNORECASE)
 _NO_LINE_BREAKS = str.maketrans("", "", "\r\n")
 _FROM_URL_SAFE = str.maketrans("-_", "+/")
 _PIECE = 3 << 16
-_STRING_START = 80  # so many bytes of a data URL are rarely those of another one
+_STRING_START = 80  # bytes; two data URLs rarely begin with the same ones
 MARK = "chatlake-image:"
 HIDDEN_MARK = r"chatlake-image\u003a"
 _MARK, _HIDDEN_MARK = MARK.encode(), HIDDEN_MARK.encode()
@@ -52,7 +52,7 @@ class EmbeddedImage:
     def bare_reference(self) -> str:
         """The replacement in `raw` for an image that is not stored.
 
-        Its hash, which is never put back.
+        It has only the hash, so the image cannot be put back.
         """
         return f"{MARK}{self.sha256}"
 
@@ -155,7 +155,7 @@ def insert_references(text: bytes, references: Mapping[str, str]) -> bytes:
 def _replace_string(text: bytes, old: bytes, new: bytes) -> bytes:
     """Replace a JSON string that may be megabytes, without a copy of it.
 
-    `bytes.replace` would first study all of it, which takes longer than to compare it.
+    `bytes.replace` would first analyse the whole of `old`, which takes longer than comparing it.
     """
     begins, pieces, at = b'"' + old[:_STRING_START], [], 0
     found = text.find(begins)

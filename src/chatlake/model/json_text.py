@@ -33,8 +33,8 @@ _NUMBERS = re.compile(STRING + rb"|(-?[0-9][0-9.eE+-]*)", re.DOTALL)
 class SentObject(msgspec.Struct, frozen=True, gc=False):
     """One JSON value as the API sent it.
 
-    `text`: the exact bytes. `clean`: as many bytes, which strict readers accept; the same object as
-    `text` if they accept that.
+    `text`: the exact bytes. `clean`: the same number of bytes, which strict readers accept; it is
+    the same object as `text` if they accept that.
     """
 
     text: bytes
@@ -80,10 +80,10 @@ def read_sent(body: bytes) -> SentObject:
 
 
 def quoted_start(body: bytes) -> str:
-    """Return how a response begins, to be put behind an error; nothing of a JSON object or array.
+    """Return the beginning of a response, to append to an error; empty for a JSON object or array.
 
-    The page of a proxy explains itself. What begins like an object may hold somebody's words, and
-    an error is kept in the lake as a gap: nobody could erase them there.
+    The page of a proxy explains itself. But what begins like an object may contain what somebody
+    wrote. The lake keeps the error with the gap, and there nobody could erase those words.
     """
     text = body.removeprefix(BOM_UTF8).lstrip()
     if text[:1] in (b"{", b"["):
@@ -122,7 +122,7 @@ def _tame(match: re.Match[bytes]) -> bytes:
     number = match.group(1)
     try:
         is_infinite = number is not None and math.isinf(float(number))
-    except ValueError:  # digits that are no number: whoever reads it says so
+    except ValueError:  # not a number: the reader of the value reports it
         is_infinite = False
     if not is_infinite:
         return match.group(0)

@@ -239,5 +239,5 @@ def format_time(moment: datetime) -> str:
 
 
 def parse_time(text: str) -> datetime:
-    """Read what `format_time` wrote."""
+    """Read what `format_time` wrote. ValueError if it is not a time."""
     return datetime.fromisoformat(text)

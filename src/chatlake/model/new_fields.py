@@ -37,5 +37,5 @@ class NewField(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def without_example(self) -> NewField:
-        """What a commit says when the example is to be named no more."""
+        """The entry by which a commit takes the example away."""
         return msgspec.structs.replace(self, completion_id="", completions=0)

@@ -1,8 +1,8 @@
 """Decoding of what the API sends: completions, messages and their parts; pages are in `pages.py`.
 
-Only `id` is required of an object; every other field may be missing, null or of another type than
-documented (api-behaviour: "carry what comes, require nothing but `id`"), so fields are typed `Any`
-and read with care by the flattening.
+Only a completion's `id` is required. Every other field may be missing, null or of another type than
+documented (api-behaviour: "carry what comes, require nothing but `id`"). So fields have the type
+`Any`, and the flattening reads them with care.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def _elements(array: SentObject) -> list[SentObject] | None:
 def _decode(decoder: msgspec.json.Decoder[T], sent: SentObject) -> tuple[T, SentObject]:
     try:
         return decoder.decode(sent.clean), sent
-    except msgspec.ValidationError:  # so is a number that is too large for a double
+    except msgspec.ValidationError:  # raised also for a number that is too large for a double
         tame = sent.with_tame_numbers()
         if tame is sent:
             raise
@@ -208,7 +208,10 @@ def _decode(decoder: msgspec.json.Decoder[T], sent: SentObject) -> tuple[T, Sent
 
 
 def require_utf8(sent: SentObject, what: str) -> SentObject:
-    """Return text that is UTF-8, else raise InvalidResponseError: msgspec skips text unread."""
+    """Return `sent` if it is UTF-8, else raise InvalidResponseError.
+
+    msgspec does not notice, because it does not look at values that it skips.
+    """
     try:
         if not sent.text.isascii():
             decoder = getincrementaldecoder("utf-8")()
@@ -223,5 +226,5 @@ def require_utf8(sent: SentObject, what: str) -> SentObject:
 def unreadable(what: str, sent: SentObject, error: Exception) -> InvalidResponseError:
     """Return the error to raise if `what` (an object with its article) cannot be read."""
     return InvalidResponseError(
-        f"the service answered {what} that cannot be read ({error}){quoted_start(sent.text)}"
+        f"the service sent {what} that cannot be read ({error}){quoted_start(sent.text)}"
     )

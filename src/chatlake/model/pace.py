@@ -107,7 +107,7 @@ class Pace:
         if outcome is RequestOutcome.LIMITED and limit and nothing_left and retry_after_s is None:
             retry_after_s = _believable(limit.reset_s)
         if outcome is not RequestOutcome.ACCEPTED:
-            self._missed = 0.0  # there was less to catch up than it seemed
+            self._missed = 0.0  # there was less to catch up on than it seemed
         if retry_after_s:
             self._pause(now, retry_after_s)
         match outcome:

@@ -107,8 +107,8 @@ def read_message_page(
 ) -> Page[Message]:
     """Decode a page of `GET …/messages`; InvalidResponseError if it is not one.
 
-    `position`: that of the page's first message among all of the completion, from 0; a message
-    without an id is named by its own (`<completion id>-<position>`, as the API names them).
+    `position`: that of the page's first message among all of the completion, from 0. A message
+    without an id is named after its position (`<completion id>-<position>`, as the API does).
     """
     text = Redacted(body, ()) if redaction is None else redaction.messages(body)
     rows, page = _split_page(require_utf8(read_sent(text.text), "a page"))
@@ -120,16 +120,15 @@ def read_message_page(
 
 
 def latest_of_each(items: Iterable[Completion]) -> dict[str, Completion]:
-    """Return one completion for each id.
+    """Return one completion for each id: the one with the latest `created`, or the last of equals.
 
-    The one with the later `created`, or the later of equal ones. They are in the order of the
-    items.
+    The completions stay in the order of the items.
     """
     latest: dict[str, Completion] = {}
     for item in items:
         before = latest.get(item.id)
         if before is None or item.created >= before.created:
-            latest.pop(item.id, None)  # it is at its own place
+            latest.pop(item.id, None)  # so that this item comes at its own place
             latest[item.id] = item
     return latest
 
@@ -144,7 +143,7 @@ def _split_page(whole: SentObject) -> tuple[list[SentObject], _Page]:
 
 
 def _page(items: tuple[T, ...], page: _Page, malformed: tuple[Malformed, ...] = ()) -> Page[T]:
-    """Put a page together; `items` have ids."""
+    """Return the page in its one form; each of `items` has an `id`."""
     last_id = page.last_id if isinstance(page.last_id, str) else ""
     token, has_more = None, _said_of_more(page.has_more)
     for named in (page.next_cursor, page.next):

@@ -5,12 +5,12 @@ has ended. It raises where a silent end would lose data.
 
 A cursor is not always a place in the list (api-behaviour). Some servers answer `after=X` with the
 rows created later than X, and so skip the rows that share X's second. Others answer an unknown X
-with an empty page. So the pager never asks for the rows after the last row. It asks for the rows
-after the last but one, and expects to see the last row again:
+with an empty page. So, wherever it can, the pager asks not for the rows after the last row, but for
+the rows after the last but one, and expects to see the last row again:
 
     it comes back             the cursor is exact; the overlap costs one row a page
-    it does not, and shares   the cursor goes by time: from now on the pager asks on from the last
-    the cursor's second       row of an earlier second, and drops what it has seen
+    it does not, and shares   the cursor goes by time: from now on the pager continues from the
+    the cursor's second       last row of an earlier second, and drops what it has seen
     the page is empty         the cursor is unknown: StrandedError; `step_back` takes an older one
 
 If one second fills a whole page, there is no earlier second to continue from. The pager then tries
@@ -56,8 +56,8 @@ class Pager(Generic[T]):
     `second(item)`: when the item was created, None if unknown. `is_cursor(item)`: whether the
     server knows the item by its id. `checks_caps`: whether one more request follows a short page
     that the server may have capped. `hidden_after`: items after which others of the same second may
-    be hidden. A full page is never taken for the last one, whatever it says. If the server does not
-    say whether there is more, only a page without anything new is the end.
+    be hidden. A full page with anything new is never taken for the last one, whatever it says. If
+    the server does not say whether there is more, only a page without anything new is the end.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class Pager(Generic[T]):
     def ask_once_more(self) -> bool:
         """Continue after the very last item, although the list seems to have ended there.
 
-        False if that was already requested.
+        Returns False if that was already requested.
         """
         last = self._trail.last_cursor()
         if last is None or last.id in self._tried:
@@ -155,7 +155,10 @@ class Pager(Generic[T]):
         return True
 
     def ask_after_last(self) -> bool:
-        """Continue after the very last item, requested or not; False if there is no such item."""
+        """Continue after the very last item, even if that was already requested.
+
+        Returns False if there is no item, or the server does not know the last one by its id.
+        """
         last = self._trail.last_cursor()
         if last is None or not self._trail.ends_with(last):
             return False

@@ -20,7 +20,7 @@ _FIRST_DOUBT = 0.05
 _STEADY_S = 5.0  # from the margin to the limit; as long again to the margin above it
 _LONGEST_STEADY_S = 30.0
 _STEADY_REQUESTS = 150.0
-_PAUSES_PER_STEADY = 25.0  # pauses of a fiftieth of the time
+_PAUSES_PER_STEADY = 25.0  # a probe comes after twice that, so pauses take a fiftieth of the time
 _SHORTEST_PLATEAU_S = 1.0
 
 

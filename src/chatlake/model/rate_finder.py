@@ -6,8 +6,8 @@ The routes of stored completions send no rate headers, so only a refusal shows t
 2. So between two refusals it has granted exactly what it refills. The limit is the number of
    granted requests, divided by the seconds between the refusals. This holds for any latency and
    any burst, and is more exact the further the refusals are apart.
-3. After the first refusal nothing is sent until the running requests have ended. All refusals
-   among them count as one event.
+3. After the first refusal nothing is sent for about as long as the running requests need to end,
+   at most a second. All refusals among them count as one event.
 4. The search then starts at the rate that was granted to those requests. The second refusal ends
    it and gives the first measure. `RateCurve` describes how the rate grows in between.
 5. Some refusals do not depend on the rate, such as those of a gateway that refuses one request in
@@ -44,7 +44,7 @@ class Ticket(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """A moment at which the service had nothing left, with the failed requests known by then."""
+    """A moment at which the service had nothing left; `failed`: the failures known by then."""
 
     number: int
     sent_at: float
@@ -112,9 +112,10 @@ class RateFinder:
     def refused(
         self, now: float, ticket: Ticket, *, certain: bool = True, pause_s: float | None = None
     ) -> None:
-        """Note a refusal. If it is not `certain` to be about the rate, it counts only in numbers.
+        """Note a refusal.
 
-        `pause_s`: the pause that came with it.
+        `certain`: whether it is about the rate for sure. If not, it counts only when at least half
+        of the recent responses are refusals. `pause_s`: the pause that came with it.
         """
         self._failed += 1
         self._answers += 1
@@ -127,7 +128,10 @@ class RateFinder:
             self._decrease(now, ticket, pause_s)
 
     def exhausted(self, now: float, ticket: Ticket) -> None:
-        """Note, after `accepted`, that the response said that nothing remains: like a refusal."""
+        """Note that an accepted response said that nothing remains. Call it after `accepted`.
+
+        It counts like a refusal.
+        """
         self._decrease(now, ticket)
 
     def _decrease(self, now: float, ticket: Ticket, pause_s: float | None = None) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-# Digits are never given back: a header of nothing but digits takes time that grows with it only.
+# Possessive, so that a header of nothing but digits takes time that is linear in its length.
 _NUMBER = re.compile(r"[+-]?(?:\d++(?:\.\d*+)?|\.\d++)", re.ASCII)
 _DURATION = re.compile(r"(?:\d++(?:\.\d*+)?(?:ns|us|µs|μs|ms|h|m|s))++", re.ASCII)
 _DURATION_PART = re.compile(r"(\d+(?:\.\d*)?)(ns|us|µs|μs|ms|h|m|s)", re.ASCII)
@@ -27,7 +27,7 @@ _UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """The `x-ratelimit-*-requests` headers; None if one is absent or invalid.
+    """The `x-ratelimit-*-requests` headers; each is None if its header is absent or invalid.
 
     `limit`, `remaining`: requests. `reset_s`: seconds until the limit is fully restored.
     """
@@ -41,9 +41,9 @@ def retry_after_s(headers: Mapping[str, str], *, now: datetime) -> float | None:
     """Return how many seconds the service asks to wait; None if it does not ask.
 
     `retry-after-ms` takes precedence over `retry-after`, which is a number of seconds (a fraction
-    is tolerated) or an HTTP date (RFC 9110, 10.2.3), read against the answer's own `date` where
-    there is one, so that a wrong clock on either side does no harm; `now` (aware) is used
-    otherwise. Negative numbers and past dates mean 0.
+    is tolerated) or an HTTP date (RFC 9110, 10.2.3). A date is compared with the response's own
+    `date`, so that a wrong clock on either side does no harm; without one, with `now` (aware).
+    Negative numbers and past dates mean 0.
     """
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:

@@ -1,7 +1,7 @@
 """Text from outside on a terminal: control characters are shown, not executed.
 
 Control characters move the cursor, change the window's title or worse; C1 ones (U+0080 to U+009F)
-do the same on many terminals; marks of direction let a text read as another one.
+do the same on many terminals. Direction marks let a text look like another one.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ _COLOUR: Final = re.compile("(\x1b\\[[0-9;]*m)")
 
 
 def printable(text: str) -> str:
-    """Return `text` on one line, with what a terminal would obey as escapes."""
+    """Return `text` on one line; each character that a terminal would obey becomes an escape."""
     return _UNPRINTABLE.sub(_escape, text)
 
 
 def printable_lines(text: str) -> str:
-    """Return `text` with its lines and colours, and everything else that acts as escapes."""
+    """Return `text` as `printable` does, but keep its line breaks and colours."""
     pieces = _COLOUR.split(text)
     pieces[::2] = ["\n".join(map(printable, piece.split("\n"))) for piece in pieces[::2]]
     return "".join(pieces)
 
 
 def printable_json(text: str) -> str:
-    """Return JSON that is the same value, with what acts within its texts as JSON's escapes."""
+    r"""Return JSON of the same value; what a terminal would obey becomes `\uXXXX`."""
     return _UNPRINTABLE.sub(_escape_in_json, text)
 
 

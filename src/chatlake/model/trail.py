@@ -114,7 +114,10 @@ class Trail(Generic[T]):
         return (items[places[-1]], items[places[-1] + 1]) if places else None
 
     def back_by(self, steps: int) -> T | None:
-        """Return the item so many before the last, at most the first; None for no cursor."""
+        """Return the item `steps` before the last one, or else the first.
+
+        None if the server does not know that item by its id.
+        """
         item = self.items[max(0, len(self.items) - 1 - steps)]
         return item if self._is_cursor(item) else None
 

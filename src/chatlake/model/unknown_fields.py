@@ -1,11 +1,11 @@
 """Fields of the API's objects that this chatlake does not know: they are kept in `raw` alone.
 
-An API gets new fields without notice. They are stored, as all that it sends, and nobody sees them.
-So every object that is stored is compared with the fields that are known: those with a column, and
-those of which it is known that they are in `raw` only.
+An API gets new fields without notice. They are stored in `raw`, like everything that it sends, but
+nobody would see them there. So each stored object is compared with the fields that are known: those
+with a column, and those that belong in `raw` only.
 
-It must cost next to nothing. A decoder that refuses unknown fields reads an object in one pass,
-without making anything of its values. Only where it refuses are the objects looked at key by key.
+This must cost next to nothing. A decoder that refuses unknown fields reads an object in one pass,
+without decoding its values. Only if it refuses are the objects looked at key by key.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ from chatlake.model.objects import Completion, Message
 from chatlake.model.outside_text import one_line
 
 MOST: Final = 100
-"""Fields that are named, of one completion and of one source: a server may send them endlessly."""
+"""How many fields are named, at most, of one completion and of one source.
+
+A server may send new ones endlessly.
+"""
 LONGEST: Final = 80
 """Characters of a key in a field's name."""
 FURTHER: Final = "(further fields)"
@@ -94,7 +97,7 @@ _KINDS: Final = {
 
 
 def _has_unknown(decoder: msgspec.json.Decoder[Any], text: bytes) -> bool:
-    """Say whether an object may have unknown fields: also where it has another shape."""
+    """Say whether an object may have unknown fields; True also if its shape is unusual."""
     try:
         decoder.decode(text)
     except (msgspec.MsgspecError, RecursionError):

@@ -79,13 +79,14 @@ def json_column(key: str, text: bytes, within: SentObject) -> str | None:
 def invalid_argument_calls(tool_calls: bytes) -> list[int] | None:
     """Return the positions of the tool calls whose arguments are not JSON; None without any.
 
-    This is decided here, because DuckDB accepts more than RFC 8259 allows.
+    None also if the calls cannot be read. This is decided here, because DuckDB accepts more than
+    RFC 8259 allows.
     """
     if tool_calls[:1] != b"[":
         return None
     try:
         calls = msgspec.json.decode(tool_calls)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None
     invalid = []
     for index, call in enumerate(calls):

@@ -58,7 +58,7 @@ def build_catalog(
     `prices` are those that the view `costs` reckons with. `empties` holds the empty files (see
     `empty_path`): every view needs one file at least. `losses`: files that are not at their path.
     LakeUnwritableError if there is no room for temporary files, LakeDamagedError if a listed file
-    is missing.
+    is missing, OpenFilesError, LakeError if DuckDB cannot read this storage.
     """
     readers = {
         table: reader(
@@ -99,7 +99,7 @@ def _build(
     prices: Sequence[Price],
 ) -> None:
     empties = {empty_path(table): empty_file(table) for table in SCHEMAS}
-    # A copy is a block of 256 KiB larger, which would have to be uploaded each time.
+    # A copied template makes the catalogue 256 KiB larger, and to a bucket that is uploaded.
     template = None if storage.local_path(CATALOG) is None else _TEMPLATES.next()
     with _connection(storage) as connection:
         let_read(connection, storage, empties)
@@ -113,7 +113,7 @@ def _build(
 
 
 def _connection(storage: Storage) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
-    """Give the connection to build in: one of its own where DuckDB needs us to read the files."""
+    """Give the connection to build in: a new one if DuckDB reads the files through us."""
     if storage.local_path(CATALOG) is not None:
         return kept_connection()
     return closing(duckdb.connect(config=dict(SETTINGS)))

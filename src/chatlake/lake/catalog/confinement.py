@@ -45,7 +45,7 @@ def _files_of_views(connection: duckdb.DuckDBPyConnection, location: str) -> set
     rows = connection.execute(
         "SELECT sql FROM duckdb_views() WHERE database_name = 'lake' AND NOT internal"
     ).fetchall()
-    # A private catalogue has the empty files in a temporary folder, below the lake's own path.
+    # A private catalogue's empty files are in a temporary folder, below a copy of the lake's path.
     inner = (location.partition("://")[2] or location).strip("/")
     files: set[str] = set()
     for (sql,) in rows:

@@ -48,13 +48,16 @@ class StoredConversation:
 def completions_of(
     connection: duckdb.DuckDBPyConnection, completion_id: str, source: str | None = None
 ) -> list[Record]:
-    """Return the completions with an id, oldest first: one for each source (and day)."""
+    """Return the completions with an id, oldest first: one for each source (and day).
+
+    Raises duckdb.Error.
+    """
     found = _records(connection, _COMPLETIONS, {"id": completion_id})
     return [row for row in found if source in (None, row["source"])]
 
 
 def gaps_of(connection: duckdb.DuckDBPyConnection, completion_id: str) -> list[Record]:
-    """Return the open failures of an id: it is known, but could not be fetched."""
+    """Return the open failures of an id that could not be fetched; raises duckdb.Error."""
     return _records(connection, _GAP, {"id": completion_id})
 
 

@@ -54,7 +54,7 @@ class Summary:
 
 
 def summaries(ask: Ask, rows: Sequence[ListRow], words: Sequence[str]) -> dict[Place, Summary]:
-    """Return the place of each row -> its summary."""
+    """Return the summary of each row, by the row's place."""
     if not rows:
         return {}
     span = {"first": min(row.day for row in rows), "last": max(row.day for row in rows)}

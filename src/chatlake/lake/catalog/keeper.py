@@ -71,7 +71,10 @@ class CatalogKeeper:
         return self._shows(self._stamp(), state)
 
     def connect_if_current(self, state: LakeState) -> duckdb.DuckDBPyConnection | None:
-        """Open the lake's catalogue if it is current, as `is_current` says; else None."""
+        """Open the lake's catalogue if it is current, as `is_current` says; else None.
+
+        LakeError if it is not on this machine.
+        """
         import duckdb  # noqa: PLC0415 - only for its errors
 
         with suppress(duckdb.Error, OSError):
@@ -85,7 +88,10 @@ class CatalogKeeper:
         return None
 
     def is_usable(self) -> bool:
-        """Say whether it shows some commit at the place where the lake is."""
+        """Say whether the lake's catalogue shows some commit at the place where the lake is.
+
+        LakeError if it is not on this machine.
+        """
         stamp = read_stamp(self.path)
         return (
             stamp is not None
@@ -94,9 +100,10 @@ class CatalogKeeper:
         )
 
     def is_elsewhere(self, state: LakeState) -> bool:
-        """Say whether it was written for another place: the lake was moved or copied.
+        """Say whether the lake's catalogue is for another place: the lake was moved or copied.
 
-        False if it knows more commits than exist: then it is evidence of a lost one.
+        True also if the catalogue cannot be read, or is missing although there are commits. False
+        if it shows a later commit than the lake has: then it is evidence that commits were lost.
         """
         if not self.is_local:
             return False
@@ -112,7 +119,7 @@ class CatalogKeeper:
         """Swap in a catalogue of `state`, unless it is current; without `force` not too often.
 
         `may_swap` is asked before the lake is touched, and again when the catalogue is built.
-        Returns whether it was swapped in.
+        Returns whether it was swapped in. Errors as of `build_catalog`; LakeUnwritableError.
         """
         if self._storage.url(CATALOG) is None:
             return False
@@ -133,14 +140,15 @@ class CatalogKeeper:
         return True
 
     def build_privately(self, state: LakeState, losses: Losses | None = None) -> str:
-        """Return the path of a catalogue of `state` in a folder that goes with this process.
+        """Return the path of a catalogue of `state` in a folder that is removed with this object.
 
         `losses`: the files that are not at their path; those that are nowhere are left out.
         """
         if self._private is None:
             folder = tempfile.mkdtemp(prefix="chatlake-")
             weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-            # The lake's own path below it: all paths of a view must have the same `key=value`s.
+            # The lake's own path below the folder, because all paths of a view must have the same
+            # folders of the form `key=value`.
             place = self._storage.location.partition("://")[2] or self._storage.location
             self._private = LocalStorage(f"{folder}/{place}")
             for table in COLUMNS:
@@ -169,7 +177,7 @@ class CatalogKeeper:
         )
 
     def _known_prices(self) -> Sequence[Price]:
-        """Return the prices to reckon with: a caller that knows of none must not lose any."""
+        """Return the prices for `costs`: those of the present catalogue if none were given."""
         if self._prices is None:
             with local_copy(self._storage, CATALOG) as path:
                 self._prices = () if path is None else read_prices(path)

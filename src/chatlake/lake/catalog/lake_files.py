@@ -46,7 +46,10 @@ class LakeFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
         return inner in self._known or size_of_listed(self._storage, inner) is not None
 
     def open(self, path: str, mode: str = "rb", **_: Any) -> BinaryIO:
-        """Open a file to read. LakeDamagedError if it is missing; LakeError."""
+        """Open a file to read. LakeDamagedError if it is missing; LakeError if it cannot be read.
+
+        PermissionError for any mode but `rb`.
+        """
         if mode != "rb":
             raise PermissionError("a lake is only read by DuckDB")
         inner = self._within(path)

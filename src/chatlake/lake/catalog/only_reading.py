@@ -85,7 +85,8 @@ def checked_question(connection: duckdb.DuckDBPyConnection, query: str) -> Quest
         raise UsageError("the query is empty", hint="Give one SELECT.")
     kinds = [statement.type for statement in statements]
     if kinds == [duckdb.StatementType.SELECT]:
-        # Without a `;` or a comment at its end; a PRAGMA of DuckDB 1.5 as what it means.
+        # Without a `;` or a comment at its end. DuckDB 1.5 returns a PRAGMA as the SELECT that it
+        # stands for.
         text = without_end(statements[0].query)
         _require_reading_tree(connection, text)
         return Question(text, is_select=True)

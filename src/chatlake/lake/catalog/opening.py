@@ -1,6 +1,6 @@
 """Opening a catalogue: read-only, in a database of its own, and what it was built for.
 
-Without Arrow, so that a question to the views starts quickly.
+This module does not import Arrow, so that a question to the views starts quickly.
 """
 
 from __future__ import annotations
@@ -193,6 +193,6 @@ def empty_file_of(connection: duckdb.DuckDBPyConnection, table: str) -> str:
         "SELECT sql FROM duckdb_views() WHERE database_name = 'lake' AND view_name = ?", [table]
     ).fetchall()
     paths: list[str] = re.findall(r"'((?:[^']|'')*)'", sql)
-    # The first of the list: the lake's path may hold a star or a bracket, the empty one's name not.
+    # Compared by the end, because stars and brackets in the lake's path are escaped.
     found = next(path for path in paths if path.endswith(empty_path(table)))
     return re.sub(r"\[([*?\[])\]", r"\1", found.replace("''", "'"))

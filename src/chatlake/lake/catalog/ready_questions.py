@@ -2,9 +2,9 @@
 
 A file begins with comments: what the question answers, then `-- narrow: NAME, …`, the columns that
 a narrow terminal shows, the most important first. One line for each parameter follows
-(`-- since DATE: The first day to count.`), then `-- needs: NAME` for those that have no default. In
-the SQL a parameter is `$name`. A line with a parameter that was not given is left out, so each
-condition has its own line.
+(`-- since DATE: The first day to count.`; with a default, `-- limit NUMBER = 50: …`), then
+`-- needs: NAME, …` for those that must be given. In the SQL a parameter is `$name`. A line with a
+parameter that has no value is left out, so each condition has its own line.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class Templates:
     """
 
     def __init__(self) -> None:
-        """No catalogue has been built yet."""
+        """Start without a template."""
         self._built = 0
         self._template: Template | None = None
 

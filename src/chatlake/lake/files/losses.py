@@ -14,9 +14,10 @@ from chatlake.storage.interface import Storage
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """What one commit lists and is not at its path: `lost` is nowhere, `moved` below `replaced/`.
+    """The files that one commit lists but that are not at their path.
 
-    `commit`: its number; 0 where nothing was looked for.
+    `lost`: those that are nowhere. `moved`: those below `replaced/`. `commit`: its number; 0 if
+    nothing has been looked for.
     """
 
     commit: int = 0

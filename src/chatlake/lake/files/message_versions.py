@@ -1,7 +1,8 @@
 """The messages that the lake holds of single completions, and those that it is about to lose.
 
 A day may have gigabytes of messages, but only a handful of edited completions. So files are read by
-row groups, ids first; of a group without any of the ids, nothing else is read.
+row groups, ids first; of a group without any of the ids, nothing else is read. A file that is
+missing or altered raises LakeDamagedError.
 """
 
 from __future__ import annotations
@@ -47,7 +48,10 @@ def lost_messages(
     partition: Partition,
     message_ids: Mapping[str, Collection[str]],
 ) -> Columns | None:
-    """Return messages (completion id -> ids) as rows of `message_history`; None without rows."""
+    """Return stored messages as rows of `message_history`; None if there are none of them.
+
+    `message_ids`: completion id -> ids of its messages.
+    """
     if not message_ids:
         return None
     stored_at: dict[str, int] = {}

@@ -1,9 +1,9 @@
 """Part files: Parquet files, written once; size and SHA-256 are known when a file is durable.
 
 zstd level 3; row groups of at most 50,000 rows and about 64 MiB of data (16 MiB of images); bloom
-filters on the ids, so that a look-up of one id skips nearly every row group. A day is a small file,
-so its footer counts: it has no descriptions of columns, and no least and greatest value of long
-texts, which no query compares.
+filters on the ids, so that a look-up of one id skips nearly every row group. A day is often a small
+file, so the size of the footer matters: it has no descriptions of columns, and no least and
+greatest value of long texts, which no query compares.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def write_part(
 ) -> PartFile | None:
     """Write one durable part file of `batches` (same schema); None, and no file, without rows.
 
-    Each batch begins a row group. `expected_rows` in all (usually those of the first batch) sizes
-    the bloom filters.
+    Each batch begins a row group. `expected_rows`: how many rows all batches have, to size the
+    bloom filters; None: as many as the first batch.
     """
     batches = (batch for batch in batches if batch.num_rows)
     first = next(batches, None)
@@ -115,7 +115,11 @@ def empty_file(table: str) -> bytes:
 def open_part(
     storage: Storage, path: str, copy: BinaryIO | None = None
 ) -> Iterator[pq.ParquetFile]:
-    """Open a part file, or a copy of it; LakeDamagedError names it if missing or unreadable."""
+    """Open a part file, or a copy of it.
+
+    LakeDamagedError names the file if it is missing or unreadable; OpenFilesError if this process
+    has too many open.
+    """
     try:
         with (
             open_listed(storage, path) if copy is None else nullcontext(copy) as file,

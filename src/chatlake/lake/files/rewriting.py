@@ -1,7 +1,8 @@
 """Rewriting part files with other rows: each function returns the new files and the replaced paths.
 
-Nothing lists the new files yet; the commit does that. Files are hashed before they are read,
-because rows of an altered file must not get a new, valid hash.
+Nothing lists the new files yet; the commit does that. Files are hashed before their rows are copied
+into a new file, because rows of an altered file must not get a new, valid hash. A file that is
+missing or altered raises LakeDamagedError.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ def marked_deleted(
 ) -> Rewritten:
     """Rewrite those of `files` that have such completions, with `deleted_at` (microseconds).
 
-    It is always after the completion's `synced_at`, so a clock that was put back does not reverse
-    the history.
+    What is written is always after the completion's `synced_at`, so a clock that was put back does
+    not reverse the history.
     """
     import pyarrow.compute as pc  # noqa: PLC0415 - takes a while, rarely needed
 

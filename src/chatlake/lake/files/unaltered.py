@@ -24,7 +24,8 @@ _CHUNK_BYTES: Final = 1 << 20
 def open_unaltered(storage: Storage, file: PartFile) -> Iterator[pq.ParquetFile]:
     """Open a part file after checking that its bytes are those that were committed.
 
-    From a bucket it is fetched once, into memory or a temporary file. LakeDamagedError names it.
+    From a bucket it is fetched once, into memory or a temporary file. LakeDamagedError names the
+    file if it is missing or altered; LakeUnwritableError if there is no room for a temporary file.
     """
     if storage.local_path(file.path) is not None:
         require_unaltered(storage, file)

@@ -1,4 +1,7 @@
-"""What the part files of a lake say about its completions: read column by column, never whole."""
+"""What the part files of a lake say about its completions: read column by column, never whole.
+
+A file that is missing or altered raises LakeDamagedError.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,10 @@ def stored_versions(
 def stored_texts(
     storage: Storage, state: LakeState, partition: Partition, *, but_of: Container[str]
 ) -> Iterator[tuple[str, str]]:
-    """Yield id and exact text of the partition's whole completions, but those of some runs."""
+    """Yield id and exact text of the partition's whole completions.
+
+    `but_of`: ids of runs; what these have stored is left out.
+    """
     for file in state.partition_files(partition, COMPLETIONS):
         runs = read_columns(storage, file, "run_id")[0]
         if all(run in but_of for run in runs):

@@ -1,8 +1,8 @@
 """Card numbers and IBANs: numbers that prove themselves by check digits.
 
-A card number (ISO/IEC 7812) has 13 to 19 digits, the last of which makes the sum of Luhn divide by
-ten. One number in ten does so by chance, so the first digit must be one that payment cards have. An
-IBAN (ISO 13616) has the length of its country, and 1 as the remainder of 97.
+A card number (ISO/IEC 7812) has 13 to 19 digits. The last one is chosen so that ten divides the
+Luhn sum. This is true of one number in ten by chance, so the first digit must be one that payment
+cards have. An IBAN (ISO 13616) has the length of its country, and leaves 1 when divided by 97.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ _IBAN_LENGTHS: Final = {
 }  # fmt: skip
 
 COUNTRIES: Final = tuple(_IBAN_LENGTHS)
-"""Those that have IBANs."""
+"""Codes of the countries that have IBANs."""
 
 
 def find_cards(text: str) -> Iterator[tuple[int, int]]:
     """Yield start and end of each card number, whatever separates its groups of digits.
 
-    A number begins and ends with a group: part of a longer one is not a card. It has few groups,
-    or one for each digit, so that a row of small numbers is none. Neither are the decimals of a
-    fraction, nor digits within a long hexadecimal word.
+    A number begins and ends with a group: part of a longer number is not a card. It has at most six
+    groups, or one for each digit, so a row of small numbers is not a card. Nor are the decimals of
+    a fraction, or digits within a long hexadecimal word.
     """
     for run in _RUN.finditer(text):
         groups = [found.span() for found in _GROUP.finditer(text, run.start(), run.end())]

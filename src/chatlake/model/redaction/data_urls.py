@@ -26,9 +26,9 @@ def is_image_url(text: str, path: Sequence[str]) -> bool:
 
 
 def redact_data_url(url: str, redact: Callable[[str], str]) -> str:
-    """Return a data URL with its text redacted; the same object where it holds no text.
+    """Return a data URL with its text redacted; the same object if nothing was redacted.
 
-    `redact` returns the object that it was given where it finds nothing.
+    `redact` returns the object that it was given if it finds nothing.
     """
     head = _HEAD.match(url)
     if head is None or not is_data_url(url):
@@ -52,7 +52,7 @@ def redact_data_url(url: str, redact: Callable[[str], str]) -> str:
 
 
 def _may_be_text(payload: str) -> bool:
-    """Whether the first bytes are text: of an image they are not, and it need not be decoded."""
+    """Whether the first bytes are text. Those of an image are not, so it need not be decoded."""
     data = _decoded(payload[:_SAMPLE])
     try:
         data[:-4].decode()  # a character may be cut
@@ -62,7 +62,7 @@ def _may_be_text(payload: str) -> bool:
 
 
 def _decoded(payload: str) -> bytes:
-    """Decode base64 in all its spellings, with errors passed over: nothing is stored of it."""
+    """Decode base64 in any spelling and ignore errors: the result is only searched, not stored."""
     if "%" in payload:
         payload = unquote_to_bytes(payload).decode("latin-1")
     payload = _NOT_IN_BASE64.sub("", payload).translate(_FROM_URL_SAFE).rstrip("=")

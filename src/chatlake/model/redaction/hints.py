@@ -1,7 +1,8 @@
 """Whether a JSON text may hold anything to redact: most do not, and need not be taken apart.
 
-A hint may be wrong in one direction only. It sees the text as every level of its escapes means it,
-without regard to where a string ends, so whatever a pattern finds in one of the strings is there.
+A hint may be wrong in one direction only: it may promise what is not there. It looks at the whole
+text with its escapes decoded, level by level, without regard to where a string ends. So it sees
+whatever a pattern finds in one of the strings.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ _LOOSE: Final = {
     r"|gh[opsur]_[A-Za-z0-9]{20}|github_pat_|glpat-|xox[a-z]-|AIza|hf_[A-Za-z0-9]{20}|npm_|pypi-"
     r"|ya29\.|SG\.[A-Za-z0-9_-]{16}|eyJ[A-Za-z0-9_-]{8}|-----BEGIN ",
 }
-"""Ready pattern -> what stands wherever it matches, in the syntax that RE2 and Python share."""
+"""Ready pattern -> an expression that matches wherever the pattern does, for RE2 and for Python."""
 
 
 class Hints:
-    """Says of a text whether it may hold what the rules name. `keys`: of the paths of fields."""
+    """Tells whether a text may hold what the rules name. `keys`: the last key of each path."""
 
     def __init__(
         self, patterns: Sequence[Pattern], keys: Iterable[str], *, drops_images: bool
@@ -57,7 +58,7 @@ class Hints:
             return True
         level = text.decode("utf-8", "surrogateescape")
         for _ in range(_LEVELS):
-            level = unescaped(level)  # as the strings say it; then as JSON within them says it
+            level = unescaped(level)  # first the strings' escapes, then those of JSON within them
             try:
                 level.encode()
             except UnicodeEncodeError:
@@ -81,4 +82,4 @@ def _compiled(expression: str) -> Any:
         import re2  # noqa: PLC0415 - an extra, ten times as fast
     except ImportError:  # pragma: no cover - the tests have it
         return re.compile(expression)
-    return re2.compile(expression.replace(r"\d", r"\p{Nd}"))  # its digits are those of ASCII alone
+    return re2.compile(expression.replace(r"\d", r"\p{Nd}"))  # RE2's \d knows only ASCII digits

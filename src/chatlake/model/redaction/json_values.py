@@ -15,12 +15,12 @@ _LARGEST_EXPONENT: Final = 40
 
 
 def is_hashed(text: str) -> bool:
-    """Whether a text is what a hash left: it is not hashed again."""
+    """Whether a text is already the hash of a value, which is not hashed again."""
     return _HASHED.fullmatch(text) is not None
 
 
 def canonical(old: bytes, text: str | None) -> bytes:
-    """Return what is hashed: of a text the text, of anything else its canonical JSON."""
+    """Return the bytes to hash: `text` if the value is a string, else its canonical JSON."""
     if text is not None:
         return text.encode("utf-8", "surrogatepass")
     try:
@@ -30,7 +30,7 @@ def canonical(old: bytes, text: str | None) -> bytes:
 
 
 def string_of(token: bytes) -> str:
-    """Return what a string says; where it is not valid, its characters as they stand."""
+    """Return the value of a JSON string; its characters as written if it is not valid."""
     inner = token[1:-1]
     if b"\\" not in inner:
         return inner.decode("utf-8", "surrogateescape")
@@ -41,9 +41,9 @@ def string_of(token: bytes) -> str:
 
 
 def quoted(text: str) -> bytes:
-    r"""Return a text as a JSON string; half a surrogate pair stands there as its escape."""
+    r"""Return a text as a JSON string, in which half a surrogate pair is written as an escape."""
     if _SURROGATE.search(text):
-        try:  # bytes that are not UTF-8 go back as they came
+        try:  # bytes that are not UTF-8 are written as they came
             return json.dumps(text, ensure_ascii=False).encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:
             return json.dumps(text).encode()

@@ -1,7 +1,7 @@
-"""What is looked for in texts: the ready patterns, and own expressions.
+"""What is looked for in texts: the ready patterns, and the expressions of the configuration.
 
-Every ready pattern takes time that grows with the text: what may repeat is bounded, or possessive
-and begins where a word begins. Own expressions run in RE2, which has no backtracking at all.
+Every ready pattern takes time that is linear in the text: what may repeat is bounded, or possessive
+and begins where a word begins. Configured expressions run in RE2, which does not backtrack at all.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")  # which RE2, in UTF-8, ca
 class Pattern:
     """One kind of value to be replaced: its name in the marker, and how it is found.
 
-    `shortest`: characters below which a text cannot hold one. `anywhere`: finds one in whatever
-    surrounds it, None if that cannot be told; ready patterns have it in `hints`.
+    `shortest`: a text of fewer characters cannot hold one. `anywhere`: searches a larger text for
+    one; None if a match depends on where the text begins and ends. For ready patterns, `hints` has
+    its own expressions.
     """
 
     name: str
@@ -87,7 +88,8 @@ def _find_phones(text: str) -> Iterator[tuple[int, int]]:
     for found in _PHONES.finditer(text):
         start, end = found.span()
         digits = 0
-        # What follows without a word between may be another number: whole groups, while they fit.
+        # Digits that follow without a word in between may belong to another number. So only whole
+        # groups are taken, as long as they fit.
         for group in _DIGITS.finditer(text, start, end):
             if digits + len(group.group()) > _MOST_DIGITS:
                 end = group.start()
@@ -116,15 +118,15 @@ READY: Final = {
 
 
 def own_pattern(name: str, expression: str) -> Pattern:
-    """Return the pattern of an own expression, in RE2's syntax.
+    """Return the pattern of a configured expression, in RE2's syntax.
 
-    ValueError, beginning with "expected", where it is too long, unreadable, matches nothing at all
-    or cannot be used because RE2 is not installed.
+    ValueError, beginning with "expected", if the expression is too long, cannot be read or matches
+    the empty text, or if RE2 is not installed.
     """
     if len(expression) > LONGEST_EXPRESSION:
         raise ValueError(f"expected an expression of at most {LONGEST_EXPRESSION} characters")
     try:
-        import re2  # noqa: PLC0415 - an extra, needed by own expressions only
+        import re2  # noqa: PLC0415 - an extra, which only configured expressions need
     except ImportError:
         raise ValueError(
             "expected the package google-re2, which runs own expressions: "
@@ -148,7 +150,7 @@ def own_pattern(name: str, expression: str) -> Pattern:
             if found.end() > found.start():
                 yield found.span()
 
-    # What looks at its surroundings may match in a text, and not where that stands in another.
+    # With an anchor, an expression may match a text, but not the same text within another one.
     looks_around = _LOOKS_AROUND.search(expression) is not None
     return Pattern(name, find, anywhere=None if looks_around else compiled.search)
 

@@ -1,9 +1,9 @@
 """Places in a completion or a message, and what happens to what stands there.
 
 A path names keys from the outside in: `metadata.email`, `messages.tool_calls.function.name`. Arrays
-are passed through, `*` is any key, and JSON within a text goes on like an object. `messages.` means
-what `/messages` sends, the replies in `choices`, and the input that OGX has in completions. The
-keys of `metadata` may have dots: all that follows `metadata.` is one key.
+are passed through, `*` is any key, and JSON within a text is treated as an object. `messages.`
+means what `/messages` sends, the replies in `choices`, and the input that OGX has in completions.
+The keys of `metadata` may have dots: all that follows `metadata.` is one key.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class FieldPlace:
         return ELSEWHERE if found is None else found
 
     def child(self, key: str) -> FieldPlace:
-        """Return the place below a key, to be added to."""
+        """Return the place below a key; it is created if it does not exist."""
         if key == "*":
             self.any = self.any or FieldPlace()
             return self.any
@@ -63,7 +63,10 @@ KEPT: Final = FieldPlace(is_kept=True)
 
 
 class Places:
-    """The places of a completion and of a message; `keys`: the last one of each rule's path."""
+    """The places of a completion and of a message; `keys`: the last one of each rule's path.
+
+    ValueError if a path is not one (see `steps_of`).
+    """
 
     def __init__(self, rules: Iterable[tuple[Action, str]]) -> None:
         self.completion, self.message = FieldPlace(), FieldPlace()

@@ -47,7 +47,7 @@ class Redacted(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RuleTexts:
-    """The rules as the configuration has them; a key is needed where anything is hashed."""
+    """The rules as the configuration has them; `key` is needed if `hash` names anything."""
 
     drop: Sequence[str] = ()
     hash: Sequence[str] = ()
@@ -65,9 +65,9 @@ _PAGE: Final = msgspec.json.Decoder(_Page)
 
 
 class Redaction:
-    """The rules, ready for use. ValueError where a path or an expression cannot be used.
+    """The rules, ready for use. ValueError if a path or an expression cannot be used.
 
-    `fingerprint`: changes with the rules or the key, and tells neither.
+    `fingerprint`: changes with the rules, and with the key if anything is hashed; reveals neither.
     """
 
     def __init__(self, rules: RuleTexts) -> None:
@@ -100,7 +100,7 @@ class Redaction:
         return self._page(body, self._places.message)
 
     def words(self, text: str) -> str:
-        """Return a text that is no completion's, as an error has it, without the patterns."""
+        """Return a text with the patterns applied that is not a completion's, such as an error."""
         return redact_text(text, self.patterns, lambda *_: None)
 
     def hashed(self, value: bytes) -> str:
@@ -119,7 +119,7 @@ class Redaction:
         try:
             rows = _PAGE.decode(body.removeprefix(BOM_UTF8)).data
         except (msgspec.MsgspecError, RecursionError):
-            # No reader may accept it as a whole, and its rows all the same.
+            # The page may be unreadable as a whole although its rows can be read one by one.
             walk = Walk(self, row_depth=2)
             return Redacted(walk.redact(body, page_of(place)), walk.counts)
         pieces: list[bytes] = []

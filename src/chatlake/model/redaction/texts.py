@@ -1,8 +1,8 @@
 r"""Patterns in one text: replaced in place, however the text spells them.
 
-A text may hold JSON that is no longer whole, as arguments that were cut off, and there `4` may
-stand as `\u0034`, or as `\\u0034` one level deeper. So the text is also read as its escapes mean
-it, up to three levels deep, and what is found there is replaced where it stands in the text itself.
+A text may hold JSON that is not whole, such as arguments that were cut off. There `4` may be
+written as `\u0034`, or as `\\u0034` one level deeper. So the text is also searched with its escapes
+decoded, up to three levels deep, and what is found is replaced at its place in the text itself.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 from chatlake.model.redaction.patterns import Pattern
 
 Note = Callable[[str, str], None]
-"""Told what was replaced: the pattern's name, and the text that matched."""
+"""Called with each replacement: the pattern's name, and the text that matched."""
 
 _LEVELS: Final = 3
 _PASSES: Final = 8
@@ -33,11 +33,11 @@ def marker(name: str) -> str:
 
 
 def redact_text(text: str, patterns: Sequence[Pattern], note: Note) -> str:
-    """Return a text with a marker for each match; the same object where there is none.
+    """Return a text with a marker for each match; the same object if there is none.
 
-    What was redacted stays as it is when it is redacted again.
+    The markers of an earlier redaction stay as they are.
     """
-    for _ in range(_PASSES):  # a marker is a border that was not there before
+    for _ in range(_PASSES):  # a marker makes a new border, beside which more may match
         found = _find(text, patterns)
         new = _replaced(text, found, note) if found else text
         if new is text:
@@ -64,7 +64,7 @@ def _replaced(text: str, found: Sequence[tuple[int, int, str]], note: Note) -> s
 
 
 def _find(text: str, patterns: Sequence[Pattern]) -> list[tuple[int, int, str]]:
-    """Return the matches in order, those that overlap as one."""
+    """Return the matches in order; those that overlap are joined into one."""
     found = _matches(text, patterns)
     views: list[_View] = []
     level = text
@@ -99,7 +99,7 @@ def _matches(text: str, patterns: Sequence[Pattern]) -> list[tuple[int, int, str
 
 
 class _View:
-    """A text as its escapes mean it, which knows where each character of it stands."""
+    """A text with its escapes decoded, which knows where each character stands in the original."""
 
     def __init__(self, text: str) -> None:
         self._escapes = [each.span() for each in _ESCAPE.finditer(text)]
@@ -107,11 +107,11 @@ class _View:
         self._places: list[int] | None = None
 
     def place(self, start: int, end: int) -> tuple[int, int]:
-        """Return where a part of the view stands in the text."""
+        """Return start and end, in the original, of a part of the view."""
         return self._place(start)[0], self._place(end - 1)[1]
 
     def _place(self, at: int) -> tuple[int, int]:
-        """Return start and end of what means the character at `at`: each escape means one."""
+        """Return start and end, in the original, of the character at `at`: it may be an escape."""
         if self._places is None:
             self._places, shorter = [], 0
             for start, end in self._escapes:
@@ -126,7 +126,7 @@ class _View:
 
 
 def unescaped(text: str) -> str:
-    """Return a text as the escapes of JSON in it mean it, by one level."""
+    """Return a text with its JSON escapes decoded by one level."""
     return _ESCAPE.sub(_meaning, text) if "\\" in text else text
 
 

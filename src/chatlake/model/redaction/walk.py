@@ -30,7 +30,7 @@ _TOKENS: Final = re.compile(
     rb"(" + STRING + rb")(\s*:)?|[\[\]{}]|-?[0-9][0-9.eE+-]*+|true|false|null", re.DOTALL
 )
 _QUOTE, _OPEN_LIST, _OPEN, _CLOSE = ord('"'), ord("["), frozenset(b"[{"), frozenset(b"]}")
-_DEEPEST_TEXT: Final = 4  # JSON within a text, and in that again
+_DEEPEST_TEXT: Final = 4  # levels of JSON within a text of JSON
 _IMAGE: Final = "image"
 
 Hit = Callable[[str, str, str], None]
@@ -122,7 +122,7 @@ class Walk:
                 new_value = self._scalar(old, target, within)
                 if new_value is not old:
                     put(token.start(), token.end(), new_value)
-        if skipped_to >= 0:  # it never ends
+        if skipped_to >= 0:  # the value to replace never ends
             put(skipped_from, len(text), self._replaced(text[skipped_from:], skipped))
         del path[outer:]
         if not pieces:
@@ -166,11 +166,10 @@ class Walk:
         return redact_text(text, rules.patterns, self._note)
 
     def _key(self, key: str, others: Counter[str]) -> str:
-        """Return a key without what the patterns find; no two of an object become the same.
+        """Return a key without what the patterns find; no two keys of an object become the same.
 
-        The API's own keys stay, whatever an own expression finds there: they hold the columns.
-
-        `others`: how many keys of the object have become the same text before.
+        The API's own keys stay even if a configured expression matches them: the columns come from
+        them. `others`: each new key of the object so far -> how many keys have become it.
         """
         if len(key) < self._shortest or key in NAMES:
             return key
