@@ -181,8 +181,8 @@ def _is_odd(completion_id: str) -> bool:
 def probe_position(page: SeenPage) -> int | None:
     """Return the row to continue from: one whose next row shares its second, else the first.
 
-    None if the page is too short to show anything, or the source has its own cursors. A server that
-    pages by time leaves out the rows of the same second.
+    None if the page is too short to show anything, if a row cannot be read, or if the source has
+    its own cursors. A server that pages by time leaves out the rows of the same second.
     """
     rows = page.rows
     if page.has_token or page.malformed:

@@ -145,7 +145,7 @@ def _choice(
 
 
 def _as_stored(settings: Settings, choice: Choice) -> Choice:
-    """Return the choice with the hashes that stand for its values; warn of those that are gone."""
+    """Return the choice with the hashes of its values too; warn of keys whose values are gone."""
     from chatlake.bootstrap.redacted_values import with_hashes  # noqa: PLC0415
 
     choice, unseen = with_hashes(settings, choice)
