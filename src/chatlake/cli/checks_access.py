@@ -46,7 +46,8 @@ def access_checks(place: Path, access: Access) -> Iterator[Check]:
         # The remedy opens the lock file too; the next backup takes that back (`folder_lock`).
         yield warning(
             "access",
-            f"access is {access}, but {problem} {_told(odd, place)}: it applies only to new files",
+            f"access is {access}, but {problem} {_told(odd, place)} "
+            "(`access` sets the modes of new files only)",
             f"{remedy} {shlex.quote(str(place))}",
         )
     if not (written or odd):

@@ -105,8 +105,8 @@ def _limit(name: str, page: SeenPage, limit: int) -> Iterator[Check]:
     if got < limit and page.has_more:
         yield warning(
             f"{name}: limit",
-            f"limit={limit} was asked for, the source sends {count(got, 'row')} and has more",
-            f"Nothing to do: a backup takes about {limit // max(1, got)} times the requests.",
+            f"limit={limit} was requested; the source sends {count(got, 'row')} and has more",
+            f"Nothing to do: a backup needs {limit // max(1, got)} times as many requests.",
         )
     elif got > limit:
         detail = f"the source ignores limit={limit}: it sends {count(got, 'row')} in a page"
@@ -211,6 +211,6 @@ def cursor_checks(name: str, page: SeenPage, position: int, after: SeenPage) -> 
         detail = f"after {cursor.id} the list is empty, though {expected.id} comes next"
         remedy = "Ask the server's operator: `after` must name a completion to continue from."
     else:
-        detail = f"the list ignores `after`: behind {cursor.id} it begins with {got[0]}"
+        detail = f"the list ignores `after`: after {cursor.id} it begins with {got[0]}"
         remedy = "Only what fits on one page can be backed up from this server."
     yield warning(check, detail, remedy)
