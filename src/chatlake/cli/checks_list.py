@@ -155,7 +155,8 @@ def _ids(name: str, ids: Sequence[str]) -> Iterator[Check]:
     check = f"{name}: ids"
     doubled = [completion_id for completion_id, number in Counter(ids).items() if number > 1]
     if doubled:
-        detail = f"{count(len(doubled), 'id')} appear twice on one page, e.g. {doubled[0]}"
+        appear = "appears" if len(doubled) == 1 else "appear"
+        detail = f"{count(len(doubled), 'id')} {appear} twice on one page, e.g. {doubled[0]}"
         yield warning(check, detail, "Ask the server's operator: each completion needs its own id.")
     odd = [completion_id for completion_id in ids if _is_odd(completion_id)]
     if odd:
