@@ -116,8 +116,9 @@ class Storage(Protocol):
     def lock(self, holder: LockHolder) -> AbstractContextManager[None]:
         """Be the only writer inside the block.
 
-        LakeLockedError, naming the other's host, process and start, if there is one. The lock of a
-        process that died on this machine is free at once. Child processes never hold it.
+        LakeLockedError, naming the other writer's host, process and start, if another one holds
+        the lock. The lock of a process that died on this machine is free at once. Child processes
+        never hold it.
         """
         ...
 
