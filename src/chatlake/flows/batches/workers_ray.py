@@ -40,9 +40,8 @@ class RayWorkers(Workers):
         super().__init__(runner, self._new_runner)
         self.processes = runner.workers
         if runner.address is not None:
-            self.window = (
-                runner.workers
-            )  # the pace is divided among these, even in a larger cluster
+            # The pace is divided among these, even in a larger cluster.
+            self.window = runner.workers
 
     def _new_runner(self) -> RayTaskRunner[Any]:
         if self.runner.address is not None:

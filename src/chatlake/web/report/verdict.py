@@ -80,9 +80,8 @@ def _sentence(report: Report) -> str:
     else:
         has = "the one completion" if counts.listed == 1 else f"all {counts.listed:,} completions"
         text = f"The lake holds {has} that the source{_plural(report)} ever listed"
-        if (
-            counts.forgotten
-        ):  # they have no time any more, so a month cannot count those created in it
+        # They have no time any more, so a month cannot count those created in it.
+        if counts.forgotten:
             text += (
                 ", except what was forgotten"
                 if identity.period
