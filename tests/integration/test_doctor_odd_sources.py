@@ -151,7 +151,7 @@ def _warned(checks: Checks) -> dict[str, str]:
         (_by_time, "cursor", "pages by time"),
         (_with_list(_blind), "cursor", "empty"),
         (_with_list(_stuck), "cursor", "ignores `after`"),
-        (_with_list(_doubled), "ids", "twice"),
+        (_with_list(_doubled), "ids", "1 id appears twice"),
         (_with_list(_odd_ids), "ids", "address"),
         (_with_list(_malformed), "rows", "cannot be read"),
         (_without_messages(404), "messages", "no route /messages"),

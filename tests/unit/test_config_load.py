@@ -190,6 +190,13 @@ def test_every_mistake_is_explained(addition: str, expected: str) -> None:
     assert not re.search(r"Input should|pydantic|Value error|type=", problem.message)
 
 
+def test_nesting_that_is_too_deep_is_reported_with_the_limit() -> None:
+    """The message names the limit, and does not speak of a value that contains itself."""
+    problem = _problem(GOOD + "runner: " + "[" * 60 + "]" * 60 + "\n")
+    assert "expected at most 50 levels of lists and mappings" in problem.message
+    assert "itself" not in problem.message
+
+
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [

@@ -61,14 +61,14 @@ def _program(
     ] = False,
     debug: Annotated[
         bool,
-        typer.Option("--debug", help="Log everything and show tracebacks; may come anywhere."),
+        typer.Option("--debug", help="Log everything and show tracebacks. Accepted anywhere."),
     ] = False,
     log_format: Annotated[
         LogFormat,
         typer.Option(
             "--log-format",
             metavar="|".join(LogFormat),
-            help="json: each line on standard error is one JSON object; may come anywhere.",
+            help="json: each line on standard error is one JSON object. Accepted anywhere.",
         ),
     ] = LogFormat.text,
 ) -> None:

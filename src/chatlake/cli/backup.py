@@ -63,7 +63,8 @@ def backup(
     changes nothing.
 
     Exit codes: 0 complete, 3 incomplete (failures are named), 4 configuration, 5 not authorised,
-    6 unreachable, 8 locked by another run, 130 or 143 interrupted. What was committed stays.
+    6 unreachable, 7 lake damaged, 8 locked by another run, 130 or 143 interrupted. What was
+    committed stays.
     """
     from chatlake.bootstrap.backup import run_backup  # noqa: PLC0415
     from chatlake.bootstrap.sources import jobs_for  # noqa: PLC0415

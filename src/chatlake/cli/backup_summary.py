@@ -147,7 +147,7 @@ def _explain_nothing(source: SourceReport, job: SourceJob, settings: Settings) -
         warn(f"{name}: no completion matches {filters}", "Check `select` in the configuration.")
     elif job.ids is not None:
         if job.ids:
-            return  # each was left out for a reason that was said
+            return  # each id was left out for a reason that was reported
         warn(f"{name}: no completion ids are selected", "Check select.ids and select.ids_file.")
     elif not _holds(settings, name):
         warn(f"{name}: {NOTHING_STORED}", NOTHING_STORED_HINT)

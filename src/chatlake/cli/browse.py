@@ -50,5 +50,6 @@ def browse(
     try:
         server.run(announce)
     except SystemExit as stop:
+        # A server that is told to stop has done its job.
         if stop.code != RunTerminatedError.exit_code:
-            raise  # a server that is told to stop has done its job
+            raise

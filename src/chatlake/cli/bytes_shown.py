@@ -22,9 +22,10 @@ from chatlake.cli.stderr_lines import STANDARD_ERROR
 def bytes_shown(
     before: str, meanwhile: str, *, bar: bool
 ) -> Iterator[Callable[[int, int], None] | None]:
-    """Give a function that shows the bytes read so far and in total; None without a `bar`.
+    """Give a function that shows the bytes read so far and in total.
 
-    `before`, `meanwhile`: labels before and after its first call.
+    It is None without a `bar`, with `--quiet` and in JSON logs. `before`, `meanwhile`: labels
+    before and after its first call.
     """
     if not bar or STANDARD_ERROR.is_quiet or STANDARD_ERROR.as_json:
         yield None

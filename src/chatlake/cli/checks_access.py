@@ -16,7 +16,7 @@ from chatlake.storage.folder import Access
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS_READ: Final = stat.S_IRWXG | stat.S_IRWXO
 _OWNERS: Final = frozenset({".lock", "verified.json"})
-"""Files that belong to their owner whatever `access` says, or may do so without harm."""
+"""Files that the group need not read, whatever `access` says."""
 
 
 def access_checks(place: Path, access: Access) -> Iterator[Check]:
@@ -43,10 +43,11 @@ def access_checks(place: Path, access: Access) -> Iterator[Check]:
         ]
         problem, remedy = "the group cannot read", "chmod -R g+rX"
     if odd:
-        # The lock goes back to its owner with the next backup.
+        # The remedy opens the lock file too; the next backup takes that back (`folder_lock`).
         yield warning(
             "access",
-            f"access is {access}, but {problem} {_told(odd, place)}: it applies only to new files",
+            f"access is {access}, but {problem} {_told(odd, place)} "
+            "(`access` sets the modes of new files only)",
             f"{remedy} {shlex.quote(str(place))}",
         )
     if not (written or odd):

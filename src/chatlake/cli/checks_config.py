@@ -83,12 +83,12 @@ def _durations(source: Source, pause: timedelta | None, cron: str) -> Iterator[C
 
 
 def _is_one_account(first: Source, second: Source) -> bool:
-    """Whether both send the same requests; secrets are compared and forgotten."""
+    """Whether both send the same requests; secrets are compared and not kept."""
     if _address(first) != _address(second):
         return False
     try:
         return _credentials(first) == _credentials(second)
-    except ConfigurationError:  # the check of the key names it
+    except ConfigurationError:  # the check of the key reports it
         return False
 
 
@@ -117,9 +117,9 @@ def _words(length: timedelta) -> str:
 
 
 def notify_checks(settings: Settings, *, test: bool) -> Iterator[Check]:
-    """Check each target of `notify`: that its addresses can be read, with `test` that they answer.
+    """Check that the addresses of `notify` can be read; with `test`, that they take a message.
 
-    Only a message that was sent shows that an address is right: it may answer 400 or 404.
+    Only a sent message shows that an address is right, because a wrong one may answer 400 or 404.
     """
     for number, target in enumerate(settings.notify):
         check = "notify" if len(settings.notify) == 1 else f"notify[{number}]"
@@ -142,7 +142,7 @@ def notify_checks(settings: Settings, *, test: bool) -> Iterator[Check]:
 
 
 def runner_checks(settings: Settings) -> Iterator[Check]:
-    """Check its library, its address, and that Prefect's server is permanent."""
+    """Check the library and the address of `runner`, and that Prefect's server is permanent."""
     runner = settings.runner
     if runner.kind not in {"dask", "ray"}:
         return

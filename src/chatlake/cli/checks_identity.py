@@ -16,7 +16,7 @@ from chatlake.lake.lake import Lake
 from chatlake.model.tables import COMPLETIONS
 
 _ASKED = 3
-"""How many stored completions to request: one or two may have been deleted, which means nothing."""
+"""How many stored completions to request: one or two may be missing because they were deleted."""
 
 Point = tuple[str, int]
 """A stored completion: its id and creation (UTC seconds)."""
@@ -24,7 +24,10 @@ Point = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """The newest completions that the lake holds of a source, and of sources not configured."""
+    """The newest completions that the lake holds of a source, and of sources not configured.
+
+    `others_rows`: how many completions it holds of each of those.
+    """
 
     own: tuple[Point, ...] = ()
     others: dict[str, tuple[Point, ...]] = field(default_factory=dict)
@@ -60,9 +63,10 @@ async def identity_checks(
     *,
     kept_since: float,
 ) -> list[Check]:
-    """Ask the source for stored completions by id; `ask` raises CompletionNotFoundError.
+    """Ask the source for stored completions by id, and warn if it has none of them.
 
-    `kept_since`: UTC seconds since when the source must have everything that it was given.
+    `ask` requests one; it raises CompletionNotFoundError if the source does not have it.
+    `kept_since`: the source must still have everything created after this time (UTC seconds).
     """
     if not held.own:
         return [check for other in held.others for check in await _renamed(name, other, held, ask)]
@@ -112,7 +116,7 @@ async def _knows(ask: Callable[[str], Awaitable[object]], completion_id: str) ->
     except CompletionNotFoundError:
         return False
     except ChatlakeError:
-        return True  # it says nothing about the completion
+        return True  # this error does not mean that the completion is missing
     return True
 
 

@@ -105,8 +105,8 @@ def _limit(name: str, page: SeenPage, limit: int) -> Iterator[Check]:
     if got < limit and page.has_more:
         yield warning(
             f"{name}: limit",
-            f"limit={limit} was asked for, the source sends {count(got, 'row')} and has more",
-            f"Nothing to do: a backup takes about {limit // max(1, got)} times the requests.",
+            f"limit={limit} was requested; the source sends {count(got, 'row')} and has more",
+            f"Nothing to do: a backup needs {limit // max(1, got)} times as many requests.",
         )
     elif got > limit:
         detail = f"the source ignores limit={limit}: it sends {count(got, 'row')} in a page"
@@ -155,7 +155,8 @@ def _ids(name: str, ids: Sequence[str]) -> Iterator[Check]:
     check = f"{name}: ids"
     doubled = [completion_id for completion_id, number in Counter(ids).items() if number > 1]
     if doubled:
-        detail = f"{count(len(doubled), 'id')} appear twice on one page, e.g. {doubled[0]}"
+        appear = "appears" if len(doubled) == 1 else "appear"
+        detail = f"{count(len(doubled), 'id')} {appear} twice on one page, e.g. {doubled[0]}"
         yield warning(check, detail, "Ask the server's operator: each completion needs its own id.")
     odd = [completion_id for completion_id in ids if _is_odd(completion_id)]
     if odd:
@@ -181,8 +182,8 @@ def _is_odd(completion_id: str) -> bool:
 def probe_position(page: SeenPage) -> int | None:
     """Return the row to continue from: one whose next row shares its second, else the first.
 
-    None if the page is too short to show anything, or the source has its own cursors. A server that
-    pages by time leaves out the rows of the same second.
+    None if the page is too short to show anything, if a row cannot be read, or if the source has
+    its own cursors. A server that pages by time leaves out the rows of the same second.
     """
     rows = page.rows
     if page.has_token or page.malformed:
@@ -211,6 +212,6 @@ def cursor_checks(name: str, page: SeenPage, position: int, after: SeenPage) -> 
         detail = f"after {cursor.id} the list is empty, though {expected.id} comes next"
         remedy = "Ask the server's operator: `after` must name a completion to continue from."
     else:
-        detail = f"the list ignores `after`: behind {cursor.id} it begins with {got[0]}"
+        detail = f"the list ignores `after`: after {cursor.id} it begins with {got[0]}"
         remedy = "Only what fits on one page can be backed up from this server."
     yield warning(check, detail, remedy)

@@ -47,9 +47,9 @@ _ATTEMPTS = 2
 def source_checks(
     settings: Settings, source: Source, held: Holdings, first_ids: list[str]
 ) -> Iterator[Check]:
-    """Check one source: its secrets first, and only with them the routes.
+    """Check one source: first its secrets and, if they can be read, its routes.
 
-    `held`: what the lake has of it. `first_ids` takes the ids that its list begins with.
+    `held`: what the lake has of it. `first_ids` receives the ids that its list begins with.
     """
     try:
         settings.check_secrets(load_prefect_secret, sources=[source.name])
@@ -130,7 +130,7 @@ class _Routes:
                 yield check
 
     async def _first_page(self) -> tuple[SeenPage, int]:
-        """Return the first page and the limit that gave it: a refused one is lowered."""
+        """Return the first page, and the `limit` that gave it: a refused limit is lowered."""
         for limit in (PAGE_LIMIT, *SMALLER_LIMITS[:-1]):
             try:
                 return await self._page(limit), limit
@@ -183,7 +183,7 @@ class _Routes:
         return list(cursor_checks(self.name, page, position, after))
 
     async def _messages(self, chosen: str, listed: SeenPage | None) -> Check:
-        """Request messages; if the source has the completion without messages, try another one."""
+        """Request messages; if the source lacks them, try those of another completion."""
         check = await self._one("messages", self._ask_messages(chosen))
         if listed is None or check.level == "ok" or not await self._lacks_messages(chosen):
             return check

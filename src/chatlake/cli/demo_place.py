@@ -30,10 +30,11 @@ sources:
 
 @dataclass(slots=True)
 class DemoPlace:
-    """The demo's folder. `runs`: how often it ended here; `begins_at`: UTC seconds of its data.
+    """The demo's folder.
 
-    `mix`: of the stand-in's conversations. It stays what it was when the demo first ran here: with
-    another one every completion would have changed.
+    `runs`: how many backups have succeeded here. `begins_at`: when its data begins, in UTC seconds.
+    `mix`: the simulator's mix of conversations. It stays what it was when the demo first ran here,
+    because with another mix every completion would have changed.
     """
 
     folder: Path
@@ -43,7 +44,10 @@ class DemoPlace:
 
     @classmethod
     def at(cls, directory: Path | None) -> DemoPlace:
-        """The demo's place in `directory`, which is made; UsageError if it cannot be written."""
+        """Return the demo's place in `directory`, and create the folder.
+
+        UsageError if it cannot be written, or if its `demo.json` was not written by a demo.
+        """
         folder = (_default_folder() if directory is None else directory.expanduser()).absolute()
         runs, begins_at, mix = 0, (int(time.time()) // 86_400 - 5) * 86_400, "readers"
         try:

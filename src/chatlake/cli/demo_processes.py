@@ -30,7 +30,7 @@ _LINES_KEPT = 15
 
 @contextlib.contextmanager
 def simulator(place: DemoPlace) -> Iterator[str]:
-    """Run the simulated API; yields its base URL."""
+    """Run the simulated API; yields its base URL. ChatlakeError if it does not start."""
     days = place.completions / _PER_DAY
     command = [
         *("-m", "chatlake.simulator", "--exit-with-parent", "--port", "0", "--seed", "7"),
@@ -47,7 +47,7 @@ def simulator(place: DemoPlace) -> Iterator[str]:
 
 
 def run_flow(place: DemoPlace) -> None:
-    """Run the flow in its own process and show its log."""
+    """Run the flow in its own process and show its log. ChatlakeError if the flow fails."""
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -55,7 +55,7 @@ def run_flow(place: DemoPlace) -> None:
     }
     environment |= {KEY_VARIABLE: _KEY, "PREFECT_LOGGING_COLORS": "false", "COLUMNS": "200"}
     environment.setdefault("PREFECT_HOME", str(place.folder / "prefect"))
-    environment["CHATLAKE_STATE"] = str(place.folder / "state")  # goes with the folder
+    environment["CHATLAKE_STATE"] = str(place.folder / "state")  # removed with the folder
     command = ["-m", "chatlake.flows.backup", "--config", str(place.config)]
     with _child(command, environment, stderr=subprocess.STDOUT) as process:
         last = deque(_shown(process), maxlen=_LINES_KEPT)
@@ -76,7 +76,10 @@ def _reason(lines: list[str]) -> list[str]:
 
 
 def _shown(process: subprocess.Popen[bytes]) -> Iterator[str]:
-    """Show what the process prints, below it a clock while it runs; yield its lines."""
+    """Yield the lines that the process prints, and show them with a clock below them.
+
+    ChatlakeError if it takes more than four minutes.
+    """
     assert process.stdout is not None  # noqa: S101 - a pipe was asked for
     ends_at = time.monotonic() + _FLOW_SECONDS
     output = process.stdout.fileno()
@@ -100,7 +103,7 @@ def _shown(process: subprocess.Popen[bytes]) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _clock(text: str) -> Iterator[Callable[[str], object]]:
-    """Show a spinner, `text` and the time that has passed; yields what changes the text.
+    """Show a spinner, `text` and the time that has passed; yields a function that changes the text.
 
     rich prints other output above it. Without a terminal, `text` is printed once, as a line.
     """

@@ -38,8 +38,8 @@ def doctor(
     nothing. It requests one page of each route, as a backup does. Warnings do not make it fail.
     Only --notify-test sends a message to somebody.
 
-    The exit code is that of the worst failure: 4 configuration, 5 not authorised, 6 unreachable,
-    7 lake damaged, 1 anything else.
+    Exit codes, the first that applies: 4 configuration, 7 lake damaged, 5 not authorised,
+    6 unreachable, 1 another failure, 3 a completion cannot be fetched; 0 without a failure.
     """
     from chatlake.cli.checks import exit_code  # noqa: PLC0415
 

@@ -105,7 +105,7 @@ def _run(words: list[str]) -> int:
 def _as_error(problem: Exception) -> ChatlakeError:
     if isinstance(problem, ChatlakeError):
         return problem
-    # typer brings a click of its own, or uses click itself: its errors are known by this method.
+    # typer uses click or a copy of its own, so this method identifies the errors of both.
     if hasattr(problem, "format_message"):
         context = getattr(problem, "ctx", None)
         command = context.command_path if context is not None else PROGRAM
@@ -126,7 +126,7 @@ def _debug_first(words: list[str]) -> tuple[list[str], bool]:
 
 
 def _log_format_first(words: list[str]) -> tuple[list[str], str]:
-    """Let `--log-format` stand anywhere too; a wrong value is left to the option itself."""
+    """Accept `--log-format` anywhere, too; the option itself refuses a wrong value."""
     options = _options(words)
     for place, word in enumerate(options):
         name, equals, value = word.partition("=")
@@ -134,7 +134,7 @@ def _log_format_first(words: list[str]) -> tuple[list[str], str]:
             continue
         end = place + 1 if equals else place + 2
         if not equals and not (value := "".join(options[place + 1 : end])):
-            break  # nothing follows it
+            break  # its value is missing
         rest = [*words[:place], *words[end:]]
         return [f"{name}={value}", *(rest or ["--help"])], value
     return words, ""
@@ -146,7 +146,7 @@ def _options(words: list[str]) -> list[str]:
 
 
 def redacted(text: str) -> str:
-    """Return `text` without secrets, and with whatever else looks like a key as an ellipsis."""
+    """Return `text` without known secrets; an ellipsis replaces whatever else looks like a key."""
     from chatlake.config.references import without_keys  # noqa: PLC0415 - heavy, rarely needed
 
     return without_keys(strike_out(text))

@@ -150,7 +150,10 @@ def _shared() -> list[inspect.Parameter]:
 
 
 def opened_lake(config: Path | None, selection: Selection) -> Lake:
-    """Open the configured lake; raises UsageError for a source that neither of them has."""
+    """Open the configured lake.
+
+    UsageError for a source that neither the configuration nor the lake has.
+    """
     from chatlake.bootstrap.opened import open_lake, require_sources  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
 

@@ -114,7 +114,9 @@ def evaluation(
     output: FileOption,
     program: Annotated[
         str,
-        typer.Option("--for", metavar="inspect|promptfoo", help="The program that reads it."),
+        typer.Option(
+            "--for", metavar="inspect|promptfoo", help="The program that will read the samples."
+        ),
     ] = "inspect",
     *,
     choice: ChoiceOption = "0",

@@ -133,7 +133,8 @@ def _choice(
         )
     if older and source is not None:
         raise UsageError(
-            "--expired is about all sources, and excludes --source", hint="Leave out --source."
+            "--expired and --source cannot be combined: --expired applies to all sources",
+            hint="Leave out --source.",
         )
     pairs: dict[str, list[str]] = {}
     for text in metadata:
@@ -145,7 +146,7 @@ def _choice(
 
 
 def _as_stored(settings: Settings, choice: Choice) -> Choice:
-    """Return the choice with the hashes that stand for its values; warn of those that are gone."""
+    """Return the choice with the hashes of its values too; warn of keys whose values are gone."""
     from chatlake.bootstrap.redacted_values import with_hashes  # noqa: PLC0415
 
     choice, unseen = with_hashes(settings, choice)
@@ -153,7 +154,7 @@ def _as_stored(settings: Settings, choice: Choice) -> Choice:
         named = ", ".join(f"metadata.{printable(key)}" for key in unseen)
         note(
             f"{paint('warning:', 'yellow', sys.stderr)} `redact` leaves no value of {named} in the "
-            "lake: what was stored under these rules is not found by it. Select by --id or --where."
+            "lake, so it cannot find what was stored under these rules. Use --id or --where."
         )
     return choice
 

@@ -14,7 +14,7 @@ from chatlake.cli.sql_choices import Format, FormatOption, OutputOption, format_
 RUNS_EXAMPLES = examples("chatlake runs", "chatlake runs --limit 100 --format csv")
 FAILURES_EXAMPLES = examples("chatlake failures", "chatlake failures --json")
 
-# What a narrow terminal shows.
+# The columns that a narrow terminal shows, the most important first.
 _OF_A_RUN: Final = (
     "started_at", "status", "error", "source", "new", "failed", "listed", "changed", "deleted",
     "seconds", "unchanged", "messages", "mode", "bytes_added", "requests", "retries",

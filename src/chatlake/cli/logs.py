@@ -13,7 +13,7 @@ from chatlake.cli.output import printable
 from chatlake.cli.stderr_lines import STANDARD_ERROR, json_line
 from chatlake.model.outside_text import strike_out
 
-# Every failure is in the report, and in the lake's ledger.
+# Shown only with `--debug`, because the report and the lake's ledger have every failure.
 _TOLD_IN_THE_REPORT = "chatlake.backup.failures"
 
 
@@ -45,9 +45,10 @@ class _ToStandardError(logging.Handler):
 
 
 def set_up_logging(*, debug: bool, as_json: bool = False) -> None:
-    """Show warnings, with `debug` everything that chatlake logs.
+    """Show warnings; with `debug`, everything that chatlake logs.
 
-    `as_json`: one JSON object a line, and what is said by the way too: a program reads it.
+    `as_json`: each line is one JSON object, and informational messages are shown too, because a
+    program reads them.
     """
     usual = logging.INFO if as_json else logging.WARNING
     logger = logging.getLogger("chatlake")

@@ -32,12 +32,12 @@ _STYLES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow":
 
 
 def say(text: str = "") -> None:
-    """Write a line to standard output; of terminal codes, only colours are kept."""
+    """Write a line to standard output, without any terminal codes but colours."""
     STANDARD_ERROR.write("stdout", text)
 
 
 def note(text: str) -> None:
-    """Write a line to standard error; of terminal codes, only colours are kept."""
+    """Write a line to standard error, without any terminal codes but colours."""
     as_json = STANDARD_ERROR.as_json
     STANDARD_ERROR.write("stderr", json_line("info", text.strip()) if as_json else text)
 

@@ -18,9 +18,9 @@ _LESS: Final = "FRSX"  # ends on a short text, keeps colours, does not wrap, lea
 
 
 def show_lines(lines: Iterable[str]) -> None:
-    """Write lines to standard output; more than a screen of them through the pager.
+    """Write lines to standard output, or to the pager if they need more than one screen.
 
-    The lines may have colours; what else a terminal would obey must be escaped already.
+    The lines may have colours; the caller has escaped every other terminal code.
     """
     text = list(lines)
     columns, rows = shutil.get_terminal_size()

@@ -31,7 +31,7 @@ _RATE_OVER_S = 15.0
 
 @contextmanager
 def progress_shown(*, bar: bool) -> Iterator[Observer]:
-    """Give an observer that shows progress inside the block; none with `--quiet`."""
+    """Give an observer that shows progress inside the block; with `--quiet` it shows nothing."""
     if STANDARD_ERROR.is_quiet:
         yield SilentObserver()
         return
@@ -39,7 +39,7 @@ def progress_shown(*, bar: bool) -> Iterator[Observer]:
         yield PlainProgress()
         return
     console = Console(stderr=True, highlight=False)
-    console.width -= len("^C") + 1  # what the terminal echoes must not begin a new line
+    console.width -= len("^C") + 1  # the echo of Ctrl-C must not begin a new line
     progress = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24 if console.width > 100 else 12),
@@ -53,7 +53,12 @@ def progress_shown(*, bar: bool) -> Iterator[Observer]:
 
 @dataclass(slots=True)
 class Pulse:
-    """The figures of one source while it is backed up. `waits` counts what is sent again."""
+    """The figures of one source while it is backed up. All times are monotonic seconds.
+
+    `found`: completions so far; `listed`: those up to the last commit. `fraction`: how much of the
+    list has been read, 0 to 1. `waits`: how many requests were sent again. `samples`: (time,
+    `found`), for the rate.
+    """
 
     mode: str
     started_at: float

@@ -26,7 +26,7 @@ _NOT_REWRITTEN = (
     "chatlake redact does not rewrite a lake: the rules of `redact` act before anything is written"
 )
 _HOW = (
-    "chatlake redact --dry-run shows what the lake holds. To be rid of it, erase the completions "
+    "chatlake redact --dry-run shows what the lake holds. To remove it, erase the completions "
     "with `chatlake forget`, or back up into a new lake what the source still has."
 )
 
@@ -51,7 +51,7 @@ def redact(
 ) -> None:
     """Show what the rules of `redact` would find in the lake.
 
-    Backups redact before they write; a lake keeps what was written before, and this command changes
+    Backups redact what they write. What is already in the lake stays, and this command changes
     nothing. It counts values by kind and place, and masks its examples. It does not look into
     images. --hash finds a known person again: it prints the hash that the lake has instead of the
     value. Exit codes: 0 done, 2 without --dry-run or without rules, 7 damaged.
@@ -62,7 +62,7 @@ def redact(
 
     if dry_run == (value is not None):
         if dry_run:
-            raise UsageError("--dry-run and --hash exclude each other", hint="Give one of them.")
+            raise UsageError("--dry-run and --hash cannot be combined", hint="Give one of them.")
         raise UsageError(_NOT_REWRITTEN, hint=_HOW)
     settings = load_settings(config)
     if value is not None:
@@ -136,4 +136,4 @@ def _show(search: Search) -> None:
         say()
         note(_HOW.partition("lake holds. ")[2])
     if search.without_rules:
-        note(f"Without rules, and not looked at: {', '.join(search.without_rules)}")
+        note(f"Not searched, because they have no rules: {', '.join(search.without_rules)}")

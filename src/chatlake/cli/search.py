@@ -70,7 +70,7 @@ def search(
     from chatlake.lake.catalog.search import terms  # noqa: PLC0415
     from chatlake.lake.catalog.search_query import Criteria  # noqa: PLC0415
 
-    # Each argument of the shell is one text: quotes within it, and words without.
+    # Each shell argument is read on its own: it may hold quoted phrases and single words.
     wanted = tuple(term for word in words for term in terms(word))
     if not wanted:
         raise UsageError("there are no words to search for", hint="Try: chatlake search refund")

@@ -67,7 +67,7 @@ def serve(
 
     if name and not re.fullmatch(_NAME, name):
         raise UsageError(
-            f"--name {name}: expected letters, digits, _ and -", hint="--name production"
+            f"--name {name}: expected 1 to 64 letters, digits, _ and -", hint="--name production"
         )
     settings = load_settings(config)
     require_prefect()

@@ -64,5 +64,6 @@ def _serve(scenario: Any, faults: Any, port: int) -> None:
     try:
         serve(scenario, faults, port, announce=announce)
     except SystemExit as stop:
+        # A server that is told to stop has done its job.
         if stop.code != RunTerminatedError.exit_code:
-            raise  # a server that is told to stop has done its job
+            raise

@@ -41,9 +41,8 @@ def open_for_questions(
 ) -> Iterator[Questions]:
     """Open the views for queries.
 
-    Only temporary files are written, next to an output file if there is one.
-
-    `allow_files`: a query may read other files too. LakeError.
+    Only temporary files are written, next to the output file `beside` if there is one.
+    `allow_files`: a query may also read files outside the lake. Raises LakeError.
     """
     with folder_beside(beside) as folder:
         questions = Questions(lake, Path(folder), allow_files=allow_files)
@@ -66,13 +65,13 @@ class Questions:
         self.connection.close()
 
     def interrupt(self) -> None:
-        """End the query that is being run."""
+        """End the running query."""
         self.connection.interrupt()
 
     def read(self, ask: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """Return what `ask` reads from the views; if files have moved, it starts over.
 
-        A signal ends it. LakeDamagedError, and UsageError for SQL that is wrong.
+        LakeDamagedError; UsageError for wrong SQL; KeyboardInterrupt if a signal ends it.
         """
         with (
             errors_explained(self.lake.location, VIEWS),
@@ -92,9 +91,9 @@ class Questions:
     ) -> None:
         """Write the answer to a query in one of the formats, to a file or standard output.
 
-        `paged`: a table goes through the user's pager. `nothing`: returns the sentence that stands
-        for a table without rows. `important`: the columns that a narrow terminal shows, the most
-        important first. UsageError for SQL that is wrong or does more than read.
+        `paged`: a table goes through the user's pager. `nothing`: returns the sentence that
+        replaces a table without rows. `important`: the columns that a narrow terminal shows, the
+        most important first. UsageError for SQL that is wrong or does more than read.
         """
         with (
             errors_explained(self.lake.location, VIEWS),
@@ -161,7 +160,7 @@ class Questions:
                 if not left or not has_moved(error, self.lake.location):
                     raise
             self.connection.close()
-            if not left - 1:  # not moved by a run that ended meanwhile
+            if not left - 1:  # missing a second time: lost, and not just moved by a run
                 self.lake.look_for_losses()
             self.connection = self._connect()
         raise AssertionError("unreachable")

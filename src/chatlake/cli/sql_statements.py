@@ -40,7 +40,11 @@ _OUTSIDE: Final = re.compile(r'Cannot access (?:file|directory) "(.*)" - file sy
 
 @contextmanager
 def errors_explained(location: str, views: Sequence[str]) -> Iterator[None]:
-    """Turn DuckDB's errors into UsageError (exit 2), or LakeDamagedError for a file of the lake."""
+    """Turn DuckDB's errors into chatlake's.
+
+    UsageError (exit 2) for the query, LakeDamagedError for a file of the lake, KeyboardInterrupt
+    for an interrupted query, ChatlakeError for anything else.
+    """
     try:
         yield
     except (duckdb.InterruptException, RuntimeError) as error:

@@ -101,7 +101,7 @@ def status(
 
 def _format_of(style: StatusFormat | None, *, as_json: bool) -> StatusFormat:
     if as_json and style not in (None, StatusFormat.json):
-        raise UsageError(f"--json and --format {style} exclude each other", hint="Give one.")
+        raise UsageError(f"--json and --format {style} cannot be combined", hint="Give one.")
     return StatusFormat.json if as_json else style or StatusFormat.text
 
 

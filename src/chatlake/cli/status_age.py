@@ -28,7 +28,7 @@ class MaxAge:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read it. UsageError."""
+        """Read the option's value. UsageError unless it is a duration of more than 0s."""
         hint = "--max-age 26h"
         try:
             length = parse_duration(text)
@@ -40,7 +40,10 @@ class MaxAge:
 
 
 def stale_sources(facts: StatusFacts, max_age: MaxAge) -> StaleError | None:
-    """Return what names each configured source without a backup that is young enough."""
+    """Return an error that names each configured source without a backup that is young enough.
+
+    None if there is no such source.
+    """
     told = [
         f"{source.name}: {why}"
         for source in facts.sources

@@ -110,7 +110,7 @@ def future_run(runs: Iterable[SourceRun], now: datetime) -> list[str]:
 
 
 def times_in(lake: Lake) -> ReadTimes:
-    """Return how the times of a file of this lake are read."""
+    """Return a function that reads the times of a file of this lake."""
 
     def read(file: PartFile) -> list[tuple[str, datetime]]:
         from chatlake.lake.files.parts import read_columns  # noqa: PLC0415 - Arrow, seldom needed

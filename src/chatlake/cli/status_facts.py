@@ -182,7 +182,7 @@ def _source(
         (run for run in own if run.mode == "full" and run.status in _REACHED_THE_END), None
     )
     facts.gaps = [failure for failure in state.failures.values() if failure.source == name]
-    # Those that an earlier chatlake met and this one knows are news no more.
+    # A field that an earlier chatlake did not know, and this one does, is no longer new.
     facts.new_fields = [
         each
         for each in state.new_fields.values()
@@ -209,7 +209,7 @@ def _is_whole(run: SourceRun, source: Source | None) -> bool:
 
 
 def _created(gap: Failure) -> datetime | None:
-    """Return when a gap's completion was created, at the latest; without a time, by its gap."""
+    """Return when a gap's completion was created; if unknown, when it was first tried."""
     if gap.created:
         return _moment(gap.created)
     return parse_time(gap.first_attempt_at) if gap.first_attempt_at else None

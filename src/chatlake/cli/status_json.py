@@ -19,7 +19,7 @@ _DAY_S = 86_400
 def status_document(
     location: str, facts: StatusFacts, error: ChatlakeError | None = None
 ) -> dict[str, Any]:
-    """Return the facts as JSON values; `error`: what the exit code says, if it says anything."""
+    """Return the facts as JSON values; `error`: the error behind the exit code, if any."""
     holder = facts.holder
     document: dict[str, Any] = {
         "lake": location,

@@ -69,15 +69,19 @@ def _of_lake(facts: StatusFacts) -> Iterator[Family]:
     yield one("commit", "The number of the lake's newest commit.", facts.commit)
     yield one("writing", "1 while a run is writing.", int(facts.holder is not None))
     yield one("unlisted_files", "Files in the lake that no manifest lists.", facts.unlisted_files)
-    yield one("unlisted_bytes", "Their size.", facts.unlisted_bytes)
-    yield one("forgotten_completions", "Completions erased by request, in all.", facts.forgotten)
+    yield one("unlisted_bytes", "Size of the files that no manifest lists.", facts.unlisted_bytes)
+    yield one(
+        "forgotten_completions",
+        "Completions erased by `forget` or `keep`, in all.",
+        facts.forgotten,
+    )
     check = facts.verification
     if check is not None:
         newest, oldest = _seconds(check.newest), _seconds(check.oldest)
         yield one("verify_newest_timestamp_seconds", "When a file was last verified.", newest)
         yield one(
             "verify_oldest_timestamp_seconds",
-            "When that file was verified which was verified longest ago.",
+            "When the file that has waited longest was last verified.",
             oldest,
         )
         yield one("verify_unchecked_files", "Listed files never verified.", check.unchecked)
@@ -98,7 +102,8 @@ def _of_sources(facts: StatusFacts) -> Iterator[Family]:
         meaning = f"Rows of the table {table} in the lake."
         yield each(table, meaning, every, [source.rows[table] for source in every])
     yield each("files", "Data files in the lake.", every, [source.files for source in every])
-    yield each("stored_bytes", "Size of these files.", every, [source.bytes for source in every])
+    size = "Size of the data files in the lake."
+    yield each("stored_bytes", size, every, [source.bytes for source in every])
     yield each(
         "newest_completion_timestamp_seconds",
         "When the newest stored completion was created.",
@@ -124,7 +129,7 @@ def _of_sources(facts: StatusFacts) -> Iterator[Family]:
     )
     yield each(
         "covered_until_timestamp_seconds",
-        "Everything created before is stored, or an open gap.",
+        "Everything created before this time is stored or an open gap.",
         configured,
         [_seconds(source.covered_until) for source in configured],
     )
@@ -159,7 +164,8 @@ def _of_runs(sources: list[SourceFacts], facts: StatusFacts) -> Iterator[Family]
         "When the last run began, however it ended.",
         [_seconds(parse_time(run.started_at)) for run in runs],
     )
-    yield each("last_run_duration_seconds", "How long it took.", [run.seconds for run in runs])
+    took = "How long the last run took."
+    yield each("last_run_duration_seconds", took, [run.seconds for run in runs])
     yield Family(
         "last_run_status",
         "1 for the status of the last run, 0 for the others.",

@@ -21,7 +21,7 @@ _STYLES = {"complete": "green", "running": "bold", "incomplete": "yellow"}
 
 
 def show_status(location: str, facts: StatusFacts) -> None:
-    """Write it all to standard output."""
+    """Write all facts to standard output."""
     octets = sum(source.bytes for source in facts.sources)
     files = sum(source.files for source in facts.sources)
     say(f"{paint(location, 'bold')}: {size(octets)} in {count(files, 'file')}")

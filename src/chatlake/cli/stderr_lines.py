@@ -20,14 +20,18 @@ from chatlake.model.terminal_text import printable_lines
 
 @dataclass(slots=True)
 class StandardError:
-    """What a command line has chosen. `is_quiet`: lines wait; `held`: those, with their stream."""
+    """How the present command line writes.
+
+    `as_json`: each line on standard error is JSON. `is_quiet`: lines wait until the end. `held`:
+    the waiting lines, each as (stream, text).
+    """
 
     as_json: bool = False
     is_quiet: bool = False
     held: list[tuple[str, str]] = field(default_factory=list)
 
     def begin(self) -> None:
-        """Begin another command line: text, at once."""
+        """Begin another command line: until it says otherwise, it writes text, at once."""
         self.as_json = self.is_quiet = False
         self.held.clear()
 
@@ -39,7 +43,7 @@ class StandardError:
             _write(stream, text)
 
     def write_out(self) -> None:
-        """Write what waits, and let nothing wait any more: the command fails, or asks."""
+        """Write the waiting lines, and later ones at once: the command fails, or asks."""
         self.is_quiet = False
         held, self.held = self.held, []
         for stream, text in held:
@@ -54,7 +58,7 @@ class StandardError:
 
 
 STANDARD_ERROR = StandardError()
-"""Of this process."""
+"""The only one in this process."""
 
 
 def json_line(level: str, message: str, *, at: float | None = None, **more: Any) -> str:

@@ -29,7 +29,7 @@ class _Output(io.FileIO):
     """Standard output, whose errors can be told from errors elsewhere."""
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Write bytes. BrokenPipeError if the reader has gone, OutputLostError."""
+        """Write bytes. BrokenPipeError if the reader has gone, else OutputLostError."""
         try:
             return super().write(data)
         except BrokenPipeError:

@@ -24,12 +24,15 @@ class Cell:
 
 @dataclass(slots=True)
 class Layout:
-    """Which columns are shown, and how wide. `total_columns`: how many there are.
+    """Which columns are shown, and how wide.
 
-    `width` is the terminal's, None if nothing is cut. `ascii_only`: no lines but `-`, `|`, `+`.
-    `texts`: which columns may hold text to read. In a narrow terminal columns without a value go
-    first, then those in the middle, and texts last; or, with `important` (columns, the most
-    important first), the last of these, after all others.
+    `right`: which columns are aligned right. `width`: of the terminal, None if nothing is cut.
+    `ascii_only`: lines are drawn with `-`, `|` and `+` only. `texts`: which columns may hold text
+    to read. `shown`, `widths`: what `fit` has chosen.
+
+    A narrow terminal leaves out columns in this order: those without a value, those in the middle,
+    texts. With `important` (columns, the most important first) the order is: those without a value,
+    those that it does not name, the least important.
     """
 
     headers: Sequence[str]

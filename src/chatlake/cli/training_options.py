@@ -120,7 +120,7 @@ def training_options(
 
 
 def one_of(option: str, value: str, choices: tuple[str, ...]) -> Any:
-    """Return the value of an option if it is one of its choices. UsageError."""
+    """Return the value of an option if it is one of its choices; UsageError if it is not."""
     if value not in choices:
         raise UsageError(f"{option} is {value!r}", hint=f"Give one of {', '.join(choices)}.")
     return value

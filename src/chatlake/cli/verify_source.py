@@ -71,7 +71,7 @@ def _show_ids(ids: Sequence[str], style: str, meaning: str) -> None:
 
 
 def comparison_documents(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
-    """Return the comparisons as JSON values: all ids."""
+    """Return the comparisons as JSON values, with all ids."""
     return [asdict(each) for each in comparisons]
 
 

@@ -159,8 +159,12 @@ def _value(
 ) -> Any:
     line = node.start_mark.line + 1
     document.lines.setdefault(location, line)
-    if node in around or len(around) > _DEEPEST:
+    if node in around:
         document.problems.append((location, line, "expected no value that contains itself"))
+        return None
+    if len(around) > _DEEPEST:
+        problem = f"expected at most {_DEEPEST} levels of lists and mappings"
+        document.problems.append((location, line, problem))
         return None
     document.visit()
     around = (*around, node)

@@ -52,7 +52,7 @@ def _carries_credentials(text: str) -> bool:
 
 
 def entries_error(*found: tuple[tuple[str | int, ...], str]) -> PydanticCustomError:
-    """Problems of values below the checked one: for each its location there, and the text."""
+    """The error that carries problems (location, text) of values below the checked one."""
     return PydanticCustomError("entries", "expected other entries", {"entries": found})
 
 

@@ -50,7 +50,7 @@ def unique_ids(ids: Iterable[str]) -> IdList:
 
 
 def is_id(text: str) -> bool:
-    """Whether `text` can be a completion id: anything without control characters."""
+    """Whether `text` can be a completion id: 1 to 512 printable characters."""
     return _ID.fullmatch(text) is not None and text.isprintable()
 
 

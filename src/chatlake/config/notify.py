@@ -75,7 +75,7 @@ def _none_of(*keys: str) -> dict[str, Any]:
 
 
 class PingAddresses(Section):
-    """The addresses of a monitor that alerts when no success comes, or each of its own."""
+    """A monitor that alerts when no success comes: one `url` for all events, or one for each."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -88,8 +88,9 @@ class PingAddresses(Section):
 
     url: Annotated[NotifyAddress | None, NOTIFY] = Field(
         default=None,
-        description="POST to this address for success, to it with /start when a backup starts, and "
-        "with /fail when one fails, as Healthchecks and Better Stack define it.",
+        description="Send a POST to this address on success, to the address with /start added when "
+        "a backup starts, and with /fail when one fails, as Healthchecks and Better Stack define "
+        "it.",
         examples=["${HEALTHCHECKS_URL}"],
         json_schema_extra=_without_default,
     )
@@ -109,7 +110,7 @@ class PingAddresses(Section):
     def _one_way(self) -> PingAddresses:
         if self.url is None:
             if self.success is None:
-                raise ValueError("expected an address, or success with or without start, failure")
+                raise ValueError("expected an address, or a section with url or success")
         elif given := self.model_fields_set - {"url"}:
             problem = "expected either url, or success, start and failure"
             raise entries.entries_error(*(((key,), problem) for key in sorted(given)))
@@ -144,7 +145,7 @@ class NotifyTarget(Section):
     )
     format: Annotated[Shape, EXPANDS] = Field(
         default="json",
-        description="What is posted: a document with all figures, or the message of a chat.",
+        description="What to post: json is a document with all figures, the others chat messages.",
     )
     on: tuple[Event, ...] = Field(
         default=("incomplete", "failed", "silent"),
@@ -166,9 +167,9 @@ class NotifyTarget(Section):
         if self.url is None and self.ping is None:
             raise ValueError("expected url or ping")
         if self.ping is not None and (given := self.model_fields_set - {"ping"}):
-            problem = "expected only with url; a ping has none"
+            problem = "expected only with url, not with ping"
             if "url" in given:
-                problem = "expected either url or ping, in targets of their own"
+                problem = "expected either url or ping; for both, write two targets"
             raise entries.entries_error(*(((key,), problem) for key in sorted(given)))
         return self
 

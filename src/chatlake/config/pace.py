@@ -1,4 +1,4 @@
-"""How fast to send requests to a source, and when to give one up."""
+"""How fast to send requests to a source, and when to give up on a request."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def _from_folder(path: Path, info: ValidationInfo) -> Path:
 
 
 def check_shell(value: object, text: str) -> None:
-    """Refuse what only a shell would replace: it would name a folder `$HOME`, literally."""
+    """Raise ValueError for what only a shell replaces: `$HOME` would be the name of a folder."""
     found = _SHELL_SYNTAX.search(text)
     if found is None:
         return

@@ -51,7 +51,7 @@ def _expressions(value: object) -> dict[str, str]:
 
 def _name(name: object) -> str:
     if name in _TAKEN:
-        raise ValueError("expected another name, this one means something else")
+        raise ValueError("expected another name: chatlake uses this one itself")
     text = text_of(name, "a name")
     if not re.fullmatch(_NAME, text):
         raise ValueError("expected a name of a-z, 0-9, _ and -, at most 64 long")
@@ -73,7 +73,7 @@ EXPRESSIONS = Leaf(
 
 
 class Redact(Section):
-    """What to replace before anything is written. A lake keeps what was written before."""
+    """What to replace before anything is written. What is already in a lake stays there."""
 
     drop: Paths = Field(
         default=(),

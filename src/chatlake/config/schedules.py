@@ -75,8 +75,8 @@ TIMEZONE = Leaf(_timezone, {"type": "string", "pattern": r"^[A-Za-z][A-Za-z0-9_+
 def longest_pause(cron: str) -> timedelta | None:
     """Return the longest time between two runs of a cron expression, None if it is not clear.
 
-    Clock changes are ignored: a day that one makes an hour longer counts as any other. Days such as
-    `L`, `LW` or `5#2` are not followed.
+    Clock changes are ignored: a day of 25 hours counts as 24. None for days such as `L`, `LW` or
+    `5#2`.
     """
     minute, hour, day, month, weekday = cron.split()
     try:

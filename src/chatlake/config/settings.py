@@ -82,7 +82,7 @@ class Settings(Section):
     notify: NotifyTargets = Field(
         default=(),
         description="Whom to notify when a run ends: an address, a section, or a list of these. "
-        "For an address alone: JSON, when a run ends incomplete or failed, or a source is silent.",
+        "An address alone gets JSON when a run ends incomplete or failed, or a source is silent.",
         examples=["${SLACK_URL}"],
         json_schema_extra={"default": None},
     )
@@ -116,7 +116,7 @@ class Settings(Section):
         names = [source.name for source in self.sources]
         again = [index for index, name in enumerate(names) if name in names[:index]]
         if again:
-            problem = "expected another name, each source has its own"
+            problem = "expected another name: each source needs its own"
             raise entries.entries_error(*((("sources", i, "name"), problem) for i in again))
         return self
 
@@ -148,9 +148,10 @@ class Settings(Section):
     def check_secrets(
         self, secret_loader: SecretLoader | None = None, *, sources: Iterable[str] | None = None
     ) -> None:
-        """Resolve `notify` and every secret of `sources` (names; all by default), and forget them.
+        """Resolve every secret of `sources` (names; all by default), their hash keys and `notify`.
 
-        Raises one ConfigurationError, a line for each that cannot be read.
+        The values are not kept. Raises one ConfigurationError with a line for each that cannot be
+        read, and UsageError for an unknown name.
         """
         problems = []
         chosen = self.sources if sources is None else [self.source(name) for name in sources]

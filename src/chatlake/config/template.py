@@ -98,7 +98,7 @@ notify: null                    # or an address alone: it gets JSON if a run doe
 #   - ping: ${HEALTHCHECKS_URL}   # a monitor that alerts if no success comes
 #   - ping: {start: null, success: "${UP_URL}", failure: "${DOWN_URL}"}   # one of another kind
 
-# What never reaches the lake, `raw` included. A lake keeps what was written before:
+# What never reaches the lake, `raw` included. What is already in the lake stays there:
 # `chatlake redact --dry-run` shows what these rules would find in it.
 redact:
   drop: []                      # become null: [input_user, metadata.email, messages.name]

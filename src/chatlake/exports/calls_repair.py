@@ -36,7 +36,7 @@ class CallsRepair:
         self.repaired_messages = 0
 
     def close(self) -> None:
-        """Close the index; its file goes with its folder."""
+        """Close the index; its file is removed with its folder."""
         self._database.close()
 
     def add_all(self, completions: Iterable[Stored]) -> None:

@@ -40,8 +40,8 @@ FROM day
 WHERE place BETWEEN $first AND $last
 HAVING count(created_at) = count(*)
 """
-# The completion, then its messages. Replies are already in the completion: here they are only
-# what `/messages` sent of them too, if it did.
+# The completion, then its messages. The completion contains the replies. So the row of a reply has
+# only what `/messages` repeated of it, or NULL.
 _READ_A_SLICE: Final = """
 SELECT place, source, completion_id, message_count, held, sent
 FROM (FROM day WHERE place BETWEEN $first AND $last) JOIN (
@@ -72,8 +72,8 @@ class Conversation:
 
     `raw` is None if a lost file left only the messages; then their number is unknown.
     `message_count` is also None if the messages could not be fetched; `held` is how many of them
-    the lake has. `messages` gives, once, what `/messages` sent, in order; None for each reply that
-    it did not send.
+    the lake has. `messages` can be iterated once: what `/messages` sent, in order, and None for
+    each reply that it did not send.
     """
 
     partition: Partition
@@ -129,7 +129,7 @@ def _read_slice(
         parameters |= {"low": low, "high": high}
 
     def first_rows(names: dict[str, str]) -> list[tuple[Any, ...]]:
-        # They are sorted, so the first row comes only after every file has been read.
+        # The rows are sorted, so the first comes only after every file has been read.
         sql = _READ_A_SLICE.format(condition=condition, **names)
         return connection.execute(sql, parameters).fetchmany(_ROWS_AT_ONCE)
 

@@ -1,4 +1,4 @@
-"""The tables of one day as DuckDB reads them: just that day's files, wherever they lie by now.
+"""The tables of one day as DuckDB reads them: just that day's files, wherever they are now.
 
 The views name the files of every day, and DuckDB looks each of them up for each query.
 """
@@ -48,9 +48,9 @@ class DayTables:
             require_unaltered(self._lake.storage, file)
 
     def completions_within(self, size: int, *tables: str) -> int:
-        """Return how many completions come to `size` bytes before compression, by their average.
+        """Return how many completions have `size` bytes before compression, by their average.
 
-        Of these tables alone, if some are named.
+        `tables`: count only the bytes of these; by default those of all.
         """
         count = total = 0
         for file in self._files:
@@ -63,7 +63,10 @@ class DayTables:
         return max(1, size * count // max(1, total))
 
     def ask(self, question: Callable[[dict[str, str]], T]) -> T:
-        """Ask with an expression for each table; again if a run has moved a file meanwhile."""
+        """Call `question` with an expression for each table; again if a run has moved a file.
+
+        duckdb.Error of the last attempt; LakeError if DuckDB cannot read the place.
+        """
         for left in reversed(range(ATTEMPTS)):
             try:
                 return question(self._expressions())

@@ -25,7 +25,7 @@ class Digests:
         self._database.execute("BEGIN")
 
     def close(self) -> None:
-        """Close the set; its file goes with its folder."""
+        """Close the set; its file is removed with its folder."""
         self._database.close()
 
     def add(self, digest: bytes) -> bool:

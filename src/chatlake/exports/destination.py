@@ -68,6 +68,7 @@ def folder_beside(output: str | os.PathLike[str] | None) -> Iterator[str]:
     """Give a private temporary folder, next to the output file, where there is room for the result.
 
     It is removed at the end of the block; folders left by killed processes are removed now.
+    UsageError if no folder can be created there.
     """
     place = None
     if output is not None and not is_stream(output):

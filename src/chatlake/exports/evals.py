@@ -62,7 +62,10 @@ def export_eval(
 
 
 def inspect_sample(line: TrainingLine) -> Json:
-    """Return a sample for Inspect's `json_dataset`."""
+    """Return a sample for Inspect's `json_dataset`.
+
+    SkippedError if the arguments of a call are not a JSON object.
+    """
     *inputs, reply = line.line["messages"]
     return {
         "id": _identifier(line),

@@ -114,7 +114,7 @@ class _DayCopy:
         self._bounds = [bound for (bound,) in found.fetchall()]
 
     def read(self, table: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a table, as many at once as is fixed."""
+        """Yield the rows of a table in batches of a fixed number."""
         columns = ", ".join(map(_column, schema))
         if table == IMAGES:
             yield from self._sorted(table, columns, _OF_IMAGE, {})
@@ -137,7 +137,7 @@ class _DayCopy:
         def first_batch(
             names: dict[str, str],
         ) -> tuple[pa.RecordBatchReader, pa.RecordBatch | None]:
-            # They are sorted, so whoever has the first has read every file.
+            # The rows are sorted, so the first batch comes only after every file has been read.
             query = (
                 f"SELECT {columns} FROM {names[table]} "  # noqa: S608 - of our own names alone
                 f"WHERE {condition.format(**names)} ORDER BY {_ORDER[table]}"

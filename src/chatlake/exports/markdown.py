@@ -1,4 +1,4 @@
-"""`export markdown`: a folder with a Markdown file for each completion, images as files beside."""
+"""`export markdown`: a Markdown file for each completion, with its images as files beside it."""
 
 from __future__ import annotations
 

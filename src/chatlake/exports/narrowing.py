@@ -86,7 +86,7 @@ def moment(text: str | None, option: str) -> datetime | None:
 
 @contextmanager
 def chosen(lake: Lake, selection: Selection) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the views with the table `selected` (see `selection.selected`), narrowed."""
+    """Open the views with the table `selected`, narrowed. Errors as `selection.selected`."""
     sources: Sequence[str] | None = selection.sources
     with selected(lake, where=selection.where, sources=sources) as connection:
         with reading(lake):
@@ -111,7 +111,7 @@ def _narrow(connection: duckdb.DuckDBPyConnection, selection: Selection) -> None
     if selection.sample is not None:
         below = int(selection.sample * 16**_HEX_DIGITS)
         conditions.append(_SAMPLED)
-        # Beyond the last digit, so that a share of 1 takes all.
+        # `g` sorts after every hexadecimal digit, so a share of 1 takes all.
         text = "g" if selection.sample == 1 else f"{below:0{_HEX_DIGITS}x}"
         parameters |= {"seed": str(selection.seed), "below": text}
     if not conditions and selection.limit is None:

@@ -31,7 +31,7 @@ class SkippedError(Exception):
 
 
 class FilesWritten:
-    """The files of an export: path from the report's folder, bytes, SHA-256, and what else counts.
+    """The files of an export: path from the report's folder, bytes, SHA-256, and other figures.
 
     `bytes`: the size of all of them.
     """

@@ -36,7 +36,8 @@ def selected(
     """Open the views, with a table `selected` (source, completion_id, created_date) beside them.
 
     It has the completions that meet `where`, a condition on the view `completions`, and belong to
-    `sources`; None means all. Raises UsageError if DuckDB does not understand `where`.
+    `sources`; None means all. Raises UsageError if DuckDB does not understand `where`, and
+    LakeDamagedError if the lake cannot be read.
     """
     condition = "true" if where is None else _checked(where)
     names = ", ".join(map(quoted, sources or ()))
@@ -77,7 +78,10 @@ def _open(lake: Lake, folder: str) -> duckdb.DuckDBPyConnection:
 
 @contextmanager
 def reading(lake: Lake) -> Iterator[None]:
-    """Turn errors of reading a lake into errors for the user."""
+    """Turn errors of reading a lake into errors for the user.
+
+    ChatlakeError if another run has merged the files or memory is short, else LakeDamagedError.
+    """
     try:
         yield
     except (duckdb.Error, LakeDamagedError) as error:

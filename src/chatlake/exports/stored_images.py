@@ -29,7 +29,7 @@ class StoredImages:
         self._groups: OrderedDict[tuple[str, int], pa.ChunkedArray[Any]] = OrderedDict()
 
     def load(self, partition: Partition, sha256: str) -> bytes | None:
-        """Return an image's bytes, None if the lake has only its hash. LakeDamagedError."""
+        """Return an image's bytes; None if the lake has only its hash. Raises LakeDamagedError."""
         if partition not in self._places:
             if any(known.created_date != partition.created_date for known in self._places):
                 self._places.clear()

@@ -2,9 +2,9 @@
 
 A worker starts flows in a checkout, where `config/chatlake.yaml` is the commented example. It is a
 valid configuration, so a deployment that names none would back up into the checkout, with whatever
-key the worker has. A user at a terminal would notice that, but not at night. The example is
-recognised by its values: comments and spelling do not matter, and one changed value makes it your
-own.
+key the worker has. A user at a terminal would notice that, but nobody watches a nightly run. The
+example is recognised by its values: comments and spelling do not matter, and one changed value
+makes it your own.
 
 A run of `chatlake serve` accepts only the served configuration. Otherwise anyone
 with access to its Prefect server could name another configuration in a parameter, with another

@@ -95,7 +95,7 @@ def _close(
             is_written,
             patience if is_of_ours else SilenceAllowed(),
         )
-        # It may have ended while this looked for its process, and then has another state.
+        # The run may have ended during the search for its process, and then has another state.
         if why is not None and client.read_flow_run(run.id).state_id == run.state_id:
             state: State[Any] = Crashed(
                 message=f"its process was killed ({why}); what was committed stays, and the next "

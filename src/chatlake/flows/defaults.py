@@ -10,7 +10,7 @@ from chatlake.bootstrap.prefect_settings import active_profile
 from chatlake.errors import ChatlakeError
 
 DEFAULTS = {
-    # Without an API address a server is started for the run; a fresh home takes it half a minute.
+    # Without an API address a server is started for the run: half a minute in a fresh home.
     "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
     # Neither that server nor the client reports that chatlake runs here.

@@ -80,7 +80,7 @@ def maintain_in_flow(config: str | None) -> State[None]:
 
 
 class _FoundDamageError(LakeDamagedError):
-    """The lake is damaged, and the report says what was done."""
+    """The lake is damaged. `done`: what the maintenance did nevertheless."""
 
     def __init__(self, message: str, done: Maintenance) -> None:
         super().__init__(message)
@@ -112,7 +112,7 @@ def _maintain(settings: Settings, part: Subset) -> Maintenance:
     for finding in done.verified.findings:
         logger.error("%s: %s", finding.path, finding.problem)
     if done.damaged or not done.verified.is_sound:
-        logger.warning("nothing was removed: the lake may have to be repaired from it")
+        logger.warning("nothing was removed: the unlisted files may be needed to repair the lake")
         return done
     done.removed, done.unlisted = vacuum_lake(open_lake(settings), OLDER_THAN)
     logger.info("removed %d files that were not listed for 7 days", len(done.removed))

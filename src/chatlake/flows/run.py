@@ -45,7 +45,7 @@ def run_in_flow(config: str | None, choose: ChooseJobs) -> State[None]:
         settings = flow_settings(config)
         begin_run(settings)
         with ExitStack() as stack:
-            # From here on the run itself notifies; errors before that must be reported here.
+            # `run_backup` notifies by itself; errors before it are reported here.
             with notifying(settings, new_report(settings.lake_location)):
                 jobs = choose(settings)
                 stack.enter_context(server_for_workers(settings.runner))

@@ -13,7 +13,7 @@ from chatlake.simulator.server import serve
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns the exit code."""
+    """Run the command; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m chatlake.simulator",
         description="A simulator of the stored chat completions API, on loopback. "

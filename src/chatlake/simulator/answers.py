@@ -87,13 +87,13 @@ def forbidden() -> Answer:
 def method_not_supported(
     message: str = "Only POST requests are accepted.", allow: tuple[str, ...] = ("POST",)
 ) -> Answer:
-    """405: some accounts cannot list; no account can create here; the path has other methods."""
+    """405, for an account that cannot list, a request to create, or a method that a path lacks."""
     headers = [(b"allow", ", ".join(allow).encode())]
     return error(405, message, "method_not_supported", headers=headers)
 
 
 def unknown_url(method: str, path: str) -> Answer:
-    """404 for a path that is no route."""
+    """404 for a path that is not a route."""
     return error(404, f"Invalid URL ({method} {path})", None)
 
 
@@ -105,7 +105,7 @@ def rate_limited(headers: Headers, code: str = "rate_limit_exceeded") -> Answer:
 
 
 def out_of_quota() -> Answer:
-    """429 that no retry helps."""
+    """429 for which retrying does not help."""
     return error(
         429,
         "You exceeded your current quota, please check your plan and billing details.",

@@ -115,7 +115,7 @@ class Simulator:
             answer = refused or _no_route(scope)
         if told:
             answer = dataclasses.replace(answer, headers=[*answer.headers, *told])
-        # Before it is sent, because its receiver may then ask for the counts.
+        # Counted before it is sent, because the client may ask for the counts as soon as it has it.
         self.statistics.answer(answer.status)
         sent = wire.Delivery(send, receive, number, int((self._clock() - began) * 1000))
         await sent.deliver(answer, fault, pause=self.mischief.faults.slow_seconds)

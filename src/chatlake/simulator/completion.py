@@ -88,7 +88,7 @@ def metadata_of(roll: bytes) -> dict[str, str]:
 
 
 def created_member(seconds: int, form: Created) -> bytes:
-    """The member `created` and the comma behind it; `seconds`: UTC."""
+    """The member `created` and the comma after it; `seconds`: UTC."""
     match form:
         case "milliseconds":
             value = b"%d000" % seconds

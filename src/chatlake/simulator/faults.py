@@ -51,13 +51,13 @@ class Faults:
     refused_with: RefusedWith = field(
         default="mixed",
         metadata={
-            "help": "how they are refused: a status (429 is a limit that stays), quota, reset, "
+            "help": "how these ids are refused: a status (429 is a lasting limit), quota, reset, "
             "hang, or mixed: each in its own way, but never quota or hang"
         },
     )
     refused_routes: str = field(
         default="messages",
-        metadata={"help": "which routes refuse them, separated by commas: get,messages"},
+        metadata={"help": "routes that refuse these ids, separated by commas: get,messages"},
     )
     shrunk: float = _rate("share of edited completions that have one message left, or none, 0 to 1")
     malformed_rows: float = _rate("share of completions that are malformed, 0 to 1")
@@ -66,7 +66,7 @@ class Faults:
     )
     malformed_as: MalformedAs = field(
         default="mixed",
-        metadata={"help": "how they are malformed; mixed: each in its own way"},
+        metadata={"help": "how rows and messages are malformed; mixed: each in its own way"},
     )
     dies_after: int | None = field(
         default=None, metadata={"help": "the server dies after this many requests [never]"}
@@ -80,16 +80,20 @@ class Faults:
     )
     retry_after: RetryAfter = field(
         default="none",
-        metadata={"help": "header of error_429 and error_503: none, seconds, fraction, ms, date"},
+        metadata={
+            "help": "retry-after of error_429 and error_503: none, seconds, fraction, ms, date"
+        },
     )
-    retry_after_seconds: float = field(default=1.0, metadata={"help": "the time in this header"})
+    retry_after_seconds: float = field(
+        default=1.0, metadata={"help": "the seconds that retry-after asks for"}
+    )
     slow_seconds: float = field(default=1.0, metadata={"help": "the pause of `slow` and of `drip`"})
     routes: str = field(
         default="",
-        metadata={"help": "only these routes, separated by commas: list,get,messages [all]"},
+        metadata={"help": "routes that have faults, separated by commas: list,get,messages [all]"},
     )
     at_most: int | None = field(
-        default=None, metadata={"help": "how many faults in all, then no more [no end]"}
+        default=None, metadata={"help": "no more faults after this many [no end]"}
     )
 
     def __post_init__(self) -> None:

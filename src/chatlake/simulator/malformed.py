@@ -53,7 +53,7 @@ def _with_duplicate_key(body: bytes, _pair: bytes) -> bytes:
 
 
 def _spaced(body: bytes) -> bytes:
-    # As OGX the simulator writes a space behind the colon.
+    # As OGX, the simulator writes a space after the colon.
     return body.replace(b'"id": "', b'"id":"', 1)
 
 

@@ -40,13 +40,19 @@ class Oddities:
     # Set by id
 
     def refuse(self, index: int, way: object, routes: Iterable[str]) -> None:
-        """From now on refuse it on these routes (get, messages); `way`: see `refusals.WAYS`."""
+        """From now on refuse it on these routes (get, messages); `way`: see `refusals.WAYS`.
+
+        ValueError for an unknown way or route.
+        """
         way = refusals.checked_way(way)
         ways = dict.fromkeys(_checked(routes, ITEM_ROUTES), way)
         self._refused[index] = self._refused.get(index, {}) | ways
 
     def malform(self, index: int, kind: str, routes: Iterable[str], position: int) -> None:
-        """From now on spoil it on these routes; of its messages the one at `position`."""
+        """From now on spoil it on these routes; of its messages, the one at `position`.
+
+        `kind`: see `malformed.KINDS`. ValueError for an unknown kind or route.
+        """
         kind = malformed.checked_kind(kind)
         places = {
             (route, position if route == "messages" else 0): kind
@@ -55,7 +61,7 @@ class Oddities:
         self._malformed[index] = self._malformed.get(index, {}) | places
 
     def shrink(self, index: int, keep: int) -> None:
-        """From now on return only its first `keep` messages."""
+        """From now on return only its first `keep` messages; ValueError below 0."""
         if keep < 0:
             raise ValueError(f"{keep} messages cannot be kept")
         self._kept[index] = keep

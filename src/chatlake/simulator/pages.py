@@ -11,14 +11,15 @@ from chatlake.simulator.scenario import Scenario
 from chatlake.simulator.world import World
 
 OVERLAP = 5
-# Cursors that are no row's id; what follows is a place: an index or a position, or the beginning.
+# Cursors that are not a row's id begin with this. A place follows: an index, a position or the
+# beginning.
 PLACE = "place-"
 _BEGINNING = "beginning"
 
 
 @dataclass(frozen=True, slots=True)
 class _Cursor:
-    """What `after` leads to: behind `place`, None for the beginning."""
+    """Where a page starts: after `place`; None: at the beginning."""
 
     place: int | None
 

@@ -77,7 +77,7 @@ class Scenario:
         metadata={"help": "routes that the server lacks, separated by commas: list,get,messages"},
     )
     lacks_status: int = field(
-        default=404, metadata={"help": "status of these routes: 404, 405, 410 or 501"}
+        default=404, metadata={"help": "status of the routes that it lacks: 404, 405, 410 or 501"}
     )
     unknown_after: int = field(
         default=404,

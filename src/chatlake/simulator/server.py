@@ -104,7 +104,10 @@ def _base_url(listener: socket.socket) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A simulator that runs in a thread. `base_url` ends in /v1."""
+    """A simulator that runs in a thread. `base_url` ends in /v1.
+
+    Methods that take an id raise KeyError for one that was never issued.
+    """
 
     base_url: str
     simulator: Simulator
@@ -214,7 +217,8 @@ def running(
 ) -> Iterator[Running]:
     """Runs a simulator on a free loopback port in a thread of this process, and stops it.
 
-    `clock`: monotonic seconds, asked from that thread; see `Simulator`.
+    `clock`: monotonic seconds, asked from that thread; see `Simulator`. ChatlakeError if the
+    simulator does not start.
     """
     simulator = Simulator(scenario or Scenario(), faults, clock=clock)
     listener = _listening(0)

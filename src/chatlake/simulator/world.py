@@ -246,7 +246,7 @@ class World:
         self._deleted.add(index)
 
     def hide(self, index: int) -> None:
-        """Hides it until `reveal`: a row that shows up behind newer ones."""
+        """Hides it until `reveal`: a row that shows up later than newer ones."""
         self._hidden.add(index)
 
     def reveal(self, index: int) -> None:

@@ -21,7 +21,7 @@ from chatlake.errors import (
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _LIMITS: Final = {errno.EMFILE, errno.ENFILE}
 _TEXT: Final = "Too many open files"
-"""DuckDB and Arrow keep only the system's message for it."""
+"""DuckDB and Arrow keep only the system's message of these errors, not their number."""
 
 
 def too_many_open(error: BaseException) -> OpenFilesError | None:
@@ -63,7 +63,7 @@ def writing(path: Path) -> Iterator[None]:
 def reading(path: Path) -> Iterator[None]:
     """Raise LakeForbiddenError, OpenFilesError or LakeError if the block raises OSError.
 
-    It reads `path`. FileNotFoundError passes.
+    `path`: what the block reads. FileNotFoundError passes through.
     """
     try:
         yield

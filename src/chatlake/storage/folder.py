@@ -211,9 +211,10 @@ class LocalStorage:
         return target.parent / f"_{uuid.uuid4()}{TEMPORARY_SUFFIX}"
 
     def _require_lock_in_place(self) -> None:
-        """Raise if the folder is not the one that was locked: data written there would be lost.
+        """Raise LakeDamagedError if the folder is not the one that was locked.
 
-        Commits after N in an empty folder do not form a lake.
+        Data written there would be lost: commits that continue the old numbers in an empty folder
+        do not form a lake.
         """
         if self._lock is not None and not self._lock.is_at(self._root / _LOCK):
             raise LakeDamagedError(

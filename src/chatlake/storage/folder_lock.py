@@ -54,7 +54,7 @@ class LocalLock:
 
     @classmethod
     def take(cls, path: Path, holder: LockHolder, mode: int) -> LocalLock:
-        """Take the lock and write down the holder. LakeLockedError; OSError.
+        """Take the lock and write down the holder. LakeLockedError, naming its holder, or OSError.
 
         `mode`: of the file that shows others who is writing, if others may read.
         """
@@ -103,7 +103,7 @@ class LocalLock:
 
     @staticmethod
     def holder(path: Path) -> LockHolder | None:
-        """Return the holder of the lock at `path`; None if it is free. OSError."""
+        """Return the holder of the lock at `path`; None if it is free. Raises OSError."""
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:

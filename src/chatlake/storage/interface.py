@@ -3,6 +3,7 @@
 Paths are relative to the lake, in POSIX form, without `..`: `manifests/000000000001.json`. Every
 write is durable and visible as a whole when its call returns, or not at all. A missing file raises
 FileNotFoundError; any other failure raises LakeUnwritableError (writing) or LakeError (reading).
+A write after the lock was lost raises LakeLockedError or LakeDamagedError.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Storage(Protocol):
     def create(self, path: str, data: bytes) -> bool:
         """Write a file that must not exist yet; False, and nothing changed, if it does.
 
-        If several write at the same instant, exactly one gets True.
+        If several write different bytes at the same instant, exactly one gets True.
         """
         ...
 
@@ -116,8 +117,9 @@ class Storage(Protocol):
     def lock(self, holder: LockHolder) -> AbstractContextManager[None]:
         """Be the only writer inside the block.
 
-        LakeLockedError, naming the other's host, process and start, if there is one. The lock of a
-        process that died on this machine is free at once. Child processes never hold it.
+        LakeLockedError, naming the other writer's host, process and start, if another one holds
+        the lock. The lock of a process that died on this machine is free at once. Child processes
+        never hold it.
         """
         ...
 

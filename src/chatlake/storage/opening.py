@@ -12,8 +12,8 @@ from chatlake.storage.folder import Access, LocalStorage
 from chatlake.storage.interface import Storage
 
 _URL: Final = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
-# Scheme: the extra that brings the cloud's library, and where the store is. Imported only when #
-# needed, because these libraries are slow to import and may not be installed.
+# Scheme: the extra that brings the cloud's library, and where the store is. It is imported only
+# when needed, because these libraries are slow to import and may not be installed.
 _CLOUDS: Final = {
     "s3": ("s3", "chatlake.storage.bucket.s3", "S3Store"),
     "gs": ("gcs", "chatlake.storage.bucket.gcs", "GcsStore"),

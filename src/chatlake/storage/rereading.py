@@ -25,7 +25,8 @@ T = TypeVar("T")
 class RereadingStorage:
     """Another storage, each of whose reads is tried `ATTEMPTS` times, with a pause between.
 
-    If the last attempt fails too, LakeDamagedError names the file. These are raised at once:
+    If the last attempt fails too, LakeDamagedError names the file; OpenFilesError if too many files
+    are open. These are raised at once:
     FileNotFoundError for a missing file, LakeForbiddenError for a missing permission, and
     LakeUnreachableError for a bucket that does not respond. `pause`: sleeps, in seconds.
     """
@@ -104,7 +105,7 @@ class RereadingStorage:
             try:
                 return attempt()
             except (FileNotFoundError, LakeForbiddenError, LakeUnreachableError):
-                raise  # a store's own library has tried again for long enough
+                raise  # trying again does not help: a store's own library has done so already
             except (OSError, LakeError) as error:
                 if not left:
                     if limit := too_many_open(error):

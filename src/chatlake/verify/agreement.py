@@ -25,7 +25,10 @@ def by_owner(rows: pa.Table) -> dict[str, list[dict[str, Any]]]:
 
 
 def has_mark(text: str) -> bool:
-    """Say whether a stored text has a reference, or a user's text like one: it is not as sent."""
+    """Say whether a stored text is not as it was sent.
+
+    It contains the reference of an image, or a user's text that looks like one, escaped.
+    """
     return MARK in text or HIDDEN_MARK in text
 
 

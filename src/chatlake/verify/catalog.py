@@ -45,7 +45,7 @@ class ShownCatalog:
 
 
 def read_catalog(storage: RereadingStorage) -> ShownCatalog | Finding | None:
-    """Read all of the catalogue; None if it is missing or unreadable."""
+    """Read all of the catalogue; a finding if it cannot be read, None if it is missing."""
     if storage.local_path(CATALOG) is not None:
         try:
             storage.open_input(CATALOG).close()
@@ -72,7 +72,7 @@ def is_of_this_lake(shown: ShownCatalog, storage: RereadingStorage) -> bool:
 
 
 def expected_paths(shown: ShownCatalog, state: LakeState) -> frozenset[str]:
-    """Return the files that a catalogue of `state` shows, of the tables that this one reads."""
+    """Return the files that a catalogue of `state` shows, of the tables that `shown` reads."""
     empties = {empty_path(table): table for table in SCHEMAS if empty_path(table) in shown.paths}
     tables = set(empties.values())
     return frozenset([*empties, *(f.path for f in state.files.values() if f.table in tables)])

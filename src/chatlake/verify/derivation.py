@@ -29,7 +29,7 @@ def check_derived(
     keys: Mapping[str, pa.Table],
     wanted: Collection[str],
 ) -> Iterator[Finding]:
-    """Derive the columns of one partition again: of the completions in its `wanted` files.
+    """Derive again the columns of the completions in the `wanted` files of one partition.
 
     `keys`: path -> the `KEY_COLUMNS` of each of the `files`.
     """

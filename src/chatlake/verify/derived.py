@@ -176,7 +176,7 @@ def read_stored(
 
 
 def _digest(completion: Completion, stored: bytes) -> bytes | None:
-    # With references in place of images, it is not the text that was hashed.
+    # A text with references in place of images is not the text that was hashed.
     return stored if has_mark(completion.sent.text.decode()) else None
 
 

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 class Comparison:
     """How a source and the lake differ, by completion id.
 
-    `missing`: listed, created before the last backup started, and not in the lake. `incomplete`: in
-    the lake without all their messages. `changed`: in the lake in another version. `newer`: created
-    since the last backup. `extra`: in the lake, and no longer listed; `expired`: how many of them
-    are older than the source's retention. `unknown`: selected by id, and neither in the lake nor at
-    the source. `unfetched`: could not be read or fetched. `unlisted`: at
-    how many places the list does not show its rows. `sampled`: fetched again. Of these,
+    `listed`: how many completions the source lists. `agreeing`: how many of them the lake has
+    unchanged. `seed`: of the sample. `missing`: listed, created before the last backup started, and
+    not in the lake. `incomplete`: in the lake without all their messages. `changed`: in the lake in
+    another version. `newer`: created since the last backup. `extra`: in the lake, and no longer
+    listed. `expired`: how many others are no longer listed, because they are older than the
+    source's retention. `unknown`: selected by id, and neither in the lake nor at the source.
+    `unfetched`: could not be read or fetched. `unlisted`: at how many places the list does not show
+    its rows. `sampled`: fetched again. Of these,
     `different`: stored differently from what the source sends; `kept`: the lake also has messages
     that the source no longer has.
     """

@@ -26,7 +26,7 @@ class Expectation:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read 12 to 64 hexadecimal digits. UsageError."""
+        """Read 12 to 64 hexadecimal digits; UsageError for anything else."""
         digits = text.strip().lower()
         if not _FINGERPRINT.fullmatch(digits) or not FINGERPRINT_DIGITS <= len(digits) <= 64:
             raise UsageError(

@@ -84,7 +84,10 @@ def check_bytes(
                     on_bytes(len(chunk))
         except FileNotFoundError:
             return missing(file)
-        except (LakeForbiddenError, LakeDamagedError) as error:  # read again already
+        except (
+            LakeForbiddenError,
+            LakeDamagedError,
+        ) as error:  # the storage has tried again if that helps
             return _unreadable(storage, file, error)
         except (OSError, LakeError) as error:
             finding = _finding(file, "unreadable", f"cannot be read: {why(error)}")

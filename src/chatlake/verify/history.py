@@ -189,9 +189,9 @@ def _agree(one: LakeState, other: LakeState) -> bool:
 def _decoded(
     storage: RereadingStorage, path: str, kind: type[Document]
 ) -> tuple[Document, str] | None:
-    """Return a document whose own hash is valid, with the SHA-256 of its file.
+    """Return a document, with the SHA-256 of its file; the hash that it names is not checked.
 
-    None if it is missing or incomplete.
+    None if it is missing or cannot be decoded.
     """
     try:
         text = storage.read(path)

@@ -42,7 +42,7 @@ class Subset:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `K/N`. UsageError."""
+        """Read `K/N`; UsageError for anything else."""
         part, _, of = text.partition("/")
         if not (part.isdecimal() and of.isdecimal()):
             raise UsageError(
@@ -101,7 +101,7 @@ class Record(msgspec.Struct):
         )
 
     def save(self, storage: Storage) -> None:
-        """Write it atomically. LakeUnwritableError."""
+        """Write the record atomically. Raises LakeUnwritableError."""
         storage.replace(RECORD, seal(msgspec.json.encode(self)))
 
 

@@ -42,7 +42,8 @@ __all__ = ["Finding", "Subset", "VerifyReport", "storage_of", "verify", "verify_
 def storage_of(location: str, access: Access = "private") -> Storage:
     """Return the storage of a lake that may be too damaged to be opened.
 
-    LakeNotFoundError, LakeFormatError; LakeError for a place where no lake can be.
+    LakeForbiddenError, LakeNotFoundError, LakeFormatError; LakeError for a place where no lake can
+    be.
     """
     try:
         return Lake.open(location, access=access).storage
@@ -127,7 +128,7 @@ class _Verification:
         try:
             findings += self._data.findings(state, chosen, checked)
         finally:
-            # If interrupted, it records how far it got.
+            # An interrupted verification also records how far it got.
             findings = [*self._still_listed(findings), *self._moved_away(state)]
             checked -= {finding.path for finding in findings if finding.kind == "forbidden"}
             self._remember(state, record, checked, findings)
@@ -142,7 +143,7 @@ class _Verification:
         self._data.begin(report.bytes)
 
     def _still_listed(self, findings: Iterable[Finding]) -> list[Finding]:
-        """Drop files that are missing because another process has merged and removed them."""
+        """Drop findings of files that are missing because another process has merged them."""
         findings = list(findings)
         if any(finding.kind == "missing" for finding in findings):
             try:

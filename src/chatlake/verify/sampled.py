@@ -30,7 +30,7 @@ def stored_values(
 ) -> Values:
     """Return what the lake has of a completion; nothing if it is no longer there.
 
-    `redaction`: what the source sends is compared without; earlier runs may have stored it with.
+    `redaction` is applied to the stored texts, because earlier runs may have stored them without.
     """
     storage = RereadingStorage(lake.storage, time.sleep)
     files = lake.state.partition_files(partition)
@@ -94,7 +94,7 @@ def _values(columns: dict[str, dict[str, list[Any]]], redaction: Redaction | Non
             for name, raw, exact in texts
         }
     if redaction is not None and redaction.drops_images:
-        return found | {CONTENT_PARTS: {}}  # what was stored before has its images still
+        return found | {CONTENT_PARTS: {}}  # earlier runs may have stored images
     parts = zip(*(columns[CONTENT_PARTS][name] for name in _PART), strict=True)
     found[CONTENT_PARTS] = {(name, index): sha256 for name, index, sha256 in parts}
     return found

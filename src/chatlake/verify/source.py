@@ -53,10 +53,10 @@ async def compare(
     seed: int,
     progress: Progress,
 ) -> Comparison:
-    """Compare one source; `job` in mode `full`, or `ids`: then only these are looked for.
+    """Compare one source; `job` in mode `full`, or `ids`: then only these ids are requested.
 
-    `sample`: how many completions to fetch again, chosen by `seed`. AccountError,
-    SourceUnreachableError, UnusableListError, LakeError.
+    `sample`: how many completions to fetch again, chosen by `seed`. Raises AccountError,
+    SourceUnreachableError, UnusableListError or LakeError.
     """
     work = _Work(job, api, lake, Comparison(job.name, seed), progress)
     with first_error():
@@ -180,7 +180,7 @@ class _Work:
                     self._gone(completion_id, partition)
 
     def _gone(self, completion_id: str, partition: Partition) -> None:
-        """Count what the lake has and the source has not."""
+        """Count a completion that the lake has and the source does not."""
         if partition <= Partition.of(self._job.name, int(time.time()) - self._job.retention):
             self.comparison.expired += 1
         else:

@@ -73,11 +73,12 @@ class Rendering:
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
-        began = self._clock()
+        began, left_s = self._clock(), self._left_s
         try:
             yield
         finally:
-            self._left_s -= self._clock() - began
+            # Counted from the start, because a nested step has already counted its own part.
+            self._left_s = left_s - (self._clock() - began)
 
 
 def plain(text: str) -> Markup:

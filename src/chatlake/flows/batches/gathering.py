@@ -1,7 +1,8 @@
 """Exporting in batches: maps the engine's work to tasks, each of which costs something.
 
 Items are gathered into batches, a bounded number of batches runs at once, and each is committed as
-soon as it has ended. It knows nothing about Prefect: `Submit` starts a batch, wherever it runs.
+soon as it has ended. This module knows nothing about Prefect: `Submit` starts a batch, wherever it
+runs.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ logger = logging.getLogger("chatlake.flows")
 
 FILL_SECONDS = 3.0  # a batch that fills slowly starts after this time
 MOST_LOST_IN_A_ROW = 3  # batches; more means that the cause is not a single completion
-LOOKED_AT_PER_FETCHED = 20  # an item that is stored unchanged costs about this much less
+LOOKED_AT_PER_FETCHED = 20  # an item that is stored unchanged costs a twentieth
 
 Submit = Callable[[Batch], Awaitable[BatchResult]]
 """Starts a batch; awaiting gives its result. Called on the event loop, which it must not block."""

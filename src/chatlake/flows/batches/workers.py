@@ -188,7 +188,7 @@ def _set_ray_defaults(runner: Runner) -> None:
     """Set what Ray reads when it is imported; whatever the user has set stays."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray does not report that it runs here
     if runner.address is None:
-        # A cluster of this machine alone listens on loopback alone, as Ray does elsewhere.
+        # A local cluster listens on loopback only, as Ray's default is on macOS and Windows.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 
 
@@ -199,7 +199,7 @@ def no_workers(runner: Runner) -> ChatlakeError:
     return ChatlakeError(
         f"the {runner.kind.capitalize()} cluster at {runner.address} accepted no batch within "
         f"{PATIENCE_S:.0f} s: does it have workers?",
-        hint="Start workers; what was committed stays, the next run continues.",
+        hint="Start workers; what was committed stays, and the next run continues.",
     )
 
 

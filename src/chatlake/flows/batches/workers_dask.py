@@ -33,7 +33,9 @@ class DaskWorkers(Workers):
         super().__init__(runner, self._new_runner)
         self.processes = runner.workers
         if runner.address is not None:
-            self.window = runner.workers  # the cluster may be larger than the pace is divided
+            self.window = (
+                runner.workers
+            )  # the pace is divided among these, even in a larger cluster
 
     def _new_runner(self) -> DaskTaskRunner:
         if self.runner.address is not None:
@@ -89,13 +91,16 @@ class DaskWorkers(Workers):
         require_version(self.runner, version)
 
     def explained(self, error: Exception) -> ChatlakeError | None:
-        """Tell of a cluster that is gone."""
+        """Return an error if the cluster is gone; None for any other error."""
         if isinstance(error, CancelledError | CommClosedError):
             return cluster_unreachable(self.runner, error)
         return None
 
     def look(self) -> None:
-        """Wait ten minutes for a cluster without workers; a local cluster never gets new ones."""
+        """Raise ChatlakeError if there have been no workers for ten minutes.
+
+        A local cluster never gets new ones, so there it raises at once.
+        """
         if self._client.nthreads():
             self._alone_since = None
             return

@@ -40,7 +40,9 @@ class RayWorkers(Workers):
         super().__init__(runner, self._new_runner)
         self.processes = runner.workers
         if runner.address is not None:
-            self.window = runner.workers  # the cluster may be larger than the pace is divided
+            self.window = (
+                runner.workers
+            )  # the pace is divided among these, even in a larger cluster
 
     def _new_runner(self) -> RayTaskRunner[Any]:
         if self.runner.address is not None:
@@ -94,13 +96,13 @@ class RayWorkers(Workers):
         require_version(self.runner, version)
 
     def explained(self, error: Exception) -> ChatlakeError | None:
-        """Tell of a cluster that is gone."""
+        """Return an error if the cluster is gone; None for any other error."""
         if isinstance(error, RayError | ConnectionError) and not isinstance(error, RayTaskError):
             return cluster_unreachable(self.runner, error)
         return None
 
     def look(self) -> None:
-        """Raise if the cluster no longer responds."""
+        """Raise ChatlakeError if the cluster no longer responds."""
         try:
             ray.cluster_resources()
         except (RayError, OSError, RuntimeError) as error:

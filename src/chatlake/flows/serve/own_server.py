@@ -136,7 +136,7 @@ class OwnServer:
         )
 
     async def ended(self) -> None:
-        """Wait until it ends by itself, and keep its log from growing: ChatlakeError."""
+        """Keep the log from growing until the server ends by itself; then raise ChatlakeError."""
         while self._process.poll() is None:
             self.log.rotate()
             await asyncio.sleep(1.0)
@@ -156,7 +156,7 @@ class OwnServer:
             yield
 
     def stop(self) -> None:
-        """End it, at last by force."""
+        """End the server; by force if it still runs after 15 seconds."""
         self._process.terminate()
         try:
             self._process.wait(_STOP_SECONDS)
@@ -192,7 +192,10 @@ async def own_server(wanted: int | None, database: str | None) -> AsyncIterator[
 
 
 def free_port(wanted: int | None) -> int:
-    """Return `wanted`, else the usual port of Prefect, else any that is free. ChatlakeError."""
+    """Return `wanted`; if it is None, Prefect's usual port or, if that is taken, any free one.
+
+    ChatlakeError if `wanted` is taken.
+    """
     for port in (DEFAULT_PORT, 0) if wanted is None else (wanted,):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -202,7 +205,7 @@ def free_port(wanted: int | None) -> int:
 
 
 def _docket_name(answer: httpx.Response) -> Any:
-    """Return the name of a server's queue of tasks, which is unique here; None if none is."""
+    """Return the name of a server's queue of tasks, unique to this server; None if it has none."""
     try:
         return answer.json()["server"]["docket"]["name"]
     except (ValueError, LookupError, TypeError):

@@ -28,7 +28,7 @@ class ServerLog:
         self._begun_at = 0
 
     def opened(self, what: str) -> IO[bytes]:
-        """Open it to append, after a dated line that says `what` begins. OSError."""
+        """Open the log to append, after a dated line that says `what` begins. Raises OSError."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.rotate()
         log = os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
@@ -47,7 +47,7 @@ class ServerLog:
     def rotate(self) -> None:
         """Begin a new part if this one is too large; a disk that is full must not end the server.
 
-        What is written between the copy and the truncation is lost: some lines in four million.
+        What is written between the copy and the truncation is lost: at most a few lines of 4 MiB.
         """
         with contextlib.suppress(OSError):
             if not self.path.exists() or self.path.stat().st_size <= self._largest:

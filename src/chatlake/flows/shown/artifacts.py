@@ -51,10 +51,10 @@ def leave_artifacts(report: BackupReport) -> None:
 
 
 def leave_error(error: ChatlakeError) -> None:
-    """Create the report of a run that ended before it started."""
+    """Create the report of a run that an error ended before it had figures."""
     _leave(
         f"## Backup: failed\n\n{error.kind}: {code(error.message)}\n\n{advice(error.hint)}\n",
-        "nothing was requested",
+        "the run ended with an error",
     )
 
 

@@ -52,7 +52,7 @@ def leave_maintenance_error(error: ChatlakeError) -> None:
     text = (
         f"## Maintenance: failed\n\n{error.kind}: {code(error.message)}\n\n{advice(error.hint)}\n"
     )
-    _leave_maintenance(text, [], "nothing was read")
+    _leave_maintenance(text, [], "the maintenance ended with an error")
 
 
 def leave_maintenance_skipped(error: LakeLockedError) -> None:

@@ -22,7 +22,7 @@ class LogObserver(SilentObserver):
         self._fraction: float | None = None
 
     def source_started(self, source: str, mode: str) -> None:
-        """Log it."""
+        """Log that the source begins."""
         what = "the given completions" if mode == "ids" else f"{mode} backup"
         logger.info("%s: %s begins", source, what)
         self._logged_at = time.monotonic()

@@ -47,7 +47,7 @@ class ProgressObserver(LogObserver):
         return self._begun > 0
 
     def source_started(self, source: str, mode: str) -> None:
-        """Log it, and show the source."""
+        """Log that the source begins, and show it."""
         super().source_started(source, mode)
         self._begun += 1
         self._what = f"{source}: {mode}"

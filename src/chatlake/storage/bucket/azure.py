@@ -36,7 +36,7 @@ from chatlake.storage.bucket.object_store import (
     upload_s,
 )
 
-# It warns at length about each missing way to log in; the error itself says it once.
+# azure.identity warns at length about each missing way to log in; the error itself says it once.
 logging.getLogger("azure.identity").setLevel(logging.CRITICAL)
 
 _WRONG_CREDENTIALS: Final = {
@@ -83,7 +83,7 @@ class AzureStore:
         self.filesystem.pipe_file(key, data, timeout=upload_s(len(data)))
 
     def put_if(self, key: str, data: bytes, version: str | None) -> str | None:
-        """Write a blob whose ETag is `version` (None: that is absent)."""
+        """Write a blob if its ETag is `version` (None: if it is absent)."""
         try:
             if version is None:
                 answer = self.filesystem.pipe_file(

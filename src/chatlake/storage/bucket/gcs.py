@@ -33,7 +33,7 @@ from chatlake.storage.bucket.object_store import (
     upload_s,
 )
 
-# It also logs a traceback of what it raises.
+# gcsfs also logs a traceback of each error that it raises.
 logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
 
 _EMULATOR: Final = "STORAGE_EMULATOR_HOST"
@@ -76,7 +76,7 @@ class GcsStore:
         self.filesystem.pipe_file(key, data, chunksize=PART_BYTES, timeout=upload_s(len(data)))
 
     def put_if(self, key: str, data: bytes, version: str | None) -> str | None:
-        """Write an object whose generation is `version` (None: that is absent)."""
+        """Write an object if its generation is `version` (None: if it is absent)."""
         bucket, _, name = key.partition("/")
         try:
             answer = self.filesystem.call(

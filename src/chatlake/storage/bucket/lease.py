@@ -127,7 +127,11 @@ class Lease:
         return self._process == os.getpid()
 
     def confirm(self) -> None:
-        """Check that this process still has the lease; LakeLockedError, naming the new holder."""
+        """Check that this process still has the lease.
+
+        LakeLockedError, naming the new holder, if it does not; one of the store's `errors` if that
+        cannot be found out.
+        """
         since = time.clock_gettime(_CLOCK) - self._renewed_at
         if since > self._record.lease_s / _RENEWALS:
             self._renew()
@@ -139,7 +143,7 @@ class Lease:
         self._ended.set()
         self._thread.join()
         free = msgspec.structs.replace(self._record, token="", renewals=self._record.renewals + 1)
-        with suppress(*self._store.errors):  # then it expires
+        with suppress(*self._store.errors):  # a lease that cannot be released expires
             self._store.put_if(self._key, msgspec.json.encode(free), self._version)
 
     def _keep(self) -> None:
@@ -178,7 +182,10 @@ class Lease:
 
 
 def _look(store: ObjectStore, key: str) -> tuple[Stat, LeaseRecord] | None:
-    """Return the lock and its version, which is never newer than the content: a swap is safe."""
+    """Return the lock and its version.
+
+    The version is read first, so it is never newer than the content, and a swap by it is safe.
+    """
     stat = store.stat(key)
     if stat is None:
         return None
@@ -196,7 +203,7 @@ def _in_force(stat: Stat, record: LeaseRecord) -> LeaseRecord | None:
 
 
 def _is_dead(record: LeaseRecord) -> bool:
-    """Whether its process ran on this machine and has ended."""
+    """Whether the holder's process ran on this machine and has ended."""
     if not record.process_start or record.machine != machine_id():
         return False
     return process_start(record.pid) != record.process_start

@@ -36,7 +36,7 @@ Buffer = bytes | mmap
 
 Refusal = Literal["credentials", "bucket", "denied", "unreachable", "unsupported", "other"]
 """Why a store refused: missing or wrong credentials, no such bucket, missing permission, no
-response.
+response, an operation that it does not have, or anything else.
 """
 
 
@@ -67,8 +67,8 @@ class ObjectStore(Protocol):
 
     `key`: bucket and name, as in fsspec: `bucket/lake/lock.json`. Failures raise one of `errors`,
     or FileNotFoundError for an absent object. The cloud's own library retries temporary errors,
-    within the limits above. `no_version`: a version that no object has. `filesystem` takes a
-    `timeout` (seconds) for each call, as all of fsspec's that wait do.
+    within the limits above. `no_version`: a version that no object has. Each call of `filesystem`
+    takes a `timeout` in seconds, as fsspec's own file systems do.
     """
 
     errors: ClassVar[tuple[type[Exception], ...]]
@@ -90,10 +90,10 @@ class ObjectStore(Protocol):
         ...
 
     def put_if(self, key: str, data: bytes, version: str | None) -> str | None:
-        """Write an object whose version is `version` (None: that is absent).
+        """Write an object if its version is `version` (None: if it is absent).
 
-        Returns the new version; None, and nothing changed, if the version differs. If several write
-        at the same instant, one succeeds.
+        Returns the new version. If the version differs, nothing changes, and the result is None. If
+        several write at the same instant, one succeeds.
         """
         ...
 
@@ -108,7 +108,7 @@ class ObjectStore(Protocol):
     def list(self, start: str) -> Iterable[ListedObject]:
         """Return every object whose key begins with `start`, `bucket/folder/`, in any order.
 
-        None below an absent folder. FileNotFoundError only if the bucket is missing.
+        An absent folder has no objects. FileNotFoundError only if the bucket is missing.
         """
         ...
 
@@ -132,17 +132,17 @@ def time_of(headers: Mapping[str, str]) -> datetime:
 
 
 def is_absence(error: Exception, store: type[ObjectStore]) -> bool:
-    """Say whether a file is absent, and not the whole bucket."""
+    """Say whether only a file is absent, and not the whole bucket."""
     return isinstance(error, FileNotFoundError) and store.refusal(error) != "bucket"
 
 
 def why_refused(error: Exception, store: type[ObjectStore]) -> Refusal:
-    """Say why a store refused, if the cause is not a missing file."""
+    """Say why a store refused; a FileNotFoundError means a missing bucket here, not a file."""
     return "bucket" if isinstance(error, FileNotFoundError) else store.refusal(error)
 
 
 def explain(error: Exception, store: type[ObjectStore], location: str) -> tuple[str, str | None]:
-    """Return the error of a lake at `location`, with what to do about it if known."""
+    """Return why a store failed for the lake at `location`, and a hint; None if none is known."""
     match why_refused(error, store):
         case "credentials":
             return f"no valid credentials ({_line(error)})", store.credentials_hint

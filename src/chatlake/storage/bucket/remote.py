@@ -70,8 +70,7 @@ class RemoteStorage:
             self._require_lease()
             failpoints.reach(f"{step}.written")
             version = self._store.put_if(key, data, None)
-            # Refused, although it is our own write: its response was lost, and the library wrote
-            # again.
+            # It may be our own write: its response was lost, and the library wrote again.
             if version is None and self.read(path) != data:
                 return False
             failpoints.reach(f"{step}.linked")

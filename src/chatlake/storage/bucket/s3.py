@@ -89,7 +89,7 @@ class S3Store:
         self.filesystem.pipe_file(key, data, chunksize=PART_BYTES, timeout=upload_s(len(data)))
 
     def put_if(self, key: str, data: bytes, version: str | None) -> str | None:
-        """Write an object whose ETag is `version` (None: that is absent)."""
+        """Write an object if its ETag is `version` (None: if it is absent)."""
         condition = {"IfNoneMatch": "*"} if version is None else {"IfMatch": version}
         bucket, _, name = key.partition("/")
         end = time.monotonic() + CONDITIONAL_S

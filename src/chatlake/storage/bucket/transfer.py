@@ -25,11 +25,11 @@ class RemoteInput(io.RawIOBase):
         self._position = 0
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True: ranges can be read."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Return True: the next range may begin anywhere."""
         return True
 
     def tell(self) -> int:
@@ -57,7 +57,10 @@ class RemoteInput(io.RawIOBase):
 
 @contextmanager
 def gathering(path: str, location: str) -> Iterator[BinaryIO]:
-    """Give a nameless temporary file, of which nothing stays; LakeUnwritableError without space."""
+    """Give a nameless temporary file that leaves nothing behind.
+
+    LakeUnwritableError if the block cannot write it, for example on a full disk.
+    """
     try:
         with tempfile.TemporaryFile(prefix="chatlake-") as file:
             yield cast("BinaryIO", file)

@@ -86,7 +86,7 @@ class Session:
     def beside(self, make: Callable[[Session], T]) -> Iterator[Future[T]]:
         """Let another thread call `make` during the block, with a session of the same commit.
 
-        Yields what it will return. The block ends when `make` has ended, whatever happens.
+        Yields the future of its result. The block ends when `make` has ended, whatever happens.
         """
         if self.was_interrupted:
             raise TooSlowError
@@ -112,7 +112,7 @@ class Session:
     def alone(self, name: str) -> Iterator[dict[Any, Any]]:
         """Be the only page that changes tables in memory; gives what was noted under `name`.
 
-        Tables and notes go with the commit.
+        Tables and notes are dropped with the commit.
         """
         with self._opened.tables:
             yield self._opened.kept.setdefault(name, {})
@@ -142,7 +142,7 @@ class Catalogue:
         self._sessions: set[Session] = set()
 
     def page(self, make: Callable[[Session], T]) -> T:
-        """Return what `make` makes of the views. TooSlowError, LakeError."""
+        """Return what `make` makes of the views. Raises TooSlowError or LakeError."""
         try:
             with self._session() as session:
                 return make(session)

@@ -18,7 +18,7 @@ from chatlake.web.rendering import Rendering
 from chatlake.web.shown import pretty_json
 
 MOST_MESSAGES: Final = 1_000
-# Without what the view takes out of raw, which would be read for all completions beside this one.
+# Without the columns that the view takes out of raw: DuckDB would read other completions' raw too.
 COMPLETION: Final = """
 SELECT * EXCLUDE (raw, raw_exact, moderation, tools, response_format, metadata, created_at,
         first_seen_at, synced_at, deleted_at, cache_write_tokens, prompt_text_tokens,
@@ -76,7 +76,7 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class OldVersion:
-    """That the page shows version `number` of `count`, seen from `observed_us` to `until_us`.
+    """Says that the page shows version `number` of `count`, seen from `observed_us` to `until_us`.
 
     `replaced`: how many of its messages later versions no longer have.
     """
@@ -90,7 +90,7 @@ class OldVersion:
 
 @dataclass(frozen=True, slots=True)
 class ConversationPage:
-    """What the page of a conversation shows; `old`: that it is an earlier version."""
+    """What the page of a conversation shows; `old` is set if it is an earlier version."""
 
     key: Key
     facts: dict[str, Any]

@@ -110,7 +110,7 @@ class ListPage:
 
 
 def list_page(session: Session, asked: ListFields) -> ListPage:
-    """Make the page of an address; with `redirect` if the words are the id of one completion."""
+    """Make the page of an address; `conversation_named` recognises an id before."""
     criteria = asked.criteria()
     days = session.once("days", lambda: stored_days(session.ask))
     found = find(

@@ -44,7 +44,12 @@ class Call:
 
 @dataclass(slots=True)
 class MessageShown:
-    """A message as the page shows it. `blocks`: HTML and images in the order of the parts."""
+    """A message as the page shows it.
+
+    `blocks`: HTML and images in the order of the parts. `summary`: the beginning of the text, for a
+    folded message. `hidden`: how many characters of the text are not shown. `is_beside_call`: it is
+    shown with the call that it answers. `is_replaced`: later versions no longer have it.
+    """
 
     index: int
     role: str

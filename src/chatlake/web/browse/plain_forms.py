@@ -50,7 +50,7 @@ def as_json(session: Session, key: Key) -> str | None:
 
 
 def as_pretty_json(session: Session, key: Key) -> str | None:
-    """Return the same on several lines."""
+    """Return what `as_json` returns, on several lines."""
     text = as_json(session, key)
     if text is None:
         return None

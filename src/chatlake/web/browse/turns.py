@@ -26,7 +26,7 @@ _MOST_CANDIDATES: Final = 200
 _HEAD: Final = 120
 _AHEAD: Final = 3
 _KEPT_MESSAGES: Final = 1_000_000  # some 180 MB; what one page needs stays in any case
-_LEAST_MESSAGES: Final = 250  # as which a quiet day counts: a table takes 45 kB in any case
+_LEAST_MESSAGES: Final = 250  # what a quiet day counts as, because any table takes 45 kB
 _READ: Final = f"""
 CREATE OR REPLACE TABLE memory.main.{{table}} AS
 SELECT created_date AS day, completion_id AS id, epoch_us(created_at) AS created_us,
@@ -120,7 +120,7 @@ def _forget_some(
     kept: dict[tuple[str, date], _ReadDay],
     needed: Sequence[tuple[str, date]],
 ) -> None:
-    """Let the days go that were not used for the longest time, until the rest is small enough."""
+    """Drop the days that were used longest ago, until the rest is small enough."""
     held = sum(max(read.messages, _LEAST_MESSAGES) for read in kept.values())
     for other in [key for key in kept if key not in needed]:
         if held <= _KEPT_MESSAGES:
@@ -140,7 +140,7 @@ def turns_around(
     session: Session, source: str, day: date, completion_id: str
 ) -> tuple[list[Turn], list[Turn]]:
     """Return the earlier and the later turns, each in the order of time."""
-    with session.alone("said") as kept:  # until all is asked no other page lets a day go
+    with session.alone("said") as kept:  # no other page drops a day in here
         read_days(session, days_around([(source, day)]))
         near = _Near(session, source, day, kept)
         return near.turns(completion_id)

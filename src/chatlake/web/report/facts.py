@@ -1,7 +1,7 @@
 """What a report says, as values. Times are UTC; `bytes` are of files; None means not known.
 
 `Report` is gathered (`gather.py`), judged (`verdict.py`), and shown as a page (`page.py`) or as
-JSON (`document.py`).
+JSON (`as_json.py`).
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class Standing:
 
     `covered_until`: everything created before it is stored or a named gap. `expires_at`: when the
     source drops the oldest completion that may not be stored yet. `retention`: how long the source
-    keeps one. `silence`: that the source has had nothing new for too long, in words; empty if it
-    has. `warnings`: implausible times.
+    keeps one. `silence`: in words, that the source has had nothing new for too long; else empty.
+    `warnings`: implausible times.
     """
 
     name: str

@@ -45,7 +45,10 @@ AskStatus = Callable[[], tuple[Sequence[Standing], Sequence[SourceRun]]]
 def gather(
     lake: Lake, ask_status: AskStatus, now: datetime, period: Period | None = None
 ) -> Report:
-    """Return the facts of a lake, at its newest commit. LakeDamagedError if it is unreadable."""
+    """Return the facts of a lake, at its newest commit.
+
+    LakeDamagedError if it cannot be read, ChatlakeError if memory is short.
+    """
     lake.answer_despite_losses()
     for left in reversed(range(ATTEMPTS)):
         try:
@@ -54,7 +57,7 @@ def gather(
             # A run that ends moves replaced files away: the next attempt opens its catalogue.
             if not left or not has_moved(error, lake.location):
                 raise unreadable(error) from error
-            if left == 1:  # not moved by a run that ended meanwhile
+            if left == 1:  # missing a second time: lost, and not just moved by a run
                 lake.look_for_losses()
     raise AssertionError("the last attempt returns or raises")
 

@@ -92,7 +92,7 @@ def _visible(value: Any) -> Any:
 def _code(text: str) -> Markup:
     """Return a sentence with the text in backticks as code."""
     parts = shown.visible(text).split("`")
-    if len(parts) % 2 == 0:  # one of them is not ours
+    if len(parts) % 2 == 0:  # an odd number of backticks: one of them is not ours
         return escape(shown.visible(text))
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if number % 2 else escape(part)

@@ -80,7 +80,9 @@ def _sentence(report: Report) -> str:
     else:
         has = "the one completion" if counts.listed == 1 else f"all {counts.listed:,} completions"
         text = f"The lake holds {has} that the source{_plural(report)} ever listed"
-        if counts.forgotten:  # they have no time any more: a month's report cannot count its own
+        if (
+            counts.forgotten
+        ):  # they have no time any more, so a month cannot count those created in it
             text += (
                 ", except what was forgotten"
                 if identity.period
@@ -147,7 +149,10 @@ def _expiry(standing: Standing, report: Report) -> Iterator[Remark]:
         text = f"The oldest completions that are not stored may be gone already: {kept}."
         yield Remark("bad", f"{standing.name} may lose completions", text, "calendar")
         return
-    text = f"On {when(expires_at)} the oldest of them may expire: {kept}. Run `chatlake backup`."
+    text = (
+        f"On {when(expires_at)} the oldest completions that are not stored may expire: {kept}. "
+        "Run `chatlake backup`."
+    )
     headline = f"{standing.name}: {length(expires_at - now)} left for what is not stored"
     yield Remark("warn", headline, text, "calendar")
 
