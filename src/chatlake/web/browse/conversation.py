@@ -90,7 +90,10 @@ class OldVersion:
 
 @dataclass(frozen=True, slots=True)
 class ConversationPage:
-    """What the page of a conversation shows; `old` is set if it is an earlier version."""
+    """What the page of a conversation shows; `old` is set if it is an earlier version.
+
+    `older_versions`: how many versions before `versions` there are.
+    """
 
     key: Key
     facts: dict[str, Any]
@@ -98,6 +101,7 @@ class ConversationPage:
     tools: list[Tool]
     response_format: Markup | None
     versions: list[Version]
+    older_versions: int
     earlier: list[Turn]
     later: list[Turn]
     more_messages: bool
@@ -112,10 +116,10 @@ def conversation_page(session: Session, key: Key) -> ConversationPage | None:
             return None
         facts = found[0]
         earlier, later = turns_around(session, key.source, key.day, key.completion_id)
-        versions = versions_of(session, key.parameters, facts)
+        versions, older = versions_of(session, key.parameters, facts)
         rows, parts = said.result()
     page = page_of(key, facts, rows, parts)
-    return replace(page, versions=versions, earlier=earlier, later=later)
+    return replace(page, versions=versions, older_versions=older, earlier=earlier, later=later)
 
 
 def page_of(
@@ -138,6 +142,7 @@ def page_of(
         tools=list(_tools(facts["tools"], rendering)),
         response_format=_json_block(facts["response_format"], rendering),
         versions=[],
+        older_versions=0,
         earlier=[],
         later=[],
         more_messages=len(rows) > MOST_MESSAGES,

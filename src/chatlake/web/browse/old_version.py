@@ -74,7 +74,9 @@ def old_version_page(session: Session, key: Key, number: int) -> ConversationPag
     for message, (index, _) in zip(page.messages, lost, strict=False):
         message.index, message.is_replaced = index, True
     version = OldVersion(number, len(versions), observed_us, until_us, len(lost))
-    return replace(page, versions=present.versions, old=version)
+    return replace(
+        page, versions=present.versions, older_versions=present.older_versions, old=version
+    )
 
 
 def _flat(raw: str, messages: list[str]) -> FlatCompletion:
