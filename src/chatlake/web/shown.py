@@ -24,6 +24,11 @@ def visible(text: str) -> str:
     return _UNSEEN.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text)
 
 
+def shortened(text: str, most: int) -> str:
+    """Return the first `most` characters of a text, and an ellipsis for what was cut."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def number(value: int | float | None) -> str:
     """Return a figure with thousands separated, or a dash if it is unknown."""
     if value is None:
