@@ -135,3 +135,11 @@ def test_of_many_turns_the_page_says_that_it_lists_twenty(show: Show) -> None:
     page = show(f"/c/openai/{DAY}/chatcmpl-tools")
     assert page.count("And then,") == 20
     assert "at most 20 are listed" in page
+
+
+def test_words_that_are_not_searched_for_are_named(show: Show) -> None:
+    """Of 12 words ten are searched for, and the list names the others."""
+    words = [f"word{number}" for number in range(12)]
+    page = show("/?q=" + "+".join(words))
+    assert "too many words: word10 word11" in page
+    assert "too many words" not in show("/?q=" + "+".join(words[:10]))
