@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from chatlake.cli.checks import Check, passed, warning
-from chatlake.cli.words import count
+from chatlake.model.counts import count
 from chatlake.storage.folder import Access
 
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH

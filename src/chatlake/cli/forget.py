@@ -206,7 +206,7 @@ def _document(
 def _show(
     found: Mapping[Partition, Sequence[str]], report: ForgetReport | None, *, dry_run: bool
 ) -> None:
-    from chatlake.cli.words import count  # noqa: PLC0415
+    from chatlake.model.counts import count  # noqa: PLC0415
 
     if not found:
         say("Nothing to forget: the lake has no such completion")
@@ -226,7 +226,7 @@ def _show(
 
 
 def _told(found: Mapping[Partition, Sequence[str]]) -> str:
-    from chatlake.cli.words import count  # noqa: PLC0415
+    from chatlake.model.counts import count  # noqa: PLC0415
 
     ids = [each for some in found.values() for each in some]
     days = sorted({partition.created_date for partition in found})

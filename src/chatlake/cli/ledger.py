@@ -112,8 +112,8 @@ def _answer(
     from chatlake.bootstrap.opened import open_lake, require_sources  # noqa: PLC0415
     from chatlake.cli.output import note  # noqa: PLC0415
     from chatlake.cli.sql_answer import open_for_questions  # noqa: PLC0415
-    from chatlake.cli.words import count  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
+    from chatlake.model.counts import count  # noqa: PLC0415
 
     settings = load_settings(config)
     lake = open_lake(settings, to_ask=True)

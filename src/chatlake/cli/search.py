@@ -163,7 +163,7 @@ def _moment(row: ListRow) -> str:
 
 
 def _tell(found: Found, *, is_whole: bool) -> None:
-    from chatlake.cli.words import count  # noqa: PLC0415
+    from chatlake.model.counts import count  # noqa: PLC0415
 
     total = count(len(found.rows), "conversation")
     if found.oldest is None:

@@ -122,7 +122,8 @@ def _document(
 
 
 def _show(named: Sequence[StoredFile], found: Unlisted, older_than: str, *, dry_run: bool) -> None:
-    from chatlake.cli.words import count, size  # noqa: PLC0415
+    from chatlake.cli.words import size  # noqa: PLC0415
+    from chatlake.model.counts import count  # noqa: PLC0415
 
     if not found.removable:
         say(f"Nothing to remove: every file older than {older_than} is listed")
@@ -139,8 +140,9 @@ def _show(named: Sequence[StoredFile], found: Unlisted, older_than: str, *, dry_
 
 
 def _told(files: Sequence[StoredFile]) -> str:
-    from chatlake.cli.words import count, size  # noqa: PLC0415
+    from chatlake.cli.words import size  # noqa: PLC0415
     from chatlake.lake.vacuum import by_folder  # noqa: PLC0415
+    from chatlake.model.counts import count  # noqa: PLC0415
 
     octets = sum(file.size for file in files)
     folders = ", ".join(f"{count(n)} in {name}" for name, n in sorted(by_folder(files).items()))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from chatlake.exports.stored import Json, Stored, as_list, as_object
+from chatlake.model.counts import count
 from chatlake.model.image_references import EmbeddedImage, decode_data_url, is_data_url
 
 BlockKind = Literal["text", "refusal", "image", "link", "missing", "json"]
@@ -149,7 +150,7 @@ def _short(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _short(item) for key, item in value.items()}
     if isinstance(value, str) and len(value) > 1000:
-        return f"{value[:60]}… ({len(value)} characters)"
+        return f"{value[:60]}… ({count(len(value), 'character')})"
     return value
 
 
