@@ -42,7 +42,6 @@ class ReadableMessage:
     role: str
     name: str | None = None
     choice: int | None = None
-    is_reply: bool = False
     blocks: list[Block] = field(default_factory=list)
     calls: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -59,7 +58,6 @@ def readable(stored: Stored) -> list[ReadableMessage]:
             _message(
                 {"role": "assistant", **as_object(choice.get("message"))},
                 choice=number if len(choices) > 1 else None,
-                is_reply=True,
                 notes=notes,
             )
         )
@@ -104,7 +102,6 @@ def _message(
     sent: Json,
     *,
     choice: int | None = None,
-    is_reply: bool = False,
     notes: list[str] | None = None,
 ) -> ReadableMessage:
     name = sent.get("name")
@@ -113,7 +110,6 @@ def _message(
         role=str(sent.get("role") or "unknown"),
         name=name if isinstance(name, str) and name else None,
         choice=choice,
-        is_reply=is_reply,
         blocks=_blocks(sent),
         calls=[_call(as_object(call)) for call in as_list(sent.get("tool_calls"))],
         notes=[*(notes or ()), *([f"answers {call_id}"] if call_id else ())],
