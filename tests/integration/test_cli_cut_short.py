@@ -9,6 +9,7 @@ import pytest
 from chatlake.lake import Lake
 from chatlake.model.manifest import Failure, Manifest, SourceRun
 from tests.command_line import CommandLine
+from tests.reading_lake import completion, reply, store
 from tests.support import write_config
 
 WORDS = [f"word{number}" for number in range(12)]
@@ -57,3 +58,25 @@ def test_words_beyond_ten_are_named(chatlake: CommandLine) -> None:
         f"not searched for: {word}; one argument may have 10 words" for word in WORDS[10:]
     ]
     assert "not searched for" not in chatlake("search", " ".join(WORDS[:10])).err
+
+
+@pytest.mark.parametrize("style", ["table", "csv", "jsonl", "line"])
+def test_a_question_with_a_limit_says_that_there_is_more(
+    chatlake: CommandLine, tmp_path: Path, style: str
+) -> None:
+    """Of three examples one, two or three are shown: the first two times a line says so."""
+    write_config(tmp_path, "http://127.0.0.1:9/v1")
+    long_reply = reply("All of this is a reply of more than forty characters.")
+    store(
+        Lake.open(tmp_path / "lake", create=True),
+        [(completion(f"chatcmpl-{n}", "2026-02-01T10:00", long_reply), []) for n in range(3)],
+    )
+    for limit, said in ((1, "1 row shown, and there"), (2, "2 rows shown, and there"), (3, "")):
+        done = chatlake("ask", "examples", "--limit", str(limit), "--format", style)
+        assert done.code == 0
+        assert done.out.count("All of this is a reply") == limit
+        assert [line[: len(said)] for line in done.err.splitlines() if "shown" in line] == (
+            [said] if said else []
+        )
+    query = chatlake("ask", "examples", "--limit", "2", "--show-sql")
+    assert query.out.rstrip().endswith("LIMIT 2")
