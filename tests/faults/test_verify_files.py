@@ -11,6 +11,7 @@ import pytest
 
 from chatlake.lake import Lake
 from chatlake.lake.files.replaced import replaced_path
+from chatlake.model.counts import count
 from chatlake.model.manifest import Manifest
 from chatlake.simulator import Scenario, running
 from tests.faults.verify_lakes import (
@@ -120,7 +121,7 @@ def test_a_missing_file(lake: Path) -> None:
     assert paths(report) == set(files)
     for finding in report.findings:
         assert finding.kind == "missing"
-        assert f"{files[finding.path].rows:,} rows" in finding.problem
+        assert count(files[finding.path].rows, "row") in finding.problem
         assert "backup --full" in finding.remedy
 
 

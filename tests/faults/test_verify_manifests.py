@@ -296,7 +296,7 @@ def test_a_catalogue_that_shows_other_files(lake: Path) -> None:
     report = check(lake)
 
     assert (report.findings[0].path, report.findings[0].kind) == (CATALOG, "contradiction")
-    assert "1 files too many, 0 too few" in report.findings[0].problem
+    assert "1 file too many, 0 too few" in report.findings[0].problem
 
 
 def test_the_catalogue_of_another_lake(lake: Path, tmp_path: Path) -> None:

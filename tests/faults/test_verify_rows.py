@@ -185,7 +185,7 @@ def test_images_kept_as_references_are_a_note(lake: Lake) -> None:
     report = check_storage(lake.storage)
 
     assert report.findings == []
-    assert report.notes[0].startswith("openai: 1 image parts have no stored image")
+    assert report.notes[0].startswith("openai: 1 image part has no stored image")
 
 
 @pytest.mark.parametrize("change", [{"data": OTHER_PICTURE}, {"data": None}, {"byte_size": 1}])

@@ -75,7 +75,7 @@ def test_a_sound_lake_is_kept_in_shape(settings: Settings, prefect_server: Prefe
     kind, name, message = prefect_server.state(run_id)
     listed = len(open_lake(settings).state.files)
     assert (kind, name) == ("COMPLETED", "Completed")
-    assert f"of {listed} files read again, no damage; 1 old files removed (12 bytes)" in message
+    assert f"of {listed} files read again, no damage; 1 old file removed (12 bytes)" in message
     report = prefect_server.artifacts(run_id)[MAINTENANCE_KEY]
     assert report.startswith("## Maintenance: no damage\n")
     assert "| old files removed | 1 (12 bytes) |" in report

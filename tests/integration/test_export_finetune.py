@@ -364,7 +364,7 @@ def test_missing_messages_and_few_lines_are_named(lake: Lake, tmp_path: Path) ->
     report = export_finetune(lake, path)
     assert (report.selected, report.written) == (2, 1)
     assert dict(report.skipped) == {"messages_missing": 1}
-    assert "only 1 lines" in report.warnings[0]
+    assert "only 1 line:" in report.warnings[0]
 
 
 def test_all_choices_are_lines(lake: Lake, tmp_path: Path) -> None:

@@ -339,7 +339,7 @@ def test_rows_that_are_missing_are_damage(lake: Lake, tmp_path: Path) -> None:
     buffer.add(Partition.of("openai", CREATED), flat)
     with lake.lock("test"):
         lake.commit(Manifest(added=lake.write_parts(buffer.columns())))
-    with pytest.raises(LakeDamagedError, match="completion a of openai has 1 messages"):
+    with pytest.raises(LakeDamagedError, match="completion a of openai has 1 message,"):
         export_raw(lake, tmp_path / "out.jsonl")
 
 

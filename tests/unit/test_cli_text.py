@@ -25,6 +25,7 @@ from chatlake.cli.sql_formats import (
 )
 from chatlake.cli.sql_values import as_json, as_text
 from chatlake.cli.table import Cell, Layout, lines
+from chatlake.model.counts import count
 
 MOMENT = datetime(2026, 1, 31, 8, 15, tzinfo=UTC)
 
@@ -58,7 +59,7 @@ def test_a_size_has_a_binary_unit(octets: int, text: str) -> None:
 
 def test_a_count_has_its_noun_in_the_right_number() -> None:
     """One completion, two completions, thousands with a comma."""
-    assert [words.count(number, "run") for number in (0, 1, 1234)] == [
+    assert [count(number, "run") for number in (0, 1, 1234)] == [
         "0 runs",
         "1 run",
         "1,234 runs",

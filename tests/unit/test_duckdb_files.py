@@ -79,3 +79,10 @@ def test_an_error_of_the_lake_is_the_same_again(kind: type[LakeDamagedError]) ->
     raised = raised_while_reading(failure(kind("a.parquet is missing")))
     assert type(raised) is kind
     assert raised.message == "a.parquet is missing"
+
+
+@pytest.mark.parametrize("path", ["s3://bucket/lake/a.parquet", ""])
+def test_no_file_ever_changes(path: str) -> None:
+    """Two looks at any path give the same time, so DuckDB keeps what it has read."""
+    files = LakeFiles(MemoryStorage("s3://bucket/lake"))
+    assert files.modified(path) == files.modified(path)

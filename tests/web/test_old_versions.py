@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from chatlake.web.browse import versions
 from chatlake.web.browse.server import BrowseServer
 from tests.nights.night import Nights
 from tests.nights.server import serving
@@ -77,3 +78,17 @@ def test_there_is_no_page_of_another_number(reader: tuple[httpx.Client, str], nu
     """The present version has its own address; any other number is a 404."""
     client, address = reader
     assert client.get(f"{address}?version={number}").status_code == 404
+
+
+def test_the_page_says_how_many_older_versions_it_does_not_list(
+    reader: tuple[httpx.Client, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With room for two of three versions, the newest two are listed, and the page says the rest."""
+    monkeypatch.setattr(versions, "MOST", 2)
+    client, address = reader
+    page = client.get(address).text
+    assert re.findall(r'href="[^"]*\?version=(\d+)"', page) == ["2"]
+    assert "1 older version is not listed here" in page
+    assert "completion_history" in page
+    assert '<ol start="2">' in page
+    assert "Version 1 of 3" in text_of(client, f"{address}?version=1")

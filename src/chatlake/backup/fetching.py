@@ -14,6 +14,7 @@ from chatlake.errors import (
     TooLargeError,
     UnsettledError,
 )
+from chatlake.model.counts import count
 from chatlake.model.moments import seconds_of
 from chatlake.model.objects import Completion, Message, read_completion
 from chatlake.model.pages import Page, read_message_page
@@ -169,7 +170,7 @@ class _Reading:
             self._short_readings += 1
             if not page.items or self._short_readings <= _READINGS:
                 raise UnsettledError(
-                    f"{len(page.items)} messages instead of at least {self._at_least}"
+                    f"{count(len(page.items), 'message')} instead of at least {self._at_least}"
                 )
         self._page_bytes = len(body)
         return page

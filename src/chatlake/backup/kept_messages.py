@@ -23,6 +23,7 @@ import msgspec
 from chatlake.backup.items import Flush
 from chatlake.backup.lake_port import LakeStore, StoredMessage
 from chatlake.backup.rows import RowBuffer
+from chatlake.model.counts import count
 from chatlake.model.partitions import Partition
 from chatlake.model.redaction.rules import Redaction
 
@@ -62,8 +63,8 @@ def keep_messages(
             else:
                 kept.add(completion_id)
             logger.warning(
-                "%s: %s: the service no longer sends %d of %d stored messages; they are kept",
-                source, completion_id, len(lost), len(before),
+                "%s: %s: the service no longer sends %d of %s; the lake keeps all",
+                source, completion_id, len(lost), count(len(before), "stored message"),
             )  # fmt: skip
         if kept:
             _keep(partition, kept, stored, buffer, flush)

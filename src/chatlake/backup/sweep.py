@@ -23,6 +23,7 @@ from chatlake.backup.items import SourceJob
 from chatlake.backup.known import Known, KnownCompletions
 from chatlake.backup.lake_port import LakeStore
 from chatlake.backup.rows import columns_of
+from chatlake.model.counts import count
 from chatlake.model.manifest import LakeState, PartFile, parse_time
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import MISSED
@@ -93,7 +94,8 @@ class Sweep:
                 self.passed(partition, completions.stored(partition))
             self._compare(partition, self._missed[partition], now, result)
         if result.deleted:
-            logger.info("%s: %d completions are gone at the source", self._job.name, result.deleted)
+            gone = count(result.deleted, "completion")
+            logger.info("%s: gone at the source: %s", self._job.name, gone)
         if result.withheld:
             result.warning = _why_withheld(self._job.name, result.withheld)
             logger.warning("%s", result.warning)
@@ -150,7 +152,7 @@ class Sweep:
 
 def _why_withheld(source: str, number: int) -> str:
     """Return the warning for a list that shows none of the completions that should be in it."""
-    what = "1 completion" if number == 1 else f"{number:,} completions"
+    what = count(number, "completion")
     return (
         f"{source}: the list shows none of {what} that earlier runs stored, and nothing else that "
         "the same runs stored. It may be the list of another account, so nothing is marked as "

@@ -18,6 +18,7 @@ from chatlake.lake.catalog.views import quoted
 from chatlake.lake.forgetting import forget, forget_days, left_to_erase
 from chatlake.lake.lake import Lake
 from chatlake.lake.manifests import read_head
+from chatlake.model.counts import count
 from chatlake.model.forgotten import RECEIPTS, Forgetting
 from chatlake.model.partitions import Partition
 
@@ -163,7 +164,8 @@ def receipt_path(number: int) -> str:
 def _finished(lake: Lake, receipt: Forgetting) -> ForgetReport:
     if left := left_to_erase(lake):
         raise LakeUnwritableError(
-            f"{len(left):,} files that contain forgotten data could not be removed: {left[0]} …",
+            f"could not remove {count(len(left), 'file')} with forgotten data: {left[0]}"
+            + (" …" if left[1:] else ""),
             hint="The views no longer show it. Allow this user to remove files, and run "
             "`chatlake vacuum`: that removes them.",
         )

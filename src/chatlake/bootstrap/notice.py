@@ -15,6 +15,7 @@ from typing import Any, Final
 from chatlake.backup.report import BackupReport, new_field_values, source_figures
 from chatlake.config.references import without_keys
 from chatlake.errors import ChatlakeError
+from chatlake.model.counts import count
 from chatlake.model.manifest import format_time
 from chatlake.model.markup import chat_code
 from chatlake.model.outside_text import one_line
@@ -150,7 +151,7 @@ def _new_fields(report: BackupReport, quote: Callable[[str], str]) -> list[str]:
             f"{_shown(each.field, quote)}{example}."
         )
     more = len(fields) - len(told)
-    return [*told, f"And {more} more such fields."] if more else told
+    return [*told, f"And {count(more, 'more such field')}."] if more else told
 
 
 def _shown(text: str, quote: Callable[[str], str]) -> str:
@@ -170,5 +171,5 @@ def _reason(
     ]
     if failures:
         listed = sum(source.run.listed for source in report.sources)
-        reasons.append(f"{failures:,} of {listed:,} completions could not be fetched.")
+        reasons.append(f"{failures:,} of {count(listed, 'completion')} could not be fetched.")
     return " ".join(reasons)

@@ -70,5 +70,6 @@ def cluster_unreachable(runner: Runner, error: BaseException) -> ChatlakeError:
         return ChatlakeError(f"the {name} cluster of this machine failed: {line[:200]}")
     return ChatlakeError(
         f"no {name} cluster answers at runner.address {runner.address}: {line[:200]}",
-        hint="Start it or correct the address; what was committed stays, the next run continues.",
+        hint="Start it or correct the address; what was committed stays, and the next run "
+        "continues.",
     )

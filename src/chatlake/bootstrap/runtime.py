@@ -52,7 +52,7 @@ class Runtime:
         self._observer = observer
         self._processes = processes
         self._batches = 0
-        self._told: dict[str, RequestFigures] = {}
+        self._reported: dict[str, RequestFigures] = {}
         self.users = 0  # threads of this process that export for the run
         self._clients: dict[str, ApiClient] = {}
 
@@ -100,9 +100,9 @@ class Runtime:
             async def take(flush: Flush) -> None:
                 # Batches share the client, so each of its requests goes into one flush only.
                 if self._processes:
-                    told = self._told.get(job.name, RequestFigures())
+                    told = self._reported.get(job.name, RequestFigures())
                     flush.requests = api.figures - told
-                    self._told[job.name] = api.figures + RequestFigures()
+                    self._reported[job.name] = api.figures + RequestFigures()
                 collect(flush)
 
             await export_apart(job, api, self.lake, items, take, run_id=run_id)

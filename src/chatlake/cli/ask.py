@@ -99,6 +99,12 @@ def ask(
     settings = load_settings(config)
     lake = open_lake(settings, to_ask=True)
     require_sources(settings, lake, () if source is None else (source,))
+    limits = [each.default for each in question.parameters if each.name == "limit"]
+    most = None
+    if limits and chosen is not Format.parquet:
+        most = max(0, int(given.get("limit") or limits[0] or 0))
+        # One more, to know whether there are more.
+        query = question.sql({**given, "limit": str(most + 1)})
     beside = output if chosen is Format.parquet else None
     with open_for_questions(lake, beside=beside) as questions:
 
@@ -106,7 +112,9 @@ def ask(
             count = questions.read(lambda views: views.execute(_ANY_COMPLETION).fetchall())
             return "Nothing found." if count else "The lake has no completions yet."
 
-        questions.answer(query, chosen.value, output, nothing=nothing, important=question.important)
+        questions.answer(
+            query, chosen.value, output, nothing=nothing, important=question.important, most=most
+        )
 
 
 def _list(questions: list[ReadyQuestion], *, as_json: bool) -> None:

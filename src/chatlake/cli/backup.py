@@ -14,6 +14,7 @@ from chatlake.cli.output import note, write_json
 from chatlake.cli.stderr_lines import STANDARD_ERROR
 from chatlake.cli.streams import after_the_work
 from chatlake.errors import UsageError
+from chatlake.model.counts import count
 
 if TYPE_CHECKING:
     from chatlake.config import Settings
@@ -112,5 +113,6 @@ def _ids(ids_file: str, settings: Settings, names: Sequence[str]) -> tuple[str, 
             hint="Give one id per line. Without --ids-file, everything is backed up.",
         )
     if listed.duplicates:
-        note(f"{name}: {listed.duplicates} duplicate ids dropped, {len(listed.ids)} left")
+        dropped = count(listed.duplicates, "duplicate id")
+        note(f"{name}: {dropped} dropped, {count(len(listed.ids))} left")
     return listed.ids

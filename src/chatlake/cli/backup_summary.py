@@ -12,9 +12,10 @@ from chatlake.bootstrap.opened import open_lake
 from chatlake.cli.backup_json import status
 from chatlake.cli.output import note, paint, printable, say, show_error, warn
 from chatlake.cli.table import Cell, Layout, lines
-from chatlake.cli.words import count, duration, shortened, size
+from chatlake.cli.words import duration, shortened, size
 from chatlake.config import Settings
 from chatlake.errors import LakeError
+from chatlake.model.counts import count
 from chatlake.model.manifest import SourceRun
 
 NOTHING_STORED = "the source returns an empty list: it keeps no completions for this key"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from chatlake.cli.checks import Check, passed, warning
-from chatlake.cli.words import count
+from chatlake.model.counts import count
 from chatlake.storage.folder import Access
 
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
@@ -29,7 +29,7 @@ def access_checks(place: Path, access: Access) -> Iterator[Check]:
     if written:
         yield warning(
             "access",
-            f"others can write to {_told(written, place)}: they can change backups unnoticed",
+            f"others can write to {_first_of(written, place)}: they can change backups unnoticed",
             f"chmod -R go-w {shlex.quote(str(place))}",
         )
     if access == "private":
@@ -46,7 +46,7 @@ def access_checks(place: Path, access: Access) -> Iterator[Check]:
         # The remedy opens the lock file too; the next backup takes that back (`folder_lock`).
         yield warning(
             "access",
-            f"access is {access}, but {problem} {_told(odd, place)} "
+            f"access is {access}, but {problem} {_first_of(odd, place)} "
             "(`access` sets the modes of new files only)",
             f"{remedy} {shlex.quote(str(place))}",
         )
@@ -59,7 +59,8 @@ def _group_reads(mode: int) -> bool:
     return mode & needed == needed
 
 
-def _told(paths: list[Path], place: Path) -> str:
+def _first_of(paths: list[Path], place: Path) -> str:
+    """Return the first path as seen from the lake's place, and how many others there are."""
     first = min(paths)
     name = str(first if first == place else first.relative_to(place))
     more = len(paths) - 1

@@ -9,10 +9,10 @@ from itertools import islice
 
 from chatlake.bootstrap.opened import open_lake
 from chatlake.cli.checks import Check, warning
-from chatlake.cli.words import count
 from chatlake.config import Settings
 from chatlake.errors import ChatlakeError, CompletionNotFoundError
 from chatlake.lake.lake import Lake
+from chatlake.model.counts import count
 from chatlake.model.tables import COMPLETIONS
 
 _ASKED = 3

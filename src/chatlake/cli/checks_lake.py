@@ -14,7 +14,7 @@ from pathlib import Path
 from chatlake.bootstrap.known_lakes import find_lake
 from chatlake.cli.checks import Check, failed, passed, warning
 from chatlake.cli.checks_access import access_checks
-from chatlake.cli.words import count, size
+from chatlake.cli.words import size
 from chatlake.config import Settings
 from chatlake.errors import (
     ChatlakeError,
@@ -22,6 +22,7 @@ from chatlake.errors import (
     LakeUnreachableError,
     LakeUnwritableError,
 )
+from chatlake.model.counts import count
 from chatlake.storage.bucket.object_store import CONDITIONS, NO_CONDITIONS
 from chatlake.storage.folder import Access
 from chatlake.storage.opening import storage_at

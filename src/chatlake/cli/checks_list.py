@@ -11,8 +11,9 @@ from typing import Any, Final
 import msgspec
 
 from chatlake.cli.checks import Check, warning
-from chatlake.cli.words import count, moment, shortened
+from chatlake.cli.words import moment, shortened
 from chatlake.errors import InvalidResponseError
+from chatlake.model.counts import count
 from chatlake.model.moments import seconds_of
 from chatlake.model.pages import Malformed, read_completion_page, read_readable_completions
 

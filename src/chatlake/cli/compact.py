@@ -80,7 +80,8 @@ def _document(
 
 
 def _show(lake: Lake, report: CompactionReport) -> None:
-    from chatlake.cli.words import count, duration, size  # noqa: PLC0415
+    from chatlake.cli.words import duration, size  # noqa: PLC0415
+    from chatlake.model.counts import count  # noqa: PLC0415
 
     left = f"the lake has {count(len(lake.state.files), 'file')}"
     if not report.merged:

@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from chatlake.cli.words import count, moment, size
+from chatlake.cli.words import moment, size
 from chatlake.lake.catalog.conversation import Record, StoredConversation
+from chatlake.model.counts import count
 from chatlake.model.terminal_text import printable
 
 _INDENT: Final = "  "
@@ -159,7 +160,6 @@ def _missing(conversation: StoredConversation) -> str:
     if expected is None:
         return "The messages could not be fetched yet. `chatlake failures` gives the reason."
     if expected != held:
-        return (
-            f"{held} of {expected} messages are in the lake. `chatlake verify` names what is lost."
-        )
+        of_all = count(expected, "message")
+        return f"The lake has {held:,} of {of_all}. `chatlake verify` names what is lost."
     return ""

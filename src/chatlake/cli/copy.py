@@ -44,11 +44,12 @@ def copy(
     from chatlake.backup.report import new_run_id  # noqa: PLC0415
     from chatlake.bootstrap.opened import open_lake  # noqa: PLC0415
     from chatlake.cli.bytes_shown import bytes_shown  # noqa: PLC0415
-    from chatlake.cli.words import count, size  # noqa: PLC0415
+    from chatlake.cli.words import size  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
     from chatlake.lake.copying import copy_lake  # noqa: PLC0415
     from chatlake.lake.lake import Lake  # noqa: PLC0415
     from chatlake.lake.manifests import read_head  # noqa: PLC0415
+    from chatlake.model.counts import count  # noqa: PLC0415
 
     STANDARD_ERROR.is_quiet = quiet
     settings = load_settings(config)

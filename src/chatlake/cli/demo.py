@@ -15,8 +15,9 @@ from chatlake.cli.demo_processes import run_flow, simulator
 from chatlake.cli.output import detail, paint, say
 from chatlake.cli.report import report
 from chatlake.cli.sql_answer import open_for_questions
-from chatlake.cli.words import count, duration
+from chatlake.cli.words import duration
 from chatlake.config import load_settings
+from chatlake.model.counts import count
 
 REPORT = "report.html"
 _WITH_A_PICTURE = "SELECT arg_max(completion_id, (image_count > 0, created_at)) FROM completions"

@@ -146,7 +146,7 @@ def parquet(lake: Lake, selection: Selection, output: FolderOption) -> ExportRep
 
 
 def _warn_of_gaps(report: RawExportReport) -> None:
-    from chatlake.cli.words import count  # noqa: PLC0415
+    from chatlake.model.counts import count  # noqa: PLC0415
 
     if report.without_messages:
         warn(

@@ -173,7 +173,7 @@ def require_one_output(output: str, *, as_json: bool) -> None:
 
 def require_all(skipped: int, *, strict: bool) -> None:
     """Raise IncompleteExportError if something was skipped although `--strict` is set."""
-    from chatlake.cli.words import count  # noqa: PLC0415
+    from chatlake.model.counts import count  # noqa: PLC0415
 
     if strict and skipped:
         raise IncompleteExportError(f"{count(skipped, 'completion')} skipped, with --strict")
@@ -188,10 +188,12 @@ def _show(report: ExportReport, output: str) -> None:
 def tell(report: ExportReport, output: str) -> None:
     """Say what was written and what was skipped, on standard error."""
     from chatlake.cli.words import size  # noqa: PLC0415
+    from chatlake.model.counts import count  # noqa: PLC0415
 
     place = "" if output == "-" else f" to {output}"
-    of = f" of {report.selected:,}" if report.skipped else ""
-    note(f"{report.written:,}{of} {_things(report)} written{place} ({size(report.files.bytes)})")
+    of = f"{report.written:,} of " if report.skipped else ""
+    things = count(report.selected if of else report.written, *_thing(report))
+    note(f"{of}{things} written{place} ({size(report.files.bytes)})")
     for reason, number in report.skipped.most_common():
         note(f"  {number:>7,} skipped: {reason}")
     for line in report.warnings:
@@ -200,8 +202,11 @@ def tell(report: ExportReport, output: str) -> None:
         note(f"  {more}")
 
 
-def _things(report: ExportReport) -> str:
-    return "replies" if report.options.get("choice") == "all" else "completions"
+def _thing(report: ExportReport) -> tuple[str, str]:
+    """Return what is counted, one and many of it."""
+    if report.options.get("choice") == "all":
+        return "reply", "replies"
+    return "completion", "completions"
 
 
 def _more(figures: dict[str, Any]) -> str:

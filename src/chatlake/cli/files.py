@@ -85,7 +85,8 @@ def _show(found: list[tuple[PartFile, str]]) -> None:
     import sys  # noqa: PLC0415
 
     from chatlake.cli.table import Cell, Layout, lines  # noqa: PLC0415
-    from chatlake.cli.words import count, size  # noqa: PLC0415
+    from chatlake.cli.words import size  # noqa: PLC0415
+    from chatlake.model.counts import count  # noqa: PLC0415
 
     rows = [
         [

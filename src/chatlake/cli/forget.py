@@ -164,10 +164,10 @@ def _ask(found: Mapping[Partition, Sequence[str]], *, yes: bool) -> None:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(
-            f"this would forget {_told(found)} for good",
+            f"this would forget {_named(found)} for good",
             hint="Add --yes, or look first with --dry-run.",
         )
-    note(f"About to forget {_told(found)}. This cannot be undone.")
+    note(f"About to forget {_named(found)}. This cannot be undone.")
     STANDARD_ERROR.write_out()
     print("Forget them? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
@@ -206,12 +206,12 @@ def _document(
 def _show(
     found: Mapping[Partition, Sequence[str]], report: ForgetReport | None, *, dry_run: bool
 ) -> None:
-    from chatlake.cli.words import count  # noqa: PLC0415
+    from chatlake.model.counts import count  # noqa: PLC0415
 
     if not found:
         say("Nothing to forget: the lake has no such completion")
     elif dry_run:
-        say(f"Dry run, nothing was forgotten. chatlake forget would erase {_told(found)}")
+        say(f"Dry run, nothing was forgotten. chatlake forget would erase {_named(found)}")
     elif report is not None:
         receipt = report.receipt
         say(
@@ -225,8 +225,9 @@ def _show(
         say(f"Commit {count(report.commit)}, fingerprint {report.fingerprint}")
 
 
-def _told(found: Mapping[Partition, Sequence[str]]) -> str:
-    from chatlake.cli.words import count  # noqa: PLC0415
+def _named(found: Mapping[Partition, Sequence[str]]) -> str:
+    """Return how many completions there are, of which days, and the ids of the first."""
+    from chatlake.model.counts import count  # noqa: PLC0415
 
     ids = [each for some in found.values() for each in some]
     days = sorted({partition.created_date for partition in found})

@@ -62,7 +62,7 @@ def runs(
     shown = "date_trunc('second', started_at) AS started_at"
     started_at = shown if chosen is Format.table else "started_at"
     query = _RUNS.format(started_at=started_at, where=_where(source), limit=limit)
-    _answer(query, config, source, chosen, output, important=_OF_A_RUN)
+    _answer(query, config, source, chosen, output, of=("run", limit), important=_OF_A_RUN)
 
 
 def failures(
@@ -84,7 +84,8 @@ def failures(
     query = _FAILURES.format(where=_where(source), limit=limit)
     of_source = "" if source is None else f" of {source}"
     nothing = f"No gaps: no completion{of_source} is waiting to be fetched again."
-    _answer(query, config, source, chosen, output, nothing=nothing, important=_OF_A_FAILURE)
+    of = ("failure", limit)
+    _answer(query, config, source, chosen, output, of=of, nothing=nothing, important=_OF_A_FAILURE)
 
 
 def _where(source: str | None) -> str:
@@ -100,13 +101,19 @@ def _answer(
     style: Format,
     output: Path | None,
     *,
+    of: tuple[str, int],
     important: Sequence[str],
     nothing: str = "",
 ) -> None:
-    """Write the rows; if there are none, say `nothing`, or that no backup has run yet."""
+    """Write the rows; if there are none, say `nothing`, or that no backup has run yet.
+
+    `of`: what a row is, and the most rows. If there are more, a line to standard error says so.
+    """
     from chatlake.bootstrap.opened import open_lake, require_sources  # noqa: PLC0415
+    from chatlake.cli.output import note  # noqa: PLC0415
     from chatlake.cli.sql_answer import open_for_questions  # noqa: PLC0415
     from chatlake.config import load_settings  # noqa: PLC0415
+    from chatlake.model.counts import count  # noqa: PLC0415
 
     settings = load_settings(config)
     lake = open_lake(settings, to_ask=True)
@@ -116,8 +123,14 @@ def _answer(
     with open_for_questions(lake, beside=beside) as questions:
 
         def said() -> str:
-            ((count,),) = questions.read(lambda views: views.execute(any_run).fetchall())
+            ((any_runs,),) = questions.read(lambda views: views.execute(any_run).fetchall())
             of_source = "" if source is None else f" of {source}"
-            return nothing if count else f"No backup{of_source} has run yet."
+            return nothing if any_runs else f"No backup{of_source} has run yet."
 
         questions.answer(query, style.value, output, nothing=said, important=important)
+        row, limit = of
+        all_rows = f"SELECT count(*) FROM {row}s {_where(source)}"  # noqa: S608 - quoted
+        ((total,),) = questions.read(lambda views: views.execute(all_rows).fetchall())
+        if total > limit:
+            older = count(total - limit, f"older {row}")
+            note(f"{older} not shown: see --limit")

@@ -21,7 +21,8 @@ from rich.text import Text
 from chatlake.backup.ports import Observer, SilentObserver
 from chatlake.cli.output import note, printable
 from chatlake.cli.stderr_lines import STANDARD_ERROR
-from chatlake.cli.words import count, duration, shortened
+from chatlake.cli.words import duration, shortened
+from chatlake.model.counts import count
 from chatlake.model.manifest import SourceRun
 
 _LINE_EVERY_S = 10.0

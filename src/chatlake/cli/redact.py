@@ -108,7 +108,7 @@ def _show_hashes(settings: Settings, value: str, source: str | None, *, as_json:
 
 def _show(search: Search) -> None:
     from chatlake.cli.table import Cell, Layout, lines  # noqa: PLC0415
-    from chatlake.cli.words import count  # noqa: PLC0415
+    from chatlake.model.counts import count  # noqa: PLC0415
 
     looked = f"{count(search.rows, 'row')} of {', '.join(search.sources)}"
     if not search.found:

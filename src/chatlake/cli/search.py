@@ -67,13 +67,15 @@ def search(
     Searches texts, refusals and tool calls. It reads the newest day first, then longer and longer
     spans of older days until it has found enough. It says which days it has not read.
     """
-    from chatlake.lake.catalog.search import terms  # noqa: PLC0415
+    from chatlake.lake.catalog.search import MOST_WORDS, all_terms, terms  # noqa: PLC0415
     from chatlake.lake.catalog.search_query import Criteria  # noqa: PLC0415
 
     # Each shell argument is read on its own: it may hold quoted phrases and single words.
     wanted = tuple(term for word in words for term in terms(word))
     if not wanted:
         raise UsageError("there are no words to search for", hint="Try: chatlake search refund")
+    for left_out in (term for word in words for term in all_terms(word)[MOST_WORDS:]):
+        note(f"not searched for: {printable(left_out)}; one argument may have {MOST_WORDS} words")
     criteria = Criteria(
         words=wanted,
         source=source,
@@ -161,7 +163,7 @@ def _moment(row: ListRow) -> str:
 
 
 def _tell(found: Found, *, is_whole: bool) -> None:
-    from chatlake.cli.words import count  # noqa: PLC0415
+    from chatlake.model.counts import count  # noqa: PLC0415
 
     total = count(len(found.rows), "conversation")
     if found.oldest is None:

@@ -9,6 +9,7 @@ import typer
 from chatlake.cli.options import examples
 from chatlake.cli.output import say
 from chatlake.errors import RunTerminatedError
+from chatlake.model.counts import count
 
 EXAMPLES = examples(
     "chatlake simulate",
@@ -18,7 +19,7 @@ EXAMPLES = examples(
 # Its options are the fields of the simulator's dataclasses, which are imported only when it runs.
 CONTEXT: Final[dict[str, Any]] = {"allow_extra_args": True, "ignore_unknown_options": True}
 _SNIPPET = """\
-Simulator at {url}, with {completions} completions. Press Ctrl-C to stop it.
+Simulator at {url}, with {completions}. Press Ctrl-C to stop it.
 
 To try it from another terminal, save this as simulator.yaml:
 
@@ -54,7 +55,9 @@ def _serve(scenario: Any, faults: Any, port: int) -> None:
     def announce(url: str) -> None:
         say(
             _SNIPPET.format(
-                url=url, completions=scenario.completions, key=scenario.api_key or "any"
+                url=url,
+                completions=count(scenario.completions, "completion"),
+                key=scenario.api_key or "any",
             )
         )
         import sys  # noqa: PLC0415

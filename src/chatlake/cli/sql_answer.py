@@ -7,16 +7,16 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final, TypeVar
 
 import duckdb
 
 from chatlake import signals
-from chatlake.cli.output import say
+from chatlake.cli.output import note, say
 from chatlake.cli.pager import paged_output
 from chatlake.cli.sql_formats import WRITERS, Result, Row, unique, write_table
 from chatlake.cli.sql_statements import errors_explained
@@ -27,6 +27,7 @@ from chatlake.lake.catalog.duckdb_files import has_moved
 from chatlake.lake.catalog.only_reading import Question, checked_question
 from chatlake.lake.catalog.views import VIEWS, quoted
 from chatlake.lake.lake import Lake
+from chatlake.model.counts import count
 
 _ROWS_AT_ONCE: Final = 1000
 _ATTEMPTS: Final = 3
@@ -88,23 +89,29 @@ class Questions:
         paged: bool = False,
         nothing: Callable[[], str] | None = None,
         important: Sequence[str] = (),
+        most: int | None = None,
     ) -> None:
         """Write the answer to a query in one of the formats, to a file or standard output.
 
         `paged`: a table goes through the user's pager. `nothing`: returns the sentence that
         replaces a table without rows. `important`: the columns that a narrow terminal shows, the
-        most important first. UsageError for SQL that is wrong or does more than read.
+        most important first. `most`: rows that are written, except to Parquet; if the query gives
+        more, a line to standard error says so. UsageError for SQL that is wrong or does more than
+        read.
         """
         with (
             errors_explained(self.lake.location, VIEWS),
             signals.telling_of_stops(self.interrupt),
+            ExitStack() as stack,
         ):
             question = checked_question(self.connection, query)
             if style == "parquet":
                 self._write_parquet(question, output)
                 return
             asked = _with_comments(question.text)
-            result = self._asked(lambda connection: _run(connection, asked))
+            result = stack.enter_context(
+                _first(self._asked(lambda connection: _run(connection, asked)), most)
+            )
             if style == "table" and question.is_plan:
                 style = "plan"
             if style == "table" and output is None:
@@ -164,6 +171,18 @@ class Questions:
                 self.lake.look_for_losses()
             self.connection = self._connect()
         raise AssertionError("unreachable")
+
+
+@contextmanager
+def _first(result: Result, most: int | None) -> Iterator[Result]:
+    """Give the first rows of a result; after the block, say whether there are more."""
+    if most is None:
+        yield result
+        return
+    rows = iter(result.rows)
+    yield replace(result, rows=islice(rows, most))
+    if next(rows, None) is not None:
+        note(f"{count(most, 'row')} shown, and there are more: see --limit")
 
 
 def _with_comments(text: str) -> str:

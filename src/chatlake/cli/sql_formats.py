@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, Final, TextIO
 from chatlake.cli.output import note, printable, shows_colours
 from chatlake.cli.sql_values import as_json, as_text
 from chatlake.cli.table import Cell, Layout, lines
+from chatlake.model.counts import count
 
 _NUMBERS: Final = ("INT", "DECIMAL", "FLOAT", "DOUBLE", "REAL", "HUGE", "BIGNUM", "VARINT")
 
@@ -171,9 +172,11 @@ def write_table(
     dim, end = ("\x1b[2m", "\x1b[0m") if shows_colours(output) else ("", "")
     output.writelines(line + "\n" for line in lines(layout, cells(), dim, end))
     hidden = len(layout.headers) - len(layout.shown)
-    columns = f", {len(layout.shown)} of {len(layout.headers)} columns shown" if hidden else ""
+    columns = (
+        f", {len(layout.shown)} of {count(len(layout.headers), 'column')} shown" if hidden else ""
+    )
     output.flush()
-    told = f"({counted:,} row{'' if counted == 1 else 's'}{columns})"
+    told = f"({count(counted, 'row')}{columns})"
     if footer is None:
         note(told)
     else:

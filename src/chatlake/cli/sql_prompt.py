@@ -15,6 +15,7 @@ from chatlake.cli.output import note, say, show
 from chatlake.cli.sql_answer import Questions
 from chatlake.errors import ChatlakeError, UsageError
 from chatlake.lake.catalog.views import VIEWS, quoted
+from chatlake.model.counts import count
 
 _HELP: Final = """\
 End a query with ; and press Enter. Ctrl-C drops a line or stops a query.
@@ -100,7 +101,8 @@ def _of_the_prompt(word: str, *rest: str) -> str:
             return _ready(words)
         case _:
             raise UsageError(
-                f"unknown command: {word} with {len(rest)} words", hint=".help lists the commands."
+                f"unknown command: {word} with {count(len(rest), 'word')}",
+                hint=".help lists the commands.",
             )
     return ""
 

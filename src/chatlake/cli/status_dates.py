@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from chatlake.cli.words import count, moment
+from chatlake.cli.words import moment
 from chatlake.errors import LakeError
 from chatlake.lake.lake import Lake
+from chatlake.model.counts import count
 from chatlake.model.manifest import PartFile, SourceRun, parse_time
 
 SKEW = timedelta(minutes=5)

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from chatlake.cli.output import paint, printable, say
 from chatlake.cli.status_facts import SourceFacts, StatusFacts
 from chatlake.cli.table import Cell, Layout, lines
-from chatlake.cli.words import ago, count, duration, moment, shortened, size
+from chatlake.cli.words import ago, duration, moment, shortened, size
+from chatlake.model.counts import count
 from chatlake.model.manifest import Failure, SourceRun, parse_time
 from chatlake.model.new_fields import NewField
 from chatlake.model.tables import COMPLETIONS, IMAGES, MESSAGES

@@ -66,7 +66,7 @@ def vacuum(
     found = unlisted_now(lake, age)
     removed: list[StoredFile] = []
     if found.removable and not dry_run:
-        note(f"About to remove {_told(found.removable)}")
+        note(f"About to remove {_in_folders(found.removable)}")
         if yes or not _is_asked() or _confirmed():
             removed, found = vacuum_lake(lake, age)
     elif not dry_run and not found.is_tidy:
@@ -122,14 +122,15 @@ def _document(
 
 
 def _show(named: Sequence[StoredFile], found: Unlisted, older_than: str, *, dry_run: bool) -> None:
-    from chatlake.cli.words import count, size  # noqa: PLC0415
+    from chatlake.cli.words import size  # noqa: PLC0415
+    from chatlake.model.counts import count  # noqa: PLC0415
 
     if not found.removable:
         say(f"Nothing to remove: every file older than {older_than} is listed")
     elif dry_run:
-        say(f"Dry run, nothing was removed. chatlake vacuum would remove {_told(named)}")
+        say(f"Dry run, nothing was removed. chatlake vacuum would remove {_in_folders(named)}")
     elif named:
-        say(f"Removed {_told(named)}")
+        say(f"Removed {_in_folders(named)}")
     else:
         say("Nothing was removed")
     if found.kept:
@@ -138,9 +139,11 @@ def _show(named: Sequence[StoredFile], found: Unlisted, older_than: str, *, dry_
         say(f"Kept {young} that no manifest lists: written or replaced within {older_than}")
 
 
-def _told(files: Sequence[StoredFile]) -> str:
-    from chatlake.cli.words import count, size  # noqa: PLC0415
+def _in_folders(files: Sequence[StoredFile]) -> str:
+    """Return how many files there are, their size, and how many lie in each folder."""
+    from chatlake.cli.words import size  # noqa: PLC0415
     from chatlake.lake.vacuum import by_folder  # noqa: PLC0415
+    from chatlake.model.counts import count  # noqa: PLC0415
 
     octets = sum(file.size for file in files)
     folders = ", ".join(f"{count(n)} in {name}" for name, n in sorted(by_folder(files).items()))

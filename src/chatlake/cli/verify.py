@@ -168,8 +168,8 @@ def _compare(
 
 
 def _error(report: VerifyReport) -> LakeError | None:
-    from chatlake.cli.words import count  # noqa: PLC0415
     from chatlake.errors import LakeDamagedError, LakeForbiddenError  # noqa: PLC0415
+    from chatlake.model.counts import count  # noqa: PLC0415
 
     if report.is_sound:
         return None
@@ -228,7 +228,8 @@ def _status(report: VerifyReport) -> str:
 
 
 def _show(report: VerifyReport) -> None:
-    from chatlake.cli.words import count, duration, size  # noqa: PLC0415
+    from chatlake.cli.words import duration, size  # noqa: PLC0415
+    from chatlake.model.counts import count  # noqa: PLC0415
 
     for finding in report.findings:
         say(f"{paint('✗', 'red')} {printable(finding.path)}: {printable(finding.problem)}")

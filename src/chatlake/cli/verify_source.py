@@ -11,8 +11,8 @@ from rich.console import Console
 
 from chatlake.cli.output import paint, printable, say
 from chatlake.cli.stderr_lines import STANDARD_ERROR
-from chatlake.cli.words import count
 from chatlake.errors import ChatlakeError, GapsError, LakeDamagedError
+from chatlake.model.counts import count
 from chatlake.verify.differences import Comparison
 from chatlake.verify.source import Progress
 

@@ -7,14 +7,6 @@ from datetime import UTC, datetime
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
-def count(number: int, noun: str = "") -> str:
-    """Return 1234 as `1,234`; with a noun `1 completion`, `2 completions`."""
-    text = f"{number:,}"
-    if not noun:
-        return text
-    return f"{text} {noun}" if number == 1 else f"{text} {noun}s"
-
-
 def size(octets: int) -> str:
     """Return a number of bytes as `512 B`, `34.5 MiB`."""
     if octets < 1024:

@@ -12,6 +12,7 @@ from chatlake.config import entries, places
 from chatlake.config.fields import EMPTY_IS_DEFAULT, EXPANDS, Leaf, Section, text_of
 from chatlake.config.references import SecretLoader, SecretReference
 from chatlake.errors import ConfigurationError
+from chatlake.model.counts import count
 from chatlake.model.redaction.patterns import LONGEST_EXPRESSION, own_pattern
 from chatlake.model.redaction.places import steps_of
 
@@ -155,7 +156,8 @@ class Redact(Section):
         if len(key) < SHORTEST_KEY:
             where = f"{self.hash_key.where}: " if self.hash_key.where else ""
             raise ConfigurationError(
-                f"{where}{self.hash_key} has {len(key)} characters, not {SHORTEST_KEY} or more",
+                f"{where}{self.hash_key} has {count(len(key), 'character')}, "
+                f"not {SHORTEST_KEY} or more",
                 hint="A short key can be guessed. Make one: openssl rand -hex 32",
             )
         return key

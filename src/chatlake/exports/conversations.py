@@ -15,6 +15,7 @@ from chatlake.backup.lake_port import StoredVersion
 from chatlake.errors import LakeDamagedError
 from chatlake.exports.day_tables import DayTables
 from chatlake.lake.lake import Lake
+from chatlake.model.counts import count
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import COMPLETIONS, MESSAGES
 
@@ -152,15 +153,15 @@ class MissingMessages:
 
     def of(self, conversation: Conversation) -> bool:
         """Whether messages are known to be missing; LakeDamagedError if no record explains it."""
-        count = conversation.message_count
+        expected = conversation.message_count
         if conversation.raw is None:
             return not conversation.held
-        if count == conversation.held:
+        if expected == conversation.held:
             return False
-        if count is not None and not self._is_incomplete(conversation):
+        if expected is not None and not self._is_incomplete(conversation):
             raise LakeDamagedError(
                 f"completion {conversation.completion_id} of {conversation.partition.source} has "
-                f"{count} messages, of which the lake holds {conversation.held}"
+                f"{count(expected, 'message')}, of which the lake holds {conversation.held:,}"
             )
         return True
 

@@ -22,6 +22,7 @@ from chatlake.exports.training_lines import (
     warn_if_few,
 )
 from chatlake.lake.lake import Lake
+from chatlake.model.counts import count
 
 _ROWS_AT_ONCE: Final = 1000
 _BYTES_AT_ONCE: Final = 32 << 20
@@ -38,7 +39,7 @@ configs:
 
 # Chat completions
 
-{count} conversations, exported from stored chat completions by chatlake.
+{conversations}, exported from stored chat completions by chatlake.
 
 ```python
 from datasets import load_dataset
@@ -102,7 +103,7 @@ def export_hf(
         report.more["rows"] = {side: shards.rows for side, shards in files.items()}
         write_file(folder / "README.md", _card(shape, sides, report.written).encode())
         report.files.add_all(entries(folder))
-    warn_if_few(report, files["train"].rows, "rows for training")
+    warn_if_few(report, files["train"].rows, "training row")
     report.write_beside(output)
     return report
 
@@ -113,10 +114,10 @@ def _has_images(lake: Lake, selection: Selection) -> bool:
         return bool(count)
 
 
-def _card(shape: Shape, sides: tuple[str, ...], count: int) -> str:
+def _card(shape: Shape, sides: tuple[str, ...], written: int) -> str:
     files = "\n".join(f"  - split: {side}\n    path: data/{side}-*.parquet" for side in sides)
     columns = "\n".join(f"| `{name}` | {_MEANINGS[name]} |" for name in shape.features)
-    return _CARD.format(files=files, count=count, columns=columns)
+    return _CARD.format(files=files, conversations=count(written, "conversation"), columns=columns)
 
 
 class _Shards:

@@ -10,6 +10,7 @@ from typing import Final
 
 from chatlake.exports.readable import Block, ReadableMessage, kind_of, readable
 from chatlake.exports.stored import Stored, as_object
+from chatlake.model.counts import count
 from chatlake.model.image_references import EmbeddedImage
 
 _STYLE: Final = """
@@ -91,7 +92,7 @@ def _facts(stored: Stored) -> list[str]:
     total = as_object(stored.completion.get("usage")).get("total_tokens")
     found = [stored.created_at.strftime("%Y-%m-%d %H:%M:%S UTC"), stored.source]
     found += [str(model)] if (model := stored.completion.get("model")) else []
-    return found + ([f"{total} tokens"] if isinstance(total, int) else [])
+    return found + ([count(total, "token")] if isinstance(total, int) else [])
 
 
 def _section(message: ReadableMessage) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from chatlake.exports.stored import Json, Stored, as_list, as_object
+from chatlake.model.counts import count
 from chatlake.model.image_references import EmbeddedImage, decode_data_url, is_data_url
 
 BlockKind = Literal["text", "refusal", "image", "link", "missing", "json"]
@@ -41,7 +42,6 @@ class ReadableMessage:
     role: str
     name: str | None = None
     choice: int | None = None
-    is_reply: bool = False
     blocks: list[Block] = field(default_factory=list)
     calls: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -58,7 +58,6 @@ def readable(stored: Stored) -> list[ReadableMessage]:
             _message(
                 {"role": "assistant", **as_object(choice.get("message"))},
                 choice=number if len(choices) > 1 else None,
-                is_reply=True,
                 notes=notes,
             )
         )
@@ -103,7 +102,6 @@ def _message(
     sent: Json,
     *,
     choice: int | None = None,
-    is_reply: bool = False,
     notes: list[str] | None = None,
 ) -> ReadableMessage:
     name = sent.get("name")
@@ -112,7 +110,6 @@ def _message(
         role=str(sent.get("role") or "unknown"),
         name=name if isinstance(name, str) and name else None,
         choice=choice,
-        is_reply=is_reply,
         blocks=_blocks(sent),
         calls=[_call(as_object(call)) for call in as_list(sent.get("tool_calls"))],
         notes=[*(notes or ()), *([f"answers {call_id}"] if call_id else ())],
@@ -149,7 +146,7 @@ def _short(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _short(item) for key, item in value.items()}
     if isinstance(value, str) and len(value) > 1000:
-        return f"{value[:60]}… ({len(value)} characters)"
+        return f"{value[:60]}… ({count(len(value), 'character')})"
     return value
 
 

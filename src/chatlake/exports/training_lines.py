@@ -27,6 +27,7 @@ from chatlake.exports.narrowing import Selection, chosen
 from chatlake.exports.report import ExportReport, SkippedError
 from chatlake.exports.stored import Json, Stored, read_stored
 from chatlake.lake.lake import Lake
+from chatlake.model.counts import count
 
 _WITH_CALLS: Final = (
     "(source, completion_id) IN (SELECT (source, completion_id) FROM messages "
@@ -206,9 +207,9 @@ def options_given(options: TrainingOptions) -> dict[str, Any]:
     return given | {name: value for name, value in optional.items() if value is not None}
 
 
-def warn_if_few(report: ExportReport, count: int, what: str = "lines") -> None:
+def warn_if_few(report: ExportReport, written: int, what: str = "line") -> None:
     """Warn if trainers would refuse the file because it is too short."""
-    if count < FEW_LINES:
+    if written < FEW_LINES:
         report.warnings.append(
-            f"only {count} {what}: OpenAI and most trainers need at least {FEW_LINES}"
+            f"only {count(written, what)}: OpenAI and most trainers need at least {FEW_LINES}"
         )

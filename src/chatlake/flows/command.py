@@ -119,7 +119,7 @@ def _run(
             require_lasting_server(settings.runner)
             settings.check_secrets(_later)
     except ChatlakeError as error:
-        return _told(error)
+        return _print_error(error)
     print("Starting Prefect, which may take half a minute …", file=sys.stderr, flush=True)
     return in_own_session(lambda: _run_flow(settings, start))
 
@@ -132,13 +132,13 @@ def _run_flow(settings: Settings, start: Callable[[Settings], State[Any]]) -> in
             state = _tagged(start, settings)
         outcome = _outcome(state)
     except ChatlakeError as error:
-        return _told(error)
+        return _print_error(error)
     except KeyboardInterrupt:
-        return _told(RunInterruptedError("interrupted"))
+        return _print_error(RunInterruptedError("interrupted"))
     if isinstance(outcome, ChatlakeError):
-        return _told(outcome)
+        return _print_error(outcome)
     if not state.is_completed():
-        return _told(ChatlakeError(state.message or f"the flow run ended as {state.name}"))
+        return _print_error(ChatlakeError(state.message or f"the flow run ended as {state.name}"))
     print(f"{state.name}: {state.message}", flush=True)
     return 0
 
@@ -186,7 +186,8 @@ def _later(_name: str) -> str:
     return "read later"
 
 
-def _told(error: ChatlakeError) -> int:
+def _print_error(error: ChatlakeError) -> int:
+    """Print an error and what to do; returns its exit code."""
     print(f"Error: {error.message}", file=sys.stderr)
     if error.hint:
         print(error.hint, file=sys.stderr)

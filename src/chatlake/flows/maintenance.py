@@ -33,6 +33,7 @@ from chatlake.flows.shown.maintenance_report import (
     leave_maintenance_skipped,
 )
 from chatlake.flows.states import failed_state, skipped_state
+from chatlake.model.counts import count
 from chatlake.model.outside_text import one_line
 from chatlake.verify.run import Subset, storage_of, verify_storage
 
@@ -103,11 +104,13 @@ def _maintain(settings: Settings, part: Subset) -> Maintenance:
     except LakeDamagedError as error:
         done.damaged.append(error.message)
     else:
-        logger.info("merged %d small files into %d", done.compacted.merged, done.compacted.added)
+        merged = count(done.compacted.merged, "small file")
+        logger.info("merged %s into %d", merged, done.compacted.added)
     done.verified = verify_storage(storage, subset=part)
     logger.info(
-        "read %d of %d files again (slice %s): %d problems",
-        done.verified.files, done.verified.listed_files, part, len(done.verified.findings),
+        "read %d of %s again (slice %s): %s",
+        done.verified.files, count(done.verified.listed_files, "file"), part,
+        count(len(done.verified.findings), "problem"),
     )  # fmt: skip
     for finding in done.verified.findings:
         logger.error("%s: %s", finding.path, finding.problem)
@@ -115,7 +118,7 @@ def _maintain(settings: Settings, part: Subset) -> Maintenance:
         logger.warning("nothing was removed: the unlisted files may be needed to repair the lake")
         return done
     done.removed, done.unlisted = vacuum_lake(open_lake(settings), OLDER_THAN)
-    logger.info("removed %d files that were not listed for 7 days", len(done.removed))
+    logger.info("removed %s, not listed for 7 days", count(len(done.removed), "file"))
     return done
 
 
@@ -126,8 +129,8 @@ def _expired(settings: Settings) -> ForgetReport | None:
     report = forget_expired(open_lake(settings), settings.keep)
     if report is not None:
         logger.info(
-            "erased %d completions that are older than keep; receipt: %s",
-            report.receipt.completions, report.path,
+            "erased, because older than keep: %s; receipt: %s",
+            count(report.receipt.completions, "completion"), report.path,
         )  # fmt: skip
     return report
 
@@ -148,12 +151,13 @@ def _completed(done: Maintenance) -> State[None]:
     expired = (
         ""
         if done.expired is None
-        else f"{done.expired.receipt.completions:,} completions older than keep erased; "
+        else f"{count(done.expired.receipt.completions, 'completion')} older than keep erased; "
     )
     return Completed(
         message=expired
-        + f"{done.compacted.merged:,} small files merged into {done.compacted.added:,}; "
-        f"{done.verified.files:,} of {done.verified.listed_files:,} files read again, no damage; "
-        f"{len(done.removed or ()):,} old files removed "
+        + f"{count(done.compacted.merged, 'small file')} merged into {done.compacted.added:,}; "
+        f"{done.verified.files:,} of {count(done.verified.listed_files, 'file')} read again, "
+        "no damage; "
+        f"{count(len(done.removed or ()), 'old file')} removed "
         f"({size(sum(file.size for file in done.removed or ()))})"
     )

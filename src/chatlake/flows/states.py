@@ -24,6 +24,7 @@ from chatlake.errors import (
     RunTerminatedError,
 )
 from chatlake.flows.shown.observer import counts
+from chatlake.model.counts import count
 from chatlake.storage.opening import storage_at
 
 SKIPPED: Final = "Skipped"
@@ -66,7 +67,9 @@ def final_state(report: BackupReport) -> State[None]:
     failed = sum(len(source.failures) for source in report.sources)
     if failed:
         listed = sum(source.run.listed for source in report.sources)
-        incomplete = CompletionError(f"{failed:,} of {listed:,} completions could not be fetched")
+        incomplete = CompletionError(
+            f"{failed:,} of {count(listed, 'completion')} could not be fetched"
+        )
         reasons = Counter(each.reason for source in report.sources for each in source.failures)
         why = ", ".join(f"{number:,} {reason}" for reason, number in reasons.most_common())
         message = f"{incomplete.message}: {why}. {said}. The next run tries again"

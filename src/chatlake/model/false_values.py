@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from itertools import chain
 
+from chatlake.model.counts import count
 from chatlake.model.manifest import Checkpoint, Manifest, PartFile, parse_time
 
 _FIRST = datetime(1, 1, 3, tzinfo=UTC)
@@ -32,7 +33,7 @@ def _false_of_file(file: PartFile) -> str | None:
     if not _is_day(file.created_date):
         return f"created_date of {file.path} is not a day: {file.created_date!r}"
     if file.rows < 0 or file.bytes < 0:
-        return f"{file.path} cannot have {file.rows} rows and {file.bytes} bytes"
+        return f"{file.path} cannot have {count(file.rows, 'row')} and {count(file.bytes, 'byte')}"
     return None
 
 

@@ -33,9 +33,12 @@ def _listening(port: int) -> socket.socket:
         listener.bind((HOST, port))
     except OSError as problem:
         listener.close()
+        place, hint = f"{HOST}:{port}", "Choose another port with --port (0 takes a free one)."
+        if not port:
+            place = f"any port of {HOST}"
+            hint = "Allow chatlake to listen on loopback, and end programs that hold many ports."
         raise ChatlakeError(
-            f"Cannot listen on {HOST}:{port}: {problem.strerror or problem}",
-            hint="Choose another port with --port (0 takes a free one).",
+            f"cannot listen on {place}: {problem.strerror or problem}", hint=hint
         ) from problem
     return listener
 

@@ -109,7 +109,7 @@ class LocalLock:
         except FileNotFoundError:
             return None
         except PermissionError:
-            return _told(path.with_name(_WRITER))
+            return _recorded_writer(path.with_name(_WRITER))
         try:
             # Shared and released at once, so two processes that only look do not refuse each other.
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -135,7 +135,7 @@ def _tell(path: Path, text: bytes, mode: int) -> None:
         os.close(descriptor)
 
 
-def _told(path: Path) -> LockHolder | None:
+def _recorded_writer(path: Path) -> LockHolder | None:
     """Return the recorded writer, unless that process was on this machine and is dead."""
     try:
         holder = msgspec.json.decode(path.read_bytes(), type=LockHolder)

@@ -18,6 +18,7 @@ from chatlake.lake.catalog.opening import CATALOG, CatalogStamp, connect, empty_
 from chatlake.lake.catalog.views import VIEWS
 from chatlake.lake.files.parts import empty_file, open_part
 from chatlake.lake.files.schema import SCHEMAS
+from chatlake.model.counts import count
 from chatlake.model.manifest import LakeState
 from chatlake.storage.local_copy import local_copy
 from chatlake.storage.rereading import ATTEMPTS, RereadingStorage, why
@@ -94,7 +95,7 @@ def check_catalog(
         more, fewer = len(shown.paths - expected), len(expected - shown.paths)
         problem = (
             f"does not show what commit {shown.stamp.number} lists: "
-            f"{more:,} files too many, {fewer:,} too few"
+            f"{count(more, 'file')} too many, {fewer:,} too few"
         )
         yield Finding(CATALOG, problem, WRITTEN_ANEW, "contradiction")
 

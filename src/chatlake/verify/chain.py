@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from chatlake.lake.manifests import FOLDER, Head, manifest_path
+from chatlake.model.counts import count
 from chatlake.verify.expectation import Expectation
 from chatlake.verify.findings import Finding
 
@@ -73,7 +74,7 @@ class Chain:
             return
         since = self.head.number - wanted.commit
         told = f"The lake had the fingerprint {wanted.fingerprint} at commit {wanted.commit:,}"
-        ago = "1 commit" if since == 1 else f"{since:,} commits"
+        ago = count(since, "commit")
         yield f"{told}, {ago} ago" if since else f"{told}, its newest"
         if wanted.proved_from > 1:
             yield (

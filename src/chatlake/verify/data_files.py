@@ -10,6 +10,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from chatlake.model.counts import count
 from chatlake.model.manifest import LakeState, PartFile
 from chatlake.model.partitions import Partition
 from chatlake.storage.rereading import RereadingStorage
@@ -88,13 +89,15 @@ class DataCheck:
         yield from checker.missing_images()
         if checker.incomplete:
             self._notes.append(
-                f"{checker.incomplete:,} completions lack their messages, which could not be "
-                "fetched or were lost with a file; the next backup retries those in `failures`"
+                f"{count(checker.incomplete, 'completion')} "
+                f"{'lacks its' if checker.incomplete == 1 else 'lack their'} messages, which could "
+                "not be fetched or were lost with a file; the next backup retries those in "
+                "`failures`"
             )
         for source, parts in sorted(checker.kept_as_references().items()):
             self._notes.append(
-                f"{source}: {parts:,} image parts have no stored image: "
-                "their runs kept references only (images: reference)"
+                f"{source}: {count(parts, 'image part')} {'has' if parts == 1 else 'have'} "
+                "no stored image: their runs kept references only (images: reference)"
             )
 
     def _keys(self, file: PartFile, *, check_images: bool) -> pa.Table | Finding:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from chatlake.errors import LakeDamagedError
 from chatlake.lake.files.arrow import to_values
 from chatlake.lake.files.parts import open_part
+from chatlake.model.counts import count
 from chatlake.model.manifest import PartFile
 from chatlake.model.tables import COMPLETIONS, CONTENT_PARTS, IMAGES, MESSAGES
 from chatlake.storage.rereading import RereadingStorage
@@ -75,7 +76,7 @@ def _findings(
             here = [key for key in set(to_values(keys)) if key in names]
             if here:
                 what = "cannot be read" if column == "raw" else "does not match raw"
-                rows_of = "1 row" if len(here) == 1 else f"{len(here):,} rows"
+                rows_of = count(len(here), "row")
                 problem = f"{column} of {rows_of} {what}: {min(here)}"
                 yield Finding(file.path, problem, RESTORE_OR_FETCH, "derived")
 

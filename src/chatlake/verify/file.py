@@ -15,6 +15,7 @@ from chatlake.errors import LakeDamagedError, LakeError, LakeForbiddenError
 from chatlake.lake.files.parts import day_range, open_part
 from chatlake.lake.files.replaced import open_listed, size_of_listed
 from chatlake.lake.files.schema import SCHEMAS
+from chatlake.model.counts import count
 from chatlake.model.manifest import PartFile, format_time, parse_time
 from chatlake.model.tables import (
     COMPLETIONS,
@@ -93,7 +94,7 @@ def check_bytes(
             finding = _finding(file, "unreadable", f"cannot be read: {why(error)}")
             continue
         if read != file.bytes:
-            problem = f"has {read:,} bytes, the manifest says {file.bytes:,}"
+            problem = f"has {count(read, 'byte')}, the manifest says {file.bytes:,}"
             finding = _finding(file, "size", problem)
         elif digest.hexdigest() != file.sha256:
             finding = _finding(file, "altered", "was altered: its SHA-256 is not the manifest's")
@@ -130,7 +131,7 @@ def read_keys(
 
 def missing(file: PartFile) -> Finding:
     """Return the finding of a missing listed file."""
-    problem = f"is missing; it held {file.rows:,} rows"
+    problem = f"is missing; it held {count(file.rows, 'row')}"
     return Finding(file.path, problem, RESTORE_OR_FETCH_MISSING, "missing")
 
 
@@ -155,7 +156,7 @@ def _check_shape(part: pq.ParquetFile, file: PartFile) -> None:
     if differing is not None:
         raise FileProblemError("schema", f"does not have the columns of {file.table}: {differing}")
     if part.metadata.num_rows != file.rows:
-        rows = f"has {part.metadata.num_rows:,} rows, the manifest says {file.rows:,}"
+        rows = f"has {count(part.metadata.num_rows, 'row')}, the manifest says {file.rows:,}"
         raise FileProblemError("rows", rows)
 
 

@@ -18,6 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from chatlake.lake.files.schema import SCHEMAS
+from chatlake.model.counts import count
 from chatlake.model.manifest import PartFile
 from chatlake.model.tables import (
     COMPLETIONS,
@@ -45,14 +46,14 @@ _KEYS: Final = {
 class _Rule:
     kind: FindingKind
     sql: str
-    problem: str  # {n} rows, of which {example} is one
+    problem: str  # {rows}: `2 rows`, of which {example} is one
 
 
 def _without_completion(table: str) -> _Rule:
     sql = f"""
         SELECT file, count(*), min(completion_id) FROM {table}
         ANTI JOIN completions USING (part, completion_id) GROUP BY file"""  # noqa: S608
-    return _Rule("orphan", sql, "holds {n} rows of completions that are not stored: {example}")
+    return _Rule("orphan", sql, "holds {rows} of completions that are not stored: {example}")
 
 
 def _counts(column: str, table: str, key: str, counted: str, noun: str) -> _Rule:
@@ -61,7 +62,7 @@ def _counts(column: str, table: str, key: str, counted: str, noun: str) -> _Rule
         SELECT file, count(*), min({key}) FROM {table}
         SEMI JOIN complete USING (part, completion_id) LEFT JOIN counted USING (part, {key})
         WHERE {column} <> coalesce(n, 0) GROUP BY file"""  # noqa: S608
-    return _Rule("count", sql, f"{column} of {{n}} rows is not the number of {noun}: {{example}}")
+    return _Rule("count", sql, f"{column} of {{rows}} is not the number of {noun}: {{example}}")
 
 
 # A completion without digest is known to be incomplete: its messages could not be fetched,
@@ -79,7 +80,7 @@ _RULES: Final = (
         SELECT file, count(*), min(message_id) FROM content_parts
         SEMI JOIN complete USING (part, completion_id)
         ANTI JOIN messages USING (part, completion_id, message_id) GROUP BY file""",
-        "holds {n} rows of messages that are not stored: {example}",
+        "holds {rows} of messages that are not stored: {example}",
     ),
 )
 _IMAGE_PARTS: Final = f"{CONTENT_PARTS} WHERE type = 'image_url'"
@@ -140,7 +141,7 @@ class TableChecker:
             # A row that occurs twice is counted twice, which would report the same finding again.
             for rule in _RULES if duplicates else (*_RULES, *_COUNT_RULES):
                 for number, n, example in connection.execute(rule.sql).fetchall():
-                    problem = rule.problem.format(n=f"{n:,}", example=example)
+                    problem = rule.problem.format(rows=count(n, "row"), example=example)
                     yield _finding(files[number], rule.kind, problem)
             for number, run_id, stored, n, example in connection.execute(_REFERENCES).fetchall():
                 images = self._images[files[number].source, run_id]
@@ -152,7 +153,9 @@ class TableChecker:
         """Yield, after all partitions, references to images that should be stored but are not."""
         for run in self._images.values():
             for file, n, example in run.lacking if run.stored else ():
-                problem = f"{n:,} image parts refer to images that are not stored: {example}"
+                what = "refers to an image" if n == 1 else "refer to images"
+                parts = f"{count(n, 'image part')} {what}"
+                problem = f"{parts} not stored: {example}"
                 yield _finding(file, "image", problem)
 
     def kept_as_references(self) -> dict[str, int]:
@@ -183,7 +186,7 @@ def _duplicates(connection: duckdb.DuckDBPyConnection, files: list[PartFile]) ->
             ) GROUP BY file, other ORDER BY file, other"""  # noqa: S608 - names of our own
         for number, other, n, example in connection.execute(sql).fetchall():
             where = "twice" if number == other else f"that {files[other].path} holds too"
-            problem = f"holds {n:,} rows {where}, by {' and '.join(key)}: {example}"
+            problem = f"holds {count(n, 'row')} {where}, by {' and '.join(key)}: {example}"
             yield _finding(files[number], "duplicate", problem)
 
 

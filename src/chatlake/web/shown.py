@@ -12,6 +12,8 @@ import re
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
+from chatlake.model.counts import count
+
 _UNSEEN: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]"
 )
@@ -24,6 +26,11 @@ def visible(text: str) -> str:
     return _UNSEEN.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text)
 
 
+def shortened(text: str, most: int) -> str:
+    """Return the first `most` characters of a text, and an ellipsis for what was cut."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def number(value: int | float | None) -> str:
     """Return a figure with thousands separated, or a dash if it is unknown."""
     if value is None:
@@ -31,14 +38,14 @@ def number(value: int | float | None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
 
 
-def size(count: int | None) -> str:
+def size(octets: int | None) -> str:
     """Return a number of bytes in the unit that suits it."""
-    if count is None:
+    if octets is None:
         return "–"
-    value, unit = float(count), 0
+    value, unit = float(octets), 0
     while value >= 1024 and unit < len(_UNITS) - 1:
         value, unit = value / 1024, unit + 1
-    return f"{count} {_UNITS[0]}" if unit == 0 else f"{value:,.1f} {_UNITS[unit]}"
+    return count(octets, "byte") if unit == 0 else f"{value:,.1f} {_UNITS[unit]}"
 
 
 def moment(created_us: int | None) -> datetime | None:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from chatlake.model.counts import count
 from chatlake.web import shown
 
 
@@ -25,6 +26,7 @@ def environment() -> Environment:
     made.filters |= {
         "visible": shown.visible,
         "number": shown.number,
+        "counted": count,
         "size": shown.size,
         "time_of": shown.time_of,
         "moment": shown.moment,

@@ -35,7 +35,7 @@ def _has_crashed(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> boo
 
 @task(
     name="export",
-    task_run_name="{source} batch {number} ({count} completions)",
+    task_run_name="{source} batch {number} ({size})",
     cache_policy=NO_CACHE,  # the lake itself knows what is done
     persist_result=False,
     retries=1,
@@ -46,7 +46,7 @@ def export(
     batch: Batch,
     source: str,  # noqa: ARG001 - the run's name
     number: int,  # noqa: ARG001
-    count: int,  # noqa: ARG001
+    size: str,  # noqa: ARG001
 ) -> BatchResult | State[BatchResult]:
     """Export a batch; returns descriptions of the files written, for the flow to commit."""
     hear_engine()

@@ -28,6 +28,7 @@ from chatlake.bootstrap.runners import no_lasting_server, require_extra
 from chatlake.config import Runner
 from chatlake.errors import ChatlakeError, ConfigurationError
 from chatlake.flows.batches.batch import Batch, BatchError, BatchResult, WorkerLostError
+from chatlake.model.counts import count
 
 logger = logging.getLogger("chatlake.flows")
 
@@ -79,7 +80,7 @@ class Workers:
             "batch": batch,
             "source": batch.job.name,
             "number": batch.number,
-            "count": len(batch.items),
+            "size": count(len(batch.items), "completion"),
         }
         lost: list[BaseException] = []
         while len(lost) < self.tries:

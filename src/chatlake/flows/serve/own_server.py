@@ -194,14 +194,19 @@ async def own_server(wanted: int | None, database: str | None) -> AsyncIterator[
 def free_port(wanted: int | None) -> int:
     """Return `wanted`; if it is None, Prefect's usual port or, if that is taken, any free one.
 
-    ChatlakeError if `wanted` is taken.
+    ChatlakeError if `wanted` is taken, or if there is no free one.
     """
     for port in (DEFAULT_PORT, 0) if wanted is None else (wanted,):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
             return int(probe.getsockname()[1])
-    raise ChatlakeError(f"port {wanted} is taken", hint="Choose another --port.")
+    if wanted:
+        raise ChatlakeError(f"port {wanted} is taken", hint="Choose another --port.")
+    raise ChatlakeError(
+        "cannot listen on any port of 127.0.0.1",
+        hint="Allow chatlake to listen on loopback, and end programs that hold many ports.",
+    )
 
 
 def _docket_name(answer: httpx.Response) -> Any:

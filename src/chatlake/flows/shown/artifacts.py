@@ -10,6 +10,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from chatlake.backup.report import FIGURES, BackupReport, detail_without_id
 from chatlake.errors import ChatlakeError, LakeLockedError
+from chatlake.model.counts import count
 from chatlake.model.manifest import Failure, SourceRun
 from chatlake.model.markup import as_cell, code
 from chatlake.model.outside_text import strike_out
@@ -44,7 +45,7 @@ def leave_artifacts(report: BackupReport) -> None:
                 for failure in shown
             ],
             key=FAILURES_KEY,
-            description=f"{len(failures):,} completions could not be fetched{rest}",
+            description=f"{count(len(failures), 'completion')} could not be fetched{rest}",
         )
     except Exception as error:  # noqa: BLE001 - what is in the lake counts
         logger.warning("Prefect did not accept the run's artifacts: %s", error)
@@ -94,7 +95,7 @@ def report_markdown(report: BackupReport) -> str:
         row("seconds", [f"{run.seconds:,.1f}" for run in runs]),
         "",
         f"- lake: {code(report.lake)}",
-        f"- run: `{report.run_id}`, started {report.started_at}, {report.seconds:,.1f} seconds",
+        f"- run: `{report.run_id}`, started {report.started_at}, {report.seconds:,.1f} s",
         "",
     ]
     return "\n".join(lines)
@@ -105,7 +106,7 @@ def _failures_markdown(failures: Sequence[Failure]) -> list[str]:
     alike = Counter((each.source, each.reason, _detail(each)) for each in failures)
     if not alike:
         return []
-    lines = [f"### {len(failures):,} completions could not be fetched", ""]
+    lines = [f"### {count(len(failures), 'completion')} could not be fetched", ""]
     lines += ["| completions | source | reason | detail |", "|--:|:--|:--|:--|"]
     lines += [
         row(f"{number:,}", [f"`{source}`", reason, _in_table(as_cell(detail))])
@@ -142,13 +143,13 @@ def _number(run: SourceRun, name: str) -> str:
     return f"{getattr(run, name):,}"
 
 
-def size(count: int) -> str:
+def size(octets: int) -> str:
     """Return a number of bytes as `512 bytes`, `34.5 MiB`."""
-    size, units = float(count), ["bytes", "KiB", "MiB", "GiB", "TiB"]
+    size, units = float(octets), ["bytes", "KiB", "MiB", "GiB", "TiB"]
     while size >= 1024 and len(units) > 1:
         size /= 1024
         units.pop(0)
-    return f"{size:,.0f} bytes" if units[0] == "bytes" else f"{size:,.1f} {units[0]}"
+    return count(octets, "byte") if units[0] == "bytes" else f"{size:,.1f} {units[0]}"
 
 
 def advice(text: str) -> str:

@@ -12,6 +12,7 @@ from chatlake.errors import ChatlakeError, LakeLockedError
 from chatlake.flows.shown.artifacts import advice, row, size
 from chatlake.lake.compacting import CompactionReport
 from chatlake.lake.vacuum import Unlisted
+from chatlake.model.counts import count
 from chatlake.model.markup import as_cell, code
 from chatlake.storage.interface import StoredFile
 from chatlake.verify.findings import VerifyReport
@@ -44,7 +45,10 @@ def leave_maintenance(done: Maintenance) -> None:
     ]
     named = {path for path, *_ in damage}
     damage += [("", "not merged", text, "") for text in done.damaged if not _is_of(text, named)]
-    _leave_maintenance(maintenance_markdown(done), damage, f"{len(damage):,} problems")
+    most = min(len(damage), _FINDINGS_SHOWN)
+    rest = "" if most == len(damage) else f", the first {most:,} of them here"
+    what = count(len(damage), "problem") + rest
+    _leave_maintenance(maintenance_markdown(done), damage, what)
 
 
 def leave_maintenance_error(error: ChatlakeError) -> None:

@@ -79,9 +79,9 @@ class LakeFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
             self._sizes[path] = size
         return self._sizes[path]
 
-    def modified(self, path: str) -> datetime:
+    def modified(self, path: str) -> datetime:  # noqa: ARG002 - of the interface
         """Return the same instant for all files: a named file never changes."""
-        return _LONG_AGO if path else datetime.now(UTC)
+        return _LONG_AGO
 
     def _within(self, path: str) -> str:
         return path.removeprefix(f"{self._storage.location}/")

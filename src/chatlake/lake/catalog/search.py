@@ -65,8 +65,13 @@ class Found:
 
 def terms(text: str) -> tuple[str, ...]:
     """Return the words that were typed, the first `MOST_WORDS`; text in double quotes is one."""
+    return all_terms(text)[:MOST_WORDS]
+
+
+def all_terms(text: str) -> tuple[str, ...]:
+    """Return all words that were typed; text in double quotes is one."""
     found = (match[1] if match[1] is not None else match[2] for match in _TERM.finditer(text))
-    return tuple(word.strip() for word in found if word.strip())[:MOST_WORDS]
+    return tuple(word.strip() for word in found if word.strip())
 
 
 def stored_days(ask: Ask) -> list[tuple[date, int]]:

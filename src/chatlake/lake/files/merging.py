@@ -15,6 +15,7 @@ from chatlake.lake.files import parts
 from chatlake.lake.files.schema import SCHEMAS
 from chatlake.lake.files.unaltered import open_unaltered
 from chatlake.model.compaction import Merge
+from chatlake.model.counts import count
 from chatlake.model.manifest import PartFile
 from chatlake.model.tables import IMAGES
 from chatlake.storage.interface import Storage
@@ -41,8 +42,8 @@ def merge(storage: Storage, files: Merge) -> PartFile:
     if written is None or rows != expected:
         # Their hashes were right a moment ago, so the machine's disk or memory is at fault.
         raise LakeDamagedError(
-            f"{storage.location}/{files.files[0].path} and those beside it give {rows} rows of "
-            f"the {expected} that were committed"
+            f"{storage.location}/{files.files[0].path} and those beside it give "
+            f"{count(rows, 'row')} of the {expected} that were committed"
         )
     return written
 

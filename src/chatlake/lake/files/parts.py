@@ -27,6 +27,7 @@ from chatlake.errors import LakeDamagedError
 from chatlake.lake.files.arrow import to_values
 from chatlake.lake.files.replaced import open_listed
 from chatlake.lake.files.schema import FEW_VALUED_COLUMNS, ID_COLUMNS, LONG_COLUMNS, SCHEMAS
+from chatlake.model.counts import count
 from chatlake.model.manifest import FORMAT, PartFile, format_time
 from chatlake.model.partitions import Partition
 from chatlake.model.tables import IMAGES
@@ -148,7 +149,7 @@ def read_columns(storage: Storage, file: PartFile, *names: str) -> list[list[Any
         if rows.num_rows != file.rows:
             raise LakeDamagedError(
                 f"{storage.location}/{file.path} was altered: "
-                f"it gives {rows.num_rows} rows of the {file.rows} that were committed"
+                f"it gives {count(rows.num_rows, 'row')} of the {file.rows} that were committed"
             )
         return [to_values(rows[name]) for name in names]
 

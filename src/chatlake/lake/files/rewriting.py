@@ -16,6 +16,7 @@ from chatlake.errors import LakeDamagedError
 from chatlake.lake.files.parts import read_columns, write_part
 from chatlake.lake.files.schema import TIME
 from chatlake.lake.files.unaltered import open_unaltered
+from chatlake.model.counts import count
 from chatlake.model.manifest import PartFile
 from chatlake.storage.interface import Storage
 
@@ -98,7 +99,9 @@ def _with_column(
 
     written = _rewrite(storage, file, changed)
     if written is None:
-        raise LakeDamagedError(f"{file.path}: the manifest lists {file.rows} rows, it holds none")
+        raise LakeDamagedError(
+            f"{file.path}: the manifest lists {count(file.rows, 'row')}, it holds none"
+        )
     return written
 
 

@@ -25,17 +25,16 @@ DEEPEST_PATH: Final = 50
 class FieldPlace:
     """A place: what happens to its value, and which places lie below it.
 
-    `is_kept`: nothing below is looked at. `takes_rest`: its keys have dots.
+    `is_kept`: nothing below is looked at.
     """
 
-    __slots__ = ("action", "any", "children", "is_kept", "takes_rest")
+    __slots__ = ("action", "any", "children", "is_kept")
 
     def __init__(self, *, is_kept: bool = False) -> None:
         self.action: Action | None = None
         self.any: FieldPlace | None = self if is_kept else None
         self.children: dict[str, FieldPlace] = {}
         self.is_kept = is_kept
-        self.takes_rest = False
 
     def of(self, key: str) -> FieldPlace:
         """Return the place below a key."""
@@ -71,7 +70,6 @@ class Places:
     def __init__(self, rules: Iterable[tuple[Action, str]]) -> None:
         self.completion, self.message = FieldPlace(), FieldPlace()
         self.keys: set[str] = set()
-        self.completion.child("metadata").takes_rest = True
         for action, path in rules:
             first, *rest = steps_of(path)
             place = self.message if first == _MESSAGES else self.completion.child(first)

@@ -43,17 +43,21 @@ FROM completions
 WHERE created_date >= $first
 GROUP BY ALL
 ORDER BY total_tokens DESC NULLS LAST, source, model
-LIMIT 100
 """
 DAYS: Final = 60
+MODELS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class UsagePage:
-    """The usage of the newest days. `most_tokens`: the highest of a day, which sets the scale."""
+    """The usage of the newest days. `most_tokens`: the highest of a day, which sets the scale.
+
+    `more_models`: how many models are not shown, those with the fewest tokens.
+    """
 
     days: list[dict[str, Any]]
     models: list[dict[str, Any]]
+    more_models: int
     most_tokens: int
     totals: dict[str, int]
 
@@ -73,10 +77,12 @@ def usage(session: Session, days: Sequence[tuple[date, int]]) -> UsagePage:
     """Return tokens by day and by model, of the newest sixty days with completions."""
     first = days[min(DAYS, len(days)) - 1][0] if days else date.max - timedelta(days=1)
     found = session.rows(_DAYS, {"first": first})
+    models = session.rows(_MODELS, {"first": first})
     names = ("completions", "messages", "images", "total_tokens")
     return UsagePage(
         days=found,
-        models=session.rows(_MODELS, {"first": first}),
+        models=models[:MODELS],
+        more_models=len(models[MODELS:]),
         most_tokens=max((row["total_tokens"] or 0 for row in found), default=0),
         totals={name: sum(row[name] or 0 for row in found) for name in names},
     )

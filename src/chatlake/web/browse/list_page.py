@@ -10,7 +10,16 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from chatlake.lake.catalog.excerpts import Summary, summaries
-from chatlake.lake.catalog.search import Found, ListRow, find, find_by_id, stored_days, terms
+from chatlake.lake.catalog.search import (
+    MOST_WORDS,
+    Found,
+    ListRow,
+    all_terms,
+    find,
+    find_by_id,
+    stored_days,
+    terms,
+)
 from chatlake.lake.catalog.search_query import Criteria, Place
 from chatlake.web.browse.catalogue import Session
 
@@ -97,7 +106,10 @@ class ShownRow:
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """What the page shows. `days`: rows by day. `next_address`: older rows, or older days."""
+    """What the page shows. `days`: rows by day. `next_address`: older rows, or older days.
+
+    `words_left_out`: what was typed and is not searched for.
+    """
 
     asked: ListFields
     criteria: Criteria
@@ -106,7 +118,7 @@ class ListPage:
     next_address: str | None
     choices: dict[str, list[str]]
     stored: int
-    redirect: str | None = None
+    words_left_out: tuple[str, ...]
 
 
 def list_page(session: Session, asked: ListFields) -> ListPage:
@@ -132,6 +144,7 @@ def list_page(session: Session, asked: ListFields) -> ListPage:
         next_address=None if next_place is None else asked.address(before=_written(next_place)),
         choices=session.once("choices", lambda: _choices(session, days)),
         stored=sum(count for _, count in days),
+        words_left_out=all_terms(asked.q)[MOST_WORDS:],
     )
 
 

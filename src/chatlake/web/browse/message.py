@@ -10,13 +10,30 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from chatlake.web.rendering import MOST_CHARACTERS, Rendering, plain
-from chatlake.web.shown import pretty_json, visible
+from chatlake.web.shown import pretty_json, shortened, visible
 
 SHOWN: Final = MOST_CHARACTERS
 """Characters of a text that are shown."""
 
 PART_SHOWN: Final = 2_000
 """Characters of a part of an unknown type that are shown."""
+
+LINK_SHOWN: Final = 2_000
+"""Characters of the address of a linked image that are shown."""
+
+CALLS_SHOWN: Final = 500_000
+"""Characters of a message's tool calls, as JSON, that are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutParts:
+    """How many parts of a message the page does not read, and how many of them are not texts."""
+
+    count: int
+    others: int
+
+
+NOTHING_CUT: Final = CutParts(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +64,9 @@ class MessageShown:
     """A message as the page shows it.
 
     `blocks`: HTML and images in the order of the parts. `summary`: the beginning of the text, for a
-    folded message. `hidden`: how many characters of the text are not shown. `is_beside_call`: it is
-    shown with the call that it answers. `is_replaced`: later versions no longer have it.
+    folded message. `hidden`, `hidden_parts`: how many characters of its texts and how many of its
+    parts are not shown. `is_beside_call`: it is shown with the call that it answers. `is_replaced`:
+    later versions no longer have it.
     """
 
     index: int
@@ -63,6 +81,7 @@ class MessageShown:
     calls: list[Call]
     refusal: str | None
     hidden: int
+    hidden_parts: int
     is_beside_call: bool = False
     is_replaced: bool = False
 
@@ -73,7 +92,10 @@ class MessageShown:
 
 
 def message_shown(
-    row: dict[str, Any], parts: Sequence[dict[str, Any]], rendering: Rendering
+    row: dict[str, Any],
+    parts: Sequence[dict[str, Any]],
+    rendering: Rendering,
+    cut: CutParts = NOTHING_CUT,
 ) -> MessageShown:
     """Return what the page shows of a row of `messages` and its rows of `content_parts`."""
     text: str = row["text"] or ""
@@ -81,7 +103,10 @@ def message_shown(
     only_text = all(part["type"] == "text" for part in parts)
     if only_text:
         blocks: list[Markup | Image] = list(_text_blocks(text, rendering, is_result=is_result))
+        hidden = max(0, (row["characters"] or 0) - SHOWN)
     else:
+        texts = [part for part in parts if part["type"] == "text" and part["text"] is not None]
+        hidden = sum(max(0, part["characters"] - SHOWN) for part in texts)
         blocks = [block for part in parts for block in _part_blocks(part, rendering)]
     lines = visible(text[:400]).split("\n", 1)
     return MessageShown(
@@ -95,8 +120,10 @@ def message_shown(
         blocks=blocks,
         summary=lines[0][:160],
         calls=list(_calls(row, rendering)),
-        refusal=row["refusal"],
-        hidden=max(0, (row["characters"] or 0) - SHOWN),
+        refusal=row["refusal"] and shortened(row["refusal"], SHOWN),
+        hidden=hidden,
+        # `text` has the texts of all parts.
+        hidden_parts=cut.others if only_text else cut.count,
     )
 
 
@@ -122,13 +149,12 @@ def _part_blocks(part: dict[str, Any], rendering: Rendering) -> Iterator[Markup 
             part["media_type"],
             part["image_bytes"],
             part["image_detail"],
-            part["image_url"],
+            part["image_url"] and shortened(part["image_url"], LINK_SHOWN),
         )
     else:
         raw = part["raw"] or ""
         label = Markup('<p class="part-type">Part of type {}</p>').format(part["type"] or "–")
-        more = "\n…" if len(raw) > PART_SHOWN else ""
-        yield label + plain(visible(raw[:PART_SHOWN] + more))
+        yield label + plain(visible(shortened(raw, PART_SHOWN)))
 
 
 def _calls(row: dict[str, Any], rendering: Rendering) -> Iterator[Call]:
@@ -141,7 +167,8 @@ def _calls(row: dict[str, Any], rendering: Rendering) -> Iterator[Call]:
     except (ValueError, RecursionError):
         calls = None
     if not isinstance(calls, list):
-        yield Call("", "", "tool calls", rendering.code(text, "json"), is_valid=True)
+        shown = shortened(text, CALLS_SHOWN)
+        yield Call("", "", "tool calls", rendering.code(shown, "json"), is_valid=True)
         return
     invalid = row["invalid_argument_calls"] or ()
     for position, call in enumerate(calls):
@@ -157,7 +184,7 @@ def _calls(row: dict[str, Any], rendering: Rendering) -> Iterator[Call]:
             id=str(call.get("id") or "") if isinstance(call, dict) else "",
             kind=str(call.get("type") or "") if isinstance(call, dict) else "",
             name=str(inner.get("name") or "(no name)"),
-            arguments=plain(visible(given[:SHOWN]))
+            arguments=plain(visible(shortened(given, SHOWN)))
             if pretty is None
             else rendering.code(pretty, "json"),
             is_valid=is_valid or "custom" in (call if isinstance(call, dict) else {}),

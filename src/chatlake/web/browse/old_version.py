@@ -35,15 +35,18 @@ FROM completion_history
 WHERE created_date = $day AND source = $source AND completion_id = $id AND change <> 'deleted'
 ORDER BY observed_at, change
 """
-_LOST: Final = f"""
-SELECT message_index, raw::VARCHAR
+_OF_LOST: Final = """
 FROM message_history
 WHERE created_date = $day AND source = $source AND completion_id = $id AND direction = 'input'
     AND epoch_us(observed_at) >= $since AND epoch_us(observed_at) < $until
+"""
+_LOST: Final = f"""
+SELECT message_index, raw::VARCHAR
+{_OF_LOST}
     AND length(raw::VARCHAR) <= {_LARGEST}
 ORDER BY message_index
 LIMIT {MOST_MESSAGES}
-"""  # noqa: S608 - of constants
+"""
 _REFERENCE: Final = re.compile(r"chatlake-image:([0-9a-f]{64})(?:;data:([^;,]*))?.*", re.DOTALL)
 
 
@@ -57,7 +60,9 @@ def old_version_page(session: Session, key: Key, number: int) -> ConversationPag
     if present is None or not 1 <= number < len(versions):
         return None
     (observed_us, raw), (until_us, _) = versions[number - 1 : number + 1]
-    lost = session.ask(_LOST, {**key.parameters, "since": observed_us, "until": until_us})
+    parameters = {**key.parameters, "since": observed_us, "until": until_us}
+    lost = session.ask(_LOST, parameters)
+    ((replaced,),) = session.ask(f"SELECT count(*) {_OF_LOST}", parameters)
     try:
         flat = _flat(raw, [text for _, text in lost])
     except InvalidResponseError:
@@ -66,6 +71,7 @@ def old_version_page(session: Session, key: Key, number: int) -> ConversationPag
     parts: dict[int, list[dict[str, Any]]] = {}
     for part in flat.content_parts:
         record = _row(COLUMNS[CONTENT_PARTS], part)
+        record["characters"] = len(record["text"] or "")
         parts.setdefault(record["message_index"], []).append(_with_image(record))
     for row in rows:
         row["characters"] = len(row["text"] or "")
@@ -73,8 +79,12 @@ def old_version_page(session: Session, key: Key, number: int) -> ConversationPag
     page = page_of(key, _facts(present.facts, flat), rows, parts)
     for message, (index, _) in zip(page.messages, lost, strict=False):
         message.index, message.is_replaced = index, True
-    version = OldVersion(number, len(versions), observed_us, until_us, len(lost))
-    return replace(page, versions=present.versions, old=version)
+    version = OldVersion(
+        number, len(versions), observed_us, until_us, replaced, replaced - len(lost)
+    )
+    return replace(
+        page, versions=present.versions, older_versions=present.older_versions, old=version
+    )
 
 
 def _flat(raw: str, messages: list[str]) -> FlatCompletion:

@@ -88,20 +88,32 @@ class BrowseServer:
 
 
 def _listening(port: int | None) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if port is None:
+        with contextlib.suppress(OSError):
+            return _listening_on(PORT)
     try:
-        try:
-            listener.bind((HOST, PORT if port is None else port))
-        except OSError:
-            if port is not None:
-                raise
-            listener.bind((HOST, 0))
-        listener.listen(_BACKLOG)
+        return _listening_on(port or 0)
     except OSError as problem:
-        listener.close()
+        why = problem.strerror or str(problem)
+        if port:
+            raise ChatlakeError(
+                f"cannot listen on {HOST}:{port}: {why}",
+                hint="Choose another port with --port (0 takes a free one).",
+            ) from problem
         raise ChatlakeError(
-            f"cannot listen on {HOST}:{port}: {problem.strerror or problem}",
-            hint="Choose another port with --port (0 takes a free one).",
+            f"cannot listen on any port of {HOST}: {why}",
+            hint="Allow chatlake to listen on loopback, and end programs that hold many ports.",
         ) from problem
+
+
+def _listening_on(port: int) -> socket.socket:
+    """Return a socket that listens on the port; OSError if it cannot be used."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
     return listener

@@ -166,7 +166,8 @@ class _Near:
         after = self._talks(completion_id, "input", replies, later_days)
         earlier = {name: talk for name, talk in before.items() if talk.goes_on_as(own)}
         later = {name: talk for name, talk in after.items() if own.goes_on_as(talk)}
-        return _turns(self.source, earlier), _turns(self.source, later)
+        # If there are too many, those nearest in time are listed.
+        return _turns(self.source, earlier)[-_MOST:], _turns(self.source, later)[:_MOST]
 
     def _own(self, completion_id: str) -> tuple[_Talk, list[tuple[int, int]]]:
         """Return a completion's own talk, and where the assistant speaks in its inputs."""
@@ -230,5 +231,5 @@ def _turns(source: str, talks: dict[str, _Talk]) -> list[Turn]:
     ordered = sorted(talks.items(), key=lambda entry: (entry[1].created_us or 0, entry[0]))
     return [
         Turn(source, talk.day, name, talk.created_us, visible(" ".join(talk.said.split())))
-        for name, talk in ordered[:_MOST]
+        for name, talk in ordered
     ]

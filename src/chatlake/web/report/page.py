@@ -76,7 +76,6 @@ def _environment() -> Environment:
         "short_day": words.short_day,
         "length_of": words.length,
         "short": short,
-        "counted": words.counted,
         "share": words.share,
         "dollars": words.dollars,
         "code": _code,

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Literal
 
+from chatlake.model.counts import count
 from chatlake.web.report.calendar import is_daily, missed_days
 from chatlake.web.report.facts import Report, Standing
 from chatlake.web.report.words import (
     ago,
-    counted,
     length,
     listed,
     share,
@@ -74,18 +74,21 @@ def _sentence(report: Report) -> str:
         text = "The lake holds no completions"
     elif counts.gaps:
         text = (
-            f"{counts.whole:,} of {counted(counts.listed, 'listed completion')} are completely "
-            "stored"
+            f"{counts.whole:,} of {count(counts.listed, 'listed completion')} are completely stored"
         )
     else:
-        has = "the one completion" if counts.listed == 1 else f"all {counts.listed:,} completions"
+        has = (
+            "the one completion"
+            if counts.listed == 1
+            else f"all {count(counts.listed, 'completion')}"
+        )
         text = f"The lake holds {has} that the source{_plural(report)} ever listed"
         # They have no time any more, so a month cannot count those created in it.
         if counts.forgotten:
             text += (
                 ", except what was forgotten"
                 if identity.period
-                else (f", except {counted(counts.forgotten, 'forgotten one')}")
+                else (f", except {count(counts.forgotten, 'forgotten one')}")
             )
     covered = [each.covered_until for each in report.standings if each.configured]
     known = [at for at in covered if at is not None]
@@ -120,7 +123,7 @@ def _findings(report: Report) -> Iterator[Remark]:
             yield Remark("note", headline, f"{warning}.", "reconciliation")
     if report.identity.writer is not None:
         lag = report.identity.commit - report.identity.views_commit
-        behind = f"; the figures of usage are {counted(lag, 'commit')} behind" if lag > 0 else ""
+        behind = f"; the figures of usage are {count(lag, 'commit')} behind" if lag > 0 else ""
         yield Remark(
             "note", "A backup is writing", f"{report.identity.writer}{behind}.", "calendar"
         )
@@ -130,7 +133,7 @@ def _damage(report: Report) -> Iterator[Remark]:
     damaged = report.verification.damaged
     if damaged:
         text = f"{listed(damaged, _NAMED)}. Restore them from a copy, or run `chatlake backup`."
-        yield Remark("bad", f"{counted(len(damaged), 'file')} damaged", text, "verification")
+        yield Remark("bad", f"{count(len(damaged), 'file')} damaged", text, "verification")
     lagging = report.identity.views_commit != report.identity.commit
     wrong = [each for each in report.reconciliation.figures if not each.agrees]
     if wrong and not lagging:
@@ -186,25 +189,25 @@ def _nights(report: Report) -> Iterator[Remark]:
     later = [run for run in report.runs if run.ended_at.date() > days[-1]]
     if any(run.status in ("complete", "incomplete") for run in later):
         text += " A later backup has fetched what was created then."
-    yield Remark("warn", f"{counted(len(days), 'day')} without a backup", text, "calendar")
+    yield Remark("warn", f"{count(len(days), 'day')} without a backup", text, "calendar")
 
 
 def _gaps(report: Report) -> Iterator[Remark]:
     if not report.gaps:
         return
     reasons = Counter(gap.reason for gap in report.gaps)
-    text = listed([f"{count:,} {reason}" for reason, count in reasons.most_common()], _NAMED)
+    text = listed([f"{number:,} {reason}" for reason, number in reasons.most_common()], _NAMED)
     text = f"{text}. Every backup tries again; each is named below with its request id."
     what = "a completion" if len(report.gaps) == 1 else "completions"
-    headline = f"{counted(len(report.gaps), 'gap')}: {what} not completely stored"
+    headline = f"{count(len(report.gaps), 'gap')}: {what} not completely stored"
     yield Remark("warn", headline, text, "gaps")
 
 
 def _deleted(report: Report) -> Iterator[Remark]:
-    count = report.reconciliation.deleted
-    if count:
-        text = f"The lake keeps {'it' if count == 1 else 'them'}."
-        headline = f"{counted(count, 'completion')} deleted at the source"
+    deleted = report.reconciliation.deleted
+    if deleted:
+        text = f"The lake keeps {'it' if deleted == 1 else 'them'}."
+        headline = f"{count(deleted, 'completion')} deleted at the source"
         yield Remark("note", headline, text, "changes")
 
 
@@ -213,7 +216,7 @@ def _new_fields(report: Report) -> Iterator[Remark]:
     if fields:
         names = listed([shortened(each.field, 60) for each in fields], _NAMED)
         text = f"{names}: stored in `raw`, without a column."
-        headline = f"{counted(len(fields), 'field')} that chatlake does not know"
+        headline = f"{count(len(fields), 'field')} that chatlake does not know"
         yield Remark("note", headline, text, "changes")
 
 
@@ -226,7 +229,7 @@ def _prices(report: Report) -> Iterator[Remark]:
         text = f"{names}: dollars leave them out. Add them to `prices` in the configuration."
     else:
         text = f"{names}: no prices are configured, so the report has no dollars."
-    yield Remark("note", f"{counted(len(models), 'model')} without a price", text, "usage")
+    yield Remark("note", f"{count(len(models), 'model')} without a price", text, "usage")
 
 
 def unpriced_models(report: Report) -> list[str]:

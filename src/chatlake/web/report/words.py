@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
+from chatlake.model.counts import count
+
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 
 
@@ -23,18 +25,13 @@ def length(span: timedelta) -> str:
     seconds = abs(span.total_seconds())
     for size, unit in _UNITS:
         if seconds >= size:
-            return counted(int(seconds // size), unit)
+            return count(int(seconds // size), unit)
     return "less than a minute"
 
 
 def ago(at: datetime, now: datetime) -> str:
     """Return how long ago a time was; a future one is `just now`."""
     return "just now" if now - at < timedelta(minutes=1) else f"{length(now - at)} ago"
-
-
-def counted(number: int, noun: str, nouns: str = "") -> str:
-    """Return `1 gap`, `1,234 gaps`; `nouns` is the plural if it is irregular."""
-    return f"{number:,} {noun if number == 1 else nouns or f'{noun}s'}"
 
 
 def share(part: int, whole: int) -> str:
