@@ -8,6 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	{ echo $$p; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
+MADE := $(VENV)/.made
 READY := $(VENV)/.ready
 OTHER_DUCKDB := $(VENV)/duckdb-1.5
 READERS := $(VENV)/readers
@@ -22,12 +23,15 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# The lock lists everything to install; without --no-deps an older pip would resolve it again.
-$(READY): requirements.lock pyproject.toml
+$(MADE): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "chatlake needs Python 3.11 or newer; none was found. Install it, or: make PYTHON=/path/to/python"; exit 1; }
 	@echo "chatlake: setting up $(VENV) with $$($(PYTHON) --version): about 170 packages, a minute or two, once"
 	@$(PYTHON) -m venv --clear $(VENV) || { echo "cannot create a virtual environment: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
-	@$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements.lock >$(LOG) 2>&1 || { tail -n 20 $(LOG); exit 1; }
+	@touch $@
+
+# The lock lists everything to install; without --no-deps an older pip would resolve it again.
+$(READY): $(MADE)
+	@$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements.lock >>$(LOG) 2>&1 || { tail -n 20 $(LOG); exit 1; }
 	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable . >>$(LOG) 2>&1 || { tail -n 20 $(LOG); exit 1; }
 	@touch $@
 
@@ -45,7 +49,7 @@ serve: setup ## show chatlake serve: simulated API, Prefect, a scheduled run (tw
 	@$(BIN)/python docs/show_serve.py
 
 # The catalogue must also open in the oldest supported DuckDB; the tests use this one.
-$(OTHER_DUCKDB)/.ready: $(READY) tests/contract/duckdb-1.5.lock
+$(OTHER_DUCKDB)/.ready: $(MADE) tests/contract/duckdb-1.5.lock
 	@$(PYTHON) -m venv --clear --without-pip $(OTHER_DUCKDB)
 	@$(BIN)/pip --python $(OTHER_DUCKDB)/bin/python install --quiet --no-compile --require-hashes -r tests/contract/duckdb-1.5.lock >>$(LOG) 2>&1 || { tail -n 20 $(LOG); exit 1; }
 	@touch $@
@@ -61,28 +65,28 @@ $(VENV)/.clouds-ready: $(READY) requirements-clouds.lock | $(VENV)/.ray-tried
 	else tail -n 5 $(LOG); echo "chatlake: the packages for the tests of gs:// and az:// cannot be installed; these tests are skipped"; fi
 
 # An emulator of Azure's storage.
-$(AZURITE)/.ready: $(READY) tests/azurite/package.json tests/azurite/package-lock.json
+$(AZURITE)/.ready: $(MADE) tests/azurite/package.json tests/azurite/package-lock.json
 	@rm -rf $(AZURITE)
 	@if ! command -v npm >/dev/null; then echo "chatlake: npm is missing; the tests of az:// are skipped"; \
 	elif mkdir $(AZURITE) && cp tests/azurite/*.json $(AZURITE) && npm ci --prefix $(AZURITE) --ignore-scripts --no-audit --no-fund --no-update-notifier --fetch-retry-mintimeout=1000 >>$(LOG) 2>&1; then touch $@; \
 	else tail -n 5 $(LOG); rm -rf $(AZURITE); echo "chatlake: Azurite cannot be installed; the tests of az:// are skipped"; fi
 
 # Programs that read the exports. One needs an older fsspec than Prefect, so they have their own venv.
-$(READERS)/.tried: $(READY) requirements-readers.lock
+$(READERS)/.tried: $(MADE) requirements-readers.lock
 	@$(PYTHON) -m venv --clear --without-pip $(READERS)
 	@if ! $(BIN)/pip --python $(READERS)/bin/python install --quiet --no-compile --no-deps --require-hashes -r requirements-readers.lock >>$(LOG) 2>&1; then \
 	tail -n 5 $(LOG); rm -rf $(READERS)/bin; echo "chatlake: the programs that read the exports in the tests cannot be installed; these tests are skipped"; fi
 	@touch $@
 
 # OpenAI's specification, and what makes requests of it, to check the simulator against.
-$(SPECIFICATION)/.tried: $(READY) requirements-specification.lock
+$(SPECIFICATION)/.tried: $(MADE) requirements-specification.lock
 	@$(PYTHON) -m venv --clear --without-pip $(SPECIFICATION)
 	@if ! $(BIN)/pip --python $(SPECIFICATION)/bin/python install --quiet --no-compile --no-deps --require-hashes -r requirements-specification.lock >>$(LOG) 2>&1; then \
 	tail -n 5 $(LOG); rm -rf $(SPECIFICATION)/bin; echo "chatlake: OpenAI's specification and schemathesis cannot be installed; the tests of the simulator against it are skipped"; fi
 	@touch $@
 
 # What writes the bill of materials: 28 packages that neither chatlake nor its tests need.
-$(SBOM)/.ready: $(READY) supply/sbom.lock
+$(SBOM)/.ready: $(MADE) supply/sbom.lock
 	@$(PYTHON) -m venv --clear --without-pip $(SBOM)
 	@$(BIN)/pip --python $(SBOM)/bin/python install --quiet --no-compile --no-deps --require-hashes -r supply/sbom.lock >>$(LOG) 2>&1 || { tail -n 20 $(LOG); exit 1; }
 	@touch $@
