@@ -111,6 +111,7 @@ COMMANDS: Final = [
 ]
 
 
+@pytest.mark.slow
 def test_no_command_speaks_of_1_rows(
     chatlake: CommandLine, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

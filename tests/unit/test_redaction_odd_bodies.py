@@ -57,7 +57,7 @@ def test_a_body_that_begins_like_a_date_is_refused() -> None:
         read_completion(b'9999-12-31T23:59:60Z{"id": "a"}')
 
 
-@pytest.mark.parametrize("depth", [500, 20_000, 100_000])
+@pytest.mark.parametrize("depth", [500, 20_000, pytest.param(100_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("shape", [(b"[", b"]"), (b'{"a":', b"}")], ids=["arrays", "objects"])
 def test_an_address_at_any_depth(depth: int, shape: tuple[bytes, bytes]) -> None:
     """It is replaced wherever a Python reads that deep, and nothing is stored where it does not."""

@@ -60,6 +60,7 @@ def headlines(found: Any) -> list[str]:
     return [finding["headline"] for finding in found["verdict"]["findings"]]
 
 
+@pytest.mark.slow
 def test_a_source_that_fell_silent_is_a_note_of_its_own(
     chatlake: CommandLine, nights: Nights
 ) -> None:
