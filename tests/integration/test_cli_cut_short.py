@@ -80,3 +80,27 @@ def test_a_question_with_a_limit_says_that_there_is_more(
         )
     query = chatlake("ask", "examples", "--limit", "2", "--show-sql")
     assert query.out.rstrip().endswith("LIMIT 2")
+
+
+@pytest.mark.usefixtures("_lake")
+@pytest.mark.parametrize("limit", ["-3", "99999999999999999999"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["runs"],
+        ["failures"],
+        ["search", "words"],
+        ["ask", "system-prompts"],
+        ["export", "raw", "--output", "out.jsonl"],
+        ["export", "parquet", "--output", "out"],
+    ],
+    ids=" ".join,
+)
+def test_a_limit_that_cannot_be_kept_is_refused(
+    chatlake: CommandLine, words: list[str], limit: str
+) -> None:
+    """It is an error of the command line, and says nothing of the lake."""
+    done = chatlake(*words, f"--limit={limit}")
+    assert (done.code, done.out) == (2, "")
+    assert "--limit" in done.err
+    assert "lake" not in done.err.replace("chatlake", "")

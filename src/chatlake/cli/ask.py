@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chatlake.cli.options import (
+    MOST_ROWS,
     ConfigOption,
     JsonOption,
     OfSourceOption,
@@ -61,8 +62,14 @@ def ask(
         typer.Option(metavar="N", help="Minimum number of characters.", show_default=False),
     ] = None,
     limit: Annotated[
-        str | None,
-        typer.Option(metavar="N", help="Maximum number of rows to show.", show_default=False),
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=MOST_ROWS,
+            help="Maximum number of rows to show.",
+            show_default=False,
+        ),
     ] = None,
     style: FormatOption = None,
     output: OutputOption = None,
@@ -83,7 +90,7 @@ def ask(
         return
     options = {
         "since": since, "until": until, "source": source, "model": model, "key": key,
-        "words": words, "shortest": shortest, "limit": limit,
+        "words": words, "shortest": shortest, "limit": None if limit is None else str(limit),
     }  # fmt: skip
     given = {option: value for option, value in options.items() if value is not None}
     question = ready_question(name)
@@ -102,7 +109,7 @@ def ask(
     limits = [each.default for each in question.parameters if each.name == "limit"]
     most = None
     if limits and chosen is not Format.parquet:
-        most = max(0, int(given.get("limit") or limits[0] or 0))
+        most = limit or int(limits[0] or 0)
         # One more, to know whether there are more.
         query = question.sql({**given, "limit": str(most + 1)})
     beside = output if chosen is Format.parquet else None

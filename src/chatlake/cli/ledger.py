@@ -8,7 +8,13 @@ from typing import Annotated, Final
 
 import typer
 
-from chatlake.cli.options import ConfigOption, JsonOption, OfSourceOption, examples
+from chatlake.cli.options import (
+    MOST_ROWS,
+    ConfigOption,
+    JsonOption,
+    OfSourceOption,
+    examples,
+)
 from chatlake.cli.sql_choices import Format, FormatOption, OutputOption, format_of
 
 RUNS_EXAMPLES = examples("chatlake runs", "chatlake runs --limit 100 --format csv")
@@ -46,7 +52,8 @@ def runs(
     config: ConfigOption = None,
     source: OfSourceOption = None,
     limit: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Maximum number of rows to show.")
+        int,
+        typer.Option(metavar="N", min=1, max=MOST_ROWS, help="Maximum number of rows to show."),
     ] = 20,
     style: FormatOption = None,
     output: OutputOption = None,
@@ -69,7 +76,8 @@ def failures(
     config: ConfigOption = None,
     source: OfSourceOption = None,
     limit: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Maximum number of rows to show.")
+        int,
+        typer.Option(metavar="N", min=1, max=MOST_ROWS, help="Maximum number of rows to show."),
     ] = 1000,
     style: FormatOption = None,
     output: OutputOption = None,

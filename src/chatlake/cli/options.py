@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+MOST_ROWS: Final = 1_000_000_000
+"""The largest `--limit`; DuckDB refuses one that is too large for it with an error of its own."""
 ConfigOption = Annotated[
     Path | None,
     typer.Option(

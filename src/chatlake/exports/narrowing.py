@@ -18,6 +18,7 @@ from chatlake.lake.lake import Lake
 # Twelve hexadecimal digits of a hash that is the same in every release of DuckDB.
 _SAMPLED: Final = "left(md5(concat($seed, chr(0), source, chr(0), completion_id)), 12) < $below"
 _HEX_DIGITS: Final = 12
+_MOST: Final = 1_000_000_000  # completions; DuckDB takes no limit that is far larger
 _NARROW: Final = """
 CREATE TEMP TABLE narrowed AS
 SELECT source, completion_id, created_date
@@ -50,8 +51,8 @@ class Selection:
     def __post_init__(self) -> None:
         for name in ("since", "until"):
             moment(getattr(self, name), f"--{name}")
-        if self.limit is not None and self.limit < 0:
-            raise UsageError(f"--limit is {self.limit}", hint="Give 0 or more.")
+        if self.limit is not None and not 0 <= self.limit <= _MOST:
+            raise UsageError(f"--limit is {self.limit}", hint=f"Give 0 to {_MOST:,}.")
         if self.sample is not None and not 0 <= self.sample <= 1:
             raise UsageError(
                 f"--sample is {self.sample}", hint="Give a share from 0 to 1, such as 0.1."
