@@ -23,6 +23,8 @@ from chatlake.model.manifest import (
 )
 from chatlake.model.new_fields import NewField
 from chatlake.storage.memory import MemoryStorage
+from chatlake.storage.rereading import RereadingStorage
+from chatlake.verify.history import check_history
 
 WHEN = "2026-01-02T03:04:05.000000Z"
 
@@ -206,7 +208,7 @@ def test_lost_checkpoints_are_written_anew_from_the_commits() -> None:
 
     checkpoints.restore_checkpoints(storage, newest=100, chatlake="test")
 
-    assert list(manifests.find_damage(storage)) == []
+    assert damaged(storage) == []
     for number in (32, 64, 96):
         told = json.loads(storage.read(manifests.checkpoint_path(number)))
         stems = [Path(file["path"]).stem for file in told["files"]]
@@ -302,23 +304,25 @@ def test_unknown_keys_are_tolerated() -> None:
     assert manifests.load_state(storage).number == 2
 
 
-def test_find_damage_names_every_old_manifest_too() -> None:
-    """Files that opening does not read are still checked: each bad file gives one line."""
+def damaged(storage: MemoryStorage) -> list[str]:
+    """Return the paths of the findings that `verify` has of the manifests and checkpoints."""
+    found = check_history(RereadingStorage(storage, lambda _: None)).findings
+    return [finding.path for finding in found]
+
+
+def test_every_old_manifest_is_verified_too() -> None:
+    """Files that opening does not read are still checked: each bad file gives one finding."""
     storage = store(40)
-    assert list(manifests.find_damage(storage)) == []
+    assert damaged(storage) == []
     storage.delete(manifests.manifest_path(3))
     storage.replace(manifests.manifest_path(7), b"")
     assert manifests.load_state(storage).number == 40
-    lines = list(manifests.find_damage(storage))
-    assert len(lines) == 2
-    assert manifests.manifest_path(3) in lines[0]
-    assert manifests.manifest_path(7) in lines[1]
+    assert damaged(storage) == [manifests.manifest_path(3), manifests.manifest_path(7)]
 
 
-def test_find_damage_names_a_checkpoint_that_nobody_needs() -> None:
+def test_a_checkpoint_that_nobody_needs_is_verified_too() -> None:
     """Opening reads neither it nor the commits before a later one, yet `verify` names it."""
     storage = store(2 * CHECKPOINT_EVERY)
     path = manifests.checkpoint_path(CHECKPOINT_EVERY)
     storage.replace(path, b"{}")
-    (line,) = manifests.find_damage(storage)
-    assert path in line
+    assert damaged(storage) == [path]

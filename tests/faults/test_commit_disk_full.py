@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from chatlake import failpoints
 from chatlake.errors import LakeUnwritableError
-from chatlake.lake import Lake, manifests
+from chatlake.lake import Lake
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest
 from chatlake.simulator import Scenario, running
+from chatlake.storage.rereading import RereadingStorage
+from chatlake.verify.history import check_history
 from tests import lake_rows as rows
 from tests.lake_writer import commit
 from tests.support import NOW, backup, settings_for
@@ -44,7 +47,7 @@ def test_full_at(tmp_path: Path, name: str) -> None:
     with again.lock():
         commit(again, "b")
     assert set(again.stored_versions(rows.DAY)) == ({"a", "b"} if happened else {"b"})
-    assert list(manifests.find_damage(again.storage)) == []
+    assert check_history(RereadingStorage(again.storage, time.sleep)).findings == []
 
 
 @pytest.mark.sample(2)

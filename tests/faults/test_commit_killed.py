@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from chatlake.errors import LakeLockedError
 from chatlake.lake import Lake, manifests
 from chatlake.lake.files.parts import open_part
 from chatlake.model.manifest import CHECKPOINT_EVERY, Manifest
+from chatlake.storage.rereading import RereadingStorage
+from chatlake.verify.history import check_history
 from tests.forked import killed
 from tests.lake_writer import commit
 
@@ -100,7 +103,7 @@ def test_killed_at(prepared: Path, tmp_path: Path, name: str) -> None:
     again = Lake.open(place)
     assert keys(again) == whole("old", "new", "next")
     assert list(again.leftovers()) == []
-    assert list(manifests.find_damage(again.storage)) == []
+    assert check_history(RereadingStorage(again.storage, time.sleep)).findings == []
     assert again.storage.size(manifests.checkpoint_path(CHECKPOINT_EVERY))
     for path in again.state.files:
         with open_part(again.storage, path) as part:

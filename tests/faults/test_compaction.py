@@ -20,7 +20,7 @@ from chatlake import failpoints
 from chatlake.bootstrap import after_run
 from chatlake.bootstrap.maintenance import compact_lake
 from chatlake.errors import CommitConflictError, LakeUnwritableError
-from chatlake.lake import Lake, compacting, manifests
+from chatlake.lake import Lake, compacting
 from chatlake.lake.compacting import compact
 from chatlake.lake.files.parts import open_part
 from chatlake.lake.files.replaced import replaced_path
@@ -28,6 +28,8 @@ from chatlake.model.manifest import Manifest
 from chatlake.model.partitions import Partition
 from chatlake.simulator import Scenario, running
 from chatlake.storage.memory import MemoryStorage
+from chatlake.storage.rereading import RereadingStorage
+from chatlake.verify.history import check_history
 from chatlake.verify.run import verify
 from tests import lake_rows
 from tests.command_line import CommandLine
@@ -307,7 +309,7 @@ def test_a_full_disk_leaves_the_lake_as_it_was(small: Lake, point: str) -> None:
     assert not any(file.path.endswith(".tmp") for file in again.storage.list())
     compact_lake(again)
     assert content(again) == expected
-    assert list(manifests.find_damage(again.storage)) == []
+    assert check_history(RereadingStorage(again.storage, time.sleep)).findings == []
 
 
 def test_a_disk_that_is_full_for_merging_does_not_fail_a_backup(

@@ -98,6 +98,7 @@ def verify(
     )
     from chatlake.config import load_settings  # noqa: PLC0415
     from chatlake.errors import ChatlakeError, LakeError, UsageError  # noqa: PLC0415
+    from chatlake.lake.catalog.opening import CATALOG  # noqa: PLC0415
     from chatlake.verify.expectation import Expectation  # noqa: PLC0415
     from chatlake.verify.run import Subset, storage_of, verify_storage  # noqa: PLC0415
 
@@ -110,7 +111,8 @@ def verify(
     storage = storage_of(settings.lake_location, settings.access)
     with bytes_shown("reading manifests", "reading files", bar=sys.stderr.isatty()) as progress:
         report = verify_storage(storage, subset=part, expectation=expectation, progress=progress)
-    if report.is_sound:  # otherwise the catalogue may be evidence
+    # If the lake is damaged, the catalogue may be evidence; in a bucket, only a backup writes it.
+    if report.is_sound and storage.local_path(CATALOG) is not None:
         with suppress(ChatlakeError):
             open_lake(settings)  # a lake that was moved works again after any command
     error: ChatlakeError | None = _error(report)

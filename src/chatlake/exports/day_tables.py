@@ -57,7 +57,7 @@ class DayTables:
             count += file.rows if file.table == COMPLETIONS else 0
             if tables and file.table not in tables:
                 continue
-            with open_part(self._lake.storage, file.path) as part:
+            with open_part(self._lake.storage, file.path, size=file.bytes) as part:
                 groups = map(part.metadata.row_group, range(part.num_row_groups))
                 total += sum(group.total_byte_size for group in groups)
         return max(1, size * count // max(1, total))

@@ -48,7 +48,7 @@ class StoredImages:
     def _find_all(self, partition: Partition) -> dict[str, tuple[str, int, int]]:
         places: dict[str, tuple[str, int, int]] = {}
         for file in self._lake.state.partition_files(partition, IMAGES):
-            with open_part(self._lake.storage, file.path) as part:
+            with open_part(self._lake.storage, file.path, size=file.bytes) as part:
                 for group in range(part.num_row_groups):
                     column = part.read_row_group(group, columns=["sha256"])["sha256"]
                     for row, sha256 in enumerate(map(str, column.to_pylist())):

@@ -22,12 +22,12 @@ from typing import Final
 
 from chatlake import failpoints
 from chatlake.errors import LakeDamagedError
-from chatlake.lake import unlisted
 from chatlake.lake.files import rewriting
 from chatlake.lake.files.arrow import to_values
 from chatlake.lake.files.parts import open_part, read_columns
 from chatlake.lake.files.replaced import listed_path
 from chatlake.lake.lake import Lake
+from chatlake.lake.unlisted import DataFile, by_partition, temporary_files
 from chatlake.model.forgotten import Forgetting, keyed_hash
 from chatlake.model.manifest import Manifest, PartFile, format_time
 from chatlake.model.partitions import Partition
@@ -65,7 +65,7 @@ def forget(
     if not work.removed and not work.erased:
         return None
     state = lake.state
-    work.erased += unlisted.temporary_files(lake.storage, state)
+    work.erased += temporary_files(lake.storage, state)
     key = state.forgotten.key() if remember else ""
     hashes = [
         keyed_hash(key, partition.source, completion_id)
@@ -120,9 +120,9 @@ def forget_days(lake: Lake, before: int, *, run_id: str, reason: str = "") -> Fo
 
     files = [file for file in lake.state.files.values() if is_past(file.partition)]
     erased = [
-        listed_path(path)
-        for partition, found in unlisted.by_partition(lake.storage, lake.state).items()
-        for path, _ in found
+        listed_path(file.path)
+        for partition, found in by_partition(lake.storage, lake.state).items()
+        for file in found
         if is_past(partition)
     ]
     if not files and not set(erased) - lake.state.forgotten.erased:
@@ -172,7 +172,7 @@ class _Forgetting:
         self.unreadable = 0
         self.rows = dict.fromkeys((*_OF_COMPLETIONS, IMAGES), 0)
         self._lake = lake
-        self._unlisted: dict[Partition, list[tuple[str, str]]] | None = None
+        self._unlisted: dict[Partition, list[DataFile]] | None = None
 
     def rewrite(self, partition: Partition, completion_ids: set[str]) -> None:
         """Write the listed files of a partition again, and find the others that hold the rows."""
@@ -198,35 +198,35 @@ class _Forgetting:
         self.removed += removed
 
     def _images_of(
-        self, files: list[PartFile], more: list[tuple[str, str]], completion_ids: set[str]
+        self, files: list[PartFile], more: list[DataFile], completion_ids: set[str]
     ) -> set[str]:
         """Return the images that these completions refer to and nothing else of the partition.
 
-        `more`: path and table of unlisted files that hold rows of the completions. A killed writer
-        may have left images to which only these refer.
+        `more`: unlisted files that hold rows of the completions. A killed writer may have left
+        images to which only these refer.
         """
         theirs: set[str] = set()
         others: set[str] = set()
         for file in files:
-            for owner, found in self._references(file.path, file.table):
+            for owner, found in self._references(file.path, file.table, file.bytes):
                 (theirs if owner in completion_ids else others).update(found)
-        for path, table in more:
+        for other in more:
             try:
-                for owner, found in self._references(path, table):
+                for owner, found in self._references(*other):
                     if owner in completion_ids:
                         theirs.update(found)
             except LakeDamagedError:
                 self.unreadable += 1
         return theirs - others
 
-    def _references(self, path: str, table: str) -> Iterator[tuple[str, set[str]]]:
+    def _references(self, path: str, table: str, size: int) -> Iterator[tuple[str, set[str]]]:
         """Yield completion id and images of each row of a file that refers to any."""
         if table not in _WITH_RAW:
             return
         names = ["completion_id", "raw", "raw_exact"]
         names += ["image_sha256"] if table == CONTENT_PARTS else []
         names += ["echo_raw"] if table == MESSAGES else []
-        with open_part(self._lake.storage, path) as part:
+        with open_part(self._lake.storage, path, size=size) as part:
             for group in range(part.num_row_groups):
                 rows = part.read_row_group(group, columns=names)
                 columns = [to_values(rows[name]) for name in names]
@@ -237,29 +237,26 @@ class _Forgetting:
                     if found:
                         yield owner, found
 
-    def _find_unlisted(
-        self, partition: Partition, column: str, wanted: set[str]
-    ) -> list[tuple[str, str]]:
+    def _find_unlisted(self, partition: Partition, column: str, wanted: set[str]) -> list[DataFile]:
         """Find the files of a partition that no manifest lists and that hold any of the rows.
 
-        `column`: "completion_id", or "sha256" for images. Returns path and table of those that can
-        be read.
+        `column`: "completion_id", or "sha256" for images. Returns those that can be read.
         """
         if self._unlisted is None:
-            self._unlisted = unlisted.by_partition(self._lake.storage, self._lake.state)
+            self._unlisted = by_partition(self._lake.storage, self._lake.state)
         found = []
-        for path, table in self._unlisted.get(partition, ()):
-            if (table == IMAGES) != (column == "sha256"):
+        for file in self._unlisted.get(partition, ()):
+            if (file.table == IMAGES) != (column == "sha256"):
                 continue
             try:
-                with open_part(self._lake.storage, path) as part:
+                with open_part(self._lake.storage, file.path, size=file.size) as part:
                     keys = to_values(part.read(columns=[column])[column])
             except LakeDamagedError:
                 self.unreadable += bool(wanted)
                 keys = list(wanted)[:1]  # it may hold any of them
             else:
                 if not wanted.isdisjoint(keys):
-                    found.append((path, table))
+                    found.append(file)
             if not wanted.isdisjoint(keys):
-                self.erased.append(listed_path(path))
+                self.erased.append(listed_path(file.path))
         return found

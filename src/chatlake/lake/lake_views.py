@@ -105,7 +105,7 @@ class LakeViews(LakeRows):
                 current := self._catalog.connect_if_current(self._state)
             ):
                 return current
-        connection = connect(self.ensure_catalog(), self.storage)
+        connection = connect(self.ensure_catalog(), self.storage, self._state.files)
         # A private catalogue is removed with its keeper, so the keeper lives as long as the
         # connection.
         weakref.finalize(connection, _let_go, self._catalog).atexit = False

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +22,7 @@ from typing import Final
 
 import msgspec
 
-from chatlake.errors import CommitConflictError, LakeDamagedError, LakeFormatError
+from chatlake.errors import CommitConflictError, LakeDamagedError
 from chatlake.lake.sealed import read_document, seal, unseal
 from chatlake.model.manifest import (
     Checkpoint,
@@ -174,22 +173,6 @@ def removed_since(storage: Storage, moment: datetime) -> set[str]:
             break
         removed.update(manifest.removed)
     return removed
-
-
-def find_damage(storage: Storage) -> Iterator[str]:
-    """Read every manifest and checkpoint; yield one line for each that is missing or damaged.
-
-    Opening reads only what it needs, so this is how `verify` looks at the older ones.
-    """
-    commits, checkpoints = numbers(storage)
-    newest = max(commits.keys() | checkpoints, default=0)
-    for number in range(1, newest + 1):
-        try:
-            read_document(storage, manifest_path(number), Manifest, number)
-            if number in checkpoints:
-                read_document(storage, checkpoint_path(number), Checkpoint, number)
-        except (LakeDamagedError, LakeFormatError) as error:
-            yield error.message
 
 
 def numbers(storage: Storage) -> tuple[dict[int, datetime], set[int]]:

@@ -44,6 +44,14 @@ def read_document(storage: Storage, path: str, kind: type[Document], number: int
         text = storage.read(path)
     except FileNotFoundError as error:
         raise LakeDamagedError(f"{place} is missing") from error
+    return parse_document(text, place, kind, number)
+
+
+def parse_document(text: bytes, place: str, kind: type[Document], number: int) -> Document:
+    """Return what the file `place` says, if it is the manifest or checkpoint `number`.
+
+    LakeDamagedError, LakeFormatError.
+    """
     document = unseal(text, place, kind)
     if problem := false_value(document):
         raise LakeDamagedError(f"{place} was altered: {one_line(problem)}")

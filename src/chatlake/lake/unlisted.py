@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from chatlake.lake.files.replaced import FOLDER as REPLACED
 from chatlake.lake.files.replaced import listed_path
@@ -17,6 +17,14 @@ PARQUET: Final = ".parquet"
 _PLACE: Final = re.compile(
     r"(?P<table>[a-z_]+)/source=(?P<source>[^/]+)/created_date=(?P<day>[^/]+)/[^/]+"
 )
+
+
+class DataFile(NamedTuple):
+    """A data file that no manifest lists; `size` in bytes."""
+
+    path: str
+    table: str
+    size: int
 
 
 def leftovers(storage: Storage, state: LakeState) -> Iterator[StoredFile]:
@@ -39,15 +47,15 @@ def temporary_files(storage: Storage, state: LakeState) -> Iterator[str]:
             yield file.path
 
 
-def by_partition(storage: Storage, state: LakeState) -> dict[Partition, list[tuple[str, str]]]:
-    """Return partition -> path and table of each unlisted data file, wherever it lies."""
-    found: dict[Partition, list[tuple[str, str]]] = {}
+def by_partition(storage: Storage, state: LakeState) -> dict[Partition, list[DataFile]]:
+    """Return partition -> unlisted data files, wherever they lie."""
+    found: dict[Partition, list[DataFile]] = {}
     for file in storage.list():
         place = _PLACE.fullmatch(listed_path(file.path))
         if place is None or file.path in state.files or not file.path.endswith(PARQUET):
             continue
         partition = Partition(place["source"], place["day"])
-        found.setdefault(partition, []).append((file.path, place["table"]))
+        found.setdefault(partition, []).append(DataFile(file.path, place["table"], file.size))
     return found
 
 

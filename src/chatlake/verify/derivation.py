@@ -71,7 +71,7 @@ def _findings(
         for file in files:
             if file.table != table:
                 continue
-            with open_part(storage, file.path) as part:
+            with open_part(storage, file.path, size=file.bytes) as part:
                 keys = part.read(columns=[_KEY[table]])[_KEY[table]]
             here = [key for key in set(to_values(keys)) if key in names]
             if here:
@@ -107,7 +107,7 @@ class _Images:
 
     def _find(self) -> Iterator[tuple[str, tuple[str, int]]]:
         for file in self._files:
-            with open_part(self._storage, file.path) as part:
+            with open_part(self._storage, file.path, size=file.bytes) as part:
                 for group in range(part.num_row_groups):
                     rows = part.read_row_group(group, columns=["sha256"])
                     for sha256 in to_values(rows["sha256"]):

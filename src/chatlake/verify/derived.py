@@ -194,7 +194,7 @@ def _read(
     names = list(DERIVED[table])
     found = [to_table(table, {name: [] for name in COLUMNS[table]}).select(names)]
     for file in files:
-        with open_part(storage, file.path) as part:
+        with open_part(storage, file.path, size=file.bytes) as part:
             for group in range(part.num_row_groups):
                 owners = part.read_row_group(group, columns=["completion_id"])["completion_id"]
                 hits = pc.is_in(owners, value_set=chosen)

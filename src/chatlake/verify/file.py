@@ -112,7 +112,7 @@ def read_keys(
     """
     for left in reversed(range(ATTEMPTS)):
         try:
-            with open_part(storage, file.path) as part:
+            with open_part(storage, file.path, size=file.bytes) as part:
                 _check_shape(part, file)
                 if check_images and file.table == IMAGES:
                     _check_images(part)

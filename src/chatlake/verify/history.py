@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
-from chatlake.errors import LakeDamagedError
-from chatlake.lake.manifests import FOLDER, Head, checkpoint_path, find_damage, manifest_path
+from chatlake.errors import LakeDamagedError, LakeFormatError
+from chatlake.lake.manifests import FOLDER, Head, checkpoint_path, manifest_path
+from chatlake.lake.sealed import parse_document
 from chatlake.model.manifest import (
     CHECKPOINT_EVERY,
     Checkpoint,
@@ -56,21 +56,22 @@ def check_history(
     on_state: Callable[[LakeState], None] = lambda _: None,
     expectation: Expectation | None = None,
 ) -> History:
-    """Read every manifest and checkpoint; `on_state` sees the state after each commit, in order.
+    """Read every manifest and checkpoint once; `on_state` sees the state after each commit.
 
     `expectation`: a fingerprint to look for among the commits.
     """
     history = History(chain=Chain(expectation))
-    on_disk = {file.path for file in storage.list(FOLDER)}
-    history.findings = list(_damage(storage))
-    bad = {finding.path for finding in history.findings}
-    history.newest = _newest(on_disk | bad)
+    documents = _Documents(storage)
+    history.newest = _newest(documents.there)
     for number in range(1, history.newest + 1):
-        history.documents += manifest_path(number) in on_disk
-        history.documents += checkpoint_path(number) in on_disk
-        _take_commit(storage, history, number, bad)
+        commit, checkpoint = manifest_path(number), checkpoint_path(number)
+        history.documents += (commit in documents.there) + (checkpoint in documents.there)
+        manifest = documents.read(commit, Manifest, number)
+        told = documents.read(checkpoint, Checkpoint, number)
+        history.findings += filter(None, (manifest.finding, told.finding))
+        _take_commit(history, number, manifest, told)
         if number % CHECKPOINT_EVERY == 0:
-            _take_checkpoint(storage, history, number, bad)
+            _take_checkpoint(storage, history, number, told)
         if history.state is not None:
             on_state(history.state)
     history.findings += [*history.chain.findings, *history.chain.unmet()]
@@ -83,9 +84,9 @@ def readable_files(storage: RereadingStorage, newest: int) -> dict[str, PartFile
     for number in range(1, newest + 1):
         manifest = _decoded(storage, manifest_path(number), Manifest)
         checkpoint = _decoded(storage, checkpoint_path(number), Checkpoint)
-        for file in manifest[0].added if manifest else ():
+        for file in manifest.added if manifest else ():
             files[file.path] = file
-        for file in checkpoint[0].files if checkpoint else ():
+        for file in checkpoint.files if checkpoint else ():
             files[file.path] = file
     return files
 
@@ -96,17 +97,54 @@ def missing_manifest(number: int, evidence: str) -> Finding:
     return Finding(manifest_path(number), problem, RESTORE_MANIFEST, "missing")
 
 
-def _damage(storage: RereadingStorage) -> Iterator[Finding]:
-    lines = list(find_damage(storage))
-    if lines:  # once more, because a temporary fault is not damage
-        storage.pause()
-        again = set(find_damage(storage))
-        lines = [line for line in lines if line in again]
-    for line in lines:
-        path, problem = split_message(storage, line)
-        kind = _kind(problem)
-        remedy = RESTORE_CHECKPOINT if "checkpoint" in path else RESTORE_MANIFEST
-        yield Finding(path, problem, UPGRADE if kind == "format" else remedy, kind)
+@dataclass(frozen=True, slots=True)
+class _Read(Generic[Document]):
+    """What one file holds, and the SHA-256 of its text; each is None where it cannot be known."""
+
+    document: Document | None = None
+    sha256: str | None = None
+    finding: Finding | None = None
+
+
+class _Documents:
+    """Reads manifests and checkpoints, each once; what is wrong with one is read once more.
+
+    That spares a year of nightly commits in a bucket some four hundred requests.
+    """
+
+    def __init__(self, storage: RereadingStorage) -> None:
+        self.there = {file.path for file in storage.list(FOLDER)}
+        self._storage = storage
+        self._has_paused = False
+
+    def read(self, path: str, kind: type[Document], number: int) -> _Read[Document]:
+        """Read a file, a checkpoint only if there is one."""
+        if kind is Checkpoint and path not in self.there:
+            return _Read()
+        found = self._read(path, kind, number)
+        if found.finding is None:
+            return found
+        if not self._has_paused:  # a temporary fault is not damage
+            self._storage.pause()
+            self._has_paused = True
+        return self._read(path, kind, number)
+
+    def _read(self, path: str, kind: type[Document], number: int) -> _Read[Document]:
+        place, sha256 = f"{self._storage.location}/{path}", None
+        try:
+            text = self._storage.read(path)
+            sha256 = hashlib.sha256(text).hexdigest()
+            return _Read(parse_document(text, place, kind, number), sha256)
+        except FileNotFoundError:
+            line = f"{place} is missing"
+        except (LakeDamagedError, LakeFormatError) as error:
+            line = error.message
+        problem = split_message(self._storage, line)[1]
+        found = _kind(problem)
+        remedy = RESTORE_CHECKPOINT if kind is Checkpoint else RESTORE_MANIFEST
+        return _Read(
+            None, sha256, Finding(path, problem, UPGRADE if found == "format" else remedy, found)
+        )
 
 
 def _kind(problem: str) -> FindingKind:
@@ -125,49 +163,39 @@ def _newest(paths: set[str]) -> int:
     return max((int(n) for n in numbers if len(n) == 12 and n.isdecimal()), default=0)
 
 
-def _take_commit(storage: RereadingStorage, history: History, number: int, bad: set[str]) -> None:
-    path = manifest_path(number)
-    found = None if path in bad else _decoded(storage, path, Manifest)
-    if found is None:
+def _take_commit(
+    history: History, number: int, read: _Read[Manifest], checkpoint: _Read[Checkpoint]
+) -> None:
+    manifest = read.document
+    if manifest is None or read.sha256 is None:
         history.state = None
         history.chain.skip()
         return
-    manifest, sha256 = found
-    stand_ins = frozenset(_hashes(storage, checkpoint_path(number), number))
+    # A checkpoint replaces a lost manifest if a later one exists.
+    stand_ins = frozenset(filter(None, (checkpoint.sha256,)))
     made_at = parse_time(manifest.created_at) if manifest.created_at else None
-    history.chain.add(Head(number, sha256, made_at), manifest.previous, stand_ins)
+    history.chain.add(Head(number, read.sha256, made_at), manifest.previous, stand_ins)
     if history.state is not None:
         history.state.apply(manifest)
 
 
-def _hashes(storage: RereadingStorage, checkpoint: str, number: int) -> Iterator[str]:
-    """Yield the hash of a checkpoint, which replaces a lost manifest if a later one exists."""
-    if number % CHECKPOINT_EVERY == 0:
-        with suppress(FileNotFoundError, LakeDamagedError):
-            yield hashlib.sha256(storage.read(checkpoint)).hexdigest()
-
-
 def _take_checkpoint(
-    storage: RereadingStorage, history: History, number: int, bad: set[str]
+    storage: RereadingStorage, history: History, number: int, read: _Read[Checkpoint]
 ) -> None:
     path = checkpoint_path(number)
-    if path in bad:
-        if history.state is None:  # nothing else has its content
-            history.findings = [
-                dataclasses.replace(finding, remedy=RESTORE_MANIFEST)
-                if finding.path == path and finding.remedy == RESTORE_CHECKPOINT
-                else finding
-                for finding in history.findings
-            ]
+    if read.finding is not None:
+        if history.state is None and read.finding.remedy == RESTORE_CHECKPOINT:
+            # Nothing else has its content.
+            history.findings.remove(read.finding)
+            history.findings.append(dataclasses.replace(read.finding, remedy=RESTORE_MANIFEST))
         return
-    found = _decoded(storage, path, Checkpoint)
-    if found is None:
+    if read.document is None:
         # The newest one is written after its commit, at the latest by the next run.
         if number < history.newest and storage.size(path) is None:
             remedy = RESTORE_CHECKPOINT if history.state is not None else RESTORE_MANIFEST
             history.findings.append(Finding(path, "is missing", remedy, "missing"))
         return
-    told = LakeState.from_checkpoint(found[0])
+    told = LakeState.from_checkpoint(read.document)
     if history.state is None:
         history.state = told
     elif not _agree(history.state, told):
@@ -186,15 +214,12 @@ def _agree(one: LakeState, other: LakeState) -> bool:
     )
 
 
-def _decoded(
-    storage: RereadingStorage, path: str, kind: type[Document]
-) -> tuple[Document, str] | None:
-    """Return a document, with the SHA-256 of its file; the hash that it names is not checked.
+def _decoded(storage: RereadingStorage, path: str, kind: type[Document]) -> Document | None:
+    """Return a document; the hash that it names is not checked.
 
     None if it is missing or cannot be decoded.
     """
     try:
-        text = storage.read(path)
-        return msgspec.json.decode(text, type=kind), hashlib.sha256(text).hexdigest()
+        return msgspec.json.decode(storage.read(path), type=kind)
     except (FileNotFoundError, LakeDamagedError, msgspec.DecodeError):
         return None

@@ -13,6 +13,7 @@ from chatlake.errors import (
     RunInterruptedError,
     RunTerminatedError,
 )
+from chatlake.model.manifest import PartFile
 from chatlake.storage.file_errors import too_many_open
 from chatlake.storage.interface import Storage
 
@@ -35,15 +36,16 @@ def let_read(
     connection: duckdb.DuckDBPyConnection,
     storage: Storage,
     known: Mapping[str, bytes] | None = None,
+    listed: Mapping[str, PartFile] | None = None,
 ) -> None:
     """Let a connection read the files of a storage that DuckDB does not read by itself.
 
-    `known`: see `LakeFiles`.
+    `known`, `listed`: see `LakeFiles`.
     """
     if storage.local_path("lake") is None and storage.url("lake") is not None:
         from chatlake.lake.catalog.lake_files import LakeFiles  # noqa: PLC0415 - fsspec is only for buckets
 
-        connection.register_filesystem(LakeFiles(storage, known))
+        connection.register_filesystem(LakeFiles(storage, known, listed))
 
 
 def has_moved(error: Exception, location: str) -> bool:

@@ -47,6 +47,7 @@ class CatalogKeeper:
         self._private: LocalStorage | None = None
         self._private_shows = (-1, Losses())
         self._swapped_in: CatalogStamp | None = None
+        self._empties_are_right = False
 
     @property
     def is_local(self) -> bool:
@@ -62,9 +63,15 @@ class CatalogKeeper:
         return path
 
     def write_empty_files(self) -> None:
-        """Make sure that the lake has one empty file for each table."""
+        """Make sure that the lake has one empty file for each table.
+
+        Each is read once; after that, a listing shows whether all are still there.
+        """
+        if self._empties_are_right and self._has_empty_files():
+            return
         for table in COLUMNS:
             _write_empty_file(self._storage, table)
+        self._empties_are_right = True
 
     def is_current(self, state: LakeState) -> bool:
         """Say whether the lake's catalogue shows this commit, at the place where the lake is."""

@@ -14,6 +14,7 @@ from fsspec import AbstractFileSystem
 
 from chatlake.errors import LakeDamagedError
 from chatlake.lake.files.replaced import open_listed, read_listed, size_of_listed
+from chatlake.model.manifest import PartFile
 from chatlake.storage.interface import READ_AHEAD_BYTES, Storage
 
 RECENT_FILES: Final = 16
@@ -27,12 +28,21 @@ class LakeFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
 
     cachable = False  # fsspec would return one lake's instance for another's
 
-    def __init__(self, storage: Storage, known: Mapping[str, bytes] | None = None) -> None:
-        """`known`: the content of some files, by path, so that they are not requested."""
+    def __init__(
+        self,
+        storage: Storage,
+        known: Mapping[str, bytes] | None = None,
+        listed: Mapping[str, PartFile] | None = None,
+    ) -> None:
+        """`known`: the content of some files, by path, so that they are not requested.
+
+        `listed`: the files of a commit, by path, so that the size of a small one is not requested.
+        """
         super().__init__()
         self.protocol = storage.location.partition("://")[0]
         self._storage = storage
         self._known = dict(known or {})
+        self._listed = listed or {}
         self._sizes: dict[str, int] = {}
         self._recent: dict[str, bytes] = {}
 
@@ -56,11 +66,12 @@ class LakeFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
         if inner in self._known:
             return io.BytesIO(self._known[inner])
         try:
-            if self.size(path) > READ_AHEAD_BYTES:
+            if not self._is_small(path, inner):
                 return open_listed(self._storage, inner)
             # DuckDB opens a file two or three times for one query, to plan and to read.
             data = self._recent.pop(inner, None)
             self._recent[inner] = data = read_listed(self._storage, inner) if data is None else data
+            self._sizes[path] = len(data)
             for other in list(self._recent)[:-RECENT_FILES]:
                 self._recent.pop(other, None)
             return io.BytesIO(data)
@@ -82,6 +93,10 @@ class LakeFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
     def modified(self, path: str) -> datetime:  # noqa: ARG002 - of the interface
         """Return the same instant for all files: a named file never changes."""
         return _LONG_AGO
+
+    def _is_small(self, path: str, inner: str) -> bool:
+        listed = None if path in self._sizes else self._listed.get(inner)
+        return (self.size(path) if listed is None else listed.bytes) <= READ_AHEAD_BYTES
 
     def _within(self, path: str) -> str:
         return path.removeprefix(f"{self._storage.location}/")

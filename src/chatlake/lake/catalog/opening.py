@@ -9,7 +9,7 @@ import atexit
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ import duckdb
 from chatlake import __version__
 from chatlake.lake.catalog.duckdb_files import let_read
 from chatlake.lake.catalog.views import quoted
-from chatlake.model.manifest import FORMAT
+from chatlake.model.manifest import FORMAT, PartFile
 from chatlake.model.prices import Price, fingerprint
 from chatlake.storage.interface import Storage
 
@@ -64,8 +64,13 @@ class CatalogStamp:
         return prices is None or self.prices == fingerprint(prices)
 
 
-def connect(path: str, storage: Storage | None = None) -> duckdb.DuckDBPyConnection:
+def connect(
+    path: str, storage: Storage | None = None, listed: Mapping[str, PartFile] | None = None
+) -> duckdb.DuckDBPyConnection:
     """Open the catalogue at `path` read-only, TimeZone UTC; `storage`: where its files are.
+
+    `listed`: the files of its commit, by path, if the caller knows them; then those of a bucket
+    take fewer requests.
 
     It uses a separate database, because DuckDB would otherwise return one that this process opened
     before the swap. Raises duckdb.Error if there is no catalogue, or a corrupt one.
@@ -73,7 +78,7 @@ def connect(path: str, storage: Storage | None = None) -> duckdb.DuckDBPyConnect
     connection = duckdb.connect(config=dict(SETTINGS))
     try:
         if storage is not None:
-            let_read(connection, storage)
+            let_read(connection, storage, listed=listed)
         with _attachable(path) as name:
             connection.execute(f"ATTACH {quoted(name)} AS lake (READ_ONLY)")
         connection.execute("USE lake")

@@ -78,7 +78,7 @@ def _rows_of(
     import pyarrow.compute as pc  # noqa: PLC0415 - takes a while, rarely needed
 
     wanted = pa.array(list(completion_ids), pa.string())
-    with open_part(storage, file.path) as part:
+    with open_part(storage, file.path, size=file.bytes) as part:
         if part.metadata.num_rows != file.rows or not set(names) <= set(part.schema_arrow.names):
             raise LakeDamagedError(f"{storage.location}/{file.path} was altered")
         for group in range(part.num_row_groups):

@@ -114,16 +114,16 @@ def empty_file(table: str) -> bytes:
 
 @contextmanager
 def open_part(
-    storage: Storage, path: str, copy: BinaryIO | None = None
+    storage: Storage, path: str, copy: BinaryIO | None = None, *, size: int | None = None
 ) -> Iterator[pq.ParquetFile]:
-    """Open a part file, or a copy of it.
+    """Open a part file, or a copy of it. `size`: see `open_listed`.
 
     LakeDamagedError names the file if it is missing or unreadable; OpenFilesError if this process
     has too many open.
     """
     try:
         with (
-            open_listed(storage, path) if copy is None else nullcontext(copy) as file,
+            open_listed(storage, path, size) if copy is None else nullcontext(copy) as file,
             pq.ParquetFile(file, page_checksum_verification=True) as part,
         ):
             yield part
@@ -141,7 +141,7 @@ def read_columns(storage: Storage, file: PartFile, *names: str) -> list[list[Any
 
     Raises LakeDamagedError, naming the file, if it is missing or its content was altered.
     """
-    with open_part(storage, file.path) as part:
+    with open_part(storage, file.path, size=file.bytes) as part:
         if not set(names) <= set(part.schema_arrow.names):
             raise LakeDamagedError(f"{storage.location}/{file.path} has other columns than written")
         rows = part.read(columns=list(names))

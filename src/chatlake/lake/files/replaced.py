@@ -6,9 +6,10 @@ reader that still works on an older commit finds moved files there.
 
 from __future__ import annotations
 
+import io
 from typing import BinaryIO, Final
 
-from chatlake.storage.interface import Storage
+from chatlake.storage.interface import READ_AHEAD_BYTES, Storage
 
 FOLDER: Final = "replaced"
 
@@ -23,8 +24,14 @@ def listed_path(path: str) -> str:
     return path.removeprefix(f"{FOLDER}/")
 
 
-def open_listed(storage: Storage, path: str) -> BinaryIO:
-    """Open a file that some commit lists, wherever it is. FileNotFoundError if nowhere."""
+def open_listed(storage: Storage, path: str, size: int | None = None) -> BinaryIO:
+    """Open a file that some commit lists, wherever it is. FileNotFoundError if nowhere.
+
+    `size`: the bytes that were committed. With it, a small file of a bucket takes one request: its
+    size is not asked for first.
+    """
+    if size is not None and size <= READ_AHEAD_BYTES and storage.local_path(path) is None:
+        return io.BytesIO(read_listed(storage, path))
     try:
         return storage.open_input(path)
     except FileNotFoundError:

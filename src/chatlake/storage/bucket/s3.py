@@ -136,8 +136,13 @@ class S3Store:
         )
 
     def list(self, start: str) -> Iterator[ListedObject]:
-        """Yield every object below a folder."""
-        for key, found in self.filesystem.find(start, detail=True, timeout=LIST_S).items():
+        """Yield every object below a folder.
+
+        By prefix: of an empty folder by its path, s3fs asks twice more whether it is an object.
+        """
+        bucket, _, prefix = start.partition("/")
+        found_below = self.filesystem.find(bucket, prefix=prefix, detail=True, timeout=LIST_S)
+        for key, found in found_below.items():
             if found["type"] == "file" and key.startswith(start):
                 yield ListedObject(key, found["size"] or 0, found["LastModified"])
 
