@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 import pytest
 
@@ -111,13 +112,16 @@ def test_resume_points_read_lazily(lake: Lake, monkeypatch: pytest.MonkeyPatch) 
     store(lake, "old", created=rows.NOON - 86_400)
     newest = store(lake, "new")
     opened: list[str] = []
-    original = lake.storage.open_input
 
-    def open_input(path: str) -> BinaryIO:
-        opened.append(path)
-        return original(path)
+    def watched(read: Callable[[str], Any]) -> Callable[[str], Any]:
+        def reading(path: str) -> Any:
+            opened.append(path)
+            return read(path)
 
-    monkeypatch.setattr(lake.storage, "open_input", open_input)
+        return reading
+
+    for name in ("open_input", "read"):  # a small file of a bucket is read whole
+        monkeypatch.setattr(lake.storage, name, watched(getattr(lake.storage, name)))
     assert next(lake.resume_points("openai", before=rows.NOON + 1)) == ("new", rows.NOON)
     assert opened == [newest.added[0].path]
 
