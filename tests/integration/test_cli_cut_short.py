@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from chatlake.lake import Lake
@@ -65,12 +66,7 @@ def test_a_question_with_a_limit_says_that_there_is_more(
     chatlake: CommandLine, tmp_path: Path, style: str
 ) -> None:
     """Of three examples one, two or three are shown: the first two times a line says so."""
-    write_config(tmp_path, "http://127.0.0.1:9/v1")
-    long_reply = reply("All of this is a reply of more than forty characters.")
-    store(
-        Lake.open(tmp_path / "lake", create=True),
-        [(completion(f"chatcmpl-{n}", "2026-02-01T10:00", long_reply), []) for n in range(3)],
-    )
+    store_three_examples(tmp_path)
     for limit, said in ((1, "1 row shown, and there"), (2, "2 rows shown, and there"), (3, "")):
         done = chatlake("ask", "examples", "--limit", str(limit), "--format", style)
         assert done.code == 0
@@ -80,6 +76,27 @@ def test_a_question_with_a_limit_says_that_there_is_more(
         )
     query = chatlake("ask", "examples", "--limit", "2", "--show-sql")
     assert query.out.rstrip().endswith("LIMIT 2")
+
+
+def test_parquet_that_ends_at_the_limit_says_so(chatlake: CommandLine, tmp_path: Path) -> None:
+    """Of three examples two or four may be written: the first time there may be more."""
+    store_three_examples(tmp_path)
+    words = ["--format", "parquet", "--output", "examples.parquet", "--limit"]
+    for limit, said in ((2, ["2 rows written, and there may be more: see --limit"]), (4, [])):
+        done = chatlake("ask", "examples", *words, str(limit))
+        assert done.code == 0
+        assert pq.read_table(tmp_path / "examples.parquet").num_rows == min(limit, 3)
+        assert [line for line in done.err.splitlines() if "more" in line] == said
+
+
+def store_three_examples(folder: Path) -> None:
+    """Make a lake of three completions that are examples to train with."""
+    write_config(folder, "http://127.0.0.1:9/v1")
+    long_reply = reply("All of this is a reply of more than forty characters.")
+    store(
+        Lake.open(folder / "lake", create=True),
+        [(completion(f"chatcmpl-{n}", "2026-02-01T10:00", long_reply), []) for n in range(3)],
+    )
 
 
 @pytest.mark.usefixtures("_lake")

@@ -108,10 +108,11 @@ def ask(
     require_sources(settings, lake, () if source is None else (source,))
     limits = [each.default for each in question.parameters if each.name == "limit"]
     most = None
-    if limits and chosen is not Format.parquet:
+    if limits:
         most = limit or int(limits[0] or 0)
-        # One more, to know whether there are more.
-        query = question.sql({**given, "limit": str(most + 1)})
+        if chosen is not Format.parquet:
+            # One more, to know whether there are more.
+            query = question.sql({**given, "limit": str(most + 1)})
     beside = output if chosen is Format.parquet else None
     with open_for_questions(lake, beside=beside) as questions:
 

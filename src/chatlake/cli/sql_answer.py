@@ -95,9 +95,10 @@ class Questions:
 
         `paged`: a table goes through the user's pager. `nothing`: returns the sentence that
         replaces a table without rows. `important`: the columns that a narrow terminal shows, the
-        most important first. `most`: rows that are written, except to Parquet; if the query gives
-        more, a line to standard error says so. UsageError for SQL that is wrong or does more than
-        read.
+        most important first. `most`: rows that are written; if the query gives more, a line to
+        standard error says so. DuckDB writes Parquet itself, so there the query has to end at
+        `most`, and the line says that there may be more. UsageError for SQL that is wrong or does
+        more than read.
         """
         with (
             errors_explained(self.lake.location, VIEWS),
@@ -106,7 +107,10 @@ class Questions:
         ):
             question = checked_question(self.connection, query)
             if style == "parquet":
-                self._write_parquet(question, output)
+                written = self._write_parquet(question, output)
+                if most is not None and written >= most:
+                    rows = count(most, "row")
+                    note(f"{rows} written, and there may be more: see --limit")
                 return
             asked = _with_comments(question.text)
             result = stack.enter_context(
@@ -135,7 +139,8 @@ class Questions:
                 else:
                     WRITERS[style](result, file)
 
-    def _write_parquet(self, question: Question, output: Path | None) -> None:
+    def _write_parquet(self, question: Question, output: Path | None) -> int:
+        """Return how many rows were written."""
         if not question.is_select:
             raise UsageError(
                 "Parquet output is only for the result of a SELECT", hint="Choose another --format."
@@ -144,9 +149,10 @@ class Questions:
             path = self.folder / "result.parquet"
             options = "FORMAT parquet, COMPRESSION zstd"
             copy = f"COPY (\n{question.text}\n) TO {quoted(str(path))} ({options})"
-            self._asked(lambda connection: connection.execute(copy))
+            (rows,) = self._asked(lambda connection: connection.execute(copy).fetchone()) or (0,)
             with path.open("rb") as written:
                 shutil.copyfileobj(written, file)
+        return int(rows)
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         connection = self.lake.connect()
