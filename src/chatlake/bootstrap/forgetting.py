@@ -15,7 +15,8 @@ from chatlake.config.durations import format_duration
 from chatlake.errors import CommitConflictError, LakeUnwritableError, NotInLakeError
 from chatlake.exports.selection import reading, selected
 from chatlake.lake.catalog.views import quoted
-from chatlake.lake.forgetting import forget, forget_days, left_to_erase
+from chatlake.lake.forgetting import forget, left_to_erase
+from chatlake.lake.forgetting_days import forget_days
 from chatlake.lake.lake import Lake
 from chatlake.lake.manifests import read_head
 from chatlake.model.counts import count
