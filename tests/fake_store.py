@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
+import pytest
+
+from chatlake import failpoints
+from chatlake.failpoints import FailPointError
+from chatlake.lake import Lake
+from chatlake.storage.bucket.lease import LEASE_S
 from chatlake.storage.bucket.object_store import Buffer, ListedObject, Refusal, Stat
+from chatlake.storage.bucket.remote import RemoteStorage
 
 
 class FakeStoreError(Exception):
@@ -31,6 +40,12 @@ class FakeStore:
         self.filesystem: Any = self
         self._count = 0
         self._mutex = threading.Lock()
+
+    def twin(self) -> FakeStore:
+        """Return another store with the same objects, at the same time."""
+        twin = FakeStore()
+        twin.objects, twin.now, twin._count = dict(self.objects), self.now, self._count
+        return twin
 
     def put(self, key: str, data: Buffer) -> None:
         """Write an object."""
@@ -104,3 +119,31 @@ class FakeStore:
         version = f"v{self._count}"
         self.objects[key] = data, version, self.now
         return version
+
+
+def lake_on(store: FakeStore) -> Lake:
+    """Return a lake on a store, as one process sees it."""
+
+    class Shared(FakeStore):
+        def __new__(cls) -> FakeStore:  # type: ignore[misc]
+            return store
+
+    return Lake(RemoteStorage("s3://bucket/lake", Shared))
+
+
+@contextmanager
+def dying_at(store: FakeStore, point: str) -> Iterator[None]:
+    """Let the block die at a fail-point, as the store sees it: nothing comes after that.
+
+    Whatever it does while its error passes through it, the store takes no more from it. Its lease
+    has expired when the block ends.
+    """
+
+    def die() -> None:
+        store.refuses = True
+        raise FailPointError(point)
+
+    with pytest.raises(FailPointError), failpoints.calling(die, point):
+        yield
+    store.refuses = False
+    store.passes(LEASE_S + 3)

@@ -105,7 +105,17 @@ def active(name: str, error: BaseException | None = None, *, nth: int = 1) -> It
     def fail() -> None:
         raise failure
 
-    _arm(name, fail, nth)
+    with calling(fail, name, nth=nth):
+        yield
+
+
+@contextmanager
+def calling(action: Callable[[], None], name: str, *, nth: int = 1) -> Iterator[None]:
+    """Call `action` when `name` is reached for the `nth` time in the block.
+
+    ValueError if no point has this name.
+    """
+    _arm(name, action, nth)
     try:
         yield
     finally:

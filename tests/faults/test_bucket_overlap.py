@@ -17,10 +17,9 @@ from chatlake.lake import Lake
 from chatlake.lake.files.replaced import replaced_path
 from chatlake.model.manifest import Manifest
 from chatlake.simulator import Scenario, running
-from chatlake.storage.bucket.remote import RemoteStorage
 from tests import lake_rows
 from tests.command_line import CommandLine, ended, start
-from tests.fake_store import FakeStore
+from tests.fake_store import FakeStore, lake_on
 from tests.lake_writer import commit
 from tests.moto_server import S3Server
 from tests.support import NOW, in_bucket, rows, wait_for_messages, write_config
@@ -121,16 +120,6 @@ def test_a_vacuum_leaves_alone_what_a_run_is_about_to_list(
         small.commit(Manifest(added=parts))
     assert small.missing_files() == []
     assert vacuum_lake(small, NONE)[0] == []
-
-
-def lake_on(store: FakeStore) -> Lake:
-    """Return a lake on a store, as one process sees it."""
-
-    class Shared(FakeStore):
-        def __new__(cls) -> FakeStore:  # type: ignore[misc]
-            return store
-
-    return Lake(RemoteStorage("s3://bucket/lake", Shared))
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -121,7 +122,10 @@ def _copy_data(lake: Lake, place: Storage, report: CopyReport, progress: Progres
 def _copy_file(source: Storage, place: Storage, file: PartFile) -> None:
     digest = hashlib.sha256()
     try:
-        with open_listed(source, file.path) as data, place.open_output(file.path) as output:
+        with (
+            open_listed(source, file.path, file.bytes) as data,
+            place.open_output(file.path) as output,
+        ):
             while chunk := data.read(_CHUNK):
                 digest.update(chunk)
                 output.write(chunk)
@@ -132,7 +136,7 @@ def _copy_file(source: Storage, place: Storage, file: PartFile) -> None:
                 )
     except FileNotFoundError as error:
         raise _MovedOnError(f"{source.location}/{file.path} is missing") from error
-    if _sha256(place, file.path) != file.sha256:
+    if _sha256(place, file) != file.sha256:
         raise LakeDamagedError(f"{place.location}/{file.path} is not what was written there")
 
 
@@ -142,8 +146,13 @@ def _copy_commits(lake: Lake, other: Lake, report: CopyReport) -> None:
     if newest > other.state.number:
         try:
             checkpoints.create_checkpoint(place, lake.state, chatlake=__version__)
-        finally:  # the checkpoint may be there although a later step failed
-            other.reload()
+        except BaseException:
+            # The checkpoint may be there although a later step failed. The reason why it failed
+            # matters more than an error of looking.
+            with suppress(LakeError):
+                other.reload()
+            raise
+        other.reload()
     paths = [(manifests.manifest_path(number), True) for number in range(1, newest + 1)]
     paths += [
         (manifests.checkpoint_path(number), False)
@@ -169,9 +178,9 @@ def _copy_receipts(source: Storage, place: Storage) -> None:
             place.create(file.path, source.read(file.path))
 
 
-def _sha256(place: Storage, path: str) -> str:
+def _sha256(place: Storage, file: PartFile) -> str:
     digest = hashlib.sha256()
-    with place.open_input(path) as data:
+    with open_listed(place, file.path, file.bytes) as data:
         while chunk := data.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
