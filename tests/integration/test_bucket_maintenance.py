@@ -102,7 +102,7 @@ def test_what_they_ask_of_the_bucket_is_bounded(s3: S3Server, s3_lake: str) -> N
     assert Counter(of_data) == {
         "GET": report.merged,
         "PUT": report.added + report.merged,
-        "HEAD": 3 * report.merged,
+        "HEAD": 2 * report.merged,
         "DELETE": report.merged,
     }
     assert len(s3.requests) - len(of_data) <= 24

@@ -14,6 +14,7 @@ from chatlake.lake import Lake
 from chatlake.lake.catalog.opening import empty_path
 from chatlake.lake.files.parts import read_columns
 from chatlake.model.tables import COLUMNS, COMPLETIONS
+from chatlake.storage.opening import storage_at
 from chatlake.verify.run import verify
 from tests.lake_writer import commit
 from tests.moto_server import S3Server
@@ -86,3 +87,17 @@ def test_neither_unlisted_files_nor_empty_folders_take_more(s3: S3Server, lake: 
     for folder in ("replaced", "never", "manif"):
         assert asked(s3, "", lambda: list(lake.storage.list(folder))) == ["GET"]  # noqa: B023
         assert list(lake.storage.list(folder)) == []
+
+
+@pytest.mark.parametrize("at_once", [5 << 30, 2])
+def test_a_file_is_moved_under_any_name(
+    s3: S3Server, s3_lake: str, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """It is copied by one request; one that is too large for that is left to the library."""
+    monkeypatch.setattr("chatlake.storage.bucket.s3._COPIED_AT_ONCE_BYTES", at_once)
+    storage = storage_at(s3_lake)
+    old, new = "t/source=a%20b é+c/x=1&y.parquet", "replaced/t/source=a%20b é+c/x=1&y.parquet"
+    storage.replace(old, b"abc")
+    methods = asked(s3, "", lambda: storage.move({old: new}))
+    assert methods[:2] == (["HEAD", "PUT"] if at_once > 2 else ["HEAD", "HEAD"])
+    assert (storage.read(new), storage.size(old)) == (b"abc", None)

@@ -48,6 +48,8 @@ _WRONG_CREDENTIALS: Final = {
     "AuthorizationHeaderMalformed", "TokenRefreshRequired",
 }  # fmt: skip
 _DENIED: Final = {"AccessDenied", "AllAccessDisabled", "AccountProblem", "403"}
+# S3 copies up to 5 GiB in one request.
+_COPIED_AT_ONCE_BYTES: Final = 5 << 30
 # With two conditional writes at the same instant, S3 asks the second one to try again.
 _TRIES: Final = 6
 _PAUSE_S: Final = 0.1
@@ -118,8 +120,22 @@ class S3Store:
         raise AssertionError("unreachable")
 
     def copy(self, key: str, new_key: str, size: int) -> None:
-        """Write an object under a second key; S3 copies it on the server."""
-        self.filesystem.cp_file(key, new_key, timeout=upload_s(size))
+        """Write an object under a second key; S3 copies it on the server.
+
+        s3fs would ask for the size first; it copies one that is too large for one request in parts.
+        """
+        if size > _COPIED_AT_ONCE_BYTES:
+            self.filesystem.cp_file(key, new_key, timeout=upload_s(size))
+            return
+        bucket, _, name = key.partition("/")
+        new_bucket, _, new_name = new_key.partition("/")
+        self.filesystem.call_s3(
+            "copy_object",
+            Bucket=new_bucket,
+            Key=new_name,
+            CopySource={"Bucket": bucket, "Key": name},
+            timeout=upload_s(size),
+        )
 
     def stat(self, key: str) -> Stat | None:
         """Return the ETag of an object; None if it is absent."""
