@@ -26,8 +26,10 @@ from schemathesis.cli import schemathesis as command
 
 # Values that the simulator's completions have.
 MODELS = ["gpt-4o-mini-2024-07-18", "gpt-4.1-2025-04-14"]
-SESSION = requests.Session()
 METADATA = [{"team": "support"}, {"environment": "production", "team": "growth"}]
+
+SESSION = requests.Session()
+SESSION.trust_env = False  # it would look for a proxy before each request
 
 
 def generate(url: str, key: str, report: str, cases: str = "20") -> int:
@@ -76,13 +78,13 @@ def _with_stored_ids(url: str, key: str) -> None:
 
 def sweep(url: str, key: str, *more: str) -> int:
     """Read everything that is stored; print what no specification explains, for each server."""
-    print(json.dumps([_found(each, key) for each in (url, *more)]))
+    document = published()
+    print(json.dumps([_found(document, each, key) for each in (url, *more)]))
     return 0
 
 
-def _found(url: str, key: str) -> Json:
+def _found(document: Json, url: str, key: str) -> Json:
     asked = list(_everything(url, key))
-    document = published()
     return {
         "responses": len(asked),
         "violations": list(islice(_violations(amended(document), asked), 20)),
