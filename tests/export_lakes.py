@@ -6,25 +6,47 @@ import json
 from pathlib import Path
 from typing import Any
 
+from chatlake.backup.rows import RowBuffer
 from chatlake.bootstrap.opened import open_lake
 from chatlake.lake.lake import Lake
-from chatlake.simulator import Faults, Scenario, running
-from tests.support import NOW, backup, settings_for, write_config
+from chatlake.model.flatten import flatten
+from chatlake.model.manifest import Manifest
+from chatlake.model.objects import read_completion
+from chatlake.model.pages import read_message_page
+from chatlake.model.partitions import Partition
+from chatlake.simulator import Scenario
+from chatlake.simulator.world import World
+from tests.flat import SEEN, page_of
+from tests.support import NOW, settings_for
 
 
 def mixed_lake(folder: Path, *, readers: int, plain: int) -> Lake:
-    """Back up two sources, `readers` and `plain`, into one lake; `chatlake.yaml` stands beside."""
-    with (
-        running(Scenario(completions=readers, seed=11, now=NOW, mix="readers"), Faults()) as first,
-        running(
-            Scenario(completions=plain, seed=12, now=NOW, image_share=0.2, odd_text=True), Faults()
-        ) as second,
-    ):
-        for name, server in (("readers", first), ("plain", second)):
-            settings = settings_for(folder, server.base_url, name=name)
-            assert backup(settings).status == "complete"
-        write_config(folder, second.base_url, name="plain")
+    """Store two sources, `readers` and `plain`, in one lake; `chatlake.yaml` stands beside.
+
+    The completions are those that a backup of the simulator fetches, without the requests.
+    """
+    settings = settings_for(folder, "http://127.0.0.1:1/v1", name="plain")
+    lake = open_lake(settings, create=True)
+    with lake.lock():
+        for name, scenario in (
+            ("readers", Scenario(completions=readers, seed=11, now=NOW, mix="readers")),
+            (
+                "plain",
+                Scenario(completions=plain, seed=12, now=NOW, image_share=0.2, odd_text=True),
+            ),
+        ):
+            _store(lake, name, World(scenario))
     return open_lake(settings)
+
+
+def _store(lake: Lake, source: str, world: World) -> None:
+    buffer = RowBuffer(keep_images=True)
+    for index in range(world.total):
+        found = read_completion(world.completion(index))
+        sent = world.messages(index, range(world.message_count(index)))
+        items = read_message_page(page_of([each.decode() for each in sent])).items
+        buffer.add(Partition.of(source, found.created), flatten(found, items, SEEN))
+    lake.commit(Manifest(run_id=source, added=lake.write_parts(buffer.columns())))
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:

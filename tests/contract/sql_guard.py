@@ -29,26 +29,41 @@ def load(source: str) -> Any:
     )
 
 
-def ask(guard: Any, lake: str, query: str) -> str:
+def ask(guard: Any, connection: Any, query: str) -> str:
     """Return `answered`, or the class and first line of what was raised."""
-    import duckdb
-
-    with tempfile.TemporaryDirectory() as folder:
-        connection = duckdb.connect()
-        connection.execute(f"ATTACH '{lake}/catalog.duckdb' AS lake (READ_ONLY)")
-        connection.execute("USE lake")
-        guard.confine(connection, lake, temporary=folder)
-        try:
-            connection.execute(guard.checked_question(connection, query).text).fetchall()
-        except Exception as error:  # noqa: BLE001 - reported to the test
-            return f"{type(error).__name__}: {str(error).splitlines()[0]}"
-        finally:
-            connection.close()
+    try:
+        connection.execute(guard.checked_question(connection, query).text).fetchall()
+    except Exception as error:  # noqa: BLE001 - reported to the test
+        return f"{type(error).__name__}: {str(error).splitlines()[0]}"
     return "answered"
 
 
-if __name__ == "__main__":
-    task = json.load(sys.stdin)
+def opened(guard: Any, lake: str, folder: str) -> Any:
+    """Return a confined connection to the lake."""
+    import duckdb
+
+    connection = duckdb.connect()
+    connection.execute(f"ATTACH '{lake}/catalog.duckdb' AS lake (READ_ONLY)")
+    connection.execute("USE lake")
+    guard.confine(connection, lake, temporary=folder)
+    return connection
+
+
+def main(task: dict[str, Any]) -> dict[str, str]:
+    """Ask each query; only one that the guard refused leaves its connection to the next."""
     guard = load(task["source"])
     lake = str(Path(task["lake"]).resolve())
-    json.dump({query: ask(guard, lake, query) for query in task["queries"]}, sys.stdout)
+    came: dict[str, str] = {}
+    connection = None
+    with tempfile.TemporaryDirectory() as folder:
+        for query in task["queries"]:
+            connection = connection or opened(guard, lake, tempfile.mkdtemp(dir=folder))
+            came[query] = ask(guard, connection, query)
+            if not came[query].startswith("UsageError"):
+                connection.close()
+                connection = None
+    return came
+
+
+if __name__ == "__main__":
+    json.dump(main(json.load(sys.stdin)), sys.stdout)

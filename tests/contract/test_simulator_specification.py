@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,21 @@ def check(kind: str, server: Running, *more: object) -> subprocess.CompletedProc
     )
 
 
-def swept(scenario: Scenario) -> dict[str, Any]:
-    """What `check.py sweep` finds in the simulator of a scenario."""
-    with running(scenario) as server:
-        done = check("sweep", server)
+@pytest.fixture(scope="module")
+def swept() -> list[dict[str, Any]]:
+    """What `check.py sweep` finds: in both mixes, and in a simulator with a wrong response."""
+    scenarios = [
+        *(
+            Scenario(completions=250, now=NOW, api_key=KEY, mix=mix, image_share=0.3)
+            for mix in MIXES
+        ),
+        Scenario(completions=3, now=NOW, api_key=KEY, created="text"),
+    ]
+    with ExitStack() as serving:
+        first, *others = [serving.enter_context(running(scenario)) for scenario in scenarios]
+        done = check("sweep", first, *(other.base_url for other in others))
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: list[dict[str, Any]] = json.loads(done.stdout)
     return found
 
 
@@ -62,18 +72,14 @@ def test_each_response_is_one_of_the_specification(tmp_path: Path) -> None:
         assert phases["fuzzing"]["accepted"] >= 5, f"{operation}: hardly a request reached a row"
 
 
-def test_everything_stored_is_as_specified() -> None:
+def test_everything_stored_is_as_specified(swept: list[dict[str, Any]]) -> None:
     """Every completion and message of both mixes; some response needs each named difference."""
-    found = [
-        swept(Scenario(completions=250, now=NOW, api_key=KEY, mix=mix, image_share=0.3))
-        for mix in MIXES
-    ]
+    found = swept[: len(MIXES)]
     assert [each["violations"] for each in found] == [[], []]
     assert min(each["responses"] for each in found) > 300
     assert set.intersection(*(set(each["unneeded"]) for each in found)) == set()
 
 
-def test_a_wrong_response_is_found() -> None:
+def test_a_wrong_response_is_found(swept: list[dict[str, Any]]) -> None:
     """A creation time in a text, as some servers send it, is a violation."""
-    found = swept(Scenario(completions=3, now=NOW, api_key=KEY, created="text"))
-    assert any("created" in violation for violation in found["violations"])
+    assert any("created" in violation for violation in swept[-1]["violations"])

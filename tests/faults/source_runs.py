@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -48,10 +48,12 @@ class VirtualTime:
     """A clock that stands still while any task works, and jumps to the next sleeper's time.
 
     `waits`: each wait for a retry with its reason; `on_wait` is called at each of them. Client and
-    simulator may share it: the clock is only read by the latter.
+    simulator may share it: the clock is only read by the latter. `turn_s`: how long tasks work,
+    in real time, before the clock jumps; a source in the same event loop needs little.
     """
 
     now: float = 1000.0
+    turn_s: float = 0.002
     waits: list[tuple[float, str]] = field(default_factory=list)
     on_wait: Callable[[], None] = lambda: None
     _ends: list[float] = field(default_factory=list)
@@ -66,7 +68,7 @@ class VirtualTime:
         self._ends.append(end)
         try:
             while self.now < end:
-                await asyncio.sleep(0.002)  # what is under way continues meanwhile
+                await asyncio.sleep(self.turn_s)  # what is under way continues meanwhile
                 if end == min(self._ends):
                     self.now = max(self.now, end)
         finally:
@@ -86,8 +88,12 @@ def backup_in(
     ids: Sequence[str] | None = None,
     dry_run: bool = False,
     lake: Lake | None = None,
+    serving: AbstractAsyncContextManager[None] | None = None,
 ) -> BackupReport:
-    """Back up with the whole engine; only time is virtual, and every wait the shortest allowed."""
+    """Back up with the whole engine; only time is virtual, and every wait the shortest allowed.
+
+    `serving`: what answers in the same event loop meanwhile.
+    """
     lake = open_lake(settings, create=True) if lake is None else lake
     report = new_report(settings.lake_location, dry_run=dry_run)
 
@@ -115,8 +121,13 @@ def backup_in(
             await api.aclose()
 
     jobs = jobs_for(settings, ids=ids, full=full)
+
+    async def run() -> None:
+        async with serving or nullcontext():
+            await back_up(jobs, open_api, lake, SilentObserver(), report=report)
+
     with lake.lock(report.run_id):
-        asyncio.run(back_up(jobs, open_api, lake, SilentObserver(), report=report))
+        asyncio.run(run())
     return report
 
 

@@ -190,12 +190,18 @@ def statuses(settings: Settings) -> dict[str, str]:
     return {run.run_id: run.status for run in state.runs.values()}
 
 
-@pytest.fixture
-def all_steps(prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+@pytest.fixture(scope="module", autouse=True)
+def _key() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(KEY_VARIABLE, KEY)
+        yield
+
+
+@pytest.fixture(scope="module")
+def all_steps(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Return every step of a run that nobody disturbs, and check that it does everything."""
-    monkeypatch.setenv(KEY_VARIABLE, KEY)
     steps = Steps()
-    settings = prepared.copy(tmp_path / "undisturbed")
+    settings = prepared.copy(tmp_path_factory.mktemp("undisturbed") / "it")
 
     assert run(settings, steps) == "ended"
 

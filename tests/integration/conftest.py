@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -16,30 +17,59 @@ from tests.stand_in import missing
 CHECK = Path(__file__).parents[1] / "readers" / "check.py"
 
 
-@pytest.fixture
-def ask(tmp_path: Path) -> Callable[..., Any]:
-    """Give what runs `check.py` with the programs, or leave the test out."""
-    python = os.environ.get("CHATLAKE_READERS_PYTHON", "")
-    if not Path(python).is_file():
-        missing("what reads the exports (requirements-readers.lock)")
-    home = str(tmp_path / "home")
+class _Answers(Protocol):
+    def __call__(self, python: str, folder: Path, *words: str) -> Any:
+        """Answer what `check.py` is asked, in a folder, by that Python."""
+
+
+@pytest.fixture(scope="module")
+def _readers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Answers]:
+    """Start one process of `check.py` for each Python: importing these programs takes longest."""
+    home = tmp_path_factory.mktemp("home")
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith("PYTHON")},
-        "HOME": home,
-        "HF_HOME": home,
+        "HOME": str(home),
+        "HF_HOME": str(home),
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
+    started: dict[str, subprocess.Popen[str]] = {}
+    with contextlib.ExitStack() as ending, (home / "said").open("w+") as said:
 
-    def run(kind: str, *words: str | Path, python: str = python) -> Any:
-        done = subprocess.run(
-            [python, CHECK, kind, *words],
-            env=environment,
-            cwd=tmp_path,
-            capture_output=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr.decode()
-        return json.loads(done.stdout.splitlines()[-1])
+        def answer(python: str, folder: Path, *words: str) -> Any:
+            if python not in started:
+                started[python] = ending.enter_context(
+                    subprocess.Popen(
+                        [python, CHECK],
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        stderr=said,
+                        env=environment,
+                        text=True,
+                    )
+                )
+            process = started[python]
+            assert process.stdin
+            assert process.stdout
+            process.stdin.write(json.dumps([str(folder), *words]) + "\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+            assert line, f"it ended: {(home / 'said').read_text()}"
+            answered = json.loads(line)
+            assert "error" not in answered, answered["error"]
+            return answered["answer"]
+
+        yield answer
+
+
+@pytest.fixture
+def ask(tmp_path: Path, _readers: _Answers) -> Callable[..., Any]:
+    """Give what asks the programs by `check.py`, or leave the test out."""
+    python = os.environ.get("CHATLAKE_READERS_PYTHON", "")
+    if not Path(python).is_file():
+        missing("what reads the exports (requirements-readers.lock)")
+
+    def run(*words: str | Path, python: str = python) -> Any:
+        return _readers(python, tmp_path, *map(str, words))
 
     return run

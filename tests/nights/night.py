@@ -112,12 +112,13 @@ class Nights:
         """
         self.server.forget_requests()
         report = backup_in(
-            VirtualTime(),
+            VirtualTime(turn_s=0.0002),
             self.settings,
             full=full,
             ids=ids,
             dry_run=dry_run,
             lake=self._open(),
+            serving=self.server.here(),
         )
         assert len(self.server.asked) <= MOST, "the night would not end"
         night = Night(report, self.server.requests, self.server.lists())

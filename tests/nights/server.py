@@ -3,7 +3,8 @@
 As it is at first it is exact: a list ordered by `created`, `after=<id>`, an honest `has_more`, one
 user message for each completion. `habits` holds how the whole server answers, `faults` how it
 answers for one completion or one route, `before` is called with each request before it is answered.
-It runs in a thread of its own; change it while no request is under way, or from `before`.
+It runs in a thread of its own, or for a while in the event loop of its client (`here`), where an
+answer takes half the time; change it while no request is under way, or from `before`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import socket
 import struct
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote
@@ -106,6 +107,25 @@ class NightServer:
     before: Callable[[Request], None] = lambda request: None
     base_url: str = ""
     _number: int = 0
+    _thread: _ServingThread | None = None
+
+    @contextlib.asynccontextmanager
+    async def here(self) -> AsyncIterator[None]:
+        """Answer in this event loop instead of the thread, at the same address."""
+        thread = self._thread
+        assert thread
+        with thread.paused():
+            loop, connections = asyncio.get_running_loop(), set[_Connection]()
+            listening = await loop.create_server(
+                lambda: _Connection(self, connections), sock=thread.socket.dup()
+            )
+            try:
+                yield
+            finally:
+                listening.close()
+                for connection in connections:
+                    connection.end()
+                await asyncio.sleep(0)
 
     @property
     def requests(self) -> Counter[str]:
@@ -354,13 +374,23 @@ def _unknown(name: str) -> Answer:
 class _Connection(asyncio.Protocol):
     """One connection: requests one after the other, each answered at once or never."""
 
-    def __init__(self, server: NightServer) -> None:
+    def __init__(self, server: NightServer, among: set[_Connection]) -> None:
+        """`among`: the connections, one of which this is as long as it is open."""
         self._server = server
+        self._among = among
         self._read = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._among.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._among.discard(self)
+
+    def end(self) -> None:
+        """Close the connection at once."""
+        self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         self._read += data
@@ -391,27 +421,55 @@ def _request(head: bytes) -> Request:
     return Request(route, name, dict(parse_qsl(query, keep_blank_values=True)))
 
 
+class _ServingThread:
+    """Serves on a socket in a thread."""
+
+    def __init__(self, server: NightServer) -> None:
+        self.socket = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self._loop = asyncio.new_event_loop()
+        self._connections: set[_Connection] = set()
+        self._listening = self._loop.run_until_complete(
+            self._loop.create_server(
+                lambda: _Connection(server, self._connections), sock=self.socket.dup()
+            )
+        )
+        self._start()
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._loop.run_forever, name="night server")
+        self._thread.start()
+
+    def _stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Accept no connection until the end of the block, so that others can."""
+        self._stop()
+        try:
+            yield
+        finally:
+            self._start()
+
+    def close(self) -> None:
+        """Close everything."""
+        self._stop()
+        self._listening.close()
+        for connection in self._connections:
+            connection.end()
+        self._loop.run_until_complete(asyncio.sleep(0.01))  # what the clients closed is noticed
+        self._loop.close()
+        self.socket.close()
+
+
 @contextlib.contextmanager
 def serving(habits: Habits | None = None) -> Iterator[NightServer]:
     """Serve on loopback, on a free port, until the end of the block."""
     server = NightServer(habits or Habits())
-    loop = asyncio.new_event_loop()
-    listening = loop.run_until_complete(
-        loop.create_server(lambda: _Connection(server), "127.0.0.1", 0, backlog=512)
-    )
-    server.base_url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
-    thread = threading.Thread(target=loop.run_forever, name="night server")
-    thread.start()
+    thread = server._thread = _ServingThread(server)
+    server.base_url = f"http://127.0.0.1:{thread.socket.getsockname()[1]}/v1"
     try:
         yield server
     finally:
-        listening_closed = asyncio.run_coroutine_threadsafe(_close(listening), loop)
-        listening_closed.result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
-async def _close(listening: asyncio.Server) -> None:
-    listening.close()
-    await asyncio.sleep(0.01)  # what the clients closed is noticed
+        thread.close()

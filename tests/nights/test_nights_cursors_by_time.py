@@ -35,14 +35,14 @@ ORDERS = pytest.mark.parametrize("order", ["asked", "desc"])
 def test_three_a_second_are_stored_night_after_night(
     nights: Nights, server: NightServer, cursors: Cursors, ties: str, order: str
 ) -> None:
-    """250 at first, then 130 each night: every one is stored in its night, exit code 0."""
+    """205 at first, then 105 each night: every one is stored in its night, exit code 0."""
     server.habits = Habits(cursors=cursors, ties=ties, order=order)  # type: ignore[arg-type]
-    server.grow(250, per_second=3)
+    server.grow(205, per_second=3)
     assert nights.night().code == 0
     nights.check_holds_all()
 
     for _ in range(2):
-        new = server.grow(130, per_second=3)
+        new = server.grow(105, per_second=3)
         night = nights.night()
         assert (night.code, night.figures["new"]) == (0, len(new))
         nights.check_holds_all()
@@ -55,7 +55,7 @@ def test_any_number_a_second(
     """As long as a second does not fill a page, where the pages end does not matter."""
     server.habits = Habits(cursors=cursors)
     server.grow(5)
-    server.grow(230, per_second=per_second)
+    server.grow(200, per_second=per_second)
     assert nights.night().code == 0
     nights.check_holds_all()
     server.grow(20, per_second=per_second)
@@ -81,7 +81,7 @@ def test_full_sweeps_with_moved_boundaries_mark_nothing_that_lives(
 ) -> None:
     """Each sweep's pages start elsewhere, because some are deleted; only those are marked."""
     server.habits = Habits(cursors=cursors, order=order)  # type: ignore[arg-type]
-    server.grow(250, per_second=3)
+    server.grow(205, per_second=3)
     assert nights.night().code == 0
 
     gone: list[str] = []
@@ -90,7 +90,7 @@ def test_full_sweeps_with_moved_boundaries_mark_nothing_that_lives(
         server.delete(gone[-1])
         night = nights.night(full=True)
         assert night.code == 0
-        assert night.figures["unchanged"] == 250 - len(gone)
+        assert night.figures["unchanged"] == 205 - len(gone)
         assert nights.deleted() == set(gone[:-1])
     nights.check_holds_all()
 
@@ -154,7 +154,7 @@ def test_one_second_fills_pages_of_an_exact_server(
     nights.check_holds_all()
 
 
-@pytest.mark.parametrize("size", [100, 101, 250])
+@pytest.mark.parametrize("size", [100, 101, 205])
 @pytest.mark.parametrize(("around", "order"), [(0, "asked"), (40, "desc")])
 def test_one_second_that_fills_a_page_is_stored_or_said(
     nights: Nights,
@@ -260,7 +260,7 @@ def test_a_filtered_source_by_time(nights: Nights, server: NightServer, cursors:
     server.habits = Habits(cursors=cursors)
     nights.source = {"select": {"metadata": {"team": "a"}}}
     for _ in range(2):
-        for name in server.grow(240, per_second=3):
+        for name in server.grow(205, per_second=3):
             server.edit(name, team="a" if int(name[-1]) % 2 else "b")
         assert nights.night().code == 0
         wanted = {

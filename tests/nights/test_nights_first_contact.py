@@ -20,7 +20,7 @@ def test_the_oldest_are_refused_and_the_others_are_good(
     nights: Nights, server: NightServer, fault: Fault
 ) -> None:
     """Refused ones are reported, all others are stored completely, already on the first night."""
-    server.grow(150)
+    server.grow(105)
     bad = server.ids()[:40]
     server.break_for(fault, *bad, routes=("messages",))
     for _ in range(2):

@@ -106,24 +106,24 @@ def test_a_gap_within_the_lookback_is_filled_through_the_list(
     ("fault", "places"),
     [
         ("reset", (0, 1)),
-        ("reset", (298, 299)),
-        (403, (0, 299)),
+        ("reset", (198, 199)),
+        (403, (0, 199)),
         (405, (99, 100)),
-        (403, (298, 299)),
+        (403, (198, 199)),
         (500, (0, 1)),
     ],
 )
-def test_two_bad_of_three_hundred(
+def test_two_bad_of_two_full_pages(
     nights: Nights, server: NightServer, fault: Fault, places: tuple[int, int]
 ) -> None:
-    """Wherever in the list they stand, the other 298 are stored in the first night."""
-    server.grow(300)
+    """Wherever in the list they stand, the other 198 are stored in the first night."""
+    server.grow(200)
     bad = [server.ids()[place] for place in places]
     server.break_for(fault, *bad)
 
     night = nights.night()
     assert (night.code, night.named) == (3, set(bad)), night.words
-    assert night.figures["new"] == 298
+    assert night.figures["new"] == 198
     nights.check_holds_all(gaps=bad)
     row_of_nights(nights, bad, count=1)
     heal(nights)

@@ -35,12 +35,12 @@ def break_pages_with(server: NightServer, fault: Fault, *bad: str) -> None:
     server.break_list(answer)
 
 
-@pytest.mark.parametrize(("place", "fault"), paired([0, 1, 99, 100, 130, 249], FAULTS))
+@pytest.mark.parametrize(("place", "fault"), paired([0, 1, 99, 100, 130, 204], FAULTS))
 def test_one_row_that_spoils_its_page(
     nights: Nights, server: NightServer, place: int, fault: Fault
 ) -> None:
     """Wherever it stands, all others are stored each night, and nothing is marked deleted."""
-    server.grow(250)
+    server.grow(205)
     bad = server.ids()[place]
     break_pages_with(server, fault, bad)
     for full in (False, False, True, True):
@@ -62,7 +62,7 @@ def test_a_stored_row_that_spoils_its_page_later_is_not_deleted(
     nights: Nights, server: NightServer
 ) -> None:
     """Two full sweeps that cannot read its place say nothing of it."""
-    server.grow(250)
+    server.grow(205)
     assert nights.night().code == 0
     break_pages_with(server, 500, server.ids()[120])
     for _ in range(3):
@@ -74,7 +74,7 @@ def test_a_stored_row_that_spoils_its_page_later_is_not_deleted(
 
 def test_what_lies_between_two_such_rows_is_named(nights: Nights, server: NightServer) -> None:
     """From neither end can it be reached: the failure says from where to where."""
-    server.grow(250)
+    server.grow(205)
     ids = server.ids()
     break_pages_with(server, 500, ids[50], ids[150])
     night = nights.night()
@@ -89,7 +89,7 @@ def test_what_lies_between_two_such_rows_is_named(nights: Nights, server: NightS
     nights.check_holds_all()
 
 
-@pytest.mark.parametrize("rows", [40, 250])
+@pytest.mark.parametrize("rows", [40, 205])
 def test_a_list_that_breaks_for_all_is_not_one_row(
     nights: Nights, server: NightServer, rows: int
 ) -> None:
@@ -119,7 +119,7 @@ def test_such_rows_where_the_cursor_goes_by_time(
 ) -> None:
     """What is missing shares a second with the bad row, or stands next to it; and it is named."""
     server.habits.cursors = cursors
-    server.grow(250, per_second=per_second)
+    server.grow(205, per_second=per_second)
     ids = server.ids()
     break_pages_with(server, 500, *(ids[place] for place in places))
     near = 10 if per_second < 10 else 2 * per_second

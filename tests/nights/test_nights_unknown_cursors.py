@@ -132,9 +132,9 @@ def test_the_cursor_is_deleted_in_the_middle_of_a_listing(
     full: bool,
     cursors: Any,
 ) -> None:
-    """Each page's cursor vanishes just before the next page is asked for: 235 of 235 are stored."""
+    """Each page's cursor vanishes just before the next page is asked for: 205 of 205 are stored."""
     server.habits = habits(unknown, has_more, cursors=cursors)
-    everyone = server.grow(235, per_second=2)
+    everyone = server.grow(205, per_second=2)
     gone: list[str] = []
 
     def vanish(request: Request) -> None:
@@ -162,7 +162,7 @@ def test_rows_deleted_during_sweeps_hide_nothing(
 ) -> None:
     """Two sweeps in a row lose a cursor half way: nothing that lives is marked deleted."""
     server.habits = habits(unknown, has_more)
-    server.grow(235)
+    server.grow(205)
     assert nights.night().code == 0
     gone: set[str] = set()
 
@@ -221,7 +221,7 @@ def test_more_and_then_nothing_is_looked_at_again(
     nights: Nights, server: NightServer, has_more: bool | None, full: bool
 ) -> None:
     """A page says that there is more, the next is empty this once: nothing is lost."""
-    server.grow(235)
+    server.grow(205)
     empty = page_of([], NO_PAGE, {"has_more": has_more})
     met = once(empty, lambda request: "after" in request.query)(server)
 
@@ -236,7 +236,7 @@ def test_more_and_then_nothing_for_ever_is_not_complete(
 ) -> None:
     """Where every cursor is answered with nothing, the run does not say that it is complete."""
     server.habits = Habits(unknown_cursor="empty")
-    server.grow(235)
+    server.grow(205)
     empty = page_of([], NO_PAGE, {"has_more": False})
     server.before = answering_with(server, empty, lambda request: "after" in request.query)
     for full in (False, True, True):
@@ -259,7 +259,7 @@ def test_an_empty_page_with_more_and_a_last_id_is_followed(
     server.grow(100)
     for name in server.grow(hidden):
         server.rows[name].hidden = True
-    server.grow(50)
+    server.grow(10)
 
     assert nights.night().code == 0
     nights.check_holds_all()
@@ -271,7 +271,7 @@ def test_an_empty_page_with_more_and_a_last_id_is_followed(
 
 def test_an_empty_page_that_says_more_for_ever_ends(nights: Nights, server: NightServer) -> None:
     """An empty page with `has_more` and the same `last_id` each time is not followed endlessly."""
-    server.grow(150)
+    server.grow(105)
     last = server.ids()[-1]
     empty = page_of([], {"first_id": last, "last_id": last}, {"has_more": True})
     server.before = answering_with(
@@ -291,7 +291,7 @@ def test_no_more_after_a_short_page_is_checked(
 ) -> None:
     """`has_more` turns false after pages shorter than asked for: rows that are known lie behind."""
     server.habits = Habits(order=order)
-    server.grow(235)
+    server.grow(205)
     assert nights.night().code == 0
 
     server.habits = Habits(cap=cap, has_more="false_if_short", order=order)
@@ -311,7 +311,7 @@ def test_no_more_after_the_first_short_page_of_all(
     """The lake is empty and the first page is short: what lies behind it is stored or reported."""
     server.habits = Habits(cap=cap, has_more=has_more)
     for _ in range(3):
-        server.grow(135)
+        server.grow(105)
         night = nights.night()
         if night.code == 0:
             nights.check_holds_all()

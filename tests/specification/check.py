@@ -2,8 +2,9 @@
 
 `check.py generate URL KEY REPORT [CASES]` makes requests of the specification, right and wrong ones,
 and checks each response; what it finds goes to standard output, the figures to REPORT as JSON.
-`check.py sweep URL KEY` reads all completions and messages, and prints JSON: what violates the
-amended specification, and which amendment no response needs. It uses nothing of chatlake.
+`check.py sweep URL KEY [URL…]` reads all completions and messages of each server, and prints JSON:
+what violates the amended specification, and which amendment no response needs. It uses nothing of
+chatlake.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,9 @@ from schemathesis.cli import schemathesis as command
 # Values that the simulator's completions have.
 MODELS = ["gpt-4o-mini-2024-07-18", "gpt-4.1-2025-04-14"]
 METADATA = [{"team": "support"}, {"environment": "production", "team": "growth"}]
+
+SESSION = requests.Session()
+SESSION.trust_env = False  # it would look for a proxy before each request
 
 
 def generate(url: str, key: str, report: str, cases: str = "20") -> int:
@@ -71,19 +76,24 @@ def _with_stored_ids(url: str, key: str) -> None:
         return query
 
 
-def sweep(url: str, key: str) -> int:
-    """Read everything that is stored; print what no specification explains."""
-    asked = list(_everything(url, key))
+def sweep(url: str, key: str, *more: str) -> int:
+    """Read everything that is stored; print what no specification explains, for each server."""
     document = published()
-    found = {
+    print(json.dumps([_found(document, each, key) for each in (url, *more)]))
+    return 0
+
+
+def _found(document: Json, url: str, key: str) -> Json:
+    asked = list(_everything(url, key))
+    return {
         "responses": len(asked),
-        "violations": _violations(amended(document), asked)[:20],
+        "violations": list(islice(_violations(amended(document), asked), 20)),
         "unneeded": [
-            name for name in OF_RESPONSES if not _violations(amended(document, without=name), asked)
+            name
+            for name in OF_RESPONSES
+            if next(_violations(amended(document, without=name), asked), None) is None
         ],
     }
-    print(json.dumps(found))
-    return 0
 
 
 def _everything(url: str, key: str) -> Iterator[tuple[str, requests.Response]]:
@@ -104,24 +114,22 @@ def _everything(url: str, key: str) -> Iterator[tuple[str, requests.Response]]:
     yield ONE, _asked(url, key, f"{LIST}/chatcmpl-none")
 
 
-def _violations(document: Json, asked: list[tuple[str, requests.Response]]) -> list[str]:
+def _violations(document: Json, asked: list[tuple[str, requests.Response]]) -> Iterator[str]:
     schema = schemathesis.openapi.from_dict(document)
-    found = []
     for path, answer in asked:
         said = document["paths"][path]["get"]["responses"]
         if str(answer.status_code) not in said:
-            found.append(f"{path}: {answer.status_code} is not documented")
+            yield f"{path}: {answer.status_code} is not documented"
             continue
         try:
             schema[path]["GET"].validate_response(answer)
         except (AssertionError, schemathesis.errors.FailureGroup) as problem:
-            found.append(f"{path}: {problem!r} {problem}"[:2000])
-    return found
+            yield f"{path}: {problem!r} {problem}"[:2000]
 
 
 def _asked(url: str, key: str, path: str, **query: object) -> requests.Response:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    return requests.get(url + path, params=query, headers=headers, timeout=10)
+    return SESSION.get(url + path, params=query, headers=headers, timeout=10)
 
 
 if __name__ == "__main__":

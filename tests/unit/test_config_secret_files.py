@@ -109,11 +109,11 @@ def test_content_that_is_no_secret(file: Path, content: bytes, words: str) -> No
     assert SECRET not in message
 
 
-@pytest.mark.slow
 def test_largest_file(file: Path) -> None:
-    """64 KiB are read."""
+    """64 KiB are read, and struck out."""
     file.write_bytes(b"x" * LARGEST_BYTES)
     assert SecretReference.parse(f"file:{file}").resolve() == "x" * LARGEST_BYTES
+    assert strike_out(f"got {'x' * LARGEST_BYTES}") == "got [key]"
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:

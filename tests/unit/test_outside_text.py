@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import html
 import json
+import random
+import time
+from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -20,6 +23,7 @@ from chatlake.model.outside_text import (
     request_id,
     strike_out,
 )
+from tests.growth import grows_with_length
 
 SECRETS = (
     "sk-proj-0123456789abcdef",
@@ -66,6 +70,81 @@ def test_secret_in_base64_of_a_longer_text(before: str, secret: str) -> None:
     known.note(secret)
     shown = known.strike_out("got " + base64.b64encode(f"{before}:{secret}".encode()).decode())
     assert shown.endswith("[key]")
+
+
+PRINTABLE = "".join(map(chr, range(32, 127)))
+MADE = {
+    "one character": lambda size: "x" * size,
+    "a few digits": lambda size: ("0123456789" * size)[:size],
+    "backslashes": lambda size: "\\" * (size - 1) + "z",
+    "percent signs, as encoded": lambda size: ("%25" * size)[: size - 1] + "z",
+    "all characters": lambda size: (
+        "".join(random.Random(size).choices(PRINTABLE[1:], k=size - 1)) + "z"
+    ),
+    "with blanks": lambda size: f"a{''.join(random.Random(size).choices(PRINTABLE, k=size - 2))}z",
+}
+
+
+@pytest.mark.parametrize("size", [33, 1 << 10, 8 << 10])
+@pytest.mark.parametrize("made", MADE)
+def test_long_secret_is_struck_out_however_it_is_written(made: str, size: int) -> None:
+    """Nothing of it is left within many lines, in each way and in a mixture of them."""
+    check_long(MADE[made](size), *WAYS.values(), mixed)
+
+
+def test_longest_secret_is_struck_out() -> None:
+    """64 KiB are found like less, bare and in a mixture."""
+    check_long(MADE["with blanks"](64 << 10), WAYS["bare"], mixed)
+
+
+def check_long(secret: str, *ways: Callable[[str], str]) -> None:
+    """Look for a secret in many lines, written in these ways."""
+    known = KnownSecrets()
+    known.note(secret)
+    lines = "many \\lines & more: 100 %\n" * 50
+    for way in ways:
+        assert known.strike_out(f"{lines}{way(secret)}\n{lines}") == f"{lines}[key]\n{lines}"
+
+
+def mixed(secret: str) -> str:
+    """Write seven characters in each way, but for base64, in turn."""
+    ways = [way for name, way in WAYS.items() if "base64" not in name]
+    sevens = enumerate(range(0, len(secret), 7))
+    return "".join(ways[number % len(ways)](secret[at : at + 7]) for number, at in sevens)
+
+
+def test_long_secret_ends_where_the_next_one_begins() -> None:
+    """Of secrets side by side each is found, and text that agrees with one is not the whole."""
+    digits, letters = "".join(map(str, range(400))), 'q"%41 &' * 100
+    known = KnownSecrets()
+    for secret in (digits, letters, "hunter22"):
+        known.note(secret)
+    odd, written = quote(letters, safe=""), WAYS["percent-encoded in lower case"](digits)
+    for text, shown in (
+        (f"{digits}{letters}hunter22{odd}{odd}", "[key]" * 5),
+        (f"12{digits[2:]}{letters},{digits[1:]}", f"12{digits[2:]}[key],{digits[1:]}"),
+        (f"\\{digits[:-1]}&", f"\\{digits[:-1]}&"),
+        (f"\\{digits[:-10]}{written}&", r"\[key]&"),
+        (f"%25{digits[:-1]}%39%", "%25[key]%"),
+    ):
+        assert known.strike_out(text) == shown
+
+
+@pytest.mark.parametrize("written", ["bare", "percent-encoded in lower case"])
+@pytest.mark.parametrize("made", ["one character", "a few digits", "backslashes"])
+def test_time_grows_with_the_length_of_a_secret(made: str, written: str) -> None:
+    """Remembering a secret, and looking for it where all but its end stands, many times."""
+
+    def seconds(size: int) -> float:
+        secret = MADE[made](size)
+        text = WAYS[written](secret[:-1] + "-") * 3
+        start = time.process_time()
+        known = KnownSecrets()
+        known.note(secret)
+        known.strike_out(text)
+        return time.process_time() - start
+
+    assert grows_with_length(seconds, 8 << 10)
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "Token", "Basic", "ApiKey", "Api-Key"])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.models import CommandInfo
@@ -87,13 +88,25 @@ def _without_commands() -> typer.Typer:
     return program
 
 
-def program_for(words: Sequence[str]) -> typer.Typer:
+def command_for(words: Sequence[str]) -> Any:
     """Return the program for a command line: with just the command that it names, if any.
+
+    It is a command of click, for whose class typer has no public name.
+    """
+    return _command_named(next((word for word in words if not word.startswith("-")), None))
+
+
+@lru_cache(maxsize=64)
+def _command_named(name: str | None) -> Any:
+    return typer.main.get_command(_program_named(name))
+
+
+def _program_named(name: str | None) -> typer.Typer:
+    """Return the program with just one command; without a name: with the help of all of them.
 
     Typer builds every option of every command that it is given, which takes as long as a short
     query. The help of the program itself needs only what each command says of itself.
     """
-    name = next((word for word in words if not word.startswith("-")), None)
     program = _without_commands()
     if name is None:
         program.registered_commands = [_without_options(each) for each in app.registered_commands]

@@ -12,7 +12,7 @@ import typer
 
 from chatlake import signals
 from chatlake.cli import streams
-from chatlake.cli.app import LogFormat, app, program_for
+from chatlake.cli.app import LogFormat, app, command_for
 from chatlake.cli.logs import set_up_logging
 from chatlake.cli.output import show, write_json
 from chatlake.cli.stderr_lines import STANDARD_ERROR, json_line
@@ -93,7 +93,7 @@ def as_document(error: ChatlakeError) -> dict[str, str]:
 def _run(words: list[str]) -> int:
     if os.environ.get(f"_{PROGRAM.upper()}_COMPLETE"):  # the shell asks for completions
         typer.main.get_command(app).main(words, prog_name=PROGRAM)
-    command = typer.main.get_command(program_for(words))
+    command = command_for(words)
     try:
         with command.make_context(PROGRAM, words) as context:
             command.invoke(context)

@@ -12,6 +12,8 @@ in any text. It is found
 - in base64, alone or within something longer, as in `Authorization: Basic`;
 - truncated, if it has at least 16 characters: its first 8 identify it.
 
+Patterns find all but whole secrets of more than 32 characters: those are in `long_secrets`.
+
 Values of fewer than 4 characters are not removed, because that would ruin every text. Values of 4
 to 7 characters are removed only if they are a separate word.
 """
@@ -22,7 +24,11 @@ import base64
 import binascii
 import re
 import threading
+from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
+
+from chatlake.model.long_secrets import BEGINNING, LongSecret
 
 DETAIL_LENGTH: Final = 500
 """Characters of an error's message, at most."""
@@ -34,6 +40,8 @@ STRUCK: Final = "[key]"
 _ANYWHERE: Final = 8  # shorter ones only as words
 _TELLING: Final = 8
 _CUT_OFF_FROM: Final = 2 * _TELLING
+_LONG: Final = 32  # longer ones, whole, have no pattern
+_LONG_BASE64: Final = 64  # characters of base64 that identify a long secret
 _STOPS: Final = "\"'<>,;"
 _SCHEME: Final = re.compile(
     r"(?:bearer|basic|token|api-?key|key|digest|negotiate) +(\S.*)", re.IGNORECASE
@@ -47,7 +55,7 @@ class KnownSecrets:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._values: frozenset[str] = frozenset()
-        self._pattern: re.Pattern[str] | None = None
+        self._ways: _Ways | None = None
 
     def note(self, value: str) -> None:
         """Remember a secret, and those within it: the token of `Bearer TOKEN`, a password."""
@@ -60,17 +68,50 @@ class KnownSecrets:
             ordered = sorted(self._values, key=lambda each: (-len(each), each))
             forms = [form for value in ordered for form in _forms(value)]
             forms += [form for value in ordered for form in _cut_off(value)]
-            self._pattern = re.compile("|".join(forms))
+            self._ways = _Ways(
+                re.compile("|".join(forms)),
+                tuple(
+                    LongSecret(value, _written(value[:BEGINNING]))
+                    for value in ordered
+                    if len(value) > _LONG
+                ),
+            )
 
     def strike_out(self, text: str) -> str:
         """Return `text` with every secret in it replaced by `[key]`."""
-        pattern = self._pattern
-        return text if pattern is None else pattern.sub(STRUCK, text)
+        ways = self._ways
+        return text if ways is None else ways.strike_out(text)
 
     def forget(self) -> None:
         """Forget all of them, for tests."""
         with self._lock:
-            self._values, self._pattern = frozenset(), None
+            self._values, self._ways = frozenset(), None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ways:
+    """How the known secrets are found: one pattern, and those that are too long for it."""
+
+    pattern: re.Pattern[str]
+    long: tuple[LongSecret, ...]
+
+    def strike_out(self, text: str) -> str:
+        """Return `text` with every secret in it replaced by `[key]`, the first one first."""
+        ways = [*(secret.find for secret in self.long), self._find]  # in the order of preference
+        found = [find(text, 0) for find in ways]
+        kept, at = [], 0
+        while place := min(filter(None, found), key=itemgetter(0), default=None):
+            kept += [text[at : place[0]], STRUCK]
+            at = place[1]
+            found = [
+                find(text, at) if known and known[0] < at else known
+                for find, known in zip(ways, found, strict=True)
+            ]
+        return "".join([*kept, text[at:]])
+
+    def _find(self, text: str, at: int) -> tuple[int, int] | None:
+        found = self.pattern.search(text, at)
+        return found and found.span()
 
 
 SECRETS: Final = KnownSecrets()
@@ -119,11 +160,17 @@ def _within(value: str) -> set[str]:
 
 
 def _forms(secret: str) -> list[str]:
-    """Return patterns of a whole secret, in text and in base64."""
-    pattern = "".join(map(_character, secret))
+    """Return patterns of a whole secret, in text if it is not long, and in base64."""
     if len(secret) < _ANYWHERE:
-        return [rf"(?<![A-Za-z0-9]){pattern}(?![A-Za-z0-9])"]
-    return [pattern, *_in_base64(secret)]
+        return [rf"(?<![A-Za-z0-9]){_written(secret)}(?![A-Za-z0-9])"]
+    if len(secret) > _LONG:
+        return _in_base64(secret)
+    return [_written(secret), *_in_base64(secret)]
+
+
+def _written(characters: str) -> str:
+    """Return a pattern of characters in every way they may be written in text."""
+    return "".join(map(_character, characters))
 
 
 def _character(character: str) -> str:
@@ -148,7 +195,7 @@ def _in_base64(secret: str) -> list[str]:
     for before in range(3):
         data = b"\0" * before + secret.encode("utf-8", "surrogatepass")
         text = base64.b64encode(data[: len(data) // 3 * 3]).decode()
-        core = text[(0, 2, 3)[before] :]
+        core = text[(0, 2, 3)[before] :][:_LONG_BASE64]
         if len(core) >= _ANYWHERE:
             found.append(re.escape(core).replace(r"\+", "[+-]").replace("/", "[/_]"))
     return [form + "[A-Za-z0-9+/_=-]*" for form in found]
@@ -160,4 +207,4 @@ def _cut_off(secret: str) -> list[str]:
     if len(secret) < _CUT_OFF_FROM or "://" in secret or not re.search("[A-Za-z]", telling):
         return []
     stops = "".join(stop for stop in _STOPS if stop not in secret)
-    return ["".join(map(_character, telling)) + rf"[^\s{re.escape(stops)}]*"]
+    return [_written(telling) + rf"[^\s{re.escape(stops)}]*"]
