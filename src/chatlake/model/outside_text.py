@@ -71,7 +71,7 @@ class KnownSecrets:
             self._ways = _Ways(
                 re.compile("|".join(forms)),
                 tuple(
-                    LongSecret(value, _written(value[:BEGINNING]))
+                    LongSecret(value, written(value[:BEGINNING]))
                     for value in ordered
                     if len(value) > _LONG
                 ),
@@ -162,13 +162,13 @@ def _within(value: str) -> set[str]:
 def _forms(secret: str) -> list[str]:
     """Return patterns of a whole secret, in text if it is not long, and in base64."""
     if len(secret) < _ANYWHERE:
-        return [rf"(?<![A-Za-z0-9]){_written(secret)}(?![A-Za-z0-9])"]
+        return [rf"(?<![A-Za-z0-9]){written(secret)}(?![A-Za-z0-9])"]
     if len(secret) > _LONG:
         return _in_base64(secret)
-    return [_written(secret), *_in_base64(secret)]
+    return [written(secret), *_in_base64(secret)]
 
 
-def _written(characters: str) -> str:
+def written(characters: str) -> str:
     """Return a pattern of characters in every way they may be written in text."""
     return "".join(map(_character, characters))
 
@@ -207,4 +207,4 @@ def _cut_off(secret: str) -> list[str]:
     if len(secret) < _CUT_OFF_FROM or "://" in secret or not re.search("[A-Za-z]", telling):
         return []
     stops = "".join(stop for stop in _STOPS if stop not in secret)
-    return [_written(telling) + rf"[^\s{re.escape(stops)}]*"]
+    return [written(telling) + rf"[^\s{re.escape(stops)}]*"]
