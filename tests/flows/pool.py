@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 
 from tests.flows import prefect_api
-from tests.flows.migrated import used_home
+from tests.flows.migrated import environment, used_home
 from tests.flows.prefect_api import NO_TLS, PATIENCE_S
 from tests.flows.prefect_server import processes_with
 from tests.support import KEY, KEY_VARIABLE
@@ -129,9 +129,8 @@ class Pool:
             )
 
     def _environment(self) -> dict[str, str]:
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
         return {
-            **inherited,
+            **environment(),
             KEY_VARIABLE: KEY,
             "CHATLAKE_CONFIG": str(self.config),
             "PREFECT_HOME": str(self.home),

@@ -17,7 +17,7 @@ import pytest
 
 from chatlake.config import load_settings
 from chatlake.simulator import Scenario, running
-from tests.flows.migrated import used_home
+from tests.flows.migrated import environment, used_home
 from tests.flows.prefect_api import begin, state
 from tests.flows.prefect_server import COUNT, processes_with
 from tests.support import KEY, KEY_VARIABLE, NOW, rows, wait_for_messages, write_config
@@ -34,7 +34,6 @@ def serving(config: Path, home: Path) -> Iterator[str]:
 
     Yields the address of its server's API, with the password.
     """
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     log = home.with_name("serve.log")
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
@@ -51,10 +50,8 @@ def serving(config: Path, home: Path) -> Iterator[str]:
                 str(port),
             ],
             env={
-                **inherited,
+                **environment(PREFECT_HOME=str(home), PREFECT_RUNNER_POLL_FREQUENCY="1"),
                 KEY_VARIABLE: KEY,
-                "PREFECT_HOME": str(home),
-                "PREFECT_RUNNER_POLL_FREQUENCY": "1",
             },
             stdout=output,
             stderr=output,

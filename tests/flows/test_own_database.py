@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ from chatlake.config import load_settings
 from chatlake.errors import ChatlakeError
 from chatlake.flows.serve import own_server
 from chatlake.simulator import Running
-from tests.flows.migrated import later, migrated
+from tests.flows.migrated import environment, later, migrated
 from tests.flows.prefect_server import processes_with
 from tests.flows.script import finish, start
 from tests.support import KEY, KEY_VARIABLE, write_config
@@ -65,11 +64,10 @@ def test_a_database_of_a_later_prefect_is_named_at_once(
     database = later(tmp_path / "home" / "prefect.db")
     config = secret_config(tmp_path, server)
     flows = Path(__file__).parents[2] / "flows"
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
 
     done = subprocess.run(
         [word.format(flows=flows, config=config) for word in words],
-        env={**inherited, "PREFECT_HOME": str(tmp_path / "home"), KEY_VARIABLE: KEY},
+        env={**environment(PREFECT_HOME=str(tmp_path / "home")), KEY_VARIABLE: KEY},
         capture_output=True,
         text=True,
         timeout=60,

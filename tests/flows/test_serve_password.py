@@ -30,7 +30,7 @@ from chatlake.config import load_settings
 from chatlake.flows.serve import own_server
 from chatlake.simulator import Scenario, running
 from tests.flows import prefect_api
-from tests.flows.migrated import later, migrated
+from tests.flows.migrated import environment, later, migrated
 from tests.flows.prefect_api import NO_TLS
 from tests.flows.prefect_server import COUNT, processes_with, tells_status
 from tests.loopback_server import Handler, listening
@@ -81,8 +81,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     port = own_server.free_port(0)
     inherited = {
         name: value
-        for name, value in os.environ.items()
-        if not name.startswith("PREFECT_") and not name.upper().endswith("_PROXY")
+        for name, value in environment(PREFECT_HOME=str(home)).items()
+        if not name.upper().endswith("_PROXY")
     }
     with (
         running(Scenario(completions=COUNT, seed=5, now=NOW, api_key=KEY)) as source,
@@ -99,7 +99,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
                 **inherited,
                 **PROXIES,
                 KEY_VARIABLE: KEY,
-                "PREFECT_HOME": str(home),
                 "PREFECT_RUNNER_POLL_FREQUENCY": "1",
             },
             stdout=output,
