@@ -150,14 +150,13 @@ class Pool:
 
 @contextlib.contextmanager
 def pool(folder: Path, config: Path) -> Iterator[Pool]:
-    """Run a server and a worker with the deployments of `prefect.yaml`; at the end none is left."""
+    """Run a server with a work pool, without deployments or worker; at the end nothing is left."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         made = Pool(folder, config, probe.getsockname()[1])
     try:
         used_home(made.home)
         made.start_server()
         made.prefect("work-pool", "create", "chatlake", "--type", "process")
-        made.prefect("--no-prompt", "deploy", "--all")
         yield made
     finally:
         made.kill("run", *made.started)
