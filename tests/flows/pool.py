@@ -108,7 +108,7 @@ class Pool:
                 if holds():
                     return
             assert time.monotonic() < end, f"it did not come to that; {self.output()}"
-            time.sleep(0.3)
+            time.sleep(1)  # more often would keep the server busy
 
     def output(self) -> str:
         """Return what the processes have written last."""

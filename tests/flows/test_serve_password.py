@@ -126,7 +126,7 @@ def until(holds: Any) -> None:
     end = time.monotonic() + PATIENCE_S
     while not holds():
         assert time.monotonic() < end
-        time.sleep(0.2)
+        time.sleep(0.5)
 
 
 def ask(served: Served, method: str, route: str, **words: Any) -> httpx.Response:
