@@ -2,7 +2,7 @@
 
 To create them takes a server longer than anything else that it does as it starts. So they are
 created once, and copied. It also has a Secret block with the tests' key, and no runs. The tests of
-a first start do without.
+a first start, such as that of the demo, do without.
 """
 
 from __future__ import annotations
@@ -23,10 +23,33 @@ _NAME = f"chatlake-prefect-{os.environ.get('PYTEST_XDIST_TESTRUNUID') or os.getp
 
 
 FROM_THE_FUTURE = "ffffffffffff"
-_CREATE_SECRET = f"""
+_START = Path(__file__).with_name("start")
+_SETTINGS = {
+    # As a server starts it imports every library that may have blocks, Ray and Dask among them, to
+    # save their types. The tests need none but Secret, which the copied database has.
+    "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
+    "PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",
+}
+# The server is in the same process: another one would import all of Prefect again.
+_CREATE = f"""
+import asyncio
 from prefect.blocks.system import Secret
-Secret(value={KEY!r}).save("chatlake-key")
+from prefect.client.orchestration import PrefectClient
+from prefect.server.api.server import create_app
+
+async def create():
+    async with PrefectClient(create_app(ephemeral=True)) as client:
+        await Secret(value={KEY!r}).save("chatlake-key", client=client)
+
+asyncio.run(create())
 """
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return an environment for Prefect with such a database: this one, without its own settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    path = [str(_START), *filter(None, [kept.get("PYTHONPATH")])]
+    return {**kept, **_SETTINGS, "PYTHONPATH": os.pathsep.join(path), **more}
 
 
 def migrated(path: Path) -> Path:
@@ -74,17 +97,11 @@ def _template() -> Path:
 
 def _create(path: Path) -> None:
     home = path.with_suffix("")
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     subprocess.run(
-        [sys.executable, "-c", _CREATE_SECRET],
-        env={
-            **inherited,
-            "PREFECT_HOME": str(home),
-            "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
-            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "100",
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "DO_NOT_TRACK": "1",
-        },
+        [sys.executable, "-c", _CREATE],
+        env=environment(
+            PREFECT_HOME=str(home), PREFECT_SERVER_ANALYTICS_ENABLED="false", DO_NOT_TRACK="1"
+        ),
         check=True,
         capture_output=True,
     )

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 
 from tests.flows import prefect_api
-from tests.flows.migrated import used_home
+from tests.flows.migrated import environment, used_home
 from tests.flows.prefect_api import NO_TLS, PATIENCE_S
 from tests.flows.prefect_server import processes_with
 from tests.support import KEY, KEY_VARIABLE
@@ -108,7 +108,7 @@ class Pool:
                 if holds():
                     return
             assert time.monotonic() < end, f"it did not come to that; {self.output()}"
-            time.sleep(0.3)
+            time.sleep(1)  # more often would keep the server busy
 
     def output(self) -> str:
         """Return what the processes have written last."""
@@ -129,9 +129,8 @@ class Pool:
             )
 
     def _environment(self) -> dict[str, str]:
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
         return {
-            **inherited,
+            **environment(),
             KEY_VARIABLE: KEY,
             "CHATLAKE_CONFIG": str(self.config),
             "PREFECT_HOME": str(self.home),
@@ -151,14 +150,13 @@ class Pool:
 
 @contextlib.contextmanager
 def pool(folder: Path, config: Path) -> Iterator[Pool]:
-    """Run a server and a worker with the deployments of `prefect.yaml`; at the end none is left."""
+    """Run a server with a work pool, without deployments or worker; at the end nothing is left."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         made = Pool(folder, config, probe.getsockname()[1])
     try:
         used_home(made.home)
         made.start_server()
         made.prefect("work-pool", "create", "chatlake", "--type", "process")
-        made.prefect("--no-prompt", "deploy", "--all")
         yield made
     finally:
         made.kill("run", *made.started)

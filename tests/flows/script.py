@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
+from tests.flows.migrated import environment
 from tests.support import KEY, KEY_VARIABLE
 
 REPOSITORY = Path(__file__).parents[2]
@@ -14,10 +14,9 @@ REPOSITORY = Path(__file__).parents[2]
 
 def start(script: str, *arguments: str, home: Path, **variables: str) -> subprocess.Popen[str]:
     """Start a flow's script with a Prefect home of its own."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     return subprocess.Popen(
         [sys.executable, str(REPOSITORY / "flows" / script), *arguments],
-        env={**inherited, "PREFECT_HOME": str(home), KEY_VARIABLE: KEY, **variables},
+        env={**environment(PREFECT_HOME=str(home)), KEY_VARIABLE: KEY, **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

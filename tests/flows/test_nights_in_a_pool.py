@@ -19,6 +19,7 @@ from tests.support import KEY, NOW, rows, wait_for_messages, write_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 NIGHTLY = "backup/nightly-backup"
+EARLIER = {"backup": "nightly-backup", "maintain": "weekly-maintain"}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,17 @@ def nights(source: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     folder = tmp_path_factory.mktemp("pool")
     config = write_config(folder, source.base_url, pace={"concurrency": 1})
     with pool(folder, config) as made:
+        for flow, name in EARLIER.items():
+            deploy_with_limit(made, flow, name)
+        made.prefect("--no-prompt", "deploy", "--all")
         yield made
+
+
+def deploy_with_limit(nights: Pool, flow: str, name: str) -> None:
+    """Leave what an earlier deployment has left: a limit of one run."""
+    flow_id = nights.ask("flows/", {"name": flow})["id"]
+    made = nights.ask("deployments/", {"name": name, "flow_id": flow_id, "concurrency_limit": 1})
+    assert made["global_concurrency_limit"]["limit"] == 1
 
 
 def begin_and_wait(nights: Pool, source: Running) -> str:
@@ -55,23 +66,24 @@ def everything_is_stored(nights: Pool, source: Running) -> bool:
 def test_deploy_asks_nothing_and_sets_no_limit(nights: Pool) -> None:
     """As documented, with `--no-prompt`; it also takes away a limit that an earlier one has set."""
     deployments = nights.ask("deployments/filter")
+    assert {*EARLIER.values()} < {each["name"] for each in deployments}
     assert len(deployments) == 3
     for each in deployments:
-        route = f"deployments/{each['id']}"
-        nights.ask(route, {"concurrency_limit": 1}, "PATCH")
-        assert nights.ask(route, method="GET")["global_concurrency_limit"]["limit"] == 1
-
-    nights.prefect("--no-prompt", "deploy", "--all")
-
-    for each in nights.ask("deployments/filter"):
         assert each["global_concurrency_limit"] is None
+        assert each["work_pool_name"] == "chatlake"
     text = (REPOSITORY / "docs/scheduling.md").read_text()
     assert "prefect --no-prompt deploy --all" in text
     assert "set-concurrency-limit" not in text
 
 
-def test_the_night_after_a_power_loss_runs(nights: Pool, source: Running) -> None:
-    """Server, worker and run are killed: the next night completes, and the killed run is Crashed."""
+def test_the_night_after_a_power_loss_outlives_a_restart_of_its_server(
+    nights: Pool, source: Running
+) -> None:
+    """Server, worker and run are killed: the next night completes, and the killed run is Crashed.
+
+    It does so though its server is killed again and restarted. It fetches on meanwhile; no lease is
+    lost, nothing is terminated.
+    """
     nights.start_worker()
     killed = begin_and_wait(nights, source)
     nights.kill("server", "worker", "run")
@@ -79,28 +91,18 @@ def test_the_night_after_a_power_loss_runs(nights: Pool, source: Running) -> Non
     assert nights.state(killed)[0] == "RUNNING"  # as Prefect leaves it
     nights.start_worker()
 
-    after = nights.until_ended(nights.begin(NIGHTLY))
-
-    assert after[:2] == ("COMPLETED", "Completed"), after
-    kind, _, message = nights.state(killed)
-    assert kind == "CRASHED"
-    assert re.match(r"its process was killed \(process \d+ on \S+ is gone\); ", message)
-    assert everything_is_stored(nights, source)
-
-
-def test_a_run_outlives_a_restart_of_its_server(nights: Pool, source: Running) -> None:
-    """It fetches on meanwhile; no lease is lost, nothing is terminated: the run completes."""
-    nights.start_worker()
     source.grow(60)
-    run = begin_and_wait(nights, source)
+    after = begin_and_wait(nights, source)
     nights.kill("server")
     asked = source.stats()["requests"]["messages"]
     wait_for_messages(source, asked + 10)  # nobody is there, and it fetches on
     nights.start_server()
-
-    ended = nights.until_ended(run)
+    ended = nights.until_ended(after)
 
     assert ended[:2] == ("COMPLETED", "Completed"), ended
+    kind, _, message = nights.state(killed)
+    assert kind == "CRASHED"
+    assert re.match(r"its process was killed \(process \d+ on \S+ is gone\); ", message)
     assert not tells_status(nights.output(), 410)
     assert "Terminating execution" not in nights.output()
     assert everything_is_stored(nights, source)

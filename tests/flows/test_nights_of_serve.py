@@ -11,13 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from chatlake.config import load_settings
 from chatlake.simulator import Scenario, running
-from tests.flows.migrated import used_home
+from tests.flows.migrated import environment, used_home
 from tests.flows.prefect_api import begin, state
 from tests.flows.prefect_server import COUNT, processes_with
 from tests.support import KEY, KEY_VARIABLE, NOW, rows, wait_for_messages, write_config
@@ -34,7 +35,6 @@ def serving(config: Path, home: Path) -> Iterator[str]:
 
     Yields the address of its server's API, with the password.
     """
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     log = home.with_name("serve.log")
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
@@ -51,10 +51,8 @@ def serving(config: Path, home: Path) -> Iterator[str]:
                 str(port),
             ],
             env={
-                **inherited,
+                **environment(PREFECT_HOME=str(home), PREFECT_RUNNER_POLL_FREQUENCY="1"),
                 KEY_VARIABLE: KEY,
-                "PREFECT_HOME": str(home),
-                "PREFECT_RUNNER_POLL_FREQUENCY": "1",
             },
             stdout=output,
             stderr=output,
@@ -81,18 +79,39 @@ def until_ended(url: str, run: str) -> tuple[str, str, str]:
     end = time.monotonic() + PATIENCE_S
     while (found := state(url, run))[0] in ("SCHEDULED", "PENDING", "RUNNING", "CANCELLING"):
         assert time.monotonic() < end, found
-        time.sleep(0.3)
+        time.sleep(1)  # more often would keep the server busy
     return found
 
 
-def test_a_killed_run_is_closed_without_a_lake_and_the_next_night_runs(tmp_path: Path) -> None:
-    """If the disk is not mounted when `serve` starts again, the run counts as dead."""
-    home = used_home(tmp_path / "home")
+@dataclass(frozen=True, slots=True)
+class Nights:
+    """How the runs of two `chatlake serve`, one after the other, ended, and what is in the lake."""
+
+    refused: tuple[str, str, str]
+    killed: tuple[str, str, str]
+    after: tuple[str, str, str]
+    stored: list[str]
+    completions: list[str]
+
+
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory: pytest.TempPathFactory) -> Nights:
+    """Serve with a revoked key in a file, change it, kill all of it in the next run; serve again.
+
+    While the second `serve` starts, the lake's disk is not mounted.
+    """
+    folder = tmp_path_factory.mktemp("nights")
+    home, key = used_home(folder / "home"), folder / "key"
+    key.write_text("sk-an-old-key-that-is-revoked\n")
     scenario = Scenario(completions=COUNT, seed=5, now=NOW, api_key=KEY, latency_ms=100)
     with running(scenario) as server:
-        config = write_config(tmp_path, server.base_url, pace={"concurrency": 2})
-        lake, unmounted = tmp_path / "lake", tmp_path / "unmounted"
+        config = write_config(
+            folder, server.base_url, api_key=f"file:{key}", pace={"concurrency": 2}
+        )
+        lake, unmounted = folder / "lake", folder / "unmounted"
         with serving(config, home) as url:
+            refused = until_ended(url, begin(url, NIGHTLY))
+            key.write_text(KEY + "\n")
             killed = begin(url, NIGHTLY)
             wait_for_messages(server, 40)
         lake.rename(unmounted)
@@ -102,26 +121,23 @@ def test_a_killed_run_is_closed_without_a_lake_and_the_next_night_runs(tmp_path:
             unmounted.rename(lake)
             after = until_ended(url, begin(url, NIGHTLY))
         names = server.ids()
-
-    assert closed[:2] == ("CRASHED", "Crashed")
-    assert closed[2].startswith("its process was killed (")
-    assert after[:2] == ("COMPLETED", "Completed"), after
     found = rows(load_settings(config), "SELECT completion_id FROM completions")
-    assert sorted(key for (key,) in found) == sorted(names)
+    return Nights(refused, closed, after, sorted(name for (name,) in found), sorted(names))
 
 
-def test_a_key_in_a_file_is_read_anew_every_night(tmp_path: Path) -> None:
-    """A key that is changed in its file holds for the next night, without a new `serve`."""
-    key = tmp_path / "key"
-    key.write_text("sk-an-old-key-that-is-revoked\n")
-    with running(Scenario(completions=5, seed=5, now=NOW, api_key=KEY)) as server:
-        config = write_config(tmp_path, server.base_url, api_key=f"file:{key}")
-        with serving(config, used_home(tmp_path / "home")) as url:
-            refused = until_ended(url, begin(url, NIGHTLY))
-            key.write_text(KEY + "\n")
-            after = until_ended(url, begin(url, NIGHTLY))
+def test_a_killed_run_is_closed_without_a_lake_and_the_next_night_runs(nights: Nights) -> None:
+    """If the disk is not mounted when `serve` starts again, the run counts as dead."""
+    assert nights.killed[:2] == ("CRASHED", "Crashed")
+    assert nights.killed[2].startswith("its process was killed (")
+    assert nights.after[:2] == ("COMPLETED", "Completed"), nights.after
+    assert nights.stored == nights.completions
 
-    assert refused[0] == "FAILED"
-    assert "unauthorized" in refused[2]
-    assert "sk-an-old" not in refused[2]
-    assert after[:2] == ("COMPLETED", "Completed"), after
+
+def test_a_key_in_a_file_is_read_anew_every_night(nights: Nights) -> None:
+    """A key that is changed in its file holds for the next night, without a new `serve`.
+
+    The next night, which was killed later, has fetched with it.
+    """
+    assert nights.refused[0] == "FAILED"
+    assert "unauthorized" in nights.refused[2]
+    assert "sk-an-old" not in nights.refused[2]

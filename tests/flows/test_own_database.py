@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +12,8 @@ from chatlake.bootstrap.prefect_database import later_database, require_known_da
 from chatlake.bootstrap.secrets import needs_prefect_secrets
 from chatlake.config import load_settings
 from chatlake.errors import ChatlakeError
-from chatlake.flows.serve import own_server
 from chatlake.simulator import Running
-from tests.flows.migrated import later, migrated
+from tests.flows.migrated import environment, later
 from tests.flows.prefect_server import processes_with
 from tests.flows.script import finish, start
 from tests.support import KEY, KEY_VARIABLE, write_config
@@ -27,26 +24,6 @@ pytestmark = pytest.mark.slow
 def secret_config(folder: Path, server: Running) -> Path:
     """Write a configuration whose key is in a Prefect Secret block."""
     return write_config(folder, server.base_url, api_key="secret:chatlake-key")
-
-
-def test_a_port_that_another_program_takes_meanwhile(
-    server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of two servers that find the same free port at once, the second one takes another."""
-    taken = int(server.base_url.split(":")[2].split("/")[0])
-    ports = iter([taken, own_server.free_port(0)])
-    monkeypatch.setattr(own_server, "free_port", lambda wanted: next(ports))
-    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
-    database = f"sqlite+aiosqlite:///{migrated(tmp_path / 'own.db')}"
-
-    async def start_and_stop(wanted: int | None) -> str:
-        async with own_server.own_server(wanted, database) as started:
-            return started.url
-
-    assert not asyncio.run(start_and_stop(None)).startswith(f"http://127.0.0.1:{taken}/")
-    ports = iter([taken])
-    with pytest.raises(own_server.PortTakenError):
-        asyncio.run(start_and_stop(taken))
 
 
 @pytest.mark.parametrize(
@@ -65,11 +42,10 @@ def test_a_database_of_a_later_prefect_is_named_at_once(
     database = later(tmp_path / "home" / "prefect.db")
     config = secret_config(tmp_path, server)
     flows = Path(__file__).parents[2] / "flows"
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
 
     done = subprocess.run(
         [word.format(flows=flows, config=config) for word in words],
-        env={**inherited, "PREFECT_HOME": str(tmp_path / "home"), KEY_VARIABLE: KEY},
+        env={**environment(PREFECT_HOME=str(tmp_path / "home")), KEY_VARIABLE: KEY},
         capture_output=True,
         text=True,
         timeout=60,

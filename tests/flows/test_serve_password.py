@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx
 import pytest
@@ -30,7 +31,7 @@ from chatlake.config import load_settings
 from chatlake.flows.serve import own_server
 from chatlake.simulator import Scenario, running
 from tests.flows import prefect_api
-from tests.flows.migrated import later, migrated
+from tests.flows.migrated import environment, later, migrated
 from tests.flows.prefect_api import NO_TLS
 from tests.flows.prefect_server import COUNT, processes_with, tells_status
 from tests.loopback_server import Handler, listening
@@ -81,8 +82,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     port = own_server.free_port(0)
     inherited = {
         name: value
-        for name, value in os.environ.items()
-        if not name.startswith("PREFECT_") and not name.upper().endswith("_PROXY")
+        for name, value in environment(PREFECT_HOME=str(home)).items()
+        if not name.upper().endswith("_PROXY")
     }
     with (
         running(Scenario(completions=COUNT, seed=5, now=NOW, api_key=KEY)) as source,
@@ -99,7 +100,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
                 **inherited,
                 **PROXIES,
                 KEY_VARIABLE: KEY,
-                "PREFECT_HOME": str(home),
                 "PREFECT_RUNNER_POLL_FREQUENCY": "1",
             },
             stdout=output,
@@ -126,7 +126,7 @@ def until(holds: Any) -> None:
     end = time.monotonic() + PATIENCE_S
     while not holds():
         assert time.monotonic() < end
-        time.sleep(0.2)
+        time.sleep(0.5)
 
 
 def ask(served: Served, method: str, route: str, **words: Any) -> httpx.Response:
@@ -309,26 +309,72 @@ def test_the_server_of_somebody_else_is_not_taken_for_the_own(
     assert refused.value.message == f"another program answers on port {port}"
 
 
-def test_a_password_of_the_user_s_is_used_and_not_copied(tmp_path: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a server with the user's password has shown, whose first port was taken meanwhile."""
+
+    taken: int
+    url: str
+    password_file: Path | None
+    answers: tuple[int, int]
+    password_files: list[Path]
+
+
+@pytest.fixture(scope="module")
+def chosen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chosen]:
+    """Start a server with the user's password; another program takes the port that was found free.
+
+    Yields what it has shown, while the other program is still there.
+    """
+    folder = tmp_path_factory.mktemp("chosen")
+    database = f"sqlite+aiosqlite:///{migrated(folder / 'own.db')}"
+
+    async def ask() -> tuple[str, Path | None, tuple[int, int]]:
+        async with own_server.own_server(None, database) as own:
+            async with get_client() as client, httpx.AsyncClient(trust_env=False) as other:
+                known = await client.request("GET", "/admin/version")
+                unknown = await other.get(f"{own.url}/admin/version")
+            return own.url, own.password_file, (known.status_code, unknown.status_code)
+
+    settings = {
+        PREFECT_SERVER_API_AUTH_STRING: "a word without a colon",
+        PREFECT_HOME: folder,
+    }
+    with (
+        impostor(404, {}) as taken,
+        mock.patch.dict(os.environ, environment(PREFECT_HOME=str(folder)), clear=True),
+        temporary_settings(settings),
+    ):
+        ports = [taken, own_server.free_port(0)]
+        with mock.patch.object(own_server, "free_port", side_effect=ports):
+            url, file, answers = asyncio.run(ask())
+        yield Chosen(taken, url, file, answers, list(folder.rglob("*.password")))
+
+
+def test_a_password_of_the_user_s_is_used_and_not_copied(chosen: Chosen) -> None:
     """Whoever sets `PREFECT_SERVER_API_AUTH_STRING` knows it: it is in no file of chatlake's.
 
     It may be a word without a colon; the one that chatlake makes up has a colon.
     """
-    chosen = "a word without a colon"
-    settings = {PREFECT_SERVER_API_AUTH_STRING: chosen, PREFECT_HOME: tmp_path}
+    assert chosen.answers == (200, 401)
+    assert chosen.password_file is None
+    assert chosen.password_files == []
 
-    async def ask() -> tuple[int, int]:
-        async with own_server.own_server(
-            None, f"sqlite+aiosqlite:///{migrated(tmp_path / 'own.db')}"
-        ) as own:
-            assert own.password_file is None
-            async with get_client() as client, httpx.AsyncClient(trust_env=False) as other:
-                known = await client.request("GET", "/admin/version")
-                unknown = await other.get(f"{own.url}/admin/version")
-            return known.status_code, unknown.status_code
 
-    with temporary_settings(settings):
-        answers = asyncio.run(ask())
+def test_a_port_that_another_program_takes_meanwhile(
+    chosen: Chosen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two servers that find the same free port at once, the second one takes another.
 
-    assert answers == (200, 401)
-    assert not list(tmp_path.rglob("*.password"))
+    Not where the port was asked for.
+    """
+    assert not chosen.url.startswith(f"http://127.0.0.1:{chosen.taken}/")
+    monkeypatch.setattr(own_server, "free_port", lambda wanted: wanted)
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+
+    async def start() -> None:
+        async with own_server.own_server(chosen.taken, f"sqlite+aiosqlite:///{tmp_path}/own.db"):
+            pass
+
+    with pytest.raises(own_server.PortTakenError):
+        asyncio.run(start())

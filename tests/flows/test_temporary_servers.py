@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 from chatlake.config import load_settings
 from chatlake.simulator import Running
-from tests.flows.migrated import home_with_secret
+from tests.flows.migrated import environment, home_with_secret
 from tests.flows.prefect_server import COUNT, processes_with, tells_status
 from tests.flows.script import finish, start
 from tests.flows.temporary_server import (
@@ -56,8 +55,7 @@ def test_the_server_that_reads_a_secret_answers_its_command_alone(
     """It opens the user's own database: without a password it would hand out every block."""
     home = home_with_secret(tmp_path / "home")
     config = secret_config(tmp_path, server)
-    variables = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
-    variables["PREFECT_HOME"] = str(home)
+    variables = environment(PREFECT_HOME=str(home))
     command = [sys.executable, "-m", "chatlake", "backup", "--config", str(config)]
     process = subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, text=True)
 

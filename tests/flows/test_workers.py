@@ -87,10 +87,13 @@ def test_a_cluster_by_its_address(
 
 
 @pytest.mark.parametrize("where", ["processes", "dask"])
-def test_workers_redact_and_leave_out_what_is_too_old(
-    where: str, server: Running, config: Path, tmp_path: Path
+def test_workers_that_die_redact_and_leave_out_what_is_too_old(
+    where: str, server: Running, config: Path, tmp_path: Path, prefect_server: Prefect
 ) -> None:
-    """Rules, the key of hashes and `keep` reach them: the same rows and counts as in one process."""
+    """Rules, the key of hashes and `keep` reach them: the same rows and counts as in one process.
+
+    Each worker is killed under its second batch: others take it over, and nothing is missing.
+    """
     day = 86_400
     kept = f"{int(time.time()) // day - NOW // day + 1}d"  # from the day before the newest on
     document = msgspec.yaml.decode(config.read_bytes())
@@ -108,10 +111,11 @@ def test_workers_redact_and_leave_out_what_is_too_old(
         path.write_bytes(msgspec.yaml.encode({**document, "keep": kept}))
     with mock.patch.dict(os.environ, {"HASH_KEY": "k" * 16}):
         back_up_here(load_settings(here / "chatlake.yaml"))
-        with_runner(config, kind=where, workers=2, batch_size=20)
-        state = run(backup, str(config))
+        server.reset_stats()
+        with_runner(config, kind=where, workers=2, batch_size=25)
+        with mock.patch.dict(os.environ, {failpoints.VARIABLE: KILL}):
+            state = run(backup, str(config))
 
-    assert state.is_completed(), state.message
     there, alone = load_settings(config), load_settings(here / "chatlake.yaml")
     assert 0 < len(stored_ids(config)) < COUNT
     for query in (
@@ -120,23 +124,10 @@ def test_workers_redact_and_leave_out_what_is_too_old(
         "SELECT new, redacted FROM runs",
     ):
         assert rows(there, query) == rows(alone, query)
-    ((counts,),) = rows(there, "SELECT redacted FROM runs")
+    ((new, counts, requests),) = rows(there, "SELECT new, redacted, requests FROM runs")
+    assert prefect_server.state(run_id(state))[2] == f"openai: {new} new, 0 failed"
     assert set(counts) == {"dropped", "hashed", "image", "order"}
-
-
-@pytest.mark.parametrize("where", ["processes", "dask"])
-def test_a_worker_that_dies_loses_its_batch_alone(
-    where: str, server: Running, config: Path, prefect_server: Prefect
-) -> None:
-    """Each worker is killed under its second batch: others take it over, and nothing is missing."""
-    with_runner(config, kind=where, workers=2)
-    with mock.patch.dict(os.environ, {failpoints.VARIABLE: KILL}):
-        state = run(backup, str(config))
-
-    assert prefect_server.state(run_id(state))[2] == f"openai: {COUNT} new, 0 failed"
-    assert stored_ids(config) == sorted(server.ids())
     # What a worker asked for and took with it is not in the run's figures.
-    ((requests,),) = rows(load_settings(config), "SELECT requests FROM runs")
     assert requests < server.stats()["total"]
 
 
@@ -149,7 +140,7 @@ def test_a_batch_that_no_worker_survives_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its completions are failures of the run, with the reason; the next run fetches them."""
-    with_runner(config, kind=where, workers=2)
+    with_runner(config, kind=where, workers=1)
     asked = server.ids()[:20]
     monkeypatch.setattr(ProcessWorkers, "tries", 1)
     dies = {failpoints.VARIABLE: "batch.started:kill"}

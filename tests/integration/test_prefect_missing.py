@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -128,6 +128,46 @@ def test_doctor_says_that_a_cluster_lacks_a_prefect_server(
     assert f"runner: dask, {address} answers" in sound.out
 
 
+PREFECT_SAYS = """
+import os, sys
+from prefect.settings import Settings
+
+for folder in map(str.rstrip, sys.stdin):
+    os.chdir(folder)
+    os.environ["PREFECT_HOME"] = folder + "/home"
+    print(bool(Settings().api.url), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], str]]:
+    """Have Prefect say in any folder, with `home` in it, whether a server is named.
+
+    One process does so for all: it reads the settings anew each time, and imports Prefect once.
+    """
+    variables = {
+        name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")
+    }
+    with subprocess.Popen(
+        [sys.executable, "-c", PREFECT_SAYS],
+        env={**variables, "PREFECT_HOME": str(tmp_path_factory.mktemp("home"))},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        asked, said = process.stdin, process.stdout
+
+        def ask(folder: Path) -> str:
+            print(folder, file=asked, flush=True)
+            return said.readline().strip()
+
+        yield ask
+        asked.close()
+        assert process.wait(30) == 0
+
+
 PROFILES = """\
 active = "work"
 [profiles.work]
@@ -152,7 +192,13 @@ PREFECT_API_URL = "http://127.0.0.1:4200/api"
     ],
 )
 def test_a_prefect_server_is_found_where_prefect_finds_it(
-    file: str, text: str, *, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    file: str,
+    text: str,
+    *,
+    expected: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    prefect: Callable[[Path], str],
 ) -> None:
     """In the profile and in the files of the working folder; Prefect itself says the same."""
     monkeypatch.chdir(tmp_path)
@@ -161,11 +207,7 @@ def test_a_prefect_server_is_found_where_prefect_finds_it(
 
     assert has_server() is expected
     if text != "active = [":
-        say = "from prefect.settings import PREFECT_API_URL; print(bool(PREFECT_API_URL.value()))"
-        said = subprocess.run(
-            [sys.executable, "-c", say], capture_output=True, text=True, check=True
-        )
-        assert said.stdout.strip() == str(expected)
+        assert prefect(tmp_path) == str(expected)
 
 
 @pytest.mark.usefixtures("without_server")
