@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import logging
 import os
 import shutil
@@ -26,32 +25,18 @@ for name in ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_PROFILE"):
     os.environ.pop(name, None)
 
 from chatlake.simulator import Running, Scenario, running  # noqa: E402
-from tests.flows.migrated import environment, migrated  # noqa: E402
 from tests.flows.prefect_server import COUNT, Prefect  # noqa: E402
 from tests.support import KEY, KEY_VARIABLE, NOW, write_config  # noqa: E402
 
 
 @pytest.fixture(scope="package")
-def prefect_server(request: pytest.FixtureRequest) -> Iterator[Prefect]:
+def prefect_server() -> Iterator[Prefect]:
     """Run Prefect's own test server: slow to start, so one for all, and never idle, so no longer."""
     from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL
     from prefect.testing.utilities import prefect_test_harness
 
-    folder = Path(tempfile.mkdtemp(prefix="chatlake-prefect-server-"))
-    # Where slow tests run, others need a used database too; for one server it would not pay.
-    if any(item.get_closest_marker("slow") for item in request.session.items):
-        migrated(folder / "prefect-test.db")
     try:
-        with contextlib.ExitStack() as stack:
-            with (
-                # The harness has its database in a new folder. If a later Prefect names the file
-                # otherwise, its server creates the tables as always, which takes seconds longer.
-                mock.patch(
-                    "prefect.testing.utilities.mkdtemp", create=True, return_value=str(folder)
-                ),
-                mock.patch.dict(os.environ, environment(PREFECT_HOME=_HOME)),
-            ):
-                stack.enter_context(prefect_test_harness(server_startup_timeout=110))
+        with prefect_test_harness(server_startup_timeout=110):
             url = str(PREFECT_SERVER_DATABASE_CONNECTION_URL.value())
             yield Prefect(Path(url.partition(":///")[2]))
     finally:

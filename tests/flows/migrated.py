@@ -23,7 +23,6 @@ _NAME = f"chatlake-prefect-{os.environ.get('PYTEST_XDIST_TESTRUNUID') or os.getp
 
 
 FROM_THE_FUTURE = "ffffffffffff"
-_START = Path(__file__).with_name("start")
 _SETTINGS = {
     # As a server starts it imports every library that may have blocks, Ray and Dask among them, to
     # save their types. The tests need none but Secret, which the copied database has.
@@ -48,8 +47,7 @@ asyncio.run(create())
 def environment(**more: str) -> dict[str, str]:
     """Return an environment for Prefect with such a database: this one, without its own settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    path = [str(_START), *filter(None, [kept.get("PYTHONPATH")])]
-    return {**kept, **_SETTINGS, "PYTHONPATH": os.pathsep.join(path), **more}
+    return {**kept, **_SETTINGS, **more}
 
 
 def migrated(path: Path) -> Path:
