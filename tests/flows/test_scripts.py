@@ -15,6 +15,7 @@ from unittest import mock
 
 import pytest
 
+from chatlake import failpoints
 from chatlake.config import Settings, load_settings
 from chatlake.flows.defaults import DEFAULTS, set_defaults
 from chatlake.signals import SAME_WISH_S
@@ -51,7 +52,8 @@ class FirstRun:
 def first_run(tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
     """Back up a source with gaps in worker processes, where little is as it should be.
 
-    No Prefect server runs, a proxy that reaches nothing is configured, and a later Prefect has
+    A worker is killed under its third batch. No Prefect server runs, a proxy that reaches nothing
+    is configured, and a later Prefect has
     changed the user's own database. While the script runs, its server refuses others.
     """
     folder = tmp_path_factory.mktemp("first-run")
@@ -65,8 +67,11 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
             del os.environ[name]
         server.set_faults(Faults(missing=0.03))
         config = write_config(folder, server.base_url)
-        config.write_text(config.read_text() + "\nrunner: {kind: processes, workers: 2}\n")
-        process = start("backup.py", "--config", str(config), home=home, **DEAD)
+        config.write_text(
+            config.read_text() + "\nrunner: {kind: processes, workers: 2, batch_size: 25}\n"
+        )
+        dies = {failpoints.VARIABLE: "batch.started:kill:3"}
+        process = start("backup.py", "--config", str(config), home=home, **DEAD, **dies)
         require_guarded(server_of(home))
         servers = servers_until_end(process, home)
         code, out, err = finish(process)
@@ -77,7 +82,8 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
 def test_a_script_needs_no_server(first_run: FirstRun) -> None:
     """Without any Prefect server, and behind a dead proxy, the script backs up; a gap is a 3.
 
-    The run and its workers have the password of the server that the script started.
+    The run and its workers, also those that take the places of killed ones, have the password of
+    the server that the script started.
     """
     assert first_run.code == 3, first_run.err
     ((failed,),) = rows(first_run.settings, "SELECT count(*) FROM failures")

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 
 from chatlake import signals
+from chatlake.flows.leaving import ends_with
 
 _PASSED_ON = {
     signal.SIGINT: signal.SIGINT,
@@ -37,7 +38,7 @@ def in_own_session(work: Callable[[], int]) -> int:
             os.setsid()
         else:
             signals.pass_on(process, _PASSED_ON)
-    return _ended(process) if process else work()
+    return _ended(process) if process else ends_with(work())
 
 
 def _ended(process: int) -> int:

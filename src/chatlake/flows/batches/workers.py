@@ -28,6 +28,7 @@ from chatlake.bootstrap.runners import no_lasting_server, require_extra
 from chatlake.config import Runner
 from chatlake.errors import ChatlakeError, ConfigurationError
 from chatlake.flows.batches.batch import Batch, BatchError, BatchResult, WorkerLostError
+from chatlake.flows.leaving import bound_the_end
 from chatlake.model.counts import count
 
 logger = logging.getLogger("chatlake.flows")
@@ -93,6 +94,7 @@ class Workers:
                 raise
             except self.lost as error:
                 lost.append(error)
+                bound_the_end()
                 logger.warning("%s: a worker died during batch %d", batch.job.name, batch.number)
                 self._replace(task_runner)
             except Exception as error:

@@ -1,0 +1,56 @@
+"""A process that ends, although one that it started was killed in the middle of a message."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """if True:
+    import multiprocessing, sys, time
+    from chatlake.flows.leaving import bound_the_end, ends_with
+
+    def write(queue):
+        queue.put(b"x" * (1 << 22))  # more than a pipe holds: it is written while nobody reads
+        time.sleep(60)
+
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    process = context.Process(target=write, args=(queue,))
+    process.start()
+    while queue.empty():
+        time.sleep(0.01)
+    process.kill()
+    process.join()
+    queue.put("more")  # waits for the lock that the dead process has
+    print("all is stored")
+    if sys.argv[1] == "bounded":
+        bound_the_end(0.5)
+        bound_the_end(0.5)
+    sys.exit(ends_with(3))
+"""
+
+
+def run(how: str, patience_s: float) -> subprocess.CompletedProcess[str]:
+    """Run the program."""
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, how],
+        capture_output=True,
+        text=True,
+        timeout=patience_s,
+        check=False,
+    )
+
+
+def test_it_ends_with_its_exit_code_and_all_it_wrote() -> None:
+    """Nothing is lost: the output is there, and the code is that of the run."""
+    done = run("bounded", 60)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "all is stored\n", "")
+
+
+@pytest.mark.slow
+def test_without_a_bound_it_would_wait_for_ever() -> None:
+    """So there is something to bound."""
+    with pytest.raises(subprocess.TimeoutExpired):
+        run("not", 3)
