@@ -8,7 +8,7 @@ import sys
 import pytest
 
 PROGRAM = """if True:
-    import multiprocessing, sys, time
+    import multiprocessing, sys, threading, time
     from chatlake.flows.leaving import bound_the_end, ends_with
 
     def write(queue):
@@ -24,7 +24,11 @@ PROGRAM = """if True:
     process.kill()
     process.join()
     queue.put("more")  # waits for the lock that the dead process has
-    print("all is stored")
+    def late():
+        time.sleep(1.5)
+        print("all is stored")
+
+    threading.Thread(target=late).start()
     if sys.argv[1] == "bounded":
         bound_the_end(0.5)
         bound_the_end(0.5)
@@ -44,7 +48,7 @@ def run(how: str, patience_s: float) -> subprocess.CompletedProcess[str]:
 
 
 def test_it_ends_with_its_exit_code_and_all_it_wrote() -> None:
-    """Nothing is lost: the output is there, and the code is that of the run."""
+    """Nothing is lost: a thread that works on ends first, and the code is that of the run."""
     done = run("bounded", 60)
     assert (done.returncode, done.stdout, done.stderr) == (3, "all is stored\n", "")
 

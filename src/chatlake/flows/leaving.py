@@ -18,6 +18,8 @@ from typing import Final
 END_S: Final = 15.0
 """How long a process may take to end, in seconds; stopping Prefect's server takes one or two."""
 
+_LOOK_S: Final = 0.1
+
 _lock = threading.Lock()
 _is_bounded = False
 _code = 0
@@ -31,7 +33,10 @@ def ends_with(code: int) -> int:
 
 
 def bound_the_end(seconds: float = END_S) -> None:
-    """Let this process end at most `seconds` after its main thread. More calls change nothing."""
+    """Let this process end at most `seconds` after its last thread. More calls change nothing.
+
+    That is the time for its handlers of `atexit`.
+    """
     global _is_bounded  # noqa: PLW0603 - of the process
     with _lock:
         if _is_bounded:
@@ -42,7 +47,11 @@ def bound_the_end(seconds: float = END_S) -> None:
 
 
 def _watch(seconds: float) -> None:
-    threading.main_thread().join()
+    main = threading.main_thread()
+    main.join()
+    # What other threads still do has all the time that it takes: Python waits for them first.
+    while any(not thread.daemon and thread is not main for thread in threading.enumerate()):
+        time.sleep(_LOOK_S)
     time.sleep(seconds)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
