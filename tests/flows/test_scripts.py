@@ -52,9 +52,8 @@ class FirstRun:
 def first_run(tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
     """Back up a source with gaps in worker processes, where little is as it should be.
 
-    A worker is killed under its third batch. No Prefect server runs, a proxy that reaches nothing
-    is configured, and a later Prefect has
-    changed the user's own database. While the script runs, its server refuses others.
+    A worker is killed under its third batch. No Prefect server runs, a proxy that reaches nothing is
+    configured, and a later Prefect has changed the user's own database. While the script runs, its server refuses others.
     """
     folder = tmp_path_factory.mktemp("first-run")
     home = folder / "home"
