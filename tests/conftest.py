@@ -10,13 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import settings
 
-from chatlake import failpoints
-from chatlake.model.outside_text import SECRETS
-from tests.command_line import CommandLine
-from tests.support import KEY, KEY_VARIABLE, QUICK_EXAMPLES, waiting_briefly
 from tests.temporary import use_memory
+
+# Before multiprocessing is imported: what it has in this folder, it removes at exit, and first.
+use_memory()
+
+from hypothesis import settings  # noqa: E402
+
+from chatlake import failpoints  # noqa: E402
+from chatlake.model.outside_text import SECRETS  # noqa: E402
+from tests.command_line import CommandLine  # noqa: E402
+from tests.support import KEY, KEY_VARIABLE, QUICK_EXAMPLES, waiting_briefly  # noqa: E402
 
 if TYPE_CHECKING:
     from tests.azure_server import AzureServer
@@ -25,8 +30,6 @@ if TYPE_CHECKING:
 
 # Fail-points can be armed in what the tests start, and nowhere else.
 os.environ[failpoints.SWITCH] = "1"
-
-use_memory()
 
 # `make test` tries few examples of each property, and always the same; `thorough` is for a night.
 settings.register_profile("quick", max_examples=QUICK_EXAMPLES, deadline=None, derandomize=True)
