@@ -1,4 +1,4 @@
-"""A process that ends, although one that it started was killed in the middle of a message."""
+"""A process that ends even if one that it started was killed in the middle of a message."""
 
 from __future__ import annotations
 
@@ -36,25 +36,32 @@ PROGRAM = """if True:
 """
 
 
-def run(how: str, patience_s: float) -> subprocess.CompletedProcess[str]:
-    """Run the program."""
-    return subprocess.run(
-        [sys.executable, "-c", PROGRAM, how],
-        capture_output=True,
+def started(how: str) -> subprocess.Popen[str]:
+    """Start the program, and wait until everything is stored."""
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-c", PROGRAM, how],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=patience_s,
-        check=False,
     )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "all is stored\n"
+    return process
 
 
 def test_it_ends_with_its_exit_code_and_all_it_wrote() -> None:
     """Nothing is lost: a thread that works on ends first, and the code is that of the run."""
-    done = run("bounded", 60)
-    assert (done.returncode, done.stdout, done.stderr) == (3, "all is stored\n", "")
+    with started("bounded") as process:
+        assert process.communicate(timeout=60) == ("", "")
+    assert process.returncode == 3
 
 
 @pytest.mark.slow
-def test_without_a_bound_it_would_wait_for_ever() -> None:
-    """So there is something to bound."""
-    with pytest.raises(subprocess.TimeoutExpired):
-        run("not", 3)
+def test_without_a_bound_it_would_wait_forever() -> None:
+    """So there is something to bound: nothing is left to do, and it does not end."""
+    with started("not bounded") as process:
+        try:
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(3)
+        finally:
+            process.kill()

@@ -61,9 +61,9 @@ def status(
     """Show what is backed up, and what is missing.
 
     Also shows the last runs, the last full sweep, the open gaps, and how long the source will keep
-    what is not backed up yet. Contacts no source and needs no key. JSON has the last 5 runs too:
-    `chatlake runs --json` has all. Exit codes: 0, even with open gaps; 3 if a backup is older than
-    --max-age, and one line on standard error names it.
+    what is not backed up yet. Contacts no source and needs no key. JSON has the last 5 runs, and
+    `chatlake runs --limit N` shows more. Exit codes: 0, even with open gaps; 3 if a backup is older
+    than --max-age, and one line on standard error names it.
     """
     from datetime import UTC, datetime  # noqa: PLC0415
 

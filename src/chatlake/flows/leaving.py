@@ -1,7 +1,7 @@
-"""A process that ends, although a worker of its pool was killed.
+"""A process that ends even if a worker of its pool was killed.
 
 Prefect's process pool passes logs and events through a queue of multiprocessing. A worker that is
-killed while it writes there keeps the queue's lock for ever. When this process ends, Python waits
+killed while it writes there keeps the queue's lock forever. When this process ends, Python waits
 for its own writer of that queue, which waits for the lock: a nightly run would never end, long
 after everything is stored. So once a worker has died, the end is bounded.
 """

@@ -147,8 +147,8 @@ def _copy_commits(lake: Lake, other: Lake, report: CopyReport) -> None:
         try:
             checkpoints.create_checkpoint(place, lake.state, chatlake=__version__)
         except BaseException:
-            # The checkpoint may be there although a later step failed. The reason why it failed
-            # matters more than an error of looking.
+            # The checkpoint may be there although a later step failed. The first error matters more
+            # than one that comes while it is read again.
             with suppress(LakeError):
                 other.reload()
             raise

@@ -1,7 +1,8 @@
 """Where a long secret stands in a text, found in time that grows with the text's length.
 
 A pattern of each character, in every way it may be written, is right for a password. For 64 KiB it
-takes seconds to compile. A long secret is searched for in two ways instead:
+takes seconds to compile; RE2, which only an extra installs, takes 0.4 s and 140 MB. So a long
+secret is searched for in two ways instead:
 
 - as written, by the search for a substring;
 - with any of its characters escaped, by an automaton. It reads the text once. After each character
